@@ -1,0 +1,34 @@
+"""hindsight_jax: goal-conditioned reinforcement learning by hindsight, in JAX. This file is the index.
+
+Names are imported when they are asked for (PEP 562), so that `from hindsight_jax import losses` needs jax alone.
+"""
+
+import importlib
+from typing import Any
+
+_INDEX = {
+    "losses": "hindsight_jax.losses",
+    "relabel": "hindsight_jax.relabel",
+    "replay": "hindsight_jax.replay",
+    "networks": "hindsight_jax.networks",
+    "rendering": "hindsight_jax.rendering",
+    "envs": "hindsight_jax.envs",
+    "agents": "hindsight_jax.agents",
+    "training": "hindsight_jax.training",
+    "presets": "hindsight_jax.presets",
+    "statistics": "hindsight_jax.statistics",
+    "types": "hindsight_jax.types",
+}
+
+__version__ = "0.1.0"
+__all__ = sorted(_INDEX)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _INDEX:
+        raise AttributeError(f"module 'hindsight_jax' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return importlib.import_module(_INDEX[name])
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,83 @@
+"""The data that every room of the house speaks: trajectories, transitions and what an environment is.
+
+Dimension key: T horizon, N trajectories, B batch, O observation dims, G goal dims, D action dims, K bins per action dim.
+Everything here is for *one* example; a leading axis comes from `jax.vmap` or from a batch.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Trajectory(NamedTuple):
+    """One episode, padded to the horizon T. Steps from `length` on hold no data and are never read.
+
+    `observation[i]` is state s_i, so an episode of `length` actions has the states s_0 .. s_length.
+    """
+
+    observation: jax.Array  # [T+1, *O]
+    achieved_goal: jax.Array  # [T+1, *G], phi(s_i)
+    action: jax.Array  # i32[T, D] (discrete) or f32[T, D] in [-1, 1]
+    desired_goal: jax.Array  # [*G], the behaviour goal
+    length: jax.Array  # i32[], actions taken, 0 <= length <= T
+    terminal: jax.Array  # bool[], ended by success rather than by the horizon
+
+
+class Transition(NamedTuple):
+    """One relabelled step (s_t, a_t, s_{t+1}, g), made by `Replay.sample`."""
+
+    observation: jax.Array  # [*O], s_t
+    action: jax.Array  # [D], a_t
+    next_observation: jax.Array  # [*O], s_{t+1}
+    goal: jax.Array  # [*G], the behaviour goal, or phi(s_i) with i > t
+    achieved_goal: jax.Array  # [*G], phi(s_t)
+    next_achieved_goal: jax.Array  # [*G], phi(s_{t+1})
+    reward: jax.Array  # f32[]
+    discount: jax.Array  # f32[], a mask: 0 only after a terminal step; the agent multiplies it by gamma
+    is_next: jax.Array  # bool[], relabelled and the goal is phi(s_{t+1}) by index
+    relabelled: jax.Array  # bool[], the goal is a hindsight goal
+
+
+class Discrete(NamedTuple):
+    """An action of `num_dims` integers, each in 0..num_bins-1. A flat set of 9 actions is `Discrete(1, 9)`."""
+
+    num_dims: int
+    num_bins: int
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """A uniform action, i32[num_dims]."""
+        return jax.random.randint(key, (self.num_dims,), 0, self.num_bins, dtype=jnp.int32)
+
+
+class Box(NamedTuple):
+    """An action of `num_dims` floats in [-1, 1]; the environment scales it to its own units."""
+
+    num_dims: int
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """A uniform action, f32[num_dims]."""
+        return jax.random.uniform(key, (self.num_dims,), jnp.float32, -1.0, 1.0)
+
+
+class Range(NamedTuple):
+    """Where the coordinates of an observation or a goal usually lie, in the environment's units. Not enforced.
+
+    A network that scales its inputs maps `low` to -1 and `high` to 1.
+    """
+
+    low: tuple[float, ...]  # one per coordinate
+    high: tuple[float, ...]
+
+
+class EnvSpec(NamedTuple):
+    """What an agent and a ring must know of an environment. Static: Python numbers only."""
+
+    observation_shape: tuple[int, ...]
+    goal_shape: tuple[int, ...]
+    action: Discrete | Box
+    horizon: int  # T, steps per episode
+    threshold: float  # success is distance(achieved, desired) < threshold, strictly
+    ends_at_success: bool  # the episode ends at the first success, rather than at the horizon
+    observation_range: Range
+    goal_range: Range
