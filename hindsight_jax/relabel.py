@@ -1,0 +1,495 @@
+"""Goal laws: which state's achieved goal becomes the goal of a step. The draw and its exact law stand side by side.
+
+A trajectory of `length` actions has the states s_0 .. s_length. For the step t (0 <= t < length) a law draws an index:
+-1 keeps the behaviour goal, i >= 1 takes phi(s_i). Every law looks ahead, t < i <= length, save `episode`.
+
+    law = relabel.mixture((0.15, relabel.behaviour()), (0.17, relabel.next_state()), (0.68, relabel.future()))
+    law.sample(key, t, length)      i32[]
+    law.pmf(t, length, horizon)     f32[horizon + 2]: entry 0 is 'behaviour', entry 1 + i is state i
+
+A law is a pytree: weights and the discount are leaves, the kinds are static, so a population may differ in its numbers.
+A step that does not exist (t >= length), weights that make no law or a discount outside [0, 1] are a ValueError where
+the values are known. Under `jax.jit` they are not known: there `sample` gives INVALID and `pmf` is all NaN.
+
+Dimension key: H horizon, n components of a mixture, C candidates, G goal dims. All functions are for one step; map them
+over a batch with `jax.vmap`.
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks
+
+BEHAVIOUR = -1  # the index that keeps the behaviour goal
+INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
+
+RewardFn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+class Law(abc.ABC):
+    """A distribution over -1 (behaviour) and the state indices 1..length, given t and length.
+
+    A kind of law writes `_draw` and `_mass`, which may take t and length for granted: i32[] with 0 <= t < length.
+    """
+
+    @abc.abstractmethod
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        """One index, i32[]."""
+
+    @abc.abstractmethod
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        """The probability of each index, f32[H+2]; `index` is i32[H+2] = -1, 0, .., H."""
+
+    def _is_law(self) -> jax.Array:
+        """bool[]: the leaves (weights, discount) make a law."""
+        return jnp.asarray(True)
+
+    def _has_hindsight(self) -> bool:
+        """Static: some component is not `behaviour`."""
+        return True
+
+    def sample(self, key: jax.Array, t: Any, length: Any) -> jax.Array:
+        """Draws the index of the state whose achieved goal becomes the goal.
+
+        Args:
+          key: one typed key, used here and nowhere else.
+          t: i32[], the step, 0 <= t < length.
+          length: i32[], actions of the trajectory.
+
+        Returns:
+          i32[]: -1 keeps the behaviour goal, else 1 <= i <= length (t < i save for `episode`). INVALID (-2) for a
+          traced t or length out of range.
+
+        Raises:
+          ValueError: on a raw or batched key, a t or length that is no integer scalar, or known values out of range.
+
+        >>> int(future().sample(jax.random.key(0), 3, 4))  # s_4 is the only later state
+        4
+        """
+        checks.typed_key("key", key)
+        t, length = _step(t, length)
+        exists = (t >= 0) & (t < length) & self._is_law()
+        return jnp.where(exists, self._draw(key, t, length), INVALID)
+
+    def pmf(self, t: Any, length: Any, horizon: int) -> jax.Array:
+        """The exact law of `sample`.
+
+        Args:
+          t: i32[], the step, 0 <= t < length.
+          length: i32[], actions of the trajectory, at most `horizon`.
+          horizon: static, H.
+
+        Returns:
+          f32[H+2], summing to 1: entry 0 is 'behaviour', entry 1 + i is state i. NaN for a traced t or length out of
+          range.
+
+        Raises:
+          ValueError: on a t or length that is no integer scalar, or known values out of range.
+
+        >>> mixture((0.5, behaviour()), (0.5, future())).pmf(1, 3, 4).tolist()  # s_2 and s_3 are later than s_1
+        [0.5, 0.0, 0.0, 0.25, 0.25, 0.0]
+        """
+        checks.positive_int("horizon", horizon, "Pass the T of the ring, a Python int.")
+        t, length = _step(t, length, horizon)
+        index = jnp.arange(-1, horizon + 1, dtype=jnp.int32)
+        exists = (t >= 0) & (t < length) & (length <= horizon) & self._is_law()
+        return jnp.where(exists, self._mass(index, t, length), jnp.nan)
+
+    def behaviour_probability(self) -> jax.Array:
+        """f32[]: the probability of keeping the behaviour goal; the same for every t and length.
+
+        >>> float(mixture((0.25, behaviour()), (0.75, final())).behaviour_probability())
+        0.25
+        """
+        return jnp.float32(0.0)
+
+    def given_hindsight(self) -> "Law":
+        """This law on the condition that it does not keep the behaviour goal.
+
+        Raises ValueError if it always does. Traced weights that always do give a law whose samples are INVALID.
+
+        >>> mixture((0.5, behaviour()), (0.5, future())).given_hindsight().pmf(0, 2, 2).tolist()
+        [0.0, 0.0, 0.5, 0.5]
+        """
+        return self
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Behaviour(Law):
+    """Keeps the goal that the trajectory was collected for: index -1.
+
+    >>> behaviour().pmf(0, 2, 2).tolist()
+    [1.0, 0.0, 0.0, 0.0]
+    """
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return jnp.int32(BEHAVIOUR)
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return (index == BEHAVIOUR).astype(jnp.float32)
+
+    def _has_hindsight(self) -> bool:
+        return False
+
+    def behaviour_probability(self) -> jax.Array:
+        return jnp.float32(1.0)
+
+    def given_hindsight(self) -> Law:
+        _fail_no_hindsight("behaviour()")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class NextState(Law):
+    """i = t + 1: next-state relabelling, the rows that earn a reward by index [D 28].
+
+    >>> next_state().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 1.0, 0.0]
+    """
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return t + 1
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return (index == t + 1).astype(jnp.float32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Final(Law):
+    """i = length: 'final' of HER (Andrychowicz 2017).
+
+    >>> final().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return length
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return (index == length).astype(jnp.float32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Future(Law):
+    """i uniform over t+1..length: 'future' of HER (Andrychowicz 2017).
+
+    >>> future().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 0.5, 0.5]
+    """
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return jax.random.randint(key, (), t + 1, length + 1, dtype=jnp.int32)
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        inside = (index > t) & (index <= length)
+        return inside.astype(jnp.float32) / (length - t).astype(jnp.float32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Episode(Law):
+    """i uniform over 1..length, before or after t: 'episode' of HER (Andrychowicz 2017). No action leads to s_0.
+
+    >>> episode().pmf(1, 2, 2).tolist()
+    [0.0, 0.0, 0.5, 0.5]
+    """
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return jax.random.randint(key, (), 1, length + 1, dtype=jnp.int32)
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        inside = (index >= 1) & (index <= length)
+        return inside.astype(jnp.float32) / length.astype(jnp.float32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Geometric(Law):
+    """P(i) proportional to discount^(i - t - 1) on t+1..length."""
+
+    discount: jax.Array  # f32[], in [0, 1]
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        """Inverts P(offset < k) = (1 - discount^k) / (1 - discount^n), n = length - t, in the logarithm of discount.
+
+        The logarithm is 0 at discount 1, where the limit is offset = floor(u n), and -inf at discount 0.
+        """
+        u = jax.random.uniform(key, (), jnp.float32)
+        n = (length - t).astype(jnp.float32)
+        log_discount = jnp.log(self.discount)
+        flat = log_discount == 0.0
+        slope = jnp.where(flat, -1.0, log_discount)
+        offset = jnp.where(flat, u * n, jnp.log1p(u * jnp.expm1(n * slope)) / slope)
+        return jnp.clip(t + 1 + jnp.floor(offset).astype(jnp.int32), t + 1, length)
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        offset = jnp.maximum(index - t - 1, 0).astype(jnp.float32)
+        inside = (index > t) & (index <= length)
+        weight = jnp.where(inside, self.discount**offset, 0.0)  # 0^0 is 1
+        return weight / jnp.sum(weight)
+
+    def _is_law(self) -> jax.Array:
+        checks.rank("discount", self.discount, 0, "Map the law over its population with jax.vmap.")
+        return (self.discount >= 0.0) & (self.discount <= 1.0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mixture(Law):
+    """Law k with probability weights[k] / sum(weights)."""
+
+    weights: jax.Array  # f32[n]
+    laws: tuple[Law, ...]  # n
+
+    def probabilities(self) -> jax.Array:
+        """weights / sum(weights), f32[n]; all NaN if a weight is negative or not finite, or if all are 0."""
+        checks.rank("weights", self.weights, 1, "Map the law over its population with jax.vmap.")
+        total = jnp.sum(self.weights)
+        positive = jnp.all(self.weights >= 0.0) & (total > 0.0) & (total < jnp.inf)
+        return jnp.where(positive, self.weights / total, jnp.nan)
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        """Inverts the cumulative probabilities; a component of probability 0 is never drawn, whatever the rounding."""
+        key_component, *keys = jax.random.split(key, len(self.laws) + 1)
+        p = self.probabilities()
+        covers = (p > 0.0) & (jax.random.uniform(key_component, (), jnp.float32) < jnp.cumsum(p))
+        last = len(self.laws) - 1 - jnp.argmax(p[::-1] > 0.0)  # where the sum rounds to less than 1 and u is above it
+        component = jnp.where(jnp.any(covers), jnp.argmax(covers), last)
+        indices = [law._draw(k, t, length) for law, k in zip(self.laws, keys, strict=True)]
+        return jnp.stack(indices)[component]
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        masses = jnp.stack([law._mass(index, t, length) for law in self.laws])  # [n, H+2]
+        return jnp.sum(self.probabilities()[:, None] * masses, axis=0)
+
+    def _is_law(self) -> jax.Array:
+        components = [law._is_law() for law in self.laws]
+        return jnp.all(self.probabilities() >= 0.0) & jnp.all(jnp.stack(components))
+
+    def _has_hindsight(self) -> bool:
+        return any(law._has_hindsight() for law in self.laws)
+
+    def behaviour_probability(self) -> jax.Array:
+        behaviours = jnp.stack([law.behaviour_probability() for law in self.laws])
+        return jnp.sum(self.probabilities() * behaviours)
+
+    def given_hindsight(self) -> Law:
+        kept = [k for k, law in enumerate(self.laws) if law._has_hindsight()]
+        if not kept:
+            _fail_no_hindsight("a mixture of behaviour() only")
+        p = self.probabilities()
+        weights = jnp.stack([p[k] * (1.0 - self.laws[k].behaviour_probability()) for k in kept])
+        if checks.is_concrete(weights) and not bool(jnp.sum(weights) > 0.0):
+            _fail_no_hindsight(f"hindsight weights {weights.tolist()}")
+        return Mixture(weights, tuple(self.laws[k].given_hindsight() for k in kept))
+
+
+behaviour = Behaviour
+next_state = NextState
+future = Future
+final = Final
+episode = Episode
+
+
+def geometric(discount: Any) -> Law:
+    """P(i) = discount^(i-t-1) (1 - discount) / (1 - discount^(length-t)): [D 4], cut at the end of the trajectory.
+
+    Args:
+      discount: f32[] in [0, 1], may be traced; 0 is `next_state`, 1 is `future`.
+
+    Raises:
+      ValueError: on a discount that is not a scalar number, or is known and outside [0, 1].
+
+    A draw inverts one float32 uniform, so each probability is true to its step, 1.2e-7.
+
+    >>> geometric(0.5).pmf(0, 2, 2).tolist() == [0.0, 0.0, jnp.float32(2 / 3), jnp.float32(1 / 3)]
+    True
+    """
+    value = _scalar("discount", discount)
+    checks.in_range("discount", discount, 0.0, 1.0, "0 is next_state(), 1 is future().")
+    return Geometric(value)
+
+
+def mixture(*components: tuple[Any, Law]) -> Law:
+    """Law k with probability weight k, drawn anew at every sample.
+
+    Weights are divided by their sum wherever they are used, so that a traced value of a population stays a law.
+
+    Args:
+      *components: pairs (weight, law). A weight is f32[] >= 0 and may be traced; known weights sum to 1 within 1e-6.
+
+    Raises:
+      ValueError: on something else than pairs, and on known weights that break the rules.
+
+    >>> law = mixture((0.25, behaviour()), (0.75, mixture((0.5, next_state()), (0.5, final()))))
+    >>> law.pmf(0, 3, 3).tolist()
+    [0.25, 0.0, 0.375, 0.0, 0.375]
+    """
+    if not components:
+        checks.fail("components", "none", "a mixture needs at least one", "Pass pairs (weight, law).")
+    for component in components:
+        if not (isinstance(component, tuple) and len(component) == 2 and isinstance(component[1], Law)):
+            checks.fail("components", component, "each must be a pair (weight, law)", "Write (0.5, future()).")
+    weights = [weight for weight, _ in components]
+    stacked = jnp.stack([_scalar("weight", weight) for weight in weights])
+    for weight in weights:
+        checks.in_range("weight", weight, 0.0, math.inf, "Leave a component out with weight 0.")
+    if all(checks.is_concrete(weight) for weight in weights):
+        total = sum(float(weight) for weight in weights)
+        if not abs(total - 1.0) <= 1e-6:
+            checks.fail("weights", weights, f"they must sum to 1, not {total:.7g}", "Divide them by their sum.")
+    return Mixture(stacked, tuple(law for _, law in components))
+
+
+def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | None = None) -> Law:
+    """The default row: b behaviour, (1-b) p next state, (1-b) (1-p) rest (HDM's Table 2 and appendix C).
+
+    With rewards by index, `rest` uniform over the future and trajectories of T actions, the fraction of rewards 0 is
+    (1-b) (p + (1-p) H/T), H the T-th harmonic number: 0.231, 0.463, 0.541 at p = 0.2, 0.5, 0.6 and b = 0.15, T = 50.
+
+    Args:
+      behaviour_probability: b, f32[] in [0, 1], may be traced.
+      next_state_ratio: p, f32[] in [0, 1], may be traced.
+      rest: a law of hindsight goals, `future()` by default.
+
+    Raises:
+      ValueError: on numbers that are not scalars, or are known and outside [0, 1].
+
+    >>> hindsight(0.5, 0.5).pmf(0, 2, 2).tolist()
+    [0.5, 0.0, 0.375, 0.125]
+    """
+    b = _scalar("behaviour_probability", behaviour_probability)
+    p = _scalar("next_state_ratio", next_state_ratio)
+    checks.in_range("behaviour_probability", behaviour_probability, 0.0, 1.0, "0.15 is the papers' value.")
+    checks.in_range("next_state_ratio", next_state_ratio, 0.0, 1.0, "0.2 is the papers' default.")
+    rest = future() if rest is None else rest
+    return mixture((b, behaviour()), ((1.0 - b) * p, next_state()), ((1.0 - b) * (1.0 - p), rest))
+
+
+def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
+    """The reward of HDM and HER: `reached` where the goal is phi(s_{t+1}) by index, else `otherwise` [D 28].
+
+    A behaviour goal always earns `otherwise`. Nothing is terminal: the discount is 1, learners always bootstrap.
+
+    Returns:
+      reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
+
+    Raises:
+      ValueError: on rewards that are not finite scalars; from reward_fn on an is_next that is not bool[].
+
+    >>> reward, discount = reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.asarray(False))
+    >>> float(reward), float(discount)
+    (-1.0, 1.0)
+    """
+    for name, value in (("reached", reached), ("otherwise", otherwise)):
+        _scalar(name, value)
+        if checks.is_concrete(value) and not math.isfinite(value):
+            checks.fail(name, value, "it must be finite", "The default is reached=0.0, otherwise=-1.0.")
+
+    def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
+        del next_achieved_goal, goal  # by index, not by value
+        _boolean("is_next", is_next, ())
+        reward = jnp.where(is_next, _scalar("reached", reached), _scalar("otherwise", otherwise))
+        return reward, jnp.float32(1.0)
+
+    return reward_fn
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preference:
+    """Which of `num_candidates` hindsight rows is kept; made by `prefer`."""
+
+    probability: jax.Array  # f32[], of looking for a changed candidate
+    changed: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(metadata={"static": True})
+    num_candidates: int = dataclasses.field(metadata={"static": True})  # C
+
+    def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
+        """With `probability` the first candidate whose flag is true (0 if none is), else candidate 0.
+
+        Args:
+          key: one typed key.
+          changed_flags: bool[C], `changed` of each candidate.
+
+        Returns:
+          i32[], the number of the candidate that is kept.
+
+        Raises:
+          ValueError: on a raw or batched key, or flags of another shape or dtype.
+
+        >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal), num_candidates=3, probability=1.0)
+        >>> int(preference.choose(jax.random.key(0), jnp.asarray([False, False, True])))
+        2
+        """
+        checks.typed_key("key", key)
+        _boolean("changed_flags", changed_flags, (self.num_candidates,))
+        checks.rank("probability", self.probability, 0, "Map the preference over its population with jax.vmap.")
+        looks = jax.random.uniform(key, (), jnp.float32) < self.probability
+        return jnp.where(looks, jnp.argmax(changed_flags), 0).astype(jnp.int32)
+
+
+def prefer(
+    changed: Callable[[jax.Array, jax.Array], jax.Array], *, num_candidates: int = 8, probability: Any = 0.7
+) -> Preference:
+    """Prefers hindsight rows that ask for a change of the achieved goal, where the training signal comes from (ours).
+
+    Among `num_candidates` rows drawn by the law, keep the first that `changed` with `probability`, else the first.
+
+    Args:
+      changed: (achieved goal of s_t [*G], goal [*G]) -> bool[]; static.
+      num_candidates: C, static.
+      probability: f32[] in [0, 1], may be traced.
+
+    Raises:
+      ValueError: on a `changed` that cannot be called, or numbers out of range.
+
+    >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal))
+    >>> preference.num_candidates
+    8
+    """
+    if not callable(changed):
+        checks.fail("changed", repr(changed), "it must be a function", "Write changed(achieved_t, goal) -> bool[].")
+    checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
+    value = _scalar("probability", probability)
+    checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")
+    return Preference(value, changed, int(num_candidates))
+
+
+def _fail_no_hindsight(got: str) -> NoReturn:
+    checks.fail("law", got, "some hindsight goal must have positive probability", "Add one, or drop the preference.")
+
+
+def _scalar(name: str, value: Any) -> jax.Array:
+    """f32[] from a real scalar; booleans and arrays are refused."""
+    number = not isinstance(value, bool) and isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
+    if not number or not jnp.issubdtype(jnp.result_type(value), np.number):
+        checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
+    checks.rank(name, value, 0, "Map over a population with jax.vmap.")
+    return jnp.asarray(value).astype(jnp.float32)
+
+
+def _boolean(name: str, value: Any, expected: tuple[int, ...]) -> None:
+    checks.shape(name, value, expected, "Map over the batch with jax.vmap.")
+    if jnp.result_type(value) != jnp.bool_:
+        checks.fail(name, checks.describe(value), "its dtype must be bool", "Compare, or cast it with .astype(bool).")
+
+
+def _step(t: Any, length: Any, horizon: int | None = None) -> tuple[jax.Array, jax.Array]:
+    """t and length as i32[]; refuses known values that name no step of a trajectory."""
+    for name, value in (("t", t), ("length", length)):
+        checks.integer(name, value)
+        checks.rank(name, value, 0)
+    checks.in_range("length", length, 1, math.inf if horizon is None else horizon, "A goal needs a later state.")
+    last = int(length) - 1 if checks.is_concrete(length) else math.inf
+    checks.in_range("t", t, 0, last, "t is a step of the trajectory: 0 <= t < length.")
+    return jnp.asarray(t).astype(jnp.int32), jnp.asarray(length).astype(jnp.int32)
