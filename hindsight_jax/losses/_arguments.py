@@ -1,0 +1,63 @@
+"""The doors of the losses: each checks one kind of argument and returns it as an array.
+
+Dimension key: K actions of a flat set, or bins per action dim.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+
+_MAP = "A loss takes one example: map it over the batch with jax.vmap."
+
+
+def head(name: str, value: Any) -> jax.Array:
+    """The output of a head for a flat action set, float[K] with K >= 1."""
+    checks.rank(name, value, 1, "A loss takes one example: map with jax.vmap over a batch, with factorised over dims.")
+    checks.floating(name, value)
+    if jnp.shape(value)[0] == 0:
+        checks.fail(name, checks.describe(value), "it must have at least one entry", "Give one entry per action.")
+    return jnp.asarray(value)
+
+
+def entry(values: jax.Array, a: Any) -> jax.Array:
+    """values[a] for values float[K] and an action int[], where 0 <= a < K.
+
+    JAX's gathers clamp an index that is out of range, and count a negative one from the end, without a word. Here such
+    an action is refused when its value is known, and gives NaN when it is traced.
+    """
+    num_actions = values.shape[0]
+    checks.rank("a", a, 0, "A loss takes one example: map with jax.vmap over a batch, with factorised over dims.")
+    checks.integer("a", a)
+    checks.in_range("a", a, 0, num_actions - 1, "Actions are counted from 0, one for each entry of the head.")
+    index = jnp.asarray(a)
+    # narrow types cannot hold every K; a large unsigned number turns negative, so it stays out of range
+    index = index.astype(jnp.int64 if index.dtype.itemsize == 8 else jnp.int32)
+    return values.at[index].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+
+def scalars(**named: Any) -> list[jax.Array]:
+    """The values, each a float[], in the dtype to which they promote together; Python floats follow the arrays."""
+    for name, value in named.items():
+        checks.rank(name, value, 0, _MAP)
+        checks.floating(name, value, "Cast it with .astype(jnp.float32), or write a float such as -1.0.")
+    dtype = jnp.result_type(*named.values())
+    return [jnp.asarray(value, dtype) for value in named.values()]
+
+
+def hyper_parameter(
+    name: str, value: Any, dtype: Any, low: float = -math.inf, high: float = math.inf, *, remedy: str
+) -> jax.Array:
+    """A real number in [low, high], Python or array, as a scalar of `dtype`; traced values are not held to the range.
+
+    It takes the dtype of the data, so that it never decides the precision of a loss.
+    """
+    checks.rank(name, value, 0, "A hyper-parameter is one number: map with jax.vmap over several.")
+    kind = jnp.result_type(value)
+    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
+        checks.fail(name, checks.describe(value), "it must be a real number", "Write it as a float such as 1.0.")
+    checks.in_range(name, value, low, high, remedy)
+    return jnp.asarray(value).astype(dtype)

@@ -1,0 +1,159 @@
+"""Hindsight divergence minimisation: Q-learning on hindsight goals, and imitation of the actions that came closer.
+
+All inputs are scalars, for one relabelled transition (s, a, s', g). Values are in units of reward, all losses are to
+be minimised. `_tm1` is at s, `_t` at s'. Equations [D n] are those of the HDM paper.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax.losses import _arguments, imitation
+
+_GAMMA_REMEDY = "0 imitates nothing, infinity everything, and in between -log gamma_hdm is a number of steps."
+_BETA_REMEDY = "Use 0 to switch the term off."
+
+
+def td(
+    q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
+) -> jax.Array:
+    """The squared temporal-difference error, (q_tm1 - sg(min(r_t + discount_t v_t, upper)))^2, without a half.
+
+    [D Algorithm 1, line 1], where v_t is the target network's value of s'. The gradient flows through q_tm1 alone.
+
+    Args:
+      q_tm1: float[], Q(s, a, g).
+      r_t: float[], the reward of the step.
+      discount_t: float[], gamma, or 0 after a terminal step.
+      v_t: float[], the value of s' for g, such as `double_value`.
+      upper: a bound on the target: 0 when no reward is positive, so that errors of v_t cannot pass what is possible.
+        None is no bound. May be traced.
+
+    Returns:
+      float[] >= 0, in units of reward squared.
+
+    Raises:
+      ValueError: wrong rank or dtype, or an upper bound that is known and NaN.
+
+    >>> float(td(-4.0, -1.0, 0.5, -2.0)), float(td(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2 and min(3, 0)
+    (4.0, 16.0)
+    """
+    q_tm1, r_t, discount_t, v_t = _arguments.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
+    target = r_t + discount_t * v_t
+    if upper is not None:
+        bound = _arguments.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
+        target = jnp.minimum(target, bound)
+    return jnp.square(q_tm1 - jax.lax.stop_gradient(target))
+
+
+def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:
+    """Whether to imitate: 1[q_tm1 - v_t_online < log gamma_hdm]  [D 31, after a logarithm on both sides].
+
+    It picks the actions that, by the online network's own estimate, bring the goal closer by more than
+    -log gamma_hdm steps (for a reward of -1 per step). Both values are the online network's; neither gets a gradient.
+
+    Args:
+      q_tm1: float[], Q(s, a, g).
+      v_t_online: float[], max_a' Q(s', a', g), of the same network.
+      gamma_hdm: in [0, inf]; exactly 0 never imitates, and infinity always does (for finite values). May be traced.
+
+    Returns:
+      float[], 0 or 1, in the dtype of the values. A comparison with NaN is 0.
+
+    Raises:
+      ValueError: wrong rank or dtype, or a gamma_hdm that is known and negative or NaN.
+
+    >>> float(hdm_indicator(-3.0, -2.0, gamma_hdm=0.5)), float(hdm_indicator(-3.0, -2.5, gamma_hdm=0.5))  # log: -0.69
+    (1.0, 0.0)
+    """
+    q_tm1, v_t_online = _arguments.scalars(q_tm1=q_tm1, v_t_online=v_t_online)
+    gamma_hdm = _arguments.hyper_parameter("gamma_hdm", gamma_hdm, q_tm1.dtype, low=0.0, remedy=_GAMMA_REMEDY)
+    return jax.lax.stop_gradient((q_tm1 - v_t_online < jnp.log(gamma_hdm)).astype(q_tm1.dtype))
+
+
+def hdm(
+    q_tm1: jax.Array,
+    log_prob_tm1: jax.Array,
+    r_t: jax.Array,
+    discount_t: jax.Array,
+    v_t: jax.Array,
+    v_t_online: jax.Array,
+    *,
+    gamma_hdm: float | jax.Array,
+    beta: float | jax.Array,
+    upper: float | jax.Array | None = None,
+) -> jax.Array:
+    """td + beta * hdm_indicator * behaviour_cloning  [D Algorithm 1, lines 1, 3 and 4].
+
+    `next_state` is its line 2, needed only where the goal law does not relabel with the next state. The limits:
+    gamma_hdm = 0 is `td` to the bit, gamma_hdm = infinity adds beta * `behaviour_cloning` to every example.
+
+    Args:
+      q_tm1: float[], Q(s, a, g).
+      log_prob_tm1: float[], Q(s, a, g) - logsumexp Q(s, ., g), that is `log_prob` of the same head.
+      r_t: float[], the reward of the step.
+      discount_t: float[], gamma, or 0 after a terminal step.
+      v_t: float[], the value of s' that the target is made of, by the target network.
+      v_t_online: float[], max_a' Q(s', a', g) by the online network, for the indicator.
+      gamma_hdm: in [0, inf], the threshold of the indicator. May be traced.
+      beta: >= 0, the weight of imitation. May be traced.
+      upper: the bound on the target of `td`, or None.
+
+    Returns:
+      float[], in the mixed units of both terms. Gradients flow through q_tm1 (in `td`) and log_prob_tm1. Where the
+      indicator is 0, log_prob_tm1 is not used: even -inf adds nothing to the value or a gradient.
+
+    Raises:
+      ValueError: wrong rank or dtype, or a hyper-parameter that is known and out of range.
+
+    >>> # td (-3 - (-1 + 0.5 * -2))^2 = 1; -3 - -2 < log 0.5, so imitation adds 2 * 0.25
+    >>> float(hdm(-3.0, -0.25, -1.0, 0.5, -2.0, -2.0, gamma_hdm=0.5, beta=2.0))
+    1.5
+    """
+    q_tm1, log_prob_tm1, r_t, discount_t, v_t, v_t_online = _arguments.scalars(
+        q_tm1=q_tm1, log_prob_tm1=log_prob_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t, v_t_online=v_t_online
+    )
+    beta = _weight(beta, q_tm1.dtype)
+    imitated = hdm_indicator(q_tm1, v_t_online, gamma_hdm=gamma_hdm) > 0
+    # two selects rather than a product, since 0 * inf is NaN: the outer guards the value, the inner the gradients
+    log_prob_tm1 = jnp.where(imitated, log_prob_tm1, jnp.zeros_like(log_prob_tm1))
+    cloning = beta * imitation.behaviour_cloning(log_prob_tm1)
+    return td(q_tm1, r_t, discount_t, v_t, upper=upper) + jnp.where(imitated, cloning, jnp.zeros_like(cloning))
+
+
+def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: float | jax.Array) -> jax.Array:
+    """The push for reaching s' itself, -beta (1 - gamma_hdm) Q(s, a, s')  [D Algorithm 1, line 2; 26].
+
+    Relabelling some goals with the next state, at reward 0, plays the same part [D 27, 28]: use one of the two.
+
+    Args:
+      q_next_goal: float[], Q(s, a, phi(s')): the achieved goal of s' as the goal.
+      gamma_hdm: >= 0 and finite. Above 1 the sign turns: the value is pushed down. May be traced.
+      beta: >= 0, the weight of the term. May be traced.
+
+    Returns:
+      float[]. It is linear, hence has no minimum of its own: it needs `td` beside it.
+
+    Raises:
+      ValueError: wrong rank or dtype, or a hyper-parameter that is known and out of range.
+
+    >>> float(next_state(-4.0, gamma_hdm=0.75, beta=2.0))  # -2 * 0.25 * -4
+    2.0
+    """
+    (q_next_goal,) = _arguments.scalars(q_next_goal=q_next_goal)
+    dtype = q_next_goal.dtype
+    gamma_hdm = _arguments.hyper_parameter(
+        "gamma_hdm", gamma_hdm, dtype, low=0.0, high=_largest(dtype), remedy="The term is infinite at infinity."
+    )
+    return -_weight(beta, dtype) * (1 - gamma_hdm) * q_next_goal
+
+
+def _weight(beta: Any, dtype: Any) -> jax.Array:
+    """beta as a finite number >= 0."""
+    return _arguments.hyper_parameter("beta", beta, dtype, low=0.0, high=_largest(dtype), remedy=_BETA_REMEDY)
+
+
+def _largest(dtype: Any) -> float:
+    """The largest finite number of the dtype."""
+    return float(jnp.finfo(dtype).max)

@@ -1,0 +1,152 @@
+"""Primitives of value: a head q, one number per action, becomes the value of an action or of a state.
+
+Values are in units of reward; with a reward of -1 per step, minus a (discounted) number of steps to the goal.
+
+Dimension key: K actions of a flat set, or bins per action dim; D action dims.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.losses import _arguments
+
+
+def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
+    """The value of the action taken, q[a].
+
+    Args:
+      q: float[K], the value of each action.
+      a: int[], the action, 0 <= a < K.
+
+    Returns:
+      float[] in q's dtype. NaN (with a gradient of zero) if `a` is traced and out of range, negative included: inside
+      of jit, vmap or `factorised` its value is not known, and an entry that was not asked for would hide the fault.
+
+    Raises:
+      ValueError: wrong rank or dtype, or an `a` that is known and out of range.
+
+    >>> float(action_value(jnp.array([-3.0, -1.0, -2.0]), jnp.array(1)))
+    -1.0
+    """
+    return _arguments.entry(_arguments.head("q", q), a)
+
+
+def greedy_value(q: jax.Array) -> jax.Array:
+    """The value of the best action, max_k q[k]: the backup of Q-learning (Watkins & Dayan, 1992).
+
+    Args:
+      q: float[K], the value of each action.
+
+    Returns:
+      float[] in q's dtype. Its gradient is shared evenly among tied best actions.
+
+    Raises:
+      ValueError: wrong rank or dtype.
+
+    >>> float(greedy_value(jnp.array([-3.0, -1.0, -2.0])))
+    -1.0
+    """
+    return jnp.max(_arguments.head("q", q))
+
+
+def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
+    """The value, by q, of the action that q_selector holds best: q[argmax_k q_selector[k]].
+
+    The backup of double Q-learning (van Hasselt, Guez & Silver, 2016), with the online network as the selector and the
+    target network as q: a maximum of noisy values is too high, and two networks seldom err on the same action.
+
+    Args:
+      q_selector: float[K], the values that choose; it gets no gradient.
+      q: float[K], the values that judge.
+
+    Returns:
+      float[] in q's dtype. The first of tied actions is chosen.
+
+    Raises:
+      ValueError: wrong rank or dtype, or two different K.
+
+    >>> float(double_value(jnp.array([0.0, 5.0]), jnp.array([-1.0, -2.0])))
+    -2.0
+    """
+    q_selector, q = _arguments.head("q_selector", q_selector), _arguments.head("q", q)
+    checks.shape("q_selector", q_selector, q.shape, "Both heads hold one value per action.")
+    return q[jnp.argmax(q_selector)]
+
+
+def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
+    """The soft value tau (logsumexp_k(q[k] / tau) - log K): mellowmax (Asadi & Littman, 2017) with omega = 1 / tau.
+
+    It lies between the mean of q (tau to infinity) and its maximum (tau to 0), and never falls when an entry of q
+    rises. The log K makes it an average: without, it would grow with the number of actions.
+
+    Args:
+      q: float[K], the value of each action.
+      temperature: tau > 0, in units of value; may be traced.
+
+    Returns:
+      float[] in q's dtype. Its gradient is softmax(q / tau).
+
+    Raises:
+      ValueError: wrong rank or dtype, or a temperature that is known and not a finite number > 0.
+
+    >>> print(f"{mellow_value(jnp.array([0.0, 1.0]), temperature=0.2):.4f}")  # 0.2 log((1 + e^5) / 2)
+    0.8627
+    """
+    q = _arguments.head("q", q)
+    limits = jnp.finfo(q.dtype)
+    remedy = "For the limits use greedy_value (temperature 0) or the mean of q (infinity)."
+    tau = _arguments.hyper_parameter(
+        "temperature", temperature, q.dtype, low=float(limits.tiny), high=float(limits.max), remedy=remedy
+    )
+    # relative to the best action, so that q / tau cannot overflow; the shift cancels, hence needs no gradient
+    best = jax.lax.stop_gradient(jnp.max(q))
+    return best + tau * (jax.nn.logsumexp((q - best) / tau) - math.log(q.shape[0]))
+
+
+def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """The primitive for an action of D dims: mapped over a leading axis D of its positional arguments, and summed.
+
+    With Q(s, a) = sum_d q[d, a[d]], the maximum, the log-sum-exp and the log-probability of a whole action are the sums
+    of those per dim, so that K^D actions cost D K numbers. With D = 1 it is the primitive itself.
+
+    Args:
+      primitive: `action_value`, `greedy_value`, `double_value`, `mellow_value` or `log_prob`, or any like function of
+        one example.
+
+    Returns:
+      The same function of heads float[D, K] and actions int[D], all given by position. Keyword arguments are
+      hyper-parameters: they go to every dim as they are. Actions are traced inside, so out of range they give NaN.
+      It raises ValueError if an argument has no leading axis, or two have different ones, and where the primitive does.
+
+    >>> heads = jnp.array([[-3.0, -1.0], [-2.0, -5.0]])
+    >>> float(factorised(greedy_value)(heads)), float(factorised(action_value)(heads, jnp.array([0, 1])))
+    (-3.0, -8.0)
+    """
+
+    @functools.wraps(primitive)
+    def mapped(*args: Any, **hyper_parameters: Any) -> jax.Array:
+        _check_leading_axes(args)
+        return jnp.sum(jax.vmap(functools.partial(primitive, **hyper_parameters))(*args), axis=0)
+
+    return mapped
+
+
+def _check_leading_axes(args: tuple[Any, ...]) -> None:
+    """Every argument has a leading axis, of one common length D >= 1."""
+    remedy = "Give heads [D, K] and actions [D] by position; map with jax.vmap over a batch."
+    if not args:
+        checks.fail("factorised", "no positional arguments", "there must be at least one", remedy)
+    for position, value in enumerate(args):
+        name = f"factorised argument {position}"
+        if jnp.ndim(value) == 0:
+            checks.fail(name, checks.describe(value), "it must have a leading axis D", remedy)
+        num_dims, expected = jnp.shape(value)[0], jnp.shape(args[0])[0]
+        if num_dims != expected or num_dims == 0:
+            rule = f"its leading axis D must be that of argument 0, {expected}, and not empty"
+            checks.fail(name, checks.describe(value), rule, remedy)
