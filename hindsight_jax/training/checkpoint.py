@@ -1,0 +1,363 @@
+"""Checkpoints that are either restored bit for bit or refused: orbax for the arrays, and a sha256 manifest over them.
+
+A directory holds one folder per step:
+
+    step_000000200000/manifest.json    written last: format version, step, leaf -> shape, dtype, file -> sha256, extra
+    step_000000200000/arrays/          the arrays, by orbax
+    tmp-...                            a save that was killed; the next save removes it
+    damaged-step_...                   a step that a restore passed over; never read, never removed
+
+One process writes a directory at a time (the caller holds a lock), and any number may read it.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hindsight_jax import checks
+
+FORMAT_VERSION = 1
+_MANIFEST = "manifest.json"
+_ARRAYS = "arrays"
+_STEP = re.compile(r"step_(\d{12,})")
+
+
+class CheckpointError(RuntimeError):
+    """No stored step can be restored. Nothing was deleted."""
+
+
+class _Damaged(Exception):
+    """One stored step cannot be trusted; the text says why."""
+
+
+class Checkpoints:
+    """The newest `keep` checkpoints of one run.
+
+    The state is a pytree of arrays: any shapes (zero-size ones too), any dtypes of JAX, typed keys. The tree itself is
+    never stored: `restore` takes a template, and every leaf must agree with it by path, shape and dtype. Restored
+    leaves are JAX arrays, placed as the template says (a committed array, or a ShapeDtypeStruct with a sharding) or on
+    the default device; a weak type comes back strong. No pickle is written or read.
+
+    >>> import jax.numpy as jnp
+    >>> import tempfile
+    >>> state = {"weights": jnp.arange(3.0), "key": jax.random.key(0)}
+    >>> checkpoints = Checkpoints(tempfile.mkdtemp(), keep=2)
+    >>> checkpoints.save(200, state, {"bytes": 17})
+    >>> step, restored, extra = checkpoints.restore(jax.eval_shape(lambda: state))
+    >>> step, restored["weights"].tolist(), extra
+    (200, [0.0, 1.0, 2.0], {'bytes': 17})
+    """
+
+    def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
+        """Makes the directory if it is not there (OSError if that fails) and reads nothing."""
+        checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
+        self.directory = Path(directory).absolute()
+        self.keep = int(keep)
+        self._damaged: set[Path] = set()  # found by restore; set aside by the next save
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def latest_step(self) -> int | None:
+        """The newest complete step, None if there is none. Its files are not verified; `restore` does that."""
+        steps = self._complete()
+        return _step_of(steps[-1]) if steps else None
+
+    def save(self, step: int, state: Any, extra: dict[str, Any] | None = None) -> None:
+        """Writes one checkpoint to the disk, and only then removes what `keep` no longer covers.
+
+        Args:
+          step: an integer above every stored step.
+          state: a pytree of JAX or NumPy arrays. They may be donated afterwards.
+          extra: whatever JSON carries unchanged, such as a configuration or the size of a log.
+
+        Raises:
+          ValueError: a leaf, `extra` or `step` cannot be stored; nothing was written.
+          OSError: the disk is full, read-only or gone; the stored steps are untouched.
+        """
+        step = self._check_step(step)
+        leaves = _leaves("state", state, (jax.Array, np.ndarray))
+        extra = _check_extra({} if extra is None else extra)
+        temporary = self.directory / f"tmp-{step}-{os.getpid()}"
+        try:
+            self._remove_temporaries()
+            _write(temporary, step, leaves, extra)
+            self._commit(temporary, self.directory / f"step_{step:012d}")
+        except Exception as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            message = (
+                f"the checkpoint of step {step} was not saved in {self.directory}: {_first_line(error)}. "
+                f"Stored steps are untouched: {[_step_of(folder) for folder in self._complete()]}. "
+                "Free some space or make the directory writable, then save again."
+            )
+            raise OSError(getattr(error, "errno", None) or errno.EIO, message) from error
+        self._prune()
+
+    def restore(self, template: Any) -> tuple[int, Any, dict[str, Any]]:
+        """(step, state, extra) of the newest step whose files are all as they were written.
+
+        A damaged step is passed over with a UserWarning that names it; the next save sets it aside.
+
+        Args:
+          template: the state's pytree, of `jax.ShapeDtypeStruct` (see `jax.eval_shape`) or of arrays.
+
+        Raises:
+          ValueError: the checkpoint is of another format version, or a leaf has another path, shape or dtype.
+          CheckpointError: there is no checkpoint, or every one is damaged. Nothing is deleted.
+        """
+        expected = _leaves("template", template, (jax.ShapeDtypeStruct, jax.Array, np.ndarray))
+        self._damaged.clear()
+        damage: list[str] = []
+        for folder in reversed(self._folders()):
+            try:
+                manifest = _read_manifest(folder)
+                _check_leaves(f"{folder.name} of {self.directory}", manifest["leaves"], expected)
+                _check_files(folder, manifest["files"])
+                arrays = _read_arrays(folder, manifest["leaves"])
+            except _Damaged as reason:
+                self._damaged.add(folder)
+                damage.append(f"{folder.name} is damaged ({reason})")
+                continue
+            if damage:
+                warnings.warn(
+                    f"{self.directory}: {'; '.join(damage)}. Restored step {manifest['step']} instead.", stacklevel=2
+                )
+            leaves = [_place(arrays[path], like) for path, like in expected.items()]
+            return manifest["step"], jax.tree.unflatten(jax.tree.structure(template), leaves), manifest["extra"]
+        raise CheckpointError(
+            f"{self.directory}: {'; '.join(damage) or 'it holds no checkpoint'}. "
+            "Nothing was deleted. Put back a copy of it, or start a new run in another directory."
+        )
+
+    def _folders(self) -> list[Path]:
+        """Every step folder, damaged or not, oldest first."""
+        found = self.directory.glob("step_*") if self.directory.is_dir() else []
+        return sorted((path for path in found if _STEP.fullmatch(path.name)), key=_step_of)
+
+    def _complete(self) -> list[Path]:
+        """The folders with a manifest, oldest first, without those that a restore has found damaged."""
+        return [path for path in self._folders() if path not in self._damaged and (path / _MANIFEST).is_file()]
+
+    def _check_step(self, step: int) -> int:
+        if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0:
+            checks.fail("step", repr(step), "it must be an integer >= 0", "Count environment steps or updates.")
+        latest = self.latest_step()
+        if latest is not None and step <= latest:
+            remedy = "Restore before going on, skip a save when latest_step() == step, or use a new directory."
+            checks.fail("step", step, f"step {latest} is stored in {self.directory} and steps must grow", remedy)
+        return int(step)
+
+    def _remove_temporaries(self) -> None:
+        for path in self.directory.glob("tmp-*"):
+            shutil.rmtree(path)
+
+    def _commit(self, temporary: Path, final: Path) -> None:
+        """The rename makes the checkpoint exist. A damaged namesake is moved out of the way first."""
+        for folder in sorted(self._damaged | {final}):
+            if folder.exists():
+                os.rename(folder, _unused(folder.with_name(f"damaged-{folder.name}")))
+        self._damaged.clear()
+        os.rename(temporary, final)
+        _sync(self.directory)
+
+    def _prune(self) -> None:
+        """Renamed first, so that a kill leaves no half-removed step."""
+        for folder in self._complete()[: -self.keep]:
+            try:
+                rubbish = _unused(folder.with_name(f"tmp-{folder.name}"))
+                os.rename(folder, rubbish)
+                shutil.rmtree(rubbish)
+            except OSError as error:
+                warnings.warn(f"the old checkpoint {folder} could not be removed: {error}", stacklevel=3)
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step_"))
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the path with a number behind it, that does not exist yet."""
+    candidates = (path.with_name(f"{path.name}.{i}") if i else path for i in range(10**6))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+# ---- the tree
+
+
+def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
+    """Path -> leaf, in the order of the tree; every leaf is an array that JAX can hold without a cast."""
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+    for path, leaf in leaves.items():
+        if not isinstance(leaf, kinds):
+            checks.fail(name + path, repr(leaf), "a leaf must be an array", "Wrap it in jnp.asarray, or use `extra`.")
+        if not _is_key(leaf) and (
+            leaf.dtype.kind in "OSUMm" or jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
+        ):
+            checks.fail(name + path, checks.describe(leaf), "JAX cannot hold this dtype", "Cast it, or use `extra`.")
+    if not any(leaf.size for leaf in leaves.values()):
+        checks.fail(name, f"{len(leaves)} leaves", "it must hold at least one number", "Pass the run's state.")
+    return leaves
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any]) -> None:
+    """ValueError naming the first leaf that the checkpoint and the template do not agree on."""
+    remedy = "Restore with the configuration that wrote it, or start a new run in another directory."
+    for path, leaf in expected.items():
+        if path not in stored:
+            checks.fail(f"template{path}", checks.describe(leaf), f"{source} has no such leaf", remedy)
+        shape, dtype = stored[path]["shape"], stored[path]["dtype"]
+        if (shape, dtype) != (list(leaf.shape), str(leaf.dtype)):
+            checks.fail(f"template{path}", checks.describe(leaf), f"{source} has {dtype}{shape} there", remedy)
+    for path in stored:
+        if path not in expected:
+            checks.fail(f"template{path}", "no such leaf", f"{source} has one", remedy)
+
+
+def _place(array: np.ndarray, like: Any) -> jax.Array:
+    """The stored bits as a JAX array, where the template wants it."""
+    placed = isinstance(like, jax.ShapeDtypeStruct) or (isinstance(like, jax.Array) and like.committed)
+    leaf = jax.random.wrap_key_data(jax.device_put(array), dtype=like.dtype) if _is_key(like) else array
+    return jax.device_put(leaf, like.sharding if placed else None)
+
+
+def _check_extra(extra: Any) -> dict[str, Any]:
+    remedy = "Use string keys, lists, Python numbers, and None instead of NaN."
+    try:
+        same = isinstance(extra, dict) and json.loads(json.dumps(extra)) == extra
+    except (TypeError, ValueError) as error:
+        checks.fail("extra", _first_line(error), "it must be a dict that JSON carries unchanged", remedy)
+    if not same:
+        checks.fail("extra", repr(extra)[:300], "it must be a dict that JSON carries unchanged", remedy)
+    return extra
+
+
+# ---- the files
+
+
+def _orbax() -> Any:
+    """Imported late: it costs more than half a second."""
+    import orbax.checkpoint as ocp
+
+    return ocp
+
+
+def _write(folder: Path, step: int, leaves: dict[str, Any], extra: dict[str, Any]) -> None:
+    """The arrays, then their manifest, all of it on the disk when this returns."""
+    folder.mkdir()
+    entries, arrays = {}, {}
+    for path, leaf in leaves.items():
+        data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays
+        entries[path] = {
+            "shape": list(leaf.shape),
+            "dtype": str(leaf.dtype),
+            "data": [name, data.shape, str(data.dtype)],
+        }
+        if name is not None:
+            arrays[name] = data
+    ocp = _orbax()
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface here
+        checkpointer.save(folder / _ARRAYS, arrays)
+    files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
+    body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
+    partial = folder / f"{_MANIFEST}.partial"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(body | {"sha256": _digest(body)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, folder / _MANIFEST)
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _sync(path)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, if it is as it was written. ValueError if another version of this library wrote it."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        version, digest = manifest["format_version"], manifest.pop("sha256")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _Damaged(f"{_MANIFEST}: {_first_line(error)}") from error
+    if digest != _digest(manifest):
+        raise _Damaged(f"{_MANIFEST} (format_version {version!r}) was changed: its own sha256 differs")
+    if version != FORMAT_VERSION:
+        remedy = "Restore it with the release of hindsight_jax that wrote it, or start a new run in another directory."
+        checks.fail(f"format_version of {folder}", version, f"this release reads {FORMAT_VERSION}", remedy)
+    if manifest["step"] != _step_of(folder):
+        raise _Damaged(f"the folder was renamed: its manifest is of step {manifest['step']}")
+    return manifest
+
+
+def _check_files(folder: Path, files: dict[str, str]) -> None:
+    """Every file that was written is there with every bit, and no other."""
+    try:
+        found = _files(folder)
+        for name in sorted(files.keys() | found):
+            if name not in found:
+                raise _Damaged(f"{name} is missing")
+            if name not in files:
+                raise _Damaged(f"{name} is not part of it; remove that file")
+            if _sha256(folder / name) != files[name]:
+                raise _Damaged(f"{name}: its sha256 differs")
+    except OSError as error:
+        raise _Damaged(_first_line(error)) from error
+
+
+def _read_arrays(folder: Path, entries: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
+    ocp = _orbax()
+    stored = [entry["data"][0] for entry in entries.values() if entry["data"][0] is not None]
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in stored}
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            arrays = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
+    except Exception as error:  # the files are intact, so this is an orbax that cannot read them
+        raise _Damaged(f"orbax cannot read it: {_first_line(error)}") from error
+    result = {}
+    for path, entry in entries.items():
+        name, shape, dtype = entry["data"]
+        result[path] = np.zeros(shape, jax.numpy.dtype(dtype)) if name is None else arrays[name]
+        if list(result[path].shape) != shape or str(result[path].dtype) != dtype:
+            raise _Damaged(f"{path} is {checks.describe(result[path])}, its manifest says {dtype}{shape}")
+    return result
+
+
+def _files(folder: Path) -> set[str]:
+    """Every file below the folder but the manifest, relative to it."""
+    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return paths - {_MANIFEST}
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path, *, sync: bool = False) -> str:
+    with open(path, "rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """The folder's entries are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
