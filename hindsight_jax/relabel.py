@@ -124,11 +124,7 @@ class Law(abc.ABC):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Behaviour(Law):
-    """Keeps the goal that the trajectory was collected for: index -1.
-
-    >>> behaviour().pmf(0, 2, 2).tolist()
-    [1.0, 0.0, 0.0, 0.0]
-    """
+    """-1: keeps the goal that the trajectory was collected for."""
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
         return jnp.int32(BEHAVIOUR)
@@ -146,70 +142,29 @@ class Behaviour(Law):
         _fail_no_hindsight("behaviour()")
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
-class NextState(Law):
-    """i = t + 1: next-state relabelling, the rows that earn a reward by index [D 28].
-
-    >>> next_state().pmf(0, 2, 2).tolist()
-    [0.0, 0.0, 1.0, 0.0]
-    """
-
-    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return t + 1
-
-    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return (index == t + 1).astype(jnp.float32)
+_BOUNDS = {  # the first and the last index of a uniform law
+    "next_state": lambda t, length: (t + 1, t + 1),
+    "future": lambda t, length: (t + 1, length),
+    "final": lambda t, length: (length, length),
+    "episode": lambda t, length: (jnp.ones_like(t), length),
+}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
-class Final(Law):
-    """i = length: 'final' of HER (Andrychowicz 2017).
+class Uniform(Law):
+    """i uniform over low..high, both ends included; the kind says which."""
 
-    >>> final().pmf(0, 2, 2).tolist()
-    [0.0, 0.0, 0.0, 1.0]
-    """
+    kind: str = dataclasses.field(metadata={"static": True})  # a key of _BOUNDS
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return length
+        low, high = _BOUNDS[self.kind](t, length)
+        return jax.random.randint(key, (), low, high + 1, dtype=jnp.int32)
 
     def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return (index == length).astype(jnp.float32)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
-class Future(Law):
-    """i uniform over t+1..length: 'future' of HER (Andrychowicz 2017).
-
-    >>> future().pmf(0, 2, 2).tolist()
-    [0.0, 0.0, 0.5, 0.5]
-    """
-
-    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return jax.random.randint(key, (), t + 1, length + 1, dtype=jnp.int32)
-
-    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        inside = (index > t) & (index <= length)
-        return inside.astype(jnp.float32) / (length - t).astype(jnp.float32)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
-class Episode(Law):
-    """i uniform over 1..length, before or after t: 'episode' of HER (Andrychowicz 2017). No action leads to s_0.
-
-    >>> episode().pmf(1, 2, 2).tolist()
-    [0.0, 0.0, 0.5, 0.5]
-    """
-
-    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        return jax.random.randint(key, (), 1, length + 1, dtype=jnp.int32)
-
-    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        inside = (index >= 1) & (index <= length)
-        return inside.astype(jnp.float32) / length.astype(jnp.float32)
+        low, high = _BOUNDS[self.kind](t, length)
+        inside = (index >= low) & (index <= high)
+        return inside.astype(jnp.float32) / (high + 1 - low).astype(jnp.float32)
 
 
 @jax.tree_util.register_dataclass
@@ -259,7 +214,7 @@ class Mixture(Law):
         return jnp.where(positive, self.weights / total, jnp.nan)
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        """Inverts the cumulative probabilities; a component of probability 0 is never drawn, whatever the rounding."""
+        """Inverts the cumulative probabilities; whatever the rounding, a component of probability 0 is never drawn."""
         key_component, *keys = jax.random.split(key, len(self.laws) + 1)
         p = self.probabilities()
         covers = (p > 0.0) & (jax.random.uniform(key_component, (), jnp.float32) < jnp.cumsum(p))
@@ -294,11 +249,49 @@ class Mixture(Law):
         return Mixture(weights, tuple(self.laws[k].given_hindsight() for k in kept))
 
 
-behaviour = Behaviour
-next_state = NextState
-future = Future
-final = Final
-episode = Episode
+def behaviour() -> Law:
+    """Keeps the goal that the trajectory was collected for: index -1.
+
+    >>> behaviour().pmf(0, 2, 2).tolist()
+    [1.0, 0.0, 0.0, 0.0]
+    """
+    return Behaviour()
+
+
+def next_state() -> Law:
+    """i = t + 1: next-state relabelling, the rows that earn a reward by index [D 28].
+
+    >>> next_state().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 1.0, 0.0]
+    """
+    return Uniform("next_state")
+
+
+def future() -> Law:
+    """i uniform over t+1..length: 'future' of HER (Andrychowicz 2017).
+
+    >>> future().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 0.5, 0.5]
+    """
+    return Uniform("future")
+
+
+def final() -> Law:
+    """i = length: 'final' of HER (Andrychowicz 2017).
+
+    >>> final().pmf(0, 2, 2).tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    return Uniform("final")
+
+
+def episode() -> Law:
+    """i uniform over 1..length, before or after t: 'episode' of HER (Andrychowicz 2017). No action leads to s_0.
+
+    >>> episode().pmf(1, 2, 2).tolist()
+    [0.0, 0.0, 0.5, 0.5]
+    """
+    return Uniform("episode")
 
 
 def geometric(discount: Any) -> Law:
@@ -471,8 +464,9 @@ def _fail_no_hindsight(got: str) -> NoReturn:
 
 def _scalar(name: str, value: Any) -> jax.Array:
     """f32[] from a real scalar; booleans and arrays are refused."""
-    number = not isinstance(value, bool) and isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
-    if not number or not jnp.issubdtype(jnp.result_type(value), np.number):
+    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
+    dtype = jnp.result_type(value) if number else None
+    if not number or not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
         checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")
     return jnp.asarray(value).astype(jnp.float32)
