@@ -10,17 +10,21 @@ A directory holds one folder per step:
 One process writes a directory at a time (the caller holds a lock), and any number may read it.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks
@@ -92,12 +96,7 @@ class Checkpoints:
             self._commit(temporary, self.directory / f"step_{step:012d}")
         except Exception as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            message = (
-                f"the checkpoint of step {step} was not saved in {self.directory}: {_first_line(error)}. "
-                f"Stored steps are untouched: {[_step_of(folder) for folder in self._complete()]}. "
-                "Free some space or make the directory writable, then save again."
-            )
-            raise OSError(getattr(error, "errno", None) or errno.EIO, message) from error
+            raise self._not_saved(step, error) from error
         self._prune()
 
     def restore(self, template: Any) -> tuple[int, Any, dict[str, Any]]:
@@ -120,7 +119,7 @@ class Checkpoints:
                 manifest = _read_manifest(folder)
                 _check_leaves(f"{folder.name} of {self.directory}", manifest["leaves"], expected)
                 _check_files(folder, manifest["files"])
-                arrays = _read_arrays(folder, manifest["leaves"])
+                arrays = _read_arrays(folder, manifest["leaves"], expected)
             except _Damaged as reason:
                 self._damaged.add(folder)
                 damage.append(f"{folder.name} is damaged ({reason})")
@@ -153,6 +152,16 @@ class Checkpoints:
             remedy = "Restore before going on, skip a save when latest_step() == step, or use a new directory."
             checks.fail("step", step, f"step {latest} is stored in {self.directory} and steps must grow", remedy)
         return int(step)
+
+    def _not_saved(self, step: int, error: Exception) -> OSError:
+        code = getattr(error, "errno", None) or _os_error_code(error)
+        return OSError(
+            code,
+            f"{os.strerror(code)}: the checkpoint of step {step} was not saved ({_first_line(error)}). "
+            f"Stored steps are untouched: {[_step_of(folder) for folder in self._complete()]}. "
+            "Free some space or make the directory writable, then save again",
+            str(self.directory),
+        )
 
     def _remove_temporaries(self) -> None:
         for path in self.directory.glob("tmp-*"):
@@ -188,9 +197,15 @@ def _unused(path: Path) -> Path:
     return next(candidate for candidate in candidates if not candidate.exists())
 
 
+def _os_error_code(error: Exception) -> int:
+    """Tensorstore raises ValueError with the operating system's error number in its text."""
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(found[1]) if found else errno.EIO
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+    return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
 
 
 # ---- the tree
@@ -198,13 +213,14 @@ def _first_line(error: Exception) -> str:
 
 def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
     """Path -> leaf, in the order of the tree; every leaf is an array that JAX can hold without a cast."""
-    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in flat}
+    if len(leaves) < len(flat):
+        checks.fail(name, "two leaves of one path", "paths must differ", "Give the tree's nodes distinct key names.")
     for path, leaf in leaves.items():
         if not isinstance(leaf, kinds):
             checks.fail(name + path, repr(leaf), "a leaf must be an array", "Wrap it in jnp.asarray, or use `extra`.")
-        if not _is_key(leaf) and (
-            leaf.dtype.kind in "OSUMm" or jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
-        ):
+        if not (_is_key(leaf) or _is_number(leaf.dtype)):
             checks.fail(name + path, checks.describe(leaf), "JAX cannot hold this dtype", "Cast it, or use `extra`.")
     if not any(leaf.size for leaf in leaves.values()):
         checks.fail(name, f"{len(leaves)} leaves", "it must hold at least one number", "Pass the run's state.")
@@ -213,6 +229,12 @@ def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
 
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_number(dtype: Any) -> bool:
+    """A number or boolean that JAX does not cast: no object, string or date, and no float64 unless x64 is on."""
+    numeric = jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
+    return numeric and jax.dtypes.canonicalize_dtype(dtype) == dtype
 
 
 def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -257,22 +279,28 @@ def _orbax() -> Any:
     return ocp
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs the traceback of every thread that fails, and then raises: the exception is enough."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _write(folder: Path, step: int, leaves: dict[str, Any], extra: dict[str, Any]) -> None:
     """The arrays, then their manifest, all of it on the disk when this returns."""
     folder.mkdir()
     entries, arrays = {}, {}
     for path, leaf in leaves.items():
-        data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays
-        entries[path] = {
-            "shape": list(leaf.shape),
-            "dtype": str(leaf.dtype),
-            "data": [name, data.shape, str(data.dtype)],
-        }
+        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays: a template recreates them
+        entries[path] = {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "array": name}
         if name is not None:
-            arrays[name] = data
+            arrays[name] = jax.random.key_data(leaf) if _is_key(leaf) else leaf
     ocp = _orbax()
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface here
+    with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
         checkpointer.save(folder / _ARRAYS, arrays)
     files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
     body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
@@ -318,23 +346,23 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
         raise _Damaged(_first_line(error)) from error
 
 
-def _read_arrays(folder: Path, entries: dict[str, Any]) -> dict[str, np.ndarray]:
+def _read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
     """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
     ocp = _orbax()
-    stored = [entry["data"][0] for entry in entries.values() if entry["data"][0] is not None]
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in stored}
+    names = {path: entry["array"] for path, entry in entries.items()}
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values() if name is not None}
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            arrays = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
-    except Exception as error:  # the files are intact, so this is an orbax that cannot read them
+        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
+    except Exception as error:  # the files are as they were written, so this orbax cannot read them
         raise _Damaged(f"orbax cannot read it: {_first_line(error)}") from error
-    result = {}
-    for path, entry in entries.items():
-        name, shape, dtype = entry["data"]
-        result[path] = np.zeros(shape, jax.numpy.dtype(dtype)) if name is None else arrays[name]
-        if list(result[path].shape) != shape or str(result[path].dtype) != dtype:
-            raise _Damaged(f"{path} is {checks.describe(result[path])}, its manifest says {dtype}{shape}")
-    return result
+    arrays = {}
+    for path, leaf in expected.items():
+        data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        array = arrays[path] = stored[names[path]] if leaf.size else np.zeros(data.shape, data.dtype)
+        if (array.shape, array.dtype) != (data.shape, data.dtype):
+            raise _Damaged(f"leaf {path} is {checks.describe(array)}, its manifest says {checks.describe(data)}")
+    return arrays
 
 
 def _files(folder: Path) -> set[str]:
