@@ -1,0 +1,40 @@
+"""What training needs of an agent.
+
+Dimension key: B batch, O observation dims, G goal dims, D action dims.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+
+
+class Agent(NamedTuple):
+    """Three pure functions over one pytree, and the kind of batch that `update` learns from.
+
+    * `init(key, values=None)` -> state; `values` overrides numeric hyper-parameters by name, so members may differ.
+    * `act(state, observation [*O], goal [*G], key, explore)` -> action [D]; `explore` is static.
+    * `update(state, batch, key)` -> (state, metrics), a dict of f32[] means over the batch.
+    """
+
+    init: Callable[..., Any]
+    act: Callable[..., jax.Array]
+    update: Callable[..., tuple[Any, dict[str, jax.Array]]]
+    batch: Literal["transitions", "trajectories"] = "transitions"
+
+
+def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
+    """The NamedTuple of numbers `defaults` as f32[] arrays, with those that `values` names replaced.
+
+    Raises ValueError if a name is unknown or a value is not one number.
+    """
+    values = dict(values or {})
+    for name, value in values.items():
+        if name not in defaults._fields:
+            checks.fail(f"values[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", "Rename it.")
+        checks.shape(f"values[{name!r}]", value, (), "Give one number to each member: map init with jax.vmap.")
+    numbers = defaults._replace(**values)
+    return type(numbers)(*(jnp.asarray(number, jnp.float32) for number in numbers))

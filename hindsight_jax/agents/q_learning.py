@@ -1,0 +1,205 @@
+"""Q-learning over hindsight goals: HER, HER + SQL, HER + HBC and HDM are rows of arguments of one agent.
+
+Dimension key: B batch, O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hindsight_jax import checks, losses, networks, types
+from hindsight_jax.agents.base import Agent, override
+
+
+class QLearningValues(NamedTuple):
+    """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them.
+
+    The defaults are HDM's Table 2 and released code.
+    """
+
+    learning_rate: Any = 5e-4  # Adam's, per update
+    gamma: Any = 0.98  # discount per env step
+    gamma_hdm: Any = 0.85  # the indicator's threshold [D 31]; 0 imitates nothing, inf everything
+    beta: Any = 1.0  # weight of imitation
+    epsilon: Any = 0.1  # probability of a uniform action while exploring
+    target_rate: Any = 0.005  # target <- (1 - rate) target + rate online, every `target_period` updates
+    target_period: Any = 10.0  # updates between two steps of the target network
+    temperature: Any = 0.2  # tau of the soft backup, in units of Q
+
+
+class QLearningState(NamedTuple):
+    """Everything that an update reads or writes."""
+
+    params: Any
+    target_params: Any
+    adam: Any
+    updates: jax.Array  # i32[]
+    values: QLearningValues
+
+
+def q_learning(
+    spec: types.EnvSpec,
+    *,
+    distance: Callable[[jax.Array, jax.Array], jax.Array],
+    values: QLearningValues | None = None,
+    hidden_sizes: tuple[int, ...] = (400, 300),
+    layer_norm: bool = False,
+    scale_inputs: bool = False,
+    backup: Literal["double", "max", "mellow"] = "double",
+    imitation: Literal["none", "always", "indicator"] = "indicator",
+    next_state: Literal["relabel", "loss"] = "relabel",
+    upper: float | None = 0.0,
+    hindsight_bound: bool = False,
+) -> Agent:
+    """The row-driven Q-learning agent (ALGORITHMS 1): td by `backup`, plus imitation, plus Algorithm 1's line 2.
+
+    * backup: y = r + gamma discount V(s', g), at most `upper` (None: no bound), where V is the target network's value of
+      the online network's greedy action ("double"), the target's maximum ("max"), or the target's mellowmax at
+      `temperature` ("mellow", HER + SQL).
+    * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1].
+    * next_state: "relabel" leaves the rewards of next-state goals to the goal law and the reward function; "loss" adds
+      -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
+    * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
+    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
+    * distance: the environment's, for the metric `imitated_x_distance` alone.
+
+    Metrics, each the mean over the batch: loss, td_loss, imitation_loss (-log pi of every row), q_mean, target_mean,
+    reward_mean, imitated_fraction, imitated_x_distance (indicator times distance(phi(s), g): divide it by the fraction
+    for the mean distance of what is imitated).
+
+    Raises ValueError if the action set is continuous or an option is unknown.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from hindsight_jax import agents, types
+    >>> box = types.Range((-1.0, -1.0), (1.0, 1.0))
+    >>> spec = types.EnvSpec((2,), (2,), types.Discrete(1, 9), 50, 0.05, False, box, box)
+    >>> agent = agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=agents.QLearningValues(epsilon=0.2))
+    >>> state = agent.init(jax.random.key(0), {"gamma_hdm": 0.5})
+    >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=False).shape
+    (1,)
+    """
+    _check_options(spec, backup, imitation, next_state)
+    network = networks.QNetwork(
+        action=spec.action,
+        hidden_sizes=hidden_sizes,
+        layer_norm=layer_norm,
+        observation_range=spec.observation_range if scale_inputs else None,
+        goal_range=spec.goal_range if scale_inputs else None,
+    )
+    adam = optax.scale_by_adam()
+    defaults = values or QLearningValues()
+
+    def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> QLearningState:
+        numbers = override(defaults, values)
+        params = network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
+        target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
+        return QLearningState(params, target_params, adam.init(params), jnp.zeros((), jnp.int32), numbers)
+
+    def act(state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool) -> jax.Array:
+        q = network.apply(state.params, observation[None], goal[None])[0]
+        greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
+        if not explore:
+            return greedy
+        key_uniform, key_action = jax.random.split(key)
+        uniform = jax.random.uniform(key_uniform) < state.values.epsilon
+        return jnp.where(uniform, spec.action.sample(key_action), greedy)
+
+    def batch_loss(params: Any, state: QLearningState, batch: types.Transition):
+        q = network.apply(params, batch.observation, batch.goal)
+        frozen = jax.lax.stop_gradient(params)
+        q_next = network.apply(frozen, batch.next_observation, batch.goal)
+        q_target = network.apply(state.target_params, batch.next_observation, batch.goal)
+        example = jax.vmap(example_loss, in_axes=(0, 0, 0, 0, None))
+        total, metrics = example(q, q_next, q_target, batch, state.values)
+        if next_state == "loss":
+            q_reached = network.apply(params, batch.observation, batch.next_achieved_goal)
+            total = total + jax.vmap(next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.values)
+        return jnp.mean(total), metrics
+
+    def example_loss(q, q_next, q_target, transition: types.Transition, numbers: QLearningValues):
+        q_tm1 = losses.factorised(losses.action_value)(q, transition.action)
+        log_prob = losses.factorised(losses.log_prob)(q, transition.action)
+        v_online = losses.factorised(losses.greedy_value)(q_next)
+        v_target = backed_up_value(q_next, q_target, numbers)
+        if hindsight_bound:
+            v_target = jnp.maximum(v_target, reached_value(transition.offset, numbers.gamma))
+        discount = numbers.gamma * transition.discount
+        td_loss = losses.td(q_tm1, transition.reward, discount, v_target, upper=upper)
+        metrics = {"td_loss": td_loss, "q_mean": q_tm1, "target_mean": v_target, "reward_mean": transition.reward}
+        if imitation == "none":
+            return td_loss, metrics
+        gamma_hdm = jnp.inf if imitation == "always" else numbers.gamma_hdm
+        total = losses.hdm(
+            q_tm1,
+            log_prob,
+            transition.reward,
+            discount,
+            v_target,
+            v_online,
+            gamma_hdm=gamma_hdm,
+            beta=numbers.beta,
+            upper=upper,
+        )
+        imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
+        metrics["imitation_loss"] = losses.behaviour_cloning(log_prob)
+        metrics["imitated_fraction"] = imitated
+        metrics["imitated_x_distance"] = imitated * distance(transition.achieved_goal, transition.goal)
+        return total, metrics
+
+    def backed_up_value(q_next: jax.Array, q_target: jax.Array, numbers: QLearningValues) -> jax.Array:
+        if backup == "double":
+            return losses.factorised(losses.double_value)(q_next, q_target)
+        if backup == "max":
+            return losses.factorised(losses.greedy_value)(q_target)
+        return losses.factorised(losses.mellow_value)(q_target, temperature=numbers.temperature)
+
+    def next_state_loss(q: jax.Array, action: jax.Array, numbers: QLearningValues) -> jax.Array:
+        q_next_goal = losses.factorised(losses.action_value)(q, action)
+        return losses.next_state(q_next_goal, gamma_hdm=numbers.gamma_hdm, beta=numbers.beta)
+
+    def update(state: QLearningState, batch: types.Transition, key: jax.Array):
+        del key  # a Q-learning update draws nothing
+        (loss, metrics), gradient = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
+        direction, adam_state = adam.update(gradient, state.adam)
+        params = jax.tree.map(lambda p, d: p - state.values.learning_rate * d, state.params, direction)
+        updates = state.updates + 1
+        # A rate of 0 between the steps, rather than a cond: under vmap a cond would compute both sides and copy.
+        due = updates % state.values.target_period.astype(jnp.int32) == 0
+        rate = jnp.where(due, state.values.target_rate, 0.0)
+        target_params = jax.tree.map(lambda t, p: t + rate * (p - t), state.target_params, params)
+        metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
+        return QLearningState(params, target_params, adam_state, updates, state.values), metrics
+
+    return Agent(init, act, update, "transitions")
+
+
+def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
+    """A lower bound on V(s', g) from hindsight: the trajectory went from s' to g in n = offset - 1 more actions.
+
+    Each of the first n - 1 earned -1 and the last 0, and the goal, once reached, is worth 0 to an agent that can stay:
+    -(1 - gamma^(n-1)) / (1 - gamma), and 0 where n <= 1. It is a true bound on the optimal value if the dynamics are
+    deterministic and the goal can be kept; a behaviour goal (offset 0) and a goal of the past have none, -inf. Ours, in the
+    spirit of optimality tightening (He et al. 2016): values travel a whole trajectory in one update rather than one step.
+
+    >>> [round(float(reached_value(jnp.int32(k), jnp.float32(0.5))), 6) for k in (1, 2, 3, 4)]
+    [0.0, 0.0, -1.0, -1.5]
+    """
+    steps = jnp.maximum(offset - 2, 0).astype(jnp.float32)
+    value = -(1.0 - gamma**steps) / (1.0 - gamma)
+    return jnp.where(offset >= 1, value, -jnp.inf)
+
+
+def _check_options(spec: types.EnvSpec, backup: str, imitation: str, next_state: str) -> None:
+    if not isinstance(spec.action, types.Discrete):
+        remedy = "Make the environment with actions='discrete', or take an agent for continuous actions."
+        checks.fail("spec.action", spec.action, "Q-learning needs a Discrete action set", remedy)
+    for name, got, options in (
+        ("backup", backup, ("double", "max", "mellow")),
+        ("imitation", imitation, ("none", "always", "indicator")),
+        ("next_state", next_state, ("relabel", "loss")),
+    ):
+        if got not in options:
+            checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")

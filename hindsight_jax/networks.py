@@ -1,0 +1,87 @@
+"""Flax modules: an MLP on (observation, goal) and the heads that agents put on it.
+
+Dimension key: B batch (any leading axes), O observation dims, G goal dims, H hidden units, D action dims, K bins per dim.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, types
+
+
+def uniform_fan_in(fan_in: int) -> Any:
+    """An initialiser: uniform in +-1/sqrt(fan_in), for weights and biases alike (HDM's released networks)."""
+    bound = fan_in**-0.5
+
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
+    """Maps [low, high] to [-1, 1], coordinate by coordinate: 2 (x - low) / (high - low) - 1, [..., O] -> [..., O].
+
+    >>> import jax.numpy as jnp
+    >>> scale_to_range(jnp.array([0.5, 0.2]), types.Range(low=(0.5, 0.0), high=(0.7, 0.2))).tolist()
+    [-1.0, 1.0]
+    """
+    low, high = jnp.asarray(bounds.low, x.dtype), jnp.asarray(bounds.high, x.dtype)
+    centre, half = (low + high) / 2, (high - low) / 2
+    shape = (1,) * (x.ndim - 1) + centre.shape
+    return (x - centre.reshape(shape)) / half.reshape(shape)
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU between them, [B, in] -> [B, num_outputs]; optionally layer normalisation before each ReLU."""
+
+    hidden_sizes: Sequence[int]
+    num_outputs: int
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The outputs, [B, num_outputs]."""
+        for size in self.hidden_sizes:
+            x = self._dense(x, size)
+            if self.layer_norm:
+                x = nn.LayerNorm()(x)
+            x = nn.relu(x)
+        return self._dense(x, self.num_outputs)
+
+    def _dense(self, x: jax.Array, size: int) -> jax.Array:
+        init = uniform_fan_in(x.shape[-1])
+        return nn.Dense(size, kernel_init=init, bias_init=init)(x)
+
+
+class QNetwork(nn.Module):
+    """Q(s, ., g) or logits of a discrete action: one number per dimension and bin.
+
+    `observation` [B, O] and `goal` [B, G] are concatenated, after `scale_to_range` if ranges are given, and mapped by an
+    MLP to [B, D, K]. A flat action set has D = 1.
+    """
+
+    action: types.Discrete
+    hidden_sizes: Sequence[int] = (400, 300)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
+        """[B, O], [B, G] -> [B, D, K]."""
+        if observation.shape[:-1] != goal.shape[:-1]:
+            rule = f"its leading axes must be those of observation {checks.describe(observation)}"
+            checks.fail("goal", checks.describe(goal), rule, "Map over one goal with jax.vmap(in_axes=(0, None)).")
+        if self.observation_range is not None:
+            observation = scale_to_range(observation, self.observation_range)
+        if self.goal_range is not None:
+            goal = scale_to_range(goal, self.goal_range)
+        x = jnp.concatenate([observation, goal], axis=-1)
+        num_dims, num_bins = self.action
+        outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
+        return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)

@@ -1,0 +1,196 @@
+"""The rows: algorithm x environment -> every value of a run, under a name such as hdm_push.
+
+`<algorithm>_<environment>` is the best that we know for wall-clock; with `_paper` it is the paper's schedule to the
+letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md with its ablation.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hindsight_jax import checks
+
+Value = bool | int | float | str | tuple[int, ...]
+
+
+class Field(NamedTuple):
+    """One value of a run: its default (whose type it has), what is allowed, and a line of help."""
+
+    default: Value
+    help: str
+    low: float = float("-inf")
+    high: float = float("inf")
+    options: tuple[str, ...] = ()
+
+
+_LARGE = 2**31 - 1
+
+FIELDS: dict[str, Field] = {
+    "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, _LARGE),
+    "seeds": Field(4, "members trained in one call", 1, 4096),
+    "total_steps": Field(1_000_000, "env steps per seed, warm-up included", 1, _LARGE),
+    "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
+    "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0),
+    "agent.gamma_hdm": Field(0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0),
+    "agent.beta": Field(1.0, "weight of imitation", 0.0),
+    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
+    "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0),
+    "agent.target_period": Field(10, "updates between two such steps", 1, _LARGE),
+    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6),
+    "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
+    "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
+    "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
+    "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
+    "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
+    "agent.next_state": Field("relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")),
+    "agent.bounded": Field(True, "targets are at most 0"),
+    "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached"),
+    "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
+    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE),
+    "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
+    "env.horizon": Field(50, "steps per episode", 1, 10_000),
+    "env.threshold": Field(0.05, "success is a distance below this", 1e-9),
+    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE),
+    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE),
+    "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0),
+    "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0),
+    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index"),
+    "relabel.reward_otherwise": Field(-1.0, "reward of every other row"),
+    "relabel.preference": Field(0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0),
+    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
+    "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
+    "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
+}
+
+ALGORITHMS: dict[str, tuple[str, dict[str, Value]]] = {
+    "hdm": ("hindsight divergence minimisation: TD + imitation where Q sees progress", {"agent.imitation": "indicator"}),
+    "her": ("hindsight experience replay, rewards (-1, 0), double Q-learning", {}),
+    "her_01": (
+        "hindsight experience replay, rewards (0, 1)",
+        {"relabel.reward_reached": 1.0, "relabel.reward_otherwise": 0.0, "agent.bounded": False},
+    ),
+    "her_sql": ("HER with the soft backup of soft Q-learning", {"agent.backup": "mellow"}),
+    "her_hbc": ("HER with imitation of every row", {"agent.imitation": "always"}),
+}
+
+ENVIRONMENTS: dict[str, tuple[str, dict[str, Value]]] = {
+    "push": (
+        "a hand pushes a puck to a goal place",
+        {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6, "env.threshold": 0.05},
+    ),
+}
+
+# What the defaults change in the papers' schedule; BUILD_NOTES.md holds the ablation of each line.
+TUNED: dict[str, dict[str, Value]] = {"push": {}}
+
+# Numeric values that do not change shapes: the members of one population may differ in them.
+POPULATION_FIELDS = tuple(
+    name
+    for name, field in FIELDS.items()
+    if (name.startswith("agent.") and isinstance(field.default, float))
+    or name in ("relabel.behaviour", "relabel.next_state", "relabel.preference", "agent.target_period")
+)
+
+
+def names() -> tuple[str, ...]:
+    """Every name that `config` takes.
+
+    >>> "hdm_push" in names() and "hdm_push_paper" in names()
+    True
+    """
+    rows = [f"{algorithm}_{environment}" for algorithm in ALGORITHMS for environment in ENVIRONMENTS]
+    return tuple(name + suffix for name in rows for suffix in ("", "_paper"))
+
+
+def split(name: str) -> tuple[str, str, bool]:
+    """(algorithm, environment, paper's schedule). Raises ValueError for an unknown name."""
+    base, paper = name.removesuffix("_paper"), name.endswith("_paper")
+    for algorithm in ALGORITHMS:
+        for environment in ENVIRONMENTS:
+            if base == f"{algorithm}_{environment}":
+                return algorithm, environment, paper
+    checks.fail("name", repr(name), "it must be one of presets.names()", "List them: python -m experiments.run --list.")
+
+
+def config(name: str) -> dict[str, Value]:
+    """Every value of the run `name`, by dotted field.
+
+    >>> config("hdm_push_paper")["agent.gamma_hdm"]
+    0.5
+    """
+    algorithm, environment, paper = split(name)
+    values = {field: spec.default for field, spec in FIELDS.items()}
+    values |= ENVIRONMENTS[environment][1] | ALGORITHMS[algorithm][1]
+    return values if paper else values | TUNED[environment]
+
+
+def describe(name: str) -> str:
+    """One line of help."""
+    algorithm, environment, paper = split(name)
+    schedule = "; the paper's schedule to the letter" if paper else ""
+    return f"{ENVIRONMENTS[environment][0]}: {ALGORITHMS[algorithm][0]}{schedule}"
+
+
+class Experiment(NamedTuple):
+    """What a name and its values make."""
+
+    env: Any  # GoalEnv
+    run: Any  # training.Run
+    num_bytes_of_ring: int  # per member
+    num_epochs: int  # after the warm-up
+    epochs_between_evaluations: int
+
+
+def build(name: str, values: Mapping[str, Value]) -> Experiment:
+    """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
+
+    >>> experiment = build("hdm_push", config("hdm_push"))
+    >>> experiment.env.spec.horizon
+    50
+    """
+    # Imported here: MuJoCo and brax take seconds, and listing names must not.
+    from hindsight_jax import agents, envs, relabel, replay, training
+
+    _, environment, _ = split(name)
+    env = envs.make(environment, horizon=values["env.horizon"], threshold=values["env.threshold"])
+    agent = agents.q_learning(
+        env.spec,
+        distance=env.distance,
+        values=agents.QLearningValues(**{n: values[f"agent.{n}"] for n in agents.QLearningValues._fields}),
+        hidden_sizes=values["agent.hidden_sizes"],
+        layer_norm=values["agent.layer_norm"],
+        scale_inputs=values["agent.scale_inputs"],
+        backup=values["agent.backup"],
+        imitation=values["agent.imitation"],
+        next_state=values["agent.next_state"],
+        hindsight_bound=values["agent.hindsight_bound"],
+        upper=0.0 if values["agent.bounded"] else None,
+    )
+    ring = replay.make_ring(training.example_trajectory(env), values["replay.capacity"])
+    schedule = training.Schedule(
+        num_envs=values["env.num_envs"],
+        updates_per_epoch=values["agent.updates_per_epoch"],
+        batch_size=values["agent.batch_size"],
+        warmup_trajectories=values["replay.warmup"],
+        evaluation_episodes=values["evaluation.episodes"],
+    )
+    value = lambda overrides, field: overrides.get(field, values[f"relabel.{field}"])
+    law = lambda o: relabel.hindsight(value(o, "behaviour"), value(o, "next_state"))
+    changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold
+    prefer = lambda o: relabel.prefer(
+        changed, num_candidates=values["relabel.num_candidates"], probability=value(o, "preference")
+    )
+    reward_fn = relabel.reward_by_index(values["relabel.reward_reached"], values["relabel.reward_otherwise"])
+    preference = prefer if values["relabel.preference"] > 0 else None
+    run = training.make_run(env, agent, ring, law, reward_fn, schedule, preference)
+    epoch_steps = schedule.num_envs * env.spec.horizon
+    after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * env.spec.horizon, 0)
+    return Experiment(
+        env=env,
+        run=run,
+        num_bytes_of_ring=ring.num_bytes,
+        num_epochs=-(-after_warmup // epoch_steps),
+        epochs_between_evaluations=max(values["evaluation.every"] // epoch_steps, 1),
+    )
+
+
+CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push

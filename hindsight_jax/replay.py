@@ -1,0 +1,258 @@
+"""A ring of trajectories of unequal length, on the device, and the draw of relabelled transitions from it.
+
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, M candidates of a preference.
+
+Every slot keeps the running count of (trajectory, t) pairs at its end, so a uniform pair is one integer below the number
+of stored pairs and a binary search over the slots from the oldest on: O(log C) per draw, nothing rolls, nothing is summed
+again. Counts are int32 and wrap at 2^31; they are compared by their differences, which are below 2^31.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks, relabel
+from hindsight_jax.types import Trajectory, Transition
+
+RewardFn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+class ReplayState(NamedTuple):
+    """The ring. Slots that were never written are never read, whatever they hold."""
+
+    trajectories: Trajectory  # [C, ...]
+    end: jax.Array  # i32[C], pairs ever added when this slot was written, its own included
+    total: jax.Array  # i32[], pairs ever added
+    next_slot: jax.Array  # i32[], where the next trajectory goes; the oldest one once the ring is full
+    size: jax.Array  # i32[], trajectories stored, <= C
+
+
+class Replay(NamedTuple):
+    """The ring's functions, all pure. `num_bytes` is what one state takes on the device."""
+
+    init: Callable[[], ReplayState]
+    add: Callable[[ReplayState, Trajectory], ReplayState]
+    sample: Callable[..., Transition]
+    num_pairs: Callable[[ReplayState], jax.Array]
+    num_bytes: int
+
+
+def make_ring(example: Trajectory, capacity: int) -> Replay:
+    """A ring for trajectories like `example`, which has no leading axis and whose values are ignored.
+
+    * `init()` is an empty ring.
+    * `add(state, trajectories)` stores N <= capacity trajectories (a leading axis) over the oldest ones; donate the state
+      and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so never read.
+    * `sample(state, key, batch_size, law, reward_fn, preference=None)` draws B transitions: (trajectory, t) is uniform
+      over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
+      is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first and
+      each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not known,
+      every float of the batch is NaN and every integer -1.
+    * `num_pairs(state)` counts the stored pairs, i32[].
+
+    Raises ValueError if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do
+    not fit together.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from hindsight_jax import relabel, replay, types
+    >>> zeros = types.Trajectory(jnp.zeros((4, 2)), jnp.zeros((4, 2)), jnp.zeros((3, 1), jnp.int32), jnp.zeros(2),
+    ...                          jnp.int32(0), jnp.bool_(False))
+    >>> ring = replay.make_ring(zeros, capacity=10)
+    >>> batch_of_two = jax.tree.map(lambda x: jnp.stack([x, x]), zeros._replace(length=jnp.int32(3)))
+    >>> state = ring.add(ring.init(), batch_of_two)
+    >>> int(ring.num_pairs(state))
+    6
+    >>> batch = ring.sample(state, jax.random.key(0), 5, relabel.future(), relabel.reward_by_index())
+    >>> batch.goal.shape
+    (5, 2)
+    """
+    horizon = _check_example(example)
+    checks.positive_int("capacity", capacity, "It counts trajectories.")
+    if capacity * horizon >= 2**31:
+        checks.fail("capacity", capacity, f"capacity * horizon ({horizon}) must stay below 2^31", "Use fewer trajectories.")
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *jnp.shape(x)), jnp.result_type(x)), example)
+
+    def init() -> ReplayState:
+        zero = lambda: jnp.zeros((), jnp.int32)
+        storage = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return ReplayState(storage, jnp.zeros((capacity,), jnp.int32), zero(), zero(), zero())
+
+    def add(state: ReplayState, trajectories: Trajectory) -> ReplayState:
+        count = _check_added(example, trajectories, capacity, horizon)
+        length = trajectories.length
+        length = jnp.where((length >= 0) & (length <= horizon), length, 0)
+        slots = (state.next_slot + jnp.arange(count, dtype=jnp.int32)) % capacity
+        write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="promise_in_bounds")
+        ends = state.total + jnp.cumsum(length, dtype=jnp.int32)
+        return ReplayState(
+            trajectories=jax.tree.map(write, state.trajectories, trajectories._replace(length=length)),
+            end=write(state.end, ends),
+            total=ends[-1],
+            next_slot=(state.next_slot + count) % capacity,
+            size=jnp.minimum(state.size + count, capacity),
+        )
+
+    def sample(
+        state: ReplayState,
+        key: jax.Array,
+        batch_size: int,
+        law: relabel.Law,
+        reward_fn: RewardFn,
+        preference: relabel.Preference | None = None,
+    ) -> Transition:
+        checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
+        checks.typed_key("key", key)
+        pairs = num_pairs(state)
+        if checks.is_concrete(pairs) and int(pairs) == 0:
+            checks.fail("state", "an empty ring", "at least one pair (trajectory, t) must be stored", "Call add first.")
+        if preference is None:
+            slot, t, index = _draw(state, key, (batch_size,), law)
+        else:
+            slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
+        batch = _gather(state.trajectories, slot, t, index, reward_fn)
+        return jax.tree.map(lambda x: jnp.where(pairs > 0, x, _poison(x.dtype)), batch)
+
+    return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3))
+
+
+def num_pairs(state: ReplayState) -> jax.Array:
+    """i32[], the (trajectory, t) pairs stored."""
+    return jnp.where(state.size > 0, state.total - _first(state), 0)
+
+
+def _oldest(state: ReplayState) -> jax.Array:
+    capacity = state.end.shape[0]
+    return (state.next_slot - state.size) % capacity
+
+
+def _first(state: ReplayState) -> jax.Array:
+    """The running count at the start of the oldest slot."""
+    oldest = _oldest(state)
+    return state.end[oldest] - state.trajectories.length[oldest]
+
+
+def _find(state: ReplayState, rank: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(slot, t) of the rank-th stored pair, counted from the oldest; ranks of any shape."""
+    capacity = state.end.shape[0]
+    oldest, first = _oldest(state), _first(state)
+    slot_of = lambda k: (oldest + k) % capacity
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = low + (high - low) // 2
+        beyond = _read(state.end, slot_of(middle)) - first > rank  # a difference, so that the count may wrap
+        return jnp.where(beyond, low, middle + 1), jnp.where(beyond, middle, high)
+
+    start = (jnp.zeros_like(rank), jnp.full_like(rank, jnp.maximum(state.size - 1, 0)))
+    low, _ = jax.lax.fori_loop(0, int(capacity - 1).bit_length(), halve, start)
+    slot = slot_of(low)
+    before = _read(state.end, slot) - _read(state.trajectories.length, slot) - first
+    return slot, rank - before
+
+
+def _draw(state: ReplayState, key: jax.Array, shape: tuple[int, ...], law: relabel.Law):
+    """slot, t and goal index, each i32[shape]: a uniform pair, then the law."""
+    key_pair, key_goal = jax.random.split(key)
+    pairs = jnp.maximum(num_pairs(state), 1)
+    slot, t = _find(state, jax.random.randint(key_pair, shape, 0, pairs, dtype=jnp.int32))
+    length = _read(state.trajectories.length, slot)
+    draw = law.sample
+    for _ in shape:
+        draw = jax.vmap(draw)
+    return slot, t, draw(jax.random.split(key_goal, shape), t, length)
+
+
+def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, preference):
+    """As _draw, but each hindsight row is the preference's choice among M candidates."""
+    key_kind, key_draw, key_choice = jax.random.split(key, 3)
+    shape = (batch_size, preference.num_candidates)
+    slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())
+    achieved = _read(state.trajectories.achieved_goal, slot, t)
+    goal = _read(state.trajectories.achieved_goal, slot, index)
+    changed = jax.vmap(jax.vmap(preference.changed))(achieved, goal)
+    choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)
+    pick = lambda x: jnp.take_along_axis(x, choice[:, None], axis=1)[:, 0]
+    behaviour = jax.random.uniform(key_kind, (batch_size,)) < law.behaviour_probability()
+    # A behaviour row keeps the first candidate's pair, which is uniform, and its own goal.
+    slot = jnp.where(behaviour, slot[:, 0], pick(slot))
+    t = jnp.where(behaviour, t[:, 0], pick(t))
+    return slot, t, jnp.where(behaviour, -1, pick(index))
+
+
+def _gather(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, reward_fn: RewardFn) -> Transition:
+    """Reads the rows, puts the goals in, and only then computes reward and discount."""
+    relabelled = index >= 0
+    hindsight = _read(stored.achieved_goal, slot, jnp.maximum(index, 0))
+    desired = _read(stored.desired_goal, slot)
+    goal = jnp.where(jnp.expand_dims(relabelled, range(1, hindsight.ndim)), hindsight, desired)
+    next_achieved = _read(stored.achieved_goal, slot, t + 1)
+    is_next = index == t + 1
+    reward, discount = jax.vmap(reward_fn)(next_achieved, goal, is_next)
+    return Transition(
+        observation=_read(stored.observation, slot, t),
+        action=_read(stored.action, slot, t),
+        next_observation=_read(stored.observation, slot, t + 1),
+        goal=goal,
+        achieved_goal=_read(stored.achieved_goal, slot, t),
+        next_achieved_goal=next_achieved,
+        reward=reward,
+        discount=discount,
+        is_next=is_next,
+        relabelled=relabelled,
+        offset=jnp.where(relabelled, index - t, 0),
+    )
+
+
+def _read(array: jax.Array, *indices: jax.Array) -> jax.Array:
+    """array[indices], without the clamping that hides a wrong index: ours are in bounds by construction."""
+    return array.at[indices].get(mode="promise_in_bounds")
+
+
+def _poison(dtype: Any) -> Any:
+    """What an empty ring gives inside of jit: NaN, -1, or False."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.array(jnp.nan, dtype)
+    return jnp.zeros((), dtype) if dtype == jnp.bool_ else jnp.array(-1).astype(dtype)
+
+
+def _num_bytes(shapes: Any) -> int:
+    return sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in jax.tree.leaves(shapes))
+
+
+def _check_example(example: Trajectory) -> int:
+    """The horizon of an example whose fields fit together."""
+    if not isinstance(example, Trajectory):
+        checks.fail("example", type(example).__name__, "it must be a Trajectory", "Build one with types.Trajectory(...).")
+    checks.rank("example.action", example.action, 2, "It is [T, D], without a batch axis.")
+    horizon = example.action.shape[0]
+    if horizon < 1:
+        checks.fail("example.action", checks.describe(example.action), "T must be at least 1", "Give it one row a step.")
+    for name in ("observation", "achieved_goal"):
+        shape = jnp.shape(getattr(example, name))
+        if not shape or shape[0] != horizon + 1:
+            rule = f"its first axis must be T + 1 = {horizon + 1}, since s_T is stored too"
+            checks.fail(f"example.{name}", checks.describe(getattr(example, name)), rule, "Keep the last observation.")
+    remedy = "A goal looks like one achieved goal."
+    checks.shape("example.desired_goal", example.desired_goal, jnp.shape(example.achieved_goal)[1:], remedy)
+    checks.rank("example.length", example.length, 0, "It is one integer.")
+    checks.integer("example.length", example.length)
+    checks.rank("example.terminal", example.terminal, 0, "It is one boolean.")
+    return horizon
+
+
+def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:
+    """The number of trajectories, which all look like the example."""
+    count = jnp.shape(trajectories.length)[0] if jnp.ndim(trajectories.length) == 1 else 0
+    if not 1 <= count <= capacity:
+        got = checks.describe(trajectories.length)
+        checks.fail("trajectories", f"length {got}", f"their number must lie in 1..{capacity}", "Add a leading axis.")
+    for name, like, new in zip(Trajectory._fields, example, trajectories, strict=True):
+        checks.shape(f"trajectories.{name}", new, (count, *jnp.shape(like)), "They must look like the ring's example.")
+        if jnp.result_type(new) != jnp.result_type(like):
+            rule = f"its dtype must be {jnp.result_type(like)}, as in the ring's example"
+            checks.fail(f"trajectories.{name}", checks.describe(new), rule, "Cast it with .astype(...).")
+    checks.in_range("trajectories.length", trajectories.length, 0, horizon, "A trajectory has at most T actions.")
+    return count

@@ -1,0 +1,26 @@
+"""Training: collect, store, learn and evaluate as pure functions over one pytree."""
+
+from hindsight_jax.training.population import (
+    Population,
+    PopulationState,
+    collect_metrics,
+    make_population,
+    member_keys,
+)
+from hindsight_jax.training.rollout import Rollout, rollout
+from hindsight_jax.training.run import Run, RunState, Schedule, example_trajectory, make_run
+
+__all__ = [
+    "Population",
+    "PopulationState",
+    "Rollout",
+    "Run",
+    "RunState",
+    "Schedule",
+    "collect_metrics",
+    "example_trajectory",
+    "make_population",
+    "make_run",
+    "member_keys",
+    "rollout",
+]

@@ -1,0 +1,83 @@
+"""A population: the same run with a leading axis of members (seeds, hyper-parameters), compiled once.
+
+Dimension key: M members.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.training.run import Run, RunState
+
+
+class PopulationState(NamedTuple):
+    """All members, and their metrics since the last `collect_metrics`: the whole of what a checkpoint must hold."""
+
+    members: RunState  # every leaf [M, ...]
+    metric_sums: dict[str, jax.Array]  # f32[M] each, summed over epochs
+    epochs: jax.Array  # i32[], done so far
+    summed_epochs: jax.Array  # i32[], epochs in metric_sums
+
+
+class Population(NamedTuple):
+    """Jitted functions. `advance` donates its state: the ring is written in place."""
+
+    init: Callable[..., PopulationState]
+    advance: Callable[[PopulationState, Any], PopulationState]
+    evaluate: Callable[[PopulationState], dict[str, jax.Array]]
+
+
+def member_keys(seed: int, num_members: int) -> jax.Array:
+    """Keys [M]: member i of a run with seed s has the key jax.random.key(s + i)."""
+    checks.positive_int("num_members", num_members, "A population has at least one member.")
+    return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
+
+
+def make_population(run: Run) -> Population:
+    """The run over M members.
+
+    * `init(keys [M], values=None)`: `values` maps dotted names to arrays [M].
+    * `advance(state, num_epochs)`: that many epochs; the number is traced, so any number runs the same compiled code, and
+      cutting a run into calls differently changes no bit of it.
+    * `evaluate(state, keys [M])`: success_end and the rest, f32[M] each. A member's evaluation draws from its own key,
+      folded with its epoch, so it depends neither on the other members nor on how the run was cut.
+
+    >>> from hindsight_jax import training
+    >>> keys = training.member_keys(seed=3, num_members=2)
+    >>> bool(jax.random.key_data(keys[1]).tolist() == jax.random.key_data(jax.random.key(4)).tolist())
+    True
+    """
+    epoch = jax.vmap(run.epoch)
+
+    def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
+        members = jax.vmap(run.init)(keys, dict(values or {}))
+        _, shapes = jax.eval_shape(epoch, members)
+        sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return PopulationState(members, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+
+    def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
+        def one(_, state: PopulationState) -> PopulationState:
+            members, metrics = epoch(state.members)
+            sums = jax.tree.map(jnp.add, state.metric_sums, metrics)
+            return PopulationState(members, sums, state.epochs + 1, state.summed_epochs + 1)
+
+        return jax.lax.fori_loop(0, num_epochs, one, state)
+
+    def evaluate(state: PopulationState, keys: jax.Array) -> dict[str, jax.Array]:
+        fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
+        return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
+
+    return Population(jax.jit(init), jax.jit(advance, donate_argnums=0), jax.jit(evaluate))
+
+
+def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:
+    """Means over the epochs since the last call, f32[M] each (NaN if there were none), and a state that starts anew."""
+    means = jax.tree.map(lambda total: total / state.summed_epochs, state.metric_sums)
+    fresh = jax.tree.map(jnp.zeros_like, state.metric_sums)
+    return state._replace(metric_sums=fresh, summed_epochs=jnp.zeros((), jnp.int32)), means
+
+
+_EVALUATION = 0x6576616C  # 'eval': keeps evaluation keys apart from those that init splits off the same key

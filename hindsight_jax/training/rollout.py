@@ -1,0 +1,56 @@
+"""Whole episodes from a batch of environments: reset, scan to the horizon, mask what comes after the end.
+
+Dimension key: N environments, T horizon, O observation dims, G goal dims, D action dims.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import types
+from hindsight_jax.envs.base import GoalEnv
+
+Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+class Rollout(NamedTuple):
+    """Episodes and how they ended."""
+
+    trajectories: types.Trajectory  # [N, ...]
+    success_end: jax.Array  # bool[N], after the last action
+    success_any: jax.Array  # bool[N], after any action
+    distance_end: jax.Array  # f32[N], in the environment's units
+
+
+def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Rollout:
+    """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
+
+    All N states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number of
+    actions up to its first success; states after it are masked by `length` and never read.
+    """
+    key_reset, key_steps = jax.random.split(key)
+    first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
+    goal = first.obs["desired_goal"]
+
+    def step(state, key):
+        action = jax.vmap(policy)(state.obs["observation"], goal, jax.random.split(key, num_envs))
+        state = jax.vmap(env.step)(state, action)
+        return state, (action, state.obs["observation"], state.obs["achieved_goal"])
+
+    horizon = env.spec.horizon
+    _, (action, observation, achieved) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
+    # time first -> environment first, with s_0 in front
+    with_start = lambda start, rest: jnp.concatenate([start[:, None], jnp.swapaxes(rest, 0, 1)], axis=1)
+    observation = with_start(first.obs["observation"], observation)
+    achieved = with_start(first.obs["achieved_goal"], achieved)
+
+    success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], goal)  # [N, T]
+    success_any = jnp.any(success, axis=1)
+    ends = success_any & env.spec.ends_at_success
+    length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
+    last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
+    trajectories = types.Trajectory(observation, achieved, jnp.swapaxes(action, 0, 1), goal, length, terminal=ends)
+    at_end = jax.vmap(lambda states, i: states[i])(achieved, length)
+    return Rollout(trajectories, last, success_any, jax.vmap(env.distance)(at_end, goal))

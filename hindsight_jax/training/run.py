@@ -1,0 +1,161 @@
+"""A run: collect, store, learn, and evaluate, as pure functions over one pytree. Seeds come by `jax.vmap`.
+
+Dimension key: N environments of one member, T horizon, B batch, U updates of an epoch.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, relabel, types
+from hindsight_jax.agents.base import Agent
+from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.replay import Replay, ReplayState, RewardFn
+from hindsight_jax.training.rollout import rollout
+
+
+class Schedule(NamedTuple):
+    """Static numbers of a run, per member."""
+
+    num_envs: int = 1  # trajectories collected in one epoch
+    updates_per_epoch: int = 50
+    batch_size: int = 256  # transitions of one update
+    warmup_trajectories: int = 200  # uniform random actions, collected by init
+    evaluation_episodes: int = 200
+
+
+class RunState(NamedTuple):
+    """Everything that changes during a run: saved whole, a run resumes bit for bit."""
+
+    agent: Any
+    replay: ReplayState
+    law: relabel.Law  # its weights may differ between members
+    preference: relabel.Preference | None
+    key: jax.Array
+    env_steps: jax.Array  # i32[], warm-up included
+    updates: jax.Array  # i32[]
+
+
+class Run(NamedTuple):
+    """Pure functions. `epoch` collects N episodes, stores them, and does U updates."""
+
+    init: Callable[..., RunState]
+    epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
+    evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
+
+
+def make_run(
+    env: GoalEnv,
+    agent: Agent,
+    ring: Replay,
+    law: relabel.Law | Callable[[dict[str, Any]], relabel.Law],
+    reward_fn: RewardFn,
+    schedule: Schedule,
+    preference: relabel.Preference | Callable[[dict[str, Any]], relabel.Preference] | None = None,
+) -> Run:
+    """A run of `agent` on `env`: law over goals times loss.
+
+    * `init(key, values=None)` makes the state, with the warm-up's random trajectories in the ring. `values` maps
+      "agent.NAME" and "relabel.NAME" to numbers of this member; the latter go, without their prefix, to `law` and
+      `preference`, which then must be functions of that dict.
+    * `epoch(state)` -> (state, metrics): metrics are means over the epoch's updates, plus `collect_success_end`.
+      Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`.
+    * `evaluate(state, key)` -> success_end, success_any, distance_end: means over greedy episodes.
+
+    Raises ValueError if the schedule's numbers are not positive, if the warm-up does not fit the ring, or if a name in
+    `values` is unknown.
+    """
+    _check_schedule(schedule)
+
+    def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+        parts = _split_values(values)
+        key_agent, key_warmup, key_run = jax.random.split(key, 3)
+        state = RunState(
+            agent=agent.init(key_agent, parts["agent"]),
+            replay=ring.init(),
+            law=_arrays(_resolve("law", law, parts["relabel"])),
+            preference=_arrays(_resolve("preference", preference, parts["relabel"])),
+            key=key_run,
+            env_steps=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+        )
+        uniform = lambda observation, goal, key: env.spec.action.sample(key)
+        return store(state, rollout(env, uniform, key_warmup, schedule.warmup_trajectories).trajectories)
+
+    def store(state: RunState, trajectories: types.Trajectory) -> RunState:
+        env_steps = state.env_steps + jnp.sum(trajectories.length)
+        return state._replace(replay=ring.add(state.replay, trajectories), env_steps=env_steps)
+
+    def learn(state: RunState, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
+        # All batches of the epoch in one draw: the ring stands still meanwhile, and one search serves them all.
+        key_sample, key_updates = jax.random.split(key)
+        count = schedule.updates_per_epoch
+        rows = ring.sample(state.replay, key_sample, count * schedule.batch_size, state.law, reward_fn, state.preference)
+        batches = jax.tree.map(lambda x: x.reshape(count, schedule.batch_size, *x.shape[1:]), rows)
+        step = lambda agent_state, x: agent.update(agent_state, *x)
+        agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key_updates, count)))
+        state = state._replace(agent=agent_state, updates=state.updates + count)
+        return state, jax.tree.map(jnp.mean, metrics)
+
+    def epoch(state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
+        key, key_collect, key_learn = jax.random.split(state.key, 3)
+        explore = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, True)
+        episodes = rollout(env, explore, key_collect, schedule.num_envs)
+        state, metrics = learn(store(state._replace(key=key), episodes.trajectories), key_learn)
+        return state, metrics | {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
+
+    def evaluate(state: RunState, key: jax.Array) -> dict[str, jax.Array]:
+        greedy = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, False)
+        episodes = rollout(env, greedy, key, schedule.evaluation_episodes)
+        means = episodes._asdict()
+        del means["trajectories"]
+        return {name: jnp.mean(value, dtype=jnp.float32) for name, value in means.items()}
+
+    return Run(init, epoch, evaluate)
+
+
+def example_trajectory(env: GoalEnv) -> types.Trajectory:
+    """A trajectory of zeros with the environment's shapes, for `replay.make_ring`."""
+    spec = env.spec
+    action = jax.eval_shape(spec.action.sample, jax.random.key(0))
+    return types.Trajectory(
+        observation=jnp.zeros((spec.horizon + 1, *spec.observation_shape)),
+        achieved_goal=jnp.zeros((spec.horizon + 1, *spec.goal_shape)),
+        action=jnp.zeros((spec.horizon, *action.shape), action.dtype),
+        desired_goal=jnp.zeros(spec.goal_shape),
+        length=jnp.zeros((), jnp.int32),
+        terminal=jnp.zeros((), jnp.bool_),
+    )
+
+
+def _arrays(tree: Any) -> Any:
+    """Leaves as f32 arrays, so that members may differ in them."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+
+
+def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
+    """The law or preference itself, or what the function of this member's values makes."""
+    if callable(given):
+        return given(values)
+    if values and name == "law":
+        rule = "numbers of the law may be given only if `law` is a function of them"
+        checks.fail("values", sorted(values), rule, "Pass law=lambda values: relabel.hindsight(...).")
+    return given
+
+
+def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """{"agent": {...}, "relabel": {...}} from dotted names."""
+    parts: dict[str, dict[str, Any]] = {"agent": {}, "relabel": {}}
+    for name, value in (values or {}).items():
+        part, _, rest = name.partition(".")
+        if part not in parts or not rest:
+            checks.fail(f"values[{name!r}]", value, "its name must start with agent. or relabel.", "Write agent.gamma, say.")
+        parts[part][rest] = value
+    return parts
+
+
+def _check_schedule(schedule: Schedule) -> None:
+    for name, value in schedule._asdict().items():
+        checks.positive_int(f"schedule.{name}", value, "Every number of a schedule counts something.")
