@@ -34,8 +34,10 @@ def entry(values: jax.Array, a: Any) -> jax.Array:
     checks.integer("a", a)
     checks.in_range("a", a, 0, num_actions - 1, "Actions are counted from 0, one for each entry of the head.")
     index = jnp.asarray(a)
-    # narrow types cannot hold every K; a large unsigned number turns negative, so it stays out of range
+    # narrow types cannot hold every K, and a gather narrows 64 bits to 32: widen, then bring what is out of range near
+    # (a large unsigned number turns negative, and so stays out of range)
     index = index.astype(jnp.int64 if index.dtype.itemsize == 8 else jnp.int32)
+    index = jnp.clip(index, -1, num_actions)
     return values.at[index].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
