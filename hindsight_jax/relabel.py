@@ -51,9 +51,9 @@ class Law(abc.ABC):
         """bool[]: the leaves (weights, discount) make a law."""
         return jnp.asarray(True)
 
-    def _has_hindsight(self) -> bool:
-        """Static: some component is not `behaviour`."""
-        return True
+    def _parts(self) -> list[tuple[jax.Array, "Law"]]:
+        """(probability f32[], law) of every part that is no mixture."""
+        return [(jnp.float32(1.0), self)]
 
     def sample(self, key: jax.Array, t: Any, length: Any) -> jax.Array:
         """Draws the index of the state whose achieved goal becomes the goal.
@@ -131,9 +131,6 @@ class Behaviour(Law):
 
     def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
         return (index == BEHAVIOUR).astype(jnp.float32)
-
-    def _has_hindsight(self) -> bool:
-        return False
 
     def behaviour_probability(self) -> jax.Array:
         return jnp.float32(1.0)
@@ -231,22 +228,22 @@ class Mixture(Law):
         components = [law._is_law() for law in self.laws]
         return jnp.all(self.probabilities() >= 0.0) & jnp.all(jnp.stack(components))
 
-    def _has_hindsight(self) -> bool:
-        return any(law._has_hindsight() for law in self.laws)
+    def _parts(self) -> list[tuple[jax.Array, Law]]:
+        p = self.probabilities()
+        return [(p[k] * part, inner) for k, law in enumerate(self.laws) for part, inner in law._parts()]
 
     def behaviour_probability(self) -> jax.Array:
-        behaviours = jnp.stack([law.behaviour_probability() for law in self.laws])
-        return jnp.sum(self.probabilities() * behaviours)
+        kept = [p for p, law in self._parts() if isinstance(law, Behaviour)]
+        return jnp.sum(jnp.stack(kept)) if kept else jnp.float32(0.0)
 
     def given_hindsight(self) -> Law:
-        kept = [k for k, law in enumerate(self.laws) if law._has_hindsight()]
-        if not kept:
+        parts = [(p, law) for p, law in self._parts() if not isinstance(law, Behaviour)]
+        if not parts:
             _fail_no_hindsight("a mixture of behaviour() only")
-        p = self.probabilities()
-        weights = jnp.stack([p[k] * (1.0 - self.laws[k].behaviour_probability()) for k in kept])
+        weights = jnp.stack([p for p, _ in parts])
         if checks.is_concrete(weights) and not bool(jnp.sum(weights) > 0.0):
             _fail_no_hindsight(f"hindsight weights {weights.tolist()}")
-        return Mixture(weights, tuple(self.laws[k].given_hindsight() for k in kept))
+        return Mixture(weights, tuple(law for _, law in parts))
 
 
 def behaviour() -> Law:
