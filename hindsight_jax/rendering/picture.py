@@ -1,0 +1,197 @@
+"""From rays to pictures: the nearest surface, light, shadow and what veils it.
+
+    colour = prod_j (1 - a_j) shade rgb + sum_i w_i shade_i rgb_i      the nearest opaque surface, and what veils it
+    w_i = a_i prod_{j nearer than i} (1 - a_j)      i, j: the translucent primitives in front of it, a their alpha
+    shade = ambient + sky n_z + sun max(n . l, 0) lit      n the normal, l towards the light, lit = 0 in shadow
+
+Dimension key: N primitives, H height, W width, M images. A vector is a tuple of components, as in `shapes`.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.rendering import shapes
+from hindsight_jax.rendering.scene import PLANE, Camera, Scene, Vector, as_array, frame, unit
+
+_AMBIENT, _SKY, _SUN = 0.56, 0.08, 0.42  # a surface that faces the usual light keeps its colour
+_LIGHT_SIZE = 0.12  # width of the light over its distance: the softness of shadows
+_NEAR = 1e-4  # metres; nothing nearer to a surface shades it
+
+
+def render(
+    scene: Scene,
+    camera: Camera,
+    width: int,
+    height: int,
+    *,
+    antialias: int = 2,
+    light: Vector = (-0.45, -0.35, 1.0),
+    background: Vector = ((0.80, 0.84, 0.89), (0.96, 0.97, 0.98)),
+) -> jax.Array:
+    """The picture f32[height, width, 3] in [0, 1]; row 0 is the top. Pixels are square.
+
+    `antialias`² rays meet each pixel, which also softens the shadows; it is static, as are the sizes. `light` [3]
+    points towards the light, `background` [2, 3] holds the colours at the bottom and at the top. A solid that contains
+    the camera is not drawn. Raises ValueError for wrong shapes, unknown kinds and sizes below 1.
+
+    >>> from hindsight_jax.rendering import orthographic, sphere
+    >>> camera = orthographic(position=[0, 0, 2], target=[0, 0, 0], up=[0, 1, 0], height=1.0)
+    >>> image = render(sphere([0, 0, 0], 0.25, [1, 0, 0, 1]), camera, width=32, height=24)
+    >>> image.shape, bool(image[12, 16, 0] > image[12, 16, 1]), bool(image[0, 0, 0] > image[0, 0, 1])
+    ((24, 32, 3), True, False)
+    """
+    for name, value in (("width", width), ("height", height), ("antialias", antialias)):
+        checks.positive_int(name, value, "Pictures of 64 to 256 pixels with antialias=2 look well.")
+    _check(scene)
+    light, background = as_array("light", light, (3,)), as_array("background", background, (2, 3))
+    return _render(scene, camera, width, height, antialias, light, background)
+
+
+def to_uint8(image: jax.Array) -> jax.Array:
+    """Bytes round(255 x) of an image or images f32[..., 3] in [0, 1], as files want them; values outside are clipped.
+
+    Raises ValueError if the image is not floating.
+
+    >>> to_uint8(jnp.array([0.0, 0.2, 2.0])).tolist()
+    [0, 51, 255]
+    """
+    checks.floating("image", image)
+    return jnp.round(jnp.clip(image, 0.0, 1.0) * 255).astype(jnp.uint8)
+
+
+def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
+    """Tiles images f32[M, H, W, 3] row by row into one, f32[rows (H + gap) - gap, columns (W + gap) - gap, 3].
+
+    The gap is in pixels; it and missing tiles are white. For an animation, map it over the frames with jax.vmap.
+    Raises ValueError for other ranks and for integers, columns < 1 and gap < 0.
+
+    >>> contact_sheet(jnp.zeros((5, 8, 10, 3)), columns=3, gap=1).shape
+    (17, 32, 3)
+    """
+    checks.rank("images", images, 4, "Give it [M, H, W, 3]; map it over frames with jax.vmap.")
+    checks.floating("images", images, "Tile first, call to_uint8 after.")
+    checks.positive_int("columns", columns, "Use 3 for six episodes.")
+    if gap < 0:
+        checks.fail("gap", gap, "it must be >= 0", "Use 0 for tiles that touch.")
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    tiles = jnp.pad(images, ((0, rows * columns - count), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
+    tiles = tiles.reshape(rows, columns, height + gap, width + gap, channels).transpose(0, 2, 1, 3, 4)
+    sheet = tiles.reshape(rows * (height + gap), columns * (width + gap), channels)
+    return sheet[: sheet.shape[0] - gap, : sheet.shape[1] - gap]
+
+
+def _check(scene: Scene) -> None:
+    """Known kinds, one row of each array for each."""
+    for kind in scene.kinds:
+        if kind not in shapes.FORMULAS:
+            checks.fail("scene.kinds", kind, f"it must be one of {sorted(shapes.FORMULAS)}", "Use rendering.BOX, ...")
+    for name, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
+        expected = (len(scene.kinds), *tail)
+        checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over many scenes with jax.vmap.")
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _render(scene, camera, width, height, antialias, light, background):
+    groups = _by_kind(scene)
+    rgba = jnp.concatenate([group.rgba for group in groups])
+    axes = frame(unit(light))
+    rise = (jnp.arange(height)[::-1] + 0.5)[:, None] / height
+    fill = lambda low, high: jnp.broadcast_to(low + rise * (high - low), (height, width))
+    backdrop = tuple(fill(low, high) for low, high in zip(*background, strict=True))
+
+    def sample(offset):
+        origin, direction = _rays(camera, width, height, offset)
+        (depth, ambient, sun, *colour), veils = _nearest(groups, origin, direction, axes[:, 2], backdrop)
+        towards_light = tuple(axes[:, 2] + _LIGHT_SIZE * (axes[:, :2] @ offset))
+        shade = ambient + sun * _lit(groups, shapes.along(origin, depth, direction), towards_light)
+        return jnp.stack(_veil(tuple(channel * shade for channel in colour), depth, veils, rgba), axis=-1)
+
+    grid = (jnp.arange(antialias) + 0.5) / antialias - 0.5
+    offsets = jnp.stack(jnp.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    return jnp.clip(jnp.mean(jax.lax.map(sample, offsets), axis=0), 0.0, 1.0)
+
+
+def _by_kind(scene: Scene) -> list[Scene]:
+    """One scene for each kind: a loop over its primitives is compiled once, however many there are."""
+    members = {kind: [i for i, k in enumerate(scene.kinds) if k == kind] for kind in sorted(set(scene.kinds))}
+    take = lambda kind, rows: jax.tree.map(lambda x: x[jnp.array(rows)], dataclasses.replace(scene, kinds=(kind,)))
+    return [take(kind, rows) for kind, rows in members.items()]
+
+
+def _rays(camera: Camera, width: int, height: int, offset: jax.Array):
+    """The rays' origin and direction, through the points `offset` [2] (in pixels) from the pixels' centres."""
+    scale = 2.0 * camera.extent / height
+    u = scale * (jnp.arange(width)[None, :] - (width - 1) / 2 + offset[0])
+    v = scale * ((height - 1) / 2 - jnp.arange(height)[:, None] - offset[1])
+    right, up, forward = (tuple(camera.rotation[:, k]) for k in range(3))
+    across = tuple(u * right[k] + v * up[k] for k in range(3))
+    if not camera.perspective:
+        return shapes.along(tuple(camera.position), 1.0, across), forward
+    length = jnp.sqrt(1.0 + u**2 + v**2)
+    return tuple(camera.position), tuple((across[k] + forward[k]) / length for k in range(3))
+
+
+def _nearest(groups: list[Scene], origin, direction, light: jax.Array, backdrop: shapes.Vector):
+    """The nearest opaque surface, (depth, ambient, sun, *colours); and (depth, shade) [N, H, W] of the translucent."""
+
+    def step(surface, primitive):
+        t, normal = shapes.enter(primitive, origin, direction, 0.0)
+        ambient, sun = _light(primitive, normal, light)
+        opaque = primitive.rgba[3] >= 1.0
+        closer = opaque & (t < surface[0])
+        here = (t, ambient, sun, *primitive.rgba[:3])
+        veil = jnp.where(opaque, shapes.FAR, t), jnp.broadcast_to(ambient + sun, t.shape)
+        return tuple(jnp.where(closer, new, old) for new, old in zip(here, surface, strict=True)), veil
+
+    one = jnp.ones_like(backdrop[0])
+    surface, veils = (shapes.FAR * one, one, 0.0 * one, *backdrop), []
+    for group in groups:
+        surface, veil = jax.lax.scan(step, surface, group)
+        veils.append(veil)
+    return surface, tuple(jnp.concatenate(stack) for stack in zip(*veils, strict=True))
+
+
+def _light(primitive: Scene, normal, light: jax.Array):
+    """What reaches a surface from everywhere, and what a shadow takes away."""
+    scale = jax.lax.rsqrt(jnp.maximum(shapes.dot(normal, normal), shapes.TINY**2))
+    sun = scale * shapes.dot(normal, shapes.to_local(primitive.rotation, light))
+    return _AMBIENT + _SKY * scale * shapes.dot(normal, tuple(primitive.rotation[2])), _SUN * jnp.maximum(sun, 0.0)
+
+
+def _lit(groups: list[Scene], point: shapes.Vector, light: shapes.Vector) -> jax.Array:
+    """1 where no opaque solid lies between the point and the light, else 0. Planes cast no shadow."""
+
+    def step(lit, primitive):
+        t, _ = shapes.enter(primitive, point, light, _NEAR)
+        return jnp.where((t < shapes.FAR) & (primitive.rgba[3] >= 1.0), 0.0, lit), None
+
+    lit = jnp.ones_like(point[0])
+    for group in groups:
+        lit = lit if group.kinds == (PLANE,) else jax.lax.scan(step, lit, group)[0]
+    return lit
+
+
+def _veil(colour: shapes.Vector, depth: jax.Array, veils, rgba: jax.Array) -> shapes.Vector:
+    """The surface through the translucent primitives in front of it; opaque ones are skipped at run time."""
+    veil_depth, veil_shade = veils
+    alpha = jnp.where(veil_depth < depth[None], rgba[:, 3][:, None, None], 0.0)
+    index = jnp.arange(rgba.shape[0])
+
+    def add(carry, i):
+        image, clear = carry
+        tie = (veil_depth == veil_depth[i][None]) & (index < i)[:, None, None]
+        nearer = tie | (veil_depth < veil_depth[i][None])
+        share = alpha[i] * veil_shade[i] * jnp.prod(jnp.where(nearer, 1.0 - alpha, 1.0), axis=0)
+        return tuple(channel + share * rgba[i, k] for k, channel in enumerate(image)), clear * (1.0 - alpha[i])
+
+    def step(carry, i):
+        return jax.lax.cond(rgba[i, 3] < 1.0, add, lambda carry, _: carry, carry, i), None
+
+    nothing = tuple(jnp.zeros_like(channel) for channel in colour)
+    (image, clear), _ = jax.lax.scan(step, (nothing, jnp.ones_like(depth)), index)
+    return tuple(front + clear * behind for front, behind in zip(image, colour, strict=True))

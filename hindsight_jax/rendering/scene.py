@@ -1,0 +1,208 @@
+"""What is drawn, and from where: scenes of primitives and cameras. Every argument but a kind may be traced.
+
+Dimension key: N primitives. A vector may be an array or a sequence of numbers; it becomes f32.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks
+
+# The kinds have MuJoCo's numbers (mjtGeom), so a model's `geom_type` serves as `Scene.kinds`.
+PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
+
+_TINY = 1e-9
+
+Scalar = jax.typing.ArrayLike  # []
+Vector = jax.typing.ArrayLike | Sequence  # [2], [3] or [4]; a rotation is [3, 3]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["position", "rotation", "size", "rgba"], meta_fields=["kinds"]
+)
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """N primitives. A pytree: the arrays are leaves, the kinds are static, so each costs its own formula only.
+
+    >>> scene = compose(plane([0, 0, 0], [1, 1, 1, 1]), sphere([0, 0, 1], 0.5, [1, 0, 0, 1]))
+    >>> scene.kinds == (PLANE, SPHERE), scene.size.shape
+    (True, (2, 3))
+    """
+
+    kinds: tuple[int, ...]  # N of PLANE, SPHERE, CAPSULE, CYLINDER, BOX
+    position: jax.Array  # f32[N, 3], centre
+    rotation: jax.Array  # f32[N, 3, 3], its columns are the local axes in the world
+    size: jax.Array  # f32[N, 3], by kind: see the constructors
+    rgba: jax.Array  # f32[N, 4], in [0, 1]; alpha < 1 is translucent and casts no shadow
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["position", "rotation", "extent"], meta_fields=["perspective"]
+)
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """Where the picture is taken from. Made by `orthographic` or `pinhole`."""
+
+    perspective: bool  # rays from one point (pinhole), or parallel rays (orthographic); static
+    position: jax.Array  # f32[3]; what lies behind it is not drawn
+    rotation: jax.Array  # f32[3, 3], columns: right, up and forward of the picture
+    extent: jax.Array  # f32[], half of the picture's height: in metres, or as a tangent if perspective
+
+
+def sphere(position: Vector, radius: Scalar, rgba: Vector) -> Scene:
+    """A sphere of size (radius, 0, 0) at position [3], coloured rgba [4].
+
+    This and every constructor raises ValueError for wrong shapes, negative sizes and colours outside [0, 1].
+
+    >>> sphere([0, 0, 0], 0.5, [1, 0, 0, 1]).size.tolist()
+    [[0.5, 0.0, 0.0]]
+    """
+    return _primitive(SPHERE, position, (radius, 0.0, 0.0), rgba, None)
+
+
+def capsule(
+    position: Vector, radius: Scalar, half_length: Scalar, rgba: Vector, rotation: Vector | None = None
+) -> Scene:
+    """A cylinder along local z with round ends centred at z = ±half_length, size (radius, half_length, 0).
+
+    >>> capsule([0, 0, 0], 0.25, 0.5, [1, 0, 0, 1]).size.tolist()
+    [[0.25, 0.5, 0.0]]
+    """
+    return _primitive(CAPSULE, position, (radius, half_length, 0.0), rgba, rotation)
+
+
+def capsule_between(a: Vector, b: Vector, radius: Scalar, rgba: Vector) -> Scene:
+    """A capsule whose round ends are centred at the points a [3] and b [3]; a ball if they are one point.
+
+    >>> capsule_between([0, 0, 0], [0, 2, 0], 0.25, [1, 0, 0, 1]).size.tolist()
+    [[0.25, 1.0, 0.0]]
+    """
+    a, b = as_array("a", a, (3,)), as_array("b", b, (3,))
+    return capsule((a + b) / 2, radius, jnp.linalg.norm(b - a) / 2, rgba, frame(unit(b - a)))
+
+
+def cylinder(
+    position: Vector, radius: Scalar, half_height: Scalar, rgba: Vector, rotation: Vector | None = None
+) -> Scene:
+    """A cylinder along local z with flat ends, size (radius, half_height, 0).
+
+    >>> cylinder([0, 0, 0], 0.5, 0.25, [1, 0, 0, 1]).size.tolist()
+    [[0.5, 0.25, 0.0]]
+    """
+    return _primitive(CYLINDER, position, (radius, half_height, 0.0), rgba, rotation)
+
+
+def box(position: Vector, half_extents: Vector, rgba: Vector, rotation: Vector | None = None) -> Scene:
+    """A box, size half_extents [3] along its local axes.
+
+    >>> box([0, 0, 0], [1, 2, 3], [1, 0, 0, 1], rotation=yaw(0.5)).size.tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+    return _primitive(BOX, position, tuple(as_array("half_extents", half_extents, (3,))), rgba, rotation)
+
+
+def plane(position: Vector, rgba: Vector, half_extents: Vector = (0.0, 0.0), rotation: Vector | None = None) -> Scene:
+    """The plane z = 0 of its local frame, seen from both sides; half_extents [2] along local x and y, 0 is endless.
+
+    >>> plane([0, 0, 0], [1, 1, 1, 1], half_extents=[2, 1]).size.tolist()
+    [[2.0, 1.0, 0.0]]
+    """
+    return _primitive(PLANE, position, (*as_array("half_extents", half_extents, (2,)), 0.0), rgba, rotation)
+
+
+def compose(*scenes: Scene) -> Scene:
+    """One scene of all primitives. A constructor's primitive is a scene of one, so compositions nest.
+
+    >>> ball = sphere([0, 0, 1], 0.5, [1, 0, 0, 1])
+    >>> compose(ball, compose(ball, ball)).kinds
+    (2, 2, 2)
+    """
+    if not scenes:
+        checks.fail("scenes", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
+    kinds = tuple(kind for scene in scenes for kind in scene.kinds)
+    join = lambda name: jnp.concatenate([getattr(scene, name) for scene in scenes])
+    return Scene(kinds, join("position"), join("rotation"), join("size"), join("rgba"))
+
+
+def yaw(angle: Scalar) -> jax.Array:
+    """The rotation f32[3, 3] by `angle` (radians, counter-clockwise seen from above) about the world's z.
+
+    >>> jnp.round(yaw(jnp.pi / 2) @ jnp.array([1.0, 2.0, 3.0])).tolist()
+    [-2.0, 1.0, 3.0]
+    """
+    angle = as_array("angle", angle, ())
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    return jnp.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def orthographic(position: Vector, target: Vector, up: Vector, height: Scalar) -> Camera:
+    """A camera of parallel rays, from position [3] towards target [3]; the picture is `height` metres high.
+
+    `up` [3] points to the top of the picture. Raises ValueError if target - position is 0 or parallel to `up`.
+
+    >>> camera = orthographic(position=[0, 0, 2], target=[0, 0, 0], up=[0, 1, 0], height=1.0)
+    >>> camera.perspective, float(camera.extent)
+    (False, 0.5)
+    """
+    checks.in_range("height", height, _TINY, np.inf, "Give the metres from the bottom to the top of the picture.")
+    return Camera(False, *_look_at(position, target, up), as_array("height", height, ()) / 2)
+
+
+def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -> Camera:
+    """A camera of rays from one point, position [3], towards target [3]; the vertical field of view is in degrees.
+
+    `up` is as for `orthographic`. Raises ValueError if fov_degrees is not within [1, 179].
+
+    >>> camera = pinhole(position=[0, -2, 2], target=[0, 0, 0], up=[0, 0, 1], fov_degrees=90)
+    >>> camera.perspective, round(float(camera.extent), 5)
+    (True, 1.0)
+    """
+    checks.in_range("fov_degrees", fov_degrees, 1.0, 179.0, "Use 45 for an ordinary view.")
+    angle = jnp.radians(as_array("fov_degrees", fov_degrees, ()))
+    return Camera(True, *_look_at(position, target, up), jnp.tan(angle / 2))
+
+
+def as_array(name: str, value: Vector, expected: tuple[int, ...]) -> jax.Array:
+    """The value as f32, of exactly this shape."""
+    array = jnp.asarray(value, jnp.float32)
+    checks.shape(name, array, expected, "Give one primitive or camera; map over many with jax.vmap.")
+    return array
+
+
+def unit(vector: jax.Array) -> jax.Array:
+    """v / |v|, or z where v = 0."""
+    norm = jnp.linalg.norm(vector)
+    return jnp.where(norm > _TINY, vector / jnp.maximum(norm, _TINY), jnp.array([0.0, 0.0, 1.0]))
+
+
+def frame(z: jax.Array) -> jax.Array:
+    """A rotation f32[3, 3] whose third column is the unit vector z."""
+    helper = jnp.where(jnp.abs(z[0]) < 0.7, jnp.array([1.0, 0.0, 0.0]), jnp.array([0.0, 1.0, 0.0]))
+    y = unit(jnp.cross(z, helper))
+    return jnp.stack([jnp.cross(y, z), y, z], axis=1)
+
+
+def _primitive(kind: int, position, size, rgba, rotation) -> Scene:
+    """A scene of one."""
+    rotation = jnp.eye(3) if rotation is None else as_array("rotation", rotation, (3, 3))
+    size = jnp.stack([as_array("size", length, ()) for length in size])
+    position, rgba = as_array("position", position, (3,)), as_array("rgba", rgba, (4,))
+    checks.in_range("size", size, 0.0, np.inf, "Give radii and half of lengths, in metres.")
+    checks.in_range("rgba", rgba, 0.0, 1.0, "Divide bytes by 255.")
+    return Scene((kind,), position[None], rotation[None], size[None], rgba[None])
+
+
+def _look_at(position, target, up) -> tuple[jax.Array, jax.Array]:
+    """The position and the rotation (right, up, forward) of a camera. Traced, a degenerate view turns any way."""
+    position, target, up = (as_array(*pair, (3,)) for pair in (("position", position), ("target", target), ("up", up)))
+    forward = unit(target - position)
+    right = jnp.cross(forward, unit(up))
+    across = jnp.linalg.norm(right)
+    checks.in_range("up", across, 1e-4, 1.0 + 1e-4, "It is the sine to the view: use [0, 1, 0] to look straight down.")
+    right = unit(jnp.where(across > 1e-4, right, frame(forward)[:, 0]))
+    return position, jnp.stack([right, jnp.cross(right, forward), forward], axis=1)
