@@ -48,8 +48,8 @@ class Checkpoints:
 
     The state is a pytree of arrays: any shapes (zero-size ones too), any dtypes of JAX, typed keys. The tree itself is
     never stored: `restore` takes a template, and every leaf must agree with it by path, shape and dtype. Restored
-    leaves are JAX arrays, placed as the template says (a committed array, or a ShapeDtypeStruct with a sharding) or on
-    the default device; a weak type comes back strong. No pickle is written or read.
+    leaves are JAX arrays: on the devices of the template's leaf, if it is a committed array or a ShapeDtypeStruct with
+    a sharding over devices, else on the default device. Weak types come back strong. No pickle is written or read.
 
     >>> import jax.numpy as jnp
     >>> import tempfile
@@ -88,7 +88,9 @@ class Checkpoints:
         """
         step = self._check_step(step)
         leaves = _leaves("state", state, (jax.Array, np.ndarray))
+        _check_readable(leaves)
         extra = _check_extra({} if extra is None else extra)
+        _orbax()  # a broken installation is no fault of the disk
         temporary = self.directory / f"tmp-{step}-{os.getpid()}"
         try:
             self._remove_temporaries()
@@ -227,6 +229,15 @@ def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
     return leaves
 
 
+def _check_readable(leaves: dict[str, Any]) -> None:
+    """The values are here: neither donated away nor on another host."""
+    for path, leaf in leaves.items():
+        if isinstance(leaf, jax.Array) and leaf.is_deleted():
+            checks.fail(f"state{path}", "a deleted array", "its values must exist", "Save before the state is donated.")
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            checks.fail(f"state{path}", "an array on several hosts", "one process must hold it all", "Gather it first.")
+
+
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
@@ -253,9 +264,16 @@ def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any])
 
 def _place(array: np.ndarray, like: Any) -> jax.Array:
     """The stored bits as a JAX array, where the template wants it."""
-    placed = isinstance(like, jax.ShapeDtypeStruct) or (isinstance(like, jax.Array) and like.committed)
     leaf = jax.random.wrap_key_data(jax.device_put(array), dtype=like.dtype) if _is_key(like) else array
-    return jax.device_put(leaf, like.sharding if placed else None)
+    return jax.device_put(leaf, _sharding(like))
+
+
+def _sharding(like: Any) -> Any:
+    """Where the template puts a leaf; None for the default device, as for the abstract mesh of an eval_shape."""
+    if isinstance(like, np.ndarray) or (isinstance(like, jax.Array) and not like.committed):
+        return None
+    abstract = isinstance(getattr(like.sharding, "mesh", None), jax.sharding.AbstractMesh)
+    return None if abstract else like.sharding
 
 
 def _check_extra(extra: Any) -> dict[str, Any]:
@@ -383,9 +401,12 @@ def _sha256(path: Path, *, sync: bool = False) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """The folder's entries are on the disk."""
+    """The folder's entries are on the disk; some network file systems cannot be asked."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
