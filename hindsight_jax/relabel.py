@@ -139,29 +139,49 @@ class Behaviour(Law):
         _fail_no_hindsight("behaviour()")
 
 
-_BOUNDS = {  # the first and the last index of a uniform law
-    "next_state": lambda t, length: (t + 1, t + 1),
-    "future": lambda t, length: (t + 1, length),
-    "final": lambda t, length: (length, length),
-    "episode": lambda t, length: (jnp.ones_like(t), length),
+_INDEX = {
+    "next_state": lambda t, length: t + 1,
+    "final": lambda t, length: length,
+}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Certain(Law):
+    """i is a function of t and length; the kind says which."""
+
+    kind: str = dataclasses.field(metadata={"static": True})  # a key of _INDEX
+
+    def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return _INDEX[self.kind](t, length)
+
+    def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
+        return (index == _INDEX[self.kind](t, length)).astype(jnp.float32)
+
+
+_FIRST = {
+    "future": lambda t: t + 1,
+    "episode": lambda t: jnp.ones_like(t),
 }
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Uniform(Law):
-    """i uniform over low..high, both ends included; the kind says which."""
+    """i uniform over first..length; the kind says where it starts."""
 
-    kind: str = dataclasses.field(metadata={"static": True})  # a key of _BOUNDS
+    kind: str = dataclasses.field(metadata={"static": True})  # a key of _FIRST
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        low, high = _BOUNDS[self.kind](t, length)
-        return jax.random.randint(key, (), low, high + 1, dtype=jnp.int32)
+        """Random bits modulo the number of states: true to 2^-32, and a quarter of the work of `randint`."""
+        first = _FIRST[self.kind](t)
+        count = (length + 1 - first).astype(jnp.uint32)
+        return first + (jax.random.bits(key, (), jnp.uint32) % count).astype(jnp.int32)
 
     def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        low, high = _BOUNDS[self.kind](t, length)
-        inside = (index >= low) & (index <= high)
-        return inside.astype(jnp.float32) / (high + 1 - low).astype(jnp.float32)
+        first = _FIRST[self.kind](t)
+        inside = (index >= first) & (index <= length)
+        return inside.astype(jnp.float32) / (length + 1 - first).astype(jnp.float32)
 
 
 @jax.tree_util.register_dataclass
@@ -261,7 +281,7 @@ def next_state() -> Law:
     >>> next_state().pmf(0, 2, 2).tolist()
     [0.0, 0.0, 1.0, 0.0]
     """
-    return Uniform("next_state")
+    return Certain("next_state")
 
 
 def future() -> Law:
@@ -279,7 +299,7 @@ def final() -> Law:
     >>> final().pmf(0, 2, 2).tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
-    return Uniform("final")
+    return Certain("final")
 
 
 def episode() -> Law:
