@@ -1,0 +1,386 @@
+"""The command line: names of `presets`, typed overrides, ranges, and for whatever else a message with its remedy.
+
+    --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
+
+A thin layer over ml_collections, whose `config_flags` takes no bare name, accepts `lr=nan`, prints tracebacks on
+unknown keys and ignores stray arguments. Which fields exist, and what they take, stands in `presets.FIELDS` alone.
+"""
+
+import decimal
+import json
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from ml_collections import ConfigDict
+
+from hindsight_jax import fields, presets
+
+WIDTH = 120
+USAGE = """\
+python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--workdir=DIR]
+python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
+python -m experiments.run --list | --help [--config=NAME]
+"""
+_VALUED = ("--config", "--workdir")
+_SWITCHES = ("--resume", "--list", "--help")
+_LIST = "List the names: python -m experiments.run --list."
+_HELP = "See python -m experiments.run --help."
+_NUMBER = re.compile(r"[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)([eE][+-]?\d{1,6})?", re.ASCII)
+_INFINITY = {"inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf")}
+_BOOLEANS = {"true": True, "True": True, "1": True, "false": False, "False": False, "0": False}
+
+
+class UsageError(ValueError):
+    """The command line cannot be followed: the message says what, what was got, the rule, and the remedy."""
+
+
+class Arguments(NamedTuple):
+    """What the command line asks for."""
+
+    name: str | None = None  # of the preset; None with --list and --help
+    config: ConfigDict | None = None  # every value, nested and locked; None with --list and --help
+    workdir: Path | None = None  # None: the caller chooses
+    resume: bool = False
+    list: bool = False
+    help: bool = False
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """The arguments, without the program's name, in any order. Nothing is written, nothing printed.
+
+    With --resume, name and values come from the work directory's config.json; of the fields, total_steps alone may be
+    given anew, and only to grow.
+
+    Raises:
+      UsageError: whatever is unknown, missing, of the wrong type, out of range or contradictory.
+
+    >>> arguments = parse(["--config=hdm_push", "--config.agent.gamma_hdm", "0.6", "--config.total_steps=2e5"])
+    >>> arguments.name, arguments.config.agent.gamma_hdm, arguments.config.total_steps
+    ('hdm_push', 0.6, 200000)
+    """
+    flags, overrides = _split(argv)
+    name, workdir = flags.get("--config"), flags.get("--workdir")
+    if name is not None:
+        _refuse_unknown_name(name)
+    if "--list" in flags or "--help" in flags:
+        return Arguments(name=name, list="--list" in flags, help="--help" in flags)
+    if "--resume" in flags:
+        if workdir is None:
+            raise UsageError("--resume: which run? Add the directory of the run to go on with: --workdir=DIR.")
+        name, config = _resumed(Path(workdir), name, overrides)
+        return Arguments(name, config, Path(workdir), resume=True)
+    if name is None:
+        raise UsageError(f"--config: it is missing. Name what to run, such as --config=hdm_push. {_LIST}")
+    return Arguments(name, make(name, overrides), Path(workdir) if workdir is not None else None)
+
+
+def parse_or_exit(argv: Sequence[str] | None = None) -> Arguments:
+    """`parse` for a program's main: errors go to stderr, exit code 2; --list and --help are printed, exit 0."""
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if arguments.help or arguments.list:
+        _print_and_exit(help_text(arguments.name) if arguments.help else list_text())
+    return arguments
+
+
+def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
+    """The values of the preset `name` with typed overrides by dotted field, checked, as a locked ConfigDict.
+
+    Raises:
+      UsageError: an unknown name or field, a value of the wrong type or out of range, fields that do not fit together.
+
+    >>> make("hdm_push", {"agent.hidden_sizes": (256, 256)}).agent.hidden_sizes
+    (256, 256)
+    """
+    try:
+        resolved = presets.config(name)
+        resolved |= {field: fields.checked(field, value) for field, value in (overrides or {}).items()}
+        fields.check(resolved)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return ConfigDict(_nested(resolved)).lock()
+
+
+def values(config: ConfigDict) -> dict[str, presets.Value]:
+    """Every value by dotted field, for `presets.build`.
+
+    >>> values(make("hdm_push")) == presets.config("hdm_push")
+    True
+    """
+    return _flat(config.to_dict())
+
+
+def to_json_dict(config: ConfigDict) -> dict[str, Any]:
+    """Nested values that strict JSON can hold: tuples as lists, infinities as "Infinity", as `rows.plain` writes them.
+
+    >>> to_json_dict(make("hdm_push", {"agent.gamma_hdm": float("inf")}))["agent"]["gamma_hdm"]
+    'Infinity'
+    """
+    plain: dict[str, Any] = {}
+    for field, value in values(config).items():
+        infinite = isinstance(value, float) and abs(value) == float("inf")
+        plain[field] = ("Infinity" if value > 0 else "-Infinity") if infinite else value
+        if isinstance(value, tuple):
+            plain[field] = list(value)
+    return _nested(plain)
+
+
+def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
+    """Undoes `to_json_dict`; every value is checked again, and every field must be there.
+
+    Raises:
+      UsageError: a missing, unknown or wrong field.
+    """
+    flat = _flat(nested)
+    special = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+    flat = {field: special.get(value, value) if isinstance(value, str) else value for field, value in flat.items()}
+    missing = [field for field in presets.FIELDS if field not in flat]
+    if missing:
+        raise UsageError(f"{missing[0]}: it is missing. The file was made by another version: use the commit it names.")
+    return make(name, flat)
+
+
+def load(path: Path) -> tuple[str, ConfigDict]:
+    """Name and values from the config.json that `workdir.WorkDir.write_config` wrote at `path`.
+
+    Raises:
+      UsageError: no such file, no JSON object, or values that this version does not take.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}). Check --workdir, or start without --resume."
+        ) from None
+    except (ValueError, RecursionError):
+        document = None
+    if not (
+        isinstance(document, dict)
+        and isinstance(document.get("name"), str)
+        and isinstance(document.get("config"), dict)
+    ):
+        raise UsageError(f"{path}: is no JSON object with name and config; it is damaged. Put back a copy.")
+    try:
+        return document["name"], from_json_dict(document["name"], document["config"])
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def list_text() -> str:
+    """What --list prints: every name with its main numbers and, below it, a line of help."""
+    table = [("name", "steps per seed", "seeds", "gamma_hdm", "next-state share", "updates per step", "network")]
+    table += [_main_numbers(name) for name in presets.names()]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+        if row is not table[0]:
+            lines += textwrap.wrap(presets.describe(row[0]), WIDTH, initial_indent="    ", subsequent_indent="    ")
+    example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR"
+    return "\n".join([*lines, "", f"Run one:          {example}", f"Every field of it: {USAGE.splitlines()[2]}", ""])
+
+
+def help_text(name: str | None = None) -> str:
+    """What --help prints: the usage, and every field with its value in the preset `name` (or the default) and range."""
+    current = presets.config(name) if name else {field: spec.default for field, spec in presets.FIELDS.items()}
+    lines = [
+        USAGE,
+        f"Fields, as {name} sets them:" if name else "Fields and their defaults, which a name may change:",
+    ]
+    wide = max(map(len, presets.FIELDS))
+    for field, spec in presets.FIELDS.items():
+        line = f"{field:<{wide}}  {fields.text(current[field]):<10}  {spec.help}; {fields.allowed(spec)}"
+        indent = " " * (wide + 14)
+        lines += textwrap.wrap(
+            line, WIDTH, initial_indent="  ", subsequent_indent="  " + indent, break_on_hyphens=False
+        )
+    return "\n".join([*lines, "", "The names: " + ", ".join(presets.ALGORITHMS), ""])
+
+
+def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, presets.Value]]:
+    """Flags with their text ('' for switches), and typed overrides by field."""
+    flags: dict[str, str] = {}
+    overrides: dict[str, presets.Value] = {}
+    rest = list(argv)
+    while rest:
+        key, equals, value = rest.pop(0).partition("=")
+        key = "--help" if key == "-h" else key
+        if key in _SWITCHES:
+            if equals:
+                raise UsageError(f"{key}: got {_short(value)}, but it takes no value. Write {key}, or leave it out.")
+            flags[key] = ""
+            continue
+        field = key.removeprefix("--config.") if key.startswith("--config.") else None
+        if field is None and key not in _VALUED:
+            _refuse_argument(key, equals + value)
+        if field is not None and field not in presets.FIELDS:
+            _refuse_field(field)
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UsageError(f"{key}: its value is missing. Write {key}={_example(field, key)}.")
+            value = rest.pop(0)
+        if field is None:
+            if not value:
+                raise UsageError(f"{key}: it is empty. Write {key}={_example(None, key)}.")
+            _once(flags, key, value, key)
+        else:
+            _once(overrides, field, _typed(field, value), key)
+    return flags, overrides
+
+
+def _once(found: dict[str, Any], key: str, value: Any, shown: str) -> None:
+    """Stores a value; refuses a second one that differs."""
+    if key in found and found[key] != value:
+        both = f"{_short(fields.text(found[key]))} and {_short(fields.text(value))}"
+        raise UsageError(f"{shown}: got both {both}, but it has one value. Leave one out.")
+    found[key] = value
+
+
+def _typed(field: str, written: str) -> presets.Value:
+    """The value that the text stands for, in the field's type and range."""
+    default = presets.FIELDS[field].default
+    value: Any = written
+    if isinstance(default, bool):
+        value = _BOOLEANS.get(written, written)
+    elif isinstance(default, tuple):
+        inner = re.fullmatch(r"\((.*)\)|\[(.*)\]|([^()\[\]]*)", written, re.DOTALL)
+        parts = "".join(inner.groups("")).removesuffix(",").split(",") if inner else [written]
+        numbers = tuple(_number(part.strip(), whole=True) for part in parts)
+        value = written if any(isinstance(number, str) for number in numbers) else numbers
+    elif not isinstance(default, str):
+        value = _number(written, whole=isinstance(default, int))
+    try:
+        return fields.checked(field, value)
+    except ValueError as error:
+        raise UsageError(f"--config.{error}") from None
+
+
+def _number(written: str, whole: bool) -> int | float | str:
+    """The number that the text is, exactly for integers; the text itself if it is none, or one beyond the floats."""
+    if not _NUMBER.fullmatch(written):
+        return written if whole else _INFINITY.get(written, written)
+    if float(written) in _INFINITY.values():
+        return written
+    exact = decimal.Decimal(written)
+    return int(exact) if whole and exact == exact.to_integral_value() else float(written)
+
+
+def _refuse_unknown_name(name: str) -> None:
+    if name not in presets.names():
+        suggestion = fields.did_you_mean(name, presets.names(), "--config=")
+        raise UsageError(f"--config: got {_short(name)}, but there is no such name. {suggestion}{_LIST}")
+
+
+def _refuse_field(field: str) -> NoReturn:
+    """Names the nearest field, or the fields of a group."""
+    group = [known for known in presets.FIELDS if known.startswith(field + ".")]
+    if group:
+        some = ", ".join(f"--config.{known}" for known in group[:3])
+        raise UsageError(f"--config.{field}: it is a group, so it has no value. Set its fields: {some}, ... {_HELP}")
+    suggestion = fields.did_you_mean(field, presets.FIELDS, "--config.")
+    raise UsageError(f"--config.{_cut(field)}: there is no such field. {suggestion}{_HELP}")
+
+
+def _refuse_argument(key: str, rest: str) -> NoReturn:
+    """For what is neither flag nor field: names the nearest of both."""
+    bare = key.lstrip("-")
+    if bare in presets.names() and not rest:
+        raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
+    flags = [flag.lstrip("-") for flag in (*_VALUED, *_SWITCHES)]
+    suggestion = (
+        fields.did_you_mean(bare.removeprefix("config."), presets.FIELDS, "--config.")
+        if fields.nearest(bare, flags) is None
+        else fields.did_you_mean(bare, flags, "--")
+    )
+    what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
+    raise UsageError(f"{_cut(key) or repr(key)}: {what}. {suggestion}{_HELP}")
+
+
+def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, presets.Value]) -> tuple[str, ConfigDict]:
+    """Name and values of the work directory's run; overrides must be as stored, and total_steps may grow."""
+    stored_name, stored = load(workdir / "config.json")
+    if name is not None and name != stored_name:
+        raise UsageError(
+            f"--config: got {name}, but {workdir} holds a run of {stored_name}. Leave --config out, or choose another "
+            "--workdir without --resume."
+        )
+    before = values(stored)
+    for field, value in overrides.items():
+        grows = field == "total_steps" and value >= before[field]
+        if value != before[field] and not grows:
+            rule = "it may only grow" if field == "total_steps" else "only total_steps may change"
+            raise UsageError(
+                f"--config.{field}: got {_cut(fields.text(value))}, but the run to resume has "
+                f"{_cut(fields.text(before[field]))}, and {rule}. Leave it out, or start anew without --resume."
+            )
+    return stored_name, make(stored_name, before | dict(overrides))
+
+
+def _main_numbers(name: str) -> tuple[str, ...]:
+    """The columns of `list_text` for one name."""
+    v = presets.config(name)
+    uses_gamma_hdm = v["agent.imitation"] == "indicator" or v["agent.next_state"] == "loss"
+    return (
+        name,
+        str(v["total_steps"]),
+        str(v["seeds"]),
+        fields.text(v["agent.gamma_hdm"]) if uses_gamma_hdm else "-",
+        fields.text(v["relabel.next_state"]),
+        f"{v['agent.updates_per_epoch'] / (v['env.num_envs'] * v['env.horizon']):.3g}",
+        fields.text(v["agent.hidden_sizes"]),
+    )
+
+
+def _example(field: str | None, key: str) -> str:
+    if field is not None:
+        return fields.text(presets.FIELDS[field].default)
+    return "hdm_push" if key == "--config" else "DIR"
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"agent.gamma": 1} -> {"agent": {"gamma": 1}}."""
+    nested: dict[str, Any] = {}
+    for field, value in flat.items():
+        *groups, last = field.split(".")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return nested
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Undoes `_nested`."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _cut(written: str) -> str:
+    """Text for a message: printable, on one line, and no longer than fits."""
+    shown = written if written.isprintable() else repr(written)[1:-1]
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _short(written: str) -> str:
+    """The same in quotes."""
+    return f"'{_cut(written)}'"
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    """Prints and ends with exit code 0, quietly too if the reader has gone, as in `--list | head -1`."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)

@@ -1,0 +1,146 @@
+"""What the fields of `presets` take: types, ranges, and rules between them. Errors say what, got, rule and remedy."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hindsight_jax import checks, presets
+
+_LARGE = 2**31 - 1
+_HOW_TO_LIST = "List the fields: python -m experiments.run --help."
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that the word was likely meant to be; a dotted name's last part is enough. None if nothing is near.
+
+    >>> nearest("hdm_psh", ["hdm_push", "her_push"]), nearest("gama", ["agent.gamma"]), nearest("zzz", ["hdm_push"])
+    ('hdm_push', 'agent.gamma', None)
+    """
+    spellings: dict[str, str] = {}
+    for name in known:
+        spellings.setdefault(name.lower(), name)
+        spellings.setdefault(name.rpartition(".")[2].lower(), name)
+    found = difflib.get_close_matches(word.lower()[:100], spellings, n=1, cutoff=0.65)
+    return spellings[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """'Did you mean agent.gamma? ' with a space behind, to stand before a remedy; '' if nothing is near."""
+    name = nearest(word, known)
+    return f"Did you mean {prefix}{name}? " if name else ""
+
+
+def checked(field: str, value: Any) -> presets.Value:
+    """`value` in the type of the field's default: whole floats become ints and ints floats; nothing else is converted.
+
+    Raises ValueError for an unknown field, another type, NaN, or a value out of range.
+
+    >>> checked("agent.gamma_hdm", 1), checked("total_steps", 1e6), checked("agent.hidden_sizes", [256, 256])
+    (1.0, 1000000, (256, 256))
+    """
+    if field not in presets.FIELDS:
+        checks.fail(
+            str(field), _short(value), "there is no such field", did_you_mean(str(field), presets.FIELDS) + _HOW_TO_LIST
+        )
+    spec = presets.FIELDS[field]
+    remedy = f"It is: {spec.help}. Default: {text(spec.default)}."
+    if isinstance(spec.default, tuple):
+        if not isinstance(value, (tuple, list)) or not value:
+            checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+        return tuple(_number(field, spec, 0, entry, remedy) for entry in value)
+    if isinstance(spec.default, bool):
+        if not isinstance(value, bool):
+            checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+        return value
+    if isinstance(spec.default, str):
+        if not isinstance(value, str) or value not in spec.options:
+            checks.fail(
+                field, _short(value), f"it must be {allowed(spec)}", did_you_mean(str(value), spec.options) + remedy
+            )
+        return value
+    return _number(field, spec, spec.default, value, remedy)
+
+
+def _number(field: str, spec: presets.Field, like: int | float, value: Any, remedy: str) -> int | float:
+    """`value` as the type of `like`, if it lies in the field's range."""
+    whole = isinstance(like, int)
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool) and spec.low <= value <= spec.high
+    # An int beyond the floats is refused; the infinite float passes where the range is open.
+    if not good or (whole and value != math.floor(value)) or (isinstance(value, int) and abs(value) > 2**1000):
+        checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+    return int(value) if whole else float(value)
+
+
+def allowed(spec: presets.Field) -> str:
+    """What a field takes, in words.
+
+    >>> [allowed(presets.FIELDS[field]) for field in ("agent.gamma", "agent.backup", "agent.bounded")]
+    ['a number in [0, 1]', 'one of double, max, mellow', 'true or false']
+    """
+    if spec.options:
+        return "one of " + ", ".join(spec.options)
+    if isinstance(spec.default, bool):
+        return "true or false"
+    span = f"in [{text(spec.low)}, {text(spec.high)}]"
+    if isinstance(spec.default, tuple):
+        return f"one or more integers {span}"
+    return f"{'an integer' if isinstance(spec.default, int) else 'a number'} {span}"
+
+
+def text(value: presets.Value) -> str:
+    """A value as the command line takes it.
+
+    >>> text(1e6), text((400, 300)), text(True), text(5e-4), text(float("inf"))
+    ('1000000', '400,300', 'true', '0.0005', 'inf')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def check(values: Mapping[str, presets.Value]) -> None:
+    """The rules between fields, for a complete dict of values. Raises ValueError with the numbers and the remedy."""
+    v = values
+    last_seed = v["seed"] + v["seeds"] - 1
+    if last_seed > _LARGE:
+        checks.fail("seed", v["seed"], f"seed + seeds - 1 = {last_seed} must be below 2^31", "Use a smaller seed.")
+    for field in ("replay.warmup", "env.num_envs"):
+        if v[field] > v["replay.capacity"]:
+            rule = f"it must be at most replay.capacity ({v['replay.capacity']})"
+            checks.fail(field, v[field], rule, f"Lower {field} or raise replay.capacity; all count trajectories.")
+    if v["replay.capacity"] * v["env.horizon"] > _LARGE:
+        rule = f"replay.capacity * env.horizon ({v['env.horizon']}) must be below 2^31"
+        checks.fail("replay.capacity", v["replay.capacity"], rule, "Keep fewer trajectories.")
+    if v["agent.updates_per_epoch"] * v["agent.batch_size"] > _LARGE:
+        rule = f"agent.updates_per_epoch * agent.batch_size ({v['agent.batch_size']}) must be below 2^31"
+        checks.fail("agent.updates_per_epoch", v["agent.updates_per_epoch"], rule, "Use fewer updates per epoch.")
+    _check_length(v)
+
+
+def _check_length(v: Mapping[str, Any]) -> None:
+    """There is time for the warm-up and one epoch, and the int32 counters of steps and updates do not wrap."""
+    warmup, epoch = v["replay.warmup"] * v["env.horizon"], v["env.num_envs"] * v["env.horizon"]
+    if v["total_steps"] < warmup + epoch:
+        rule = f"the warm-up takes {warmup} steps (replay.warmup * env.horizon) and one epoch {epoch}"
+        remedy = f"Use at least {warmup + epoch}, or lower replay.warmup or env.num_envs."
+        checks.fail("total_steps", v["total_steps"], rule, remedy)
+    num_epochs = -(-(v["total_steps"] - warmup) // epoch)
+    for counter, last in (
+        ("steps", warmup + num_epochs * epoch),
+        ("updates", num_epochs * v["agent.updates_per_epoch"]),
+    ):
+        if last > _LARGE:
+            rule = f"the run would count {last} {counter}, which must stay below 2^31"
+            checks.fail("total_steps", v["total_steps"], rule, "Use fewer steps or fewer updates per epoch.")
+
+
+def _short(value: Any) -> str:
+    """repr, cut to what fits a message."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
