@@ -50,7 +50,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
       over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
       is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first and
       each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not known,
-      every float of the batch is NaN and every integer -1.
+      every float of the batch is NaN and every integer -1. So are the rows of a law whose traced numbers make no law.
     * `num_pairs(state)` counts the stored pairs, i32[].
 
     Raises ValueError if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do
@@ -81,6 +81,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         return ReplayState(storage, jnp.zeros((capacity,), jnp.int32), zero(), zero(), zero())
 
     def add(state: ReplayState, trajectories: Trajectory) -> ReplayState:
+        _check_state(state, capacity)
         count = _check_added(example, trajectories, capacity, horizon)
         length = trajectories.length
         length = jnp.where((length >= 0) & (length <= horizon), length, 0)
@@ -103,6 +104,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         reward_fn: RewardFn,
         preference: relabel.Preference | None = None,
     ) -> Transition:
+        _check_state(state, capacity)
         checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
         checks.typed_key("key", key)
         pairs = num_pairs(state)
@@ -113,7 +115,9 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         else:
             slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
         batch = _gather(state.trajectories, slot, t, index, reward_fn)
-        return jax.tree.map(lambda x: jnp.where(pairs > 0, x, _poison(x.dtype)), batch)
+        real = (pairs > 0) & (index != relabel.INVALID)
+        mask = lambda x: jnp.where(jnp.expand_dims(real, range(1, x.ndim)), x, _poison(x.dtype))
+        return jax.tree.map(mask, batch)
 
     return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3))
 
@@ -171,7 +175,7 @@ def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: re
     shape = (batch_size, preference.num_candidates)
     slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())
     achieved = _read(state.trajectories.achieved_goal, slot, t)
-    goal = _read(state.trajectories.achieved_goal, slot, index)
+    goal = _read(state.trajectories.achieved_goal, slot, jnp.maximum(index, 0))
     changed = jax.vmap(jax.vmap(preference.changed))(achieved, goal)
     choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)
     pick = lambda x: jnp.take_along_axis(x, choice[:, None], axis=1)[:, 0]
@@ -212,7 +216,7 @@ def _read(array: jax.Array, *indices: jax.Array) -> jax.Array:
 
 
 def _poison(dtype: Any) -> Any:
-    """What an empty ring gives inside of jit: NaN, -1, or False."""
+    """What a row that does not exist gives inside of jit: NaN, -1, or False."""
     if jnp.issubdtype(dtype, jnp.floating):
         return jnp.array(jnp.nan, dtype)
     return jnp.zeros((), dtype) if dtype == jnp.bool_ else jnp.array(-1).astype(dtype)
@@ -243,8 +247,18 @@ def _check_example(example: Trajectory) -> int:
     return horizon
 
 
+def _check_state(state: ReplayState, capacity: int) -> None:
+    """The state of a ring of this capacity, not another ring's: its slots are written without a check of bounds."""
+    if not isinstance(state, ReplayState):
+        checks.fail("state", type(state).__name__, "it must be a ReplayState", "Pass what init() or add() returned.")
+    checks.shape("state.end", state.end, (capacity,), "Use the ring that made the state; map over members with jax.vmap.")
+
+
 def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:
     """The number of trajectories, which all look like the example."""
+    if not isinstance(trajectories, Trajectory):
+        got = type(trajectories).__name__
+        checks.fail("trajectories", got, "it must be a Trajectory", "Build one with types.Trajectory(...).")
     count = jnp.shape(trajectories.length)[0] if jnp.ndim(trajectories.length) == 1 else 0
     if not 1 <= count <= capacity:
         got = checks.describe(trajectories.length)
