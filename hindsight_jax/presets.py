@@ -31,38 +31,47 @@ FIELDS: dict[str, Field] = {
     "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
     "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0),
     "agent.gamma_hdm": Field(0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0),
-    "agent.beta": Field(1.0, "weight of imitation", 0.0),
+    "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6),
     "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
     "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0),
-    "agent.target_period": Field(10, "updates between two such steps", 1, _LARGE),
-    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6),
+    "agent.target_period": Field(10, "updates between two such steps", 1, 2**24),
+    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6, 1e6),
     "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
     "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
     "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
+    "agent.initial_value": Field(0.0, "about where Q begins, in units of reward", -1e6, 1e6),
     "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
     "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
-    "agent.next_state": Field("relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")),
+    "agent.next_state": Field(
+        "relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")
+    ),
     "agent.bounded": Field(True, "targets are at most 0"),
     "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached"),
     "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
     "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE),
     "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
     "env.horizon": Field(50, "steps per episode", 1, 10_000),
-    "env.threshold": Field(0.05, "success is a distance below this", 1e-9),
+    "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
     "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE),
     "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE),
     "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0),
     "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0),
-    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index"),
-    "relabel.reward_otherwise": Field(-1.0, "reward of every other row"),
-    "relabel.preference": Field(0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0),
+    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index", -1e6, 1e6),
+    "relabel.reward_otherwise": Field(-1.0, "reward of every other row", -1e6, 1e6),
+    "relabel.preference": Field(
+        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0
+    ),
     "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
     "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
+    "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
     "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
 }
 
 ALGORITHMS: dict[str, tuple[str, dict[str, Value]]] = {
-    "hdm": ("hindsight divergence minimisation: TD + imitation where Q sees progress", {"agent.imitation": "indicator"}),
+    "hdm": (
+        "hindsight divergence minimisation: TD + imitation where Q sees progress",
+        {"agent.imitation": "indicator"},
+    ),
     "her": ("hindsight experience replay, rewards (-1, 0), double Q-learning", {}),
     "her_01": (
         "hindsight experience replay, rewards (0, 1)",
@@ -83,11 +92,18 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Value]]] = {
 TUNED: dict[str, dict[str, Value]] = {"push": {}}
 
 # Numeric values that do not change shapes: the members of one population may differ in them.
-POPULATION_FIELDS = tuple(
-    name
-    for name, field in FIELDS.items()
-    if (name.startswith("agent.") and isinstance(field.default, float))
-    or name in ("relabel.behaviour", "relabel.next_state", "relabel.preference", "agent.target_period")
+POPULATION_FIELDS = (
+    "agent.learning_rate",
+    "agent.gamma",
+    "agent.gamma_hdm",
+    "agent.beta",
+    "agent.epsilon",
+    "agent.target_rate",
+    "agent.target_period",
+    "agent.temperature",
+    "relabel.behaviour",
+    "relabel.next_state",
+    "relabel.preference",
 )
 
 
@@ -134,6 +150,7 @@ class Experiment(NamedTuple):
     """What a name and its values make."""
 
     env: Any  # GoalEnv
+    agent: Any  # agents.Agent
     run: Any  # training.Run
     num_bytes_of_ring: int  # per member
     num_epochs: int  # after the warm-up
@@ -159,6 +176,7 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
         hidden_sizes=values["agent.hidden_sizes"],
         layer_norm=values["agent.layer_norm"],
         scale_inputs=values["agent.scale_inputs"],
+        initial_value=values["agent.initial_value"],
         backup=values["agent.backup"],
         imitation=values["agent.imitation"],
         next_state=values["agent.next_state"],
@@ -186,6 +204,7 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
     after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * env.spec.horizon, 0)
     return Experiment(
         env=env,
+        agent=agent,
         run=run,
         num_bytes_of_ring=ring.num_bytes,
         num_epochs=-(-after_warmup // epoch_steps),

@@ -48,6 +48,7 @@ def q_learning(
     hidden_sizes: tuple[int, ...] = (400, 300),
     layer_norm: bool = False,
     scale_inputs: bool = False,
+    initial_value: float = 0.0,
     backup: Literal["double", "max", "mellow"] = "double",
     imitation: Literal["none", "always", "indicator"] = "indicator",
     next_state: Literal["relabel", "loss"] = "relabel",
@@ -64,6 +65,7 @@ def q_learning(
       -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
     * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
+    * initial_value: about where Q begins, everywhere.
     * distance: the environment's, for the metric `imitated_x_distance` alone.
 
     Metrics, each the mean over the batch: loss, td_loss, imitation_loss (-log pi of every row), q_mean, target_mean,
@@ -88,6 +90,7 @@ def q_learning(
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
+        initial_value=initial_value,
     )
     adam = optax.scale_by_adam()
     defaults = values or QLearningValues()
@@ -188,7 +191,10 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
     [0.0, 0.0, -1.0, -1.5]
     """
     steps = jnp.maximum(offset - 2, 0).astype(jnp.float32)
-    value = -(1.0 - gamma**steps) / (1.0 - gamma)
+    flat = gamma >= 1.0  # the limit is -steps
+    rest = jnp.where(flat, 1.0, 1.0 - gamma)
+    # by expm1 and log1p: gamma^steps would round away what is left of it near 1; where steps is 0, 0 log 0 is 0
+    value = jnp.where(flat, -steps, jnp.expm1(jax.scipy.special.xlog1py(steps, -rest)) / rest)
     return jnp.where(offset >= 1, value, -jnp.inf)
 
 

@@ -13,7 +13,7 @@ from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, ReplayState, RewardFn
-from hindsight_jax.training.rollout import rollout
+from hindsight_jax.training.rollout import Rollout, rollout
 
 
 class Schedule(NamedTuple):
@@ -39,11 +39,15 @@ class RunState(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Pure functions. `epoch` collects N episodes, stores them, and does U updates."""
+    """Pure functions of one member. `epoch` is collect, store, sample and learn in this order; the parts are for benches."""
 
     init: Callable[..., RunState]
     epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
     evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
+    collect: Callable[[RunState, jax.Array], Rollout]
+    store: Callable[[RunState, types.Trajectory], RunState]
+    sample: Callable[[RunState, jax.Array], types.Transition]  # [U, B, ...]
+    learn: Callable[[RunState, types.Transition, jax.Array], tuple[RunState, dict[str, jax.Array]]]
 
 
 def make_run(
@@ -88,22 +92,28 @@ def make_run(
         env_steps = state.env_steps + jnp.sum(trajectories.length)
         return state._replace(replay=ring.add(state.replay, trajectories), env_steps=env_steps)
 
-    def learn(state: RunState, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
+    def collect(state: RunState, key: jax.Array) -> Rollout:
+        explore = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, True)
+        return rollout(env, explore, key, schedule.num_envs)
+
+    def sample(state: RunState, key: jax.Array) -> types.Transition:
         # All batches of the epoch in one draw: the ring stands still meanwhile, and one search serves them all.
-        key_sample, key_updates = jax.random.split(key)
+        count, size = schedule.updates_per_epoch, schedule.batch_size
+        rows = ring.sample(state.replay, key, count * size, state.law, reward_fn, state.preference)
+        return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), rows)
+
+    def learn(state: RunState, batches: types.Transition, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
         count = schedule.updates_per_epoch
-        rows = ring.sample(state.replay, key_sample, count * schedule.batch_size, state.law, reward_fn, state.preference)
-        batches = jax.tree.map(lambda x: x.reshape(count, schedule.batch_size, *x.shape[1:]), rows)
         step = lambda agent_state, x: agent.update(agent_state, *x)
-        agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key_updates, count)))
+        agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
         state = state._replace(agent=agent_state, updates=state.updates + count)
         return state, jax.tree.map(jnp.mean, metrics)
 
     def epoch(state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
-        key, key_collect, key_learn = jax.random.split(state.key, 3)
-        explore = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, True)
-        episodes = rollout(env, explore, key_collect, schedule.num_envs)
-        state, metrics = learn(store(state._replace(key=key), episodes.trajectories), key_learn)
+        key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
+        episodes = collect(state, key_collect)
+        state = store(state._replace(key=key), episodes.trajectories)
+        state, metrics = learn(state, sample(state, key_sample), key_learn)
         return state, metrics | {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
 
     def evaluate(state: RunState, key: jax.Array) -> dict[str, jax.Array]:
@@ -113,7 +123,7 @@ def make_run(
         del means["trajectories"]
         return {name: jnp.mean(value, dtype=jnp.float32) for name, value in means.items()}
 
-    return Run(init, epoch, evaluate)
+    return Run(init, epoch, evaluate, collect, store, sample, learn)
 
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:

@@ -1,0 +1,219 @@
+"""Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4] [--output=FILE].
+
+What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
+floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one, the
+parts of an epoch beside each other. Each pair is measured in turn and the best of several rounds is kept, since machines
+are shared and noisy: compare figures of one run only.
+
+Dimension key: M members (seeds), U updates of an epoch, B batch.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ.setdefault("MUJOCO_GL", "disable")
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from experiments import provenance
+from hindsight_jax import presets, relabel, replay, training
+
+ROUNDS = 8
+ENV_BATCH = 64
+RING_SIZES = (10_000, 1_000_000)  # transitions
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints every table, and writes the figures as JSON if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.bench", description="Speed against limits, in one run.")
+    parser.add_argument("--config", default="hdm_push_paper", choices=presets.names())
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--output", help="a JSON file for the figures")
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 1:
+        parser.error(f"--seeds: got {arguments.seeds}, but it must be at least 1")
+    console = Console(file=sys.stdout, width=110)
+    values = presets.config(arguments.config)
+    experiment = presets.build(arguments.config, values)
+    figures: dict[str, Any] = {"config": arguments.config, "seeds": arguments.seeds} | provenance.describe()
+    for title, measure in (
+        ("environment", measure_environment),
+        ("ring", measure_ring),
+        ("run", measure_run),
+    ):
+        figures[title] = measure(experiment, values, arguments.seeds)
+        show(console, title, figures[title])
+    if arguments.output:
+        with open(arguments.output, "w") as file:
+            json.dump(figures, file, indent=2)
+            file.write("\n")
+    return 0
+
+
+def measure_environment(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+    """Env steps/s at a batch of 64, and of a loop over nothing but mjx.step with as many substeps."""
+    del values, seeds
+    env = experiment.env
+    states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), ENV_BATCH))
+    action = jax.vmap(env.spec.action.sample)(jax.random.split(jax.random.key(1), ENV_BATCH))
+    steps = 50
+
+    @jax.jit
+    def ours(states: Any) -> Any:
+        return jax.lax.scan(lambda s, _: (jax.vmap(env.step)(s, action), None), states, length=steps)[0]
+
+    raw, start = env.engine.raw_loop(ENV_BATCH, steps * env.num_substeps)
+    ours_seconds, raw_seconds = best_of(lambda: ours(states), lambda: raw(start))
+    return {
+        "env_steps_per_second": ENV_BATCH * steps / ours_seconds,
+        "raw_mjx_steps_per_second": ENV_BATCH * steps / raw_seconds,
+        "ratio": raw_seconds / ours_seconds,
+    }
+
+
+def measure_ring(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+    """Seconds per epoch's update (sample and learn) with a full ring of 1e4 and of 1e6 transitions, per member."""
+    del seeds
+    env, agent = experiment.env, experiment.agent
+    example = training.example_trajectory(env)
+    horizon, count, batch = env.spec.horizon, values["agent.updates_per_epoch"], values["agent.batch_size"]
+    law = relabel.hindsight(values["relabel.behaviour"], values["relabel.next_state"])
+    calls = []
+    for size in RING_SIZES:
+        ring = replay.make_ring(example, size // horizon)
+        full = jax.jit(ring.add)(ring.init(), stacked(example, size // horizon, horizon))
+        learn = jax.jit(learner(agent, ring, law, count, batch))
+        state = jax.jit(agent.init)(jax.random.key(0))
+        calls.append(lambda learn=learn, state=state, full=full: learn(state, full, jax.random.key(1)))
+    small, large = best_of(*calls)
+    return {
+        "microseconds_per_update_1e4": 1e6 * small / count,
+        "microseconds_per_update_1e6": 1e6 * large / count,
+        "ratio": large / small,
+    }
+
+
+def measure_run(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+    """A whole run at M members, its parts alone, and the matrix product of the same machine, in turn."""
+    population = training.make_population(experiment.run)
+    keys = training.member_keys(0, seeds)
+    compile_seconds = {}
+    state = timed_first(compile_seconds, "init", lambda: population.init(keys))
+    state = timed_first(compile_seconds, "advance", lambda: population.advance(state, 1))
+    timed_first(compile_seconds, "evaluate", lambda: population.evaluate(state, keys))
+    members, run = state.members, experiment.run
+    collect = jax.jit(jax.vmap(run.collect))
+    sample = jax.jit(jax.vmap(run.sample))
+    learn = jax.jit(jax.vmap(run.learn))
+    batches = sample(members, keys)
+    holder = [state]
+
+    def advance() -> Any:
+        holder[0] = population.advance(holder[0], 4)
+        return holder[0]
+
+    matrix = jnp.ones((2048, 2048), jnp.float32)
+    product = jax.jit(lambda a: a @ a)
+    whole, evaluate, collecting, sampling, learning, matmul = best_of(
+        advance,
+        lambda: population.evaluate(holder[0], keys),
+        lambda: collect(members, keys),
+        lambda: sample(members, keys),
+        lambda: learn(members, batches, keys),
+        lambda: product(matrix),
+    )
+    epoch = whole / 4
+    interval = experiment.epochs_between_evaluations * epoch + evaluate
+    flops = seeds * values["agent.updates_per_epoch"] * useful_flops(experiment.env.spec, values)
+    peak = 2 * 2048**3 / matmul
+    share = lambda seconds: experiment.epochs_between_evaluations * seconds / interval
+    return {
+        "matmul_peak_gflops": peak / 1e9,
+        "useful_gflop_per_update": flops / seeds / values["agent.updates_per_epoch"] / 1e9,
+        "learner_gflops": flops / learning / 1e9,
+        "learner_share_of_peak": flops / learning / peak,
+        "whole_run_gflops": flops * experiment.epochs_between_evaluations / interval / 1e9,
+        "whole_run_share_of_peak": flops * experiment.epochs_between_evaluations / interval / peak,
+        "updates_per_second_all_members": seeds * values["agent.updates_per_epoch"] / epoch,
+        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * values["env.horizon"] / epoch,
+        "share_collect": share(collecting),
+        "share_sample": share(sampling),
+        "share_learn": share(learning),
+        "share_evaluate": evaluate / interval,
+        **{f"seconds_first_call_{name}": seconds for name, seconds in compile_seconds.items()},
+    }
+
+
+def useful_flops(spec: Any, values: dict[str, Any]) -> float:
+    """Of one update: forward and backward at (s, g), one online and one target forward at (s', g).
+
+    A forward is 2 B n operations for n weights; a backward is twice that, less the gradient with respect to the inputs of
+    the first layer, which nobody needs.
+    """
+    sizes = [
+        spec.observation_shape[0] + spec.goal_shape[0],
+        *values["agent.hidden_sizes"],
+        spec.action.num_dims * spec.action.num_bins,
+    ]
+    weights = [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    return 2.0 * values["agent.batch_size"] * (5 * sum(weights) - weights[0])
+
+
+def learner(agent: Any, ring: Any, law: Any, count: int, batch: int) -> Callable[..., Any]:
+    """U updates from one ring: sample all rows, then scan."""
+    reward_fn = relabel.reward_by_index()
+
+    def learn(state: Any, stored: Any, key: jax.Array) -> Any:
+        rows = ring.sample(stored, key, count * batch, law, reward_fn)
+        batches = jax.tree.map(lambda x: x.reshape(count, batch, *x.shape[1:]), rows)
+        return jax.lax.scan(lambda s, rows: agent.update(s, rows, key), state, batches)[0]
+
+    return learn
+
+
+def stacked(example: Any, count: int, horizon: int) -> Any:
+    """`count` trajectories of full length."""
+    many = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), example)
+    return many._replace(length=jnp.full((count,), horizon, jnp.int32))
+
+
+def timed_first(seconds: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
+    """The result of a first call, which compiles; its seconds go under `name`."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(call())
+    seconds[name] = time.perf_counter() - start
+    return result
+
+
+def best_of(*calls: Callable[[], Any]) -> list[float]:
+    """Least seconds of each call over several rounds, taken in turn; one round warms up."""
+    best = [float("inf")] * len(calls)
+    for round_ in range(ROUNDS + 1):
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            if round_:
+                best[i] = min(best[i], time.perf_counter() - start)
+    return best
+
+
+def show(console: Console, title: str, figures: dict[str, float]) -> None:
+    """One table."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.3f}" if value < 100 else f"{value:,.0f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Trains a population from the command line: python -m experiments.run --config=hdm_push [--help, --list]."""
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+
+from experiments import config as configs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 the run could not begin or go on, 2 bad arguments, 143 / 130 after SIGTERM / SIGINT."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = configs.parse(argv)
+    except configs.UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if arguments.list or arguments.help:
+        print(configs.help_text(arguments.name) if arguments.help else configs.list_text())
+        return 0
+    if arguments.workdir is None:
+        arguments = arguments._replace(workdir=pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+
+    use_compile_cache()
+    # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
+    from experiments.session import SessionError, session
+
+    try:
+        with session(arguments, argv) as run:
+            return run.train()
+    except SessionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def use_compile_cache() -> None:
+    """Keeps compiled code between processes, so that a second start is quicker; MuJoCo is told not to look for GL."""
+    import jax
+
+    os.environ.setdefault("MUJOCO_GL", "disable")
+    if not jax.config.jax_compilation_cache_dir:  # JAX_COMPILATION_CACHE_DIR sets it
+        root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(root / "hindsight_jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""One run in one work directory: begin or resume, train with rows and checkpoints, leave plots, a GIF and a summary."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import config as configs
+from experiments import film
+from experiments.interrupt import Interrupt
+from experiments.lock import Locked, lock
+from experiments.progress import Progress
+from experiments.workdir import WorkDir, WorkDirError
+from hindsight_jax import presets, training
+from hindsight_jax.training.checkpoint import CheckpointError, Checkpoints
+
+FRAMES_PER_SECOND = 12.5  # the GIF plays at half the speed of push
+SECONDS_PER_CALL = 2.0  # of device work between two looks at the clock and at signals; changes no number
+
+
+class SessionError(RuntimeError):
+    """The run cannot begin or go on; the message names the remedy."""
+
+
+class Session:
+    """A population, its work directory and its checkpoints. Made by `session`."""
+
+    def __init__(self, name: str, values: dict[str, Any], workdir: WorkDir, experiment: presets.Experiment) -> None:
+        """Makes the population's functions; nothing is computed yet."""
+        self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
+        self.checkpoints = Checkpoints(workdir.checkpoints)
+        self.population = training.make_population(experiment.run)
+        self.seeds = [values["seed"] + i for i in range(values["seeds"])]
+        self.keys = training.member_keys(values["seed"], values["seeds"])
+        self.state: Any = None
+        self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
+        self.bad: dict[int, str] = {}  # member -> the first metric that was not finite
+
+    def start(self, config: configs.ConfigDict, argv: Sequence[str]) -> None:
+        """The first state of a new run."""
+        self.workdir.write_config(configs.to_json_dict(config), name=self.name, argv=argv)
+        self.state = self.population.init(self.keys)
+
+    def resume(self, argv: Sequence[str]) -> None:
+        """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again."""
+        shapes = jax.eval_shape(self.population.init, self.keys)
+        _, self.state, extra = self.checkpoints.restore(shapes)
+        self.workdir.truncate(extra["rows_bytes"])
+        self.seconds = dict(extra["seconds"])
+        self.workdir.note_resume(argv)
+
+    def train(self) -> int:
+        """Trains to the end, or until a signal; the exit code."""
+        total = self.values["total_steps"]
+        progress = Progress(total, name=self.name, seeds=len(self.seeds), start=min(self.env_steps(), total))
+        with Interrupt() as interrupt, progress:
+            saved = time.monotonic()
+            while (epoch := int(self.state.epochs)) < self.experiment.num_epochs:
+                every = self.experiment.epochs_between_evaluations
+                self.advance(min(self.experiment.num_epochs, epoch + every - epoch % every), progress, interrupt)
+                if interrupt.signal:
+                    self.save()
+                    progress.say(f"{self.name}: stopped by a signal, and saved. Continue with --resume.")
+                    return 128 + interrupt.signal
+                self.evaluate(progress)
+                if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
+                    self.save()
+                    saved = time.monotonic()
+        self.finish()
+        return 0
+
+    def advance(self, target: int, progress: Progress, interrupt: Interrupt) -> None:
+        """Epochs up to `target`, in calls of about SECONDS_PER_CALL."""
+        epochs = 1  # the first call tells how long an epoch takes, and may compile
+        while (epoch := int(self.state.epochs)) < target and not interrupt.signal:
+            before = self.seconds["train"]
+            with self.timed("train"):
+                self.state = jax.block_until_ready(self.population.advance(self.state, min(epochs, target - epoch)))
+            rate = min(epochs, target - epoch) / (self.seconds["train"] - before)
+            epochs = max(1, round(rate * SECONDS_PER_CALL))
+            progress.advance(min(self.env_steps(), self.values["total_steps"]))
+
+    def evaluate(self, progress: Progress) -> None:
+        """One row per seed: greedy success, and the means of the learner's metrics since the last row."""
+        with self.timed("evaluate"):
+            results = jax.device_get(self.population.evaluate(self.state, self.keys))
+        self.state, metrics = training.collect_metrics(self.state)
+        columns = results | jax.device_get(metrics)
+        members = self.state.members
+        columns |= {"env_steps": np.asarray(members.env_steps), "updates": np.asarray(members.updates)}
+        rows = [
+            {"member": i, "seed": seed, **{name: column[i].item() for name, column in columns.items()}}
+            for i, seed in enumerate(self.seeds)
+        ]
+        for row in rows:
+            self.report_if_bad(row, progress)
+            complete(row)
+            row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
+        self.workdir.append_rows(rows)
+        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), columns["success_end"])
+
+    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> None:
+        """Names a member whose metrics are not finite, once; the other members are not touched by it."""
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
+        if bad and row["member"] not in self.bad:
+            self.bad[row["member"]] = bad[0]
+            where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
+            progress.say(f"warning: {where}: {', '.join(bad)} not finite. Other members go on; try a smaller learning rate.")
+
+    def save(self) -> None:
+        """A checkpoint of everything, and of how long metrics.jsonl is."""
+        with self.timed("checkpoint"):
+            extra = {"rows_bytes": self.workdir.offset(), "seconds": self.seconds}
+            self.checkpoints.save(int(self.state.epochs), self.state, extra)
+
+    def finish(self) -> None:
+        """The last checkpoint, the plot, the GIF and the summary."""
+        if self.checkpoints.latest_step() != int(self.state.epochs):
+            self.save()
+        self.workdir.write_curves(self.name)
+        best = int(np.argmax([row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]]))
+        member = jax.tree.map(lambda x: x[best], self.state.members)
+        policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
+        frames = film.film(self.experiment.env, policy, jax.random.key(self.seeds[best]))
+        self.workdir.write_policy(frames, FRAMES_PER_SECOND)
+        extra = {"policy_member": best, "not_finite": {str(self.seeds[i]): name for i, name in self.bad.items()}}
+        episodes = self.values["evaluation.episodes"]
+        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
+
+    def env_steps(self) -> int:
+        """Of the member that took the fewest."""
+        return int(jnp.min(self.state.members.env_steps))
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Adds the time spent inside to `seconds[what]`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[what] += time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def session(arguments: configs.Arguments, argv: Sequence[str]) -> Iterator[Session]:
+    """A session that holds the work directory's lock until it is left.
+
+    Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint or the memory refuses.
+    """
+    values = configs.values(arguments.config)
+    try:
+        experiment = presets.build(arguments.name, values)
+        check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
+        workdir = WorkDir.open(arguments.workdir) if arguments.resume else WorkDir.create(arguments.workdir)
+        with lock(workdir.path):
+            run = Session(arguments.name, values, workdir, experiment)
+            if arguments.resume:
+                run.resume(argv)
+            else:
+                run.start(arguments.config, argv)
+            yield run
+    except (WorkDirError, Locked, CheckpointError, OSError, ValueError) as error:
+        raise SessionError(str(error)) from error
+
+
+def complete(row: dict[str, Any]) -> None:
+    """Adds what follows from other metrics: the mean distance to the goal of what was imitated."""
+    if "imitated_x_distance" in row:
+        fraction = row["imitated_fraction"]
+        row["imitated_distance"] = row.pop("imitated_x_distance") / fraction if fraction else math.nan
+
+
+def check_memory(num_bytes: int) -> None:
+    """Raises SessionError if the rings of all members cannot fit the device's free memory."""
+    free = free_memory()
+    if free is not None and num_bytes > free:
+        raise SessionError(
+            f"replay.capacity: the rings of all seeds take {num_bytes / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are "
+            "free. Lower --config.replay.capacity or --config.seeds."
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that the first device has left; on a CPU the host's; None if unknown."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
