@@ -8,9 +8,7 @@ unknown keys and ignores stray arguments. Which fields exist, and what they take
 
 import decimal
 import json
-import os
 import re
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +22,11 @@ WIDTH = 120
 USAGE = """\
 python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--workdir=DIR]
 python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
-python -m experiments.run --list | --help [--config=NAME]
+python -m experiments.run --list
+python -m experiments.run --help [--config=NAME]
 """
+# What a resumed run may be given anew: its numbers so far do not depend on it.
+RESUMABLE = ("total_steps", "checkpoint.seconds")
 _VALUED = ("--config", "--workdir")
 _SWITCHES = ("--resume", "--list", "--help")
 _LIST = "List the names: python -m experiments.run --list."
@@ -40,21 +41,21 @@ class UsageError(ValueError):
 
 
 class Arguments(NamedTuple):
-    """What the command line asks for."""
+    """What the command line asks for: a text, or else a run, which then has a name and every value."""
 
-    name: str | None = None  # of the preset; None with --list and --help
-    config: ConfigDict | None = None  # every value, nested and locked; None with --list and --help
-    workdir: Path | None = None  # None: the caller chooses
+    name: str | None = None  # of the preset
+    config: ConfigDict | None = None  # nested and locked; None with list or help
+    workdir: Path | None = None  # None: the caller chooses; given with resume
     resume: bool = False
-    list: bool = False
-    help: bool = False
+    list: bool = False  # print `list_text()`
+    help: bool = False  # print `help_text(name)`
 
 
 def parse(argv: Sequence[str]) -> Arguments:
     """The arguments, without the program's name, in any order. Nothing is written, nothing printed.
 
-    With --resume, name and values come from the work directory's config.json; of the fields, total_steps alone may be
-    given anew, and only to grow.
+    With --resume, name and values come from the work directory's config.json; of the fields, those in RESUMABLE alone
+    may be given anew, total_steps only to grow.
 
     Raises:
       UsageError: whatever is unknown, missing, of the wrong type, out of range or contradictory.
@@ -68,27 +69,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     if name is not None:
         _refuse_unknown_name(name)
     if "--list" in flags or "--help" in flags:
-        return Arguments(name=name, list="--list" in flags, help="--help" in flags)
+        return Arguments(name, list="--list" in flags, help="--help" in flags)
     if "--resume" in flags:
         if workdir is None:
-            raise UsageError("--resume: which run? Add the directory of the run to go on with: --workdir=DIR.")
-        name, config = _resumed(Path(workdir), name, overrides)
-        return Arguments(name, config, Path(workdir), resume=True)
+            raise UsageError("--resume: the run's directory is missing. Add --workdir=DIR.")
+        return _resumed(Path(workdir), name, overrides)
     if name is None:
         raise UsageError(f"--config: it is missing. Name what to run, such as --config=hdm_push. {_LIST}")
-    return Arguments(name, make(name, overrides), Path(workdir) if workdir is not None else None)
-
-
-def parse_or_exit(argv: Sequence[str] | None = None) -> Arguments:
-    """`parse` for a program's main: errors go to stderr, exit code 2; --list and --help are printed, exit 0."""
-    try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    if arguments.help or arguments.list:
-        _print_and_exit(help_text(arguments.name) if arguments.help else list_text())
-    return arguments
+    return Arguments(name, _made(name, overrides), Path(workdir) if workdir else None)
 
 
 def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -157,16 +145,12 @@ def load(path: Path) -> tuple[str, ConfigDict]:
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}). Check --workdir, or start without --resume."
-        ) from None
+        remedy = "Check --workdir, or start without --resume."
+        raise UsageError(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
     except (ValueError, RecursionError):
         document = None
-    if not (
-        isinstance(document, dict)
-        and isinstance(document.get("name"), str)
-        and isinstance(document.get("config"), dict)
-    ):
+    whole = isinstance(document, dict) and isinstance(document.get("config"), dict)
+    if not whole or not isinstance(document.get("name"), str):
         raise UsageError(f"{path}: is no JSON object with name and config; it is damaged. Put back a copy.")
     try:
         return document["name"], from_json_dict(document["name"], document["config"])
@@ -182,28 +166,22 @@ def list_text() -> str:
     lines = []
     for row in table:
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
+        lines.append("  ".join(cells))
         if row is not table[0]:
             lines += textwrap.wrap(presets.describe(row[0]), WIDTH, initial_indent="    ", subsequent_indent="    ")
-    example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR"
-    return "\n".join([*lines, "", f"Run one:          {example}", f"Every field of it: {USAGE.splitlines()[2]}", ""])
+    example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6"
+    return "\n".join([*lines, "", f"To run one:      {example}", "To see its fields: add --help."])
 
 
 def help_text(name: str | None = None) -> str:
     """What --help prints: the usage, and every field with its value in the preset `name` (or the default) and range."""
     current = presets.config(name) if name else {field: spec.default for field, spec in presets.FIELDS.items()}
-    lines = [
-        USAGE,
-        f"Fields, as {name} sets them:" if name else "Fields and their defaults, which a name may change:",
-    ]
+    lines = [USAGE, f"Fields, as {name} sets them:" if name else "Fields and their defaults, which a name may change:"]
     wide = max(map(len, presets.FIELDS))
     for field, spec in presets.FIELDS.items():
-        line = f"{field:<{wide}}  {fields.text(current[field]):<10}  {spec.help}; {fields.allowed(spec)}"
-        indent = " " * (wide + 14)
-        lines += textwrap.wrap(
-            line, WIDTH, initial_indent="  ", subsequent_indent="  " + indent, break_on_hyphens=False
-        )
-    return "\n".join([*lines, "", "The names: " + ", ".join(presets.ALGORITHMS), ""])
+        line = f"  {field:<{wide}}  {fields.text(current[field]):<10}  {spec.help}; {fields.allowed(spec)}"
+        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 16), break_on_hyphens=False)
+    return "\n".join([*lines, "", *textwrap.wrap("Names: " + ", ".join(presets.names()), WIDTH)])
 
 
 def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, presets.Value]]:
@@ -270,8 +248,10 @@ def _number(written: str, whole: bool) -> int | float | str:
         return written if whole else _INFINITY.get(written, written)
     if float(written) in _INFINITY.values():
         return written
+    if not whole:
+        return float(written)
     exact = decimal.Decimal(written)
-    return int(exact) if whole and exact == exact.to_integral_value() else float(written)
+    return int(exact) if exact == exact.to_integral_value() else written
 
 
 def _refuse_unknown_name(name: str) -> None:
@@ -296,33 +276,38 @@ def _refuse_argument(key: str, rest: str) -> NoReturn:
     if bare in presets.names() and not rest:
         raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
     flags = [flag.lstrip("-") for flag in (*_VALUED, *_SWITCHES)]
-    suggestion = (
-        fields.did_you_mean(bare.removeprefix("config."), presets.FIELDS, "--config.")
-        if fields.nearest(bare, flags) is None
-        else fields.did_you_mean(bare, flags, "--")
+    suggestion = fields.did_you_mean(bare, flags, "--") or fields.did_you_mean(
+        bare.removeprefix("config."), presets.FIELDS, "--config."
     )
     what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
     raise UsageError(f"{_cut(key) or repr(key)}: {what}. {suggestion}{_HELP}")
 
 
-def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, presets.Value]) -> tuple[str, ConfigDict]:
-    """Name and values of the work directory's run; overrides must be as stored, and total_steps may grow."""
+def _made(name: str, overrides: Mapping[str, presets.Value]) -> ConfigDict:
+    """`make`, with errors that name fields as the command line does."""
+    try:
+        return make(name, overrides)
+    except UsageError as error:
+        raise UsageError(f"--config.{error}") from None
+
+
+def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, presets.Value]) -> Arguments:
+    """The work directory's run; overrides must be as stored, except for RESUMABLE."""
     stored_name, stored = load(workdir / "config.json")
     if name is not None and name != stored_name:
-        raise UsageError(
-            f"--config: got {name}, but {workdir} holds a run of {stored_name}. Leave --config out, or choose another "
-            "--workdir without --resume."
-        )
+        remedy = "Leave --config out, or choose another --workdir without --resume."
+        raise UsageError(f"--config: got {name}, but {workdir} holds a run of {stored_name}. {remedy}")
     before = values(stored)
     for field, value in overrides.items():
-        grows = field == "total_steps" and value >= before[field]
-        if value != before[field] and not grows:
-            rule = "it may only grow" if field == "total_steps" else "only total_steps may change"
+        shrinks = field == "total_steps" and value < before[field]
+        if value != before[field] and (shrinks or field not in RESUMABLE):
+            rule = "it may only grow" if shrinks else f"only {' and '.join(RESUMABLE)} may change"
+            got, kept = _cut(fields.text(value)), _cut(fields.text(before[field]))
             raise UsageError(
-                f"--config.{field}: got {_cut(fields.text(value))}, but the run to resume has "
-                f"{_cut(fields.text(before[field]))}, and {rule}. Leave it out, or start anew without --resume."
+                f"--config.{field}: got {got}, but the run to resume has {kept}, and {rule}. Leave it out, or start "
+                "anew without --resume."
             )
-    return stored_name, make(stored_name, before | dict(overrides))
+    return Arguments(stored_name, _made(stored_name, before | dict(overrides)), workdir, resume=True)
 
 
 def _main_numbers(name: str) -> tuple[str, ...]:
@@ -375,12 +360,3 @@ def _cut(written: str) -> str:
 def _short(written: str) -> str:
     """The same in quotes."""
     return f"'{_cut(written)}'"
-
-
-def _print_and_exit(text: str) -> NoReturn:
-    """Prints and ends with exit code 0, quietly too if the reader has gone, as in `--list | head -1`."""
-    try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(0)

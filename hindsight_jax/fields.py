@@ -13,7 +13,7 @@ _HOW_TO_LIST = "List the fields: python -m experiments.run --help."
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that the word was likely meant to be; a dotted name's last part is enough. None if nothing is near.
+    """The known name that the word was likely meant as; a dotted name's last part is enough. None if nothing is near.
 
     >>> nearest("hdm_psh", ["hdm_push", "her_push"]), nearest("gama", ["agent.gamma"]), nearest("zzz", ["hdm_push"])
     ('hdm_push', 'agent.gamma', None)
@@ -106,21 +106,25 @@ def text(value: presets.Value) -> str:
 
 def check(values: Mapping[str, presets.Value]) -> None:
     """The rules between fields, for a complete dict of values. Raises ValueError with the numbers and the remedy."""
-    v = values
+    _check_counts(values)
+    _check_length(values)
+    _check_rewards(values)
+
+
+def _check_counts(v: Mapping[str, Any]) -> None:
+    """Every seed is an int32, what is collected fits the ring, and rows are counted in int32."""
     last_seed = v["seed"] + v["seeds"] - 1
     if last_seed > _LARGE:
-        checks.fail("seed", v["seed"], f"seed + seeds - 1 = {last_seed} must be below 2^31", "Use a smaller seed.")
+        rule = f"the last of the {v['seeds']} seeds would be {last_seed}, and it must be below 2^31"
+        checks.fail("seed", v["seed"], rule, "Use a smaller seed.")
     for field in ("replay.warmup", "env.num_envs"):
         if v[field] > v["replay.capacity"]:
             rule = f"it must be at most replay.capacity ({v['replay.capacity']})"
-            checks.fail(field, v[field], rule, f"Lower {field} or raise replay.capacity; all count trajectories.")
-    if v["replay.capacity"] * v["env.horizon"] > _LARGE:
-        rule = f"replay.capacity * env.horizon ({v['env.horizon']}) must be below 2^31"
-        checks.fail("replay.capacity", v["replay.capacity"], rule, "Keep fewer trajectories.")
-    if v["agent.updates_per_epoch"] * v["agent.batch_size"] > _LARGE:
-        rule = f"agent.updates_per_epoch * agent.batch_size ({v['agent.batch_size']}) must be below 2^31"
-        checks.fail("agent.updates_per_epoch", v["agent.updates_per_epoch"], rule, "Use fewer updates per epoch.")
-    _check_length(v)
+            checks.fail(field, v[field], rule, "Lower it, or raise replay.capacity: both count trajectories.")
+    for field, other in (("replay.capacity", "env.horizon"), ("agent.updates_per_epoch", "agent.batch_size")):
+        if v[field] * v[other] > _LARGE:
+            rule = f"{field} * {other} ({v[other]}) must be below 2^31"
+            checks.fail(field, v[field], rule, f"Use at most {_LARGE // v[other]}.")
 
 
 def _check_length(v: Mapping[str, Any]) -> None:
@@ -131,13 +135,31 @@ def _check_length(v: Mapping[str, Any]) -> None:
         remedy = f"Use at least {warmup + epoch}, or lower replay.warmup or env.num_envs."
         checks.fail("total_steps", v["total_steps"], rule, remedy)
     num_epochs = -(-(v["total_steps"] - warmup) // epoch)
-    for counter, last in (
-        ("steps", warmup + num_epochs * epoch),
-        ("updates", num_epochs * v["agent.updates_per_epoch"]),
-    ):
-        if last > _LARGE:
-            rule = f"the run would count {last} {counter}, which must stay below 2^31"
-            checks.fail("total_steps", v["total_steps"], rule, "Use fewer steps or fewer updates per epoch.")
+    last = {"steps": warmup + num_epochs * epoch, "updates": num_epochs * v["agent.updates_per_epoch"]}
+    for counter, count in last.items():
+        if count > _LARGE:
+            rule = f"the run would count {count} {counter}, which must stay below 2^31"
+            checks.fail("total_steps", v["total_steps"], rule, "Use fewer steps or a smaller agent.updates_per_epoch.")
+
+
+def _check_rewards(v: Mapping[str, Any]) -> None:
+    """Options that suppose certain rewards have them."""
+    rewards = v["relabel.reward_reached"], v["relabel.reward_otherwise"]
+    got = f"{text(rewards[0])} and {text(rewards[1])}"
+    both = "relabel.reward_reached and relabel.reward_otherwise"
+    if v["agent.bounded"] and max(rewards) > 0:
+        remedy = "Set agent.bounded=false, or lower the rewards."
+        checks.fail(both, got, "with agent.bounded targets are at most 0, so rewards must be too", remedy)
+    if v["agent.hindsight_bound"] and rewards != (0.0, -1.0):
+        remedy = "Set agent.hindsight_bound=false, or restore the rewards."
+        checks.fail(both, got, "agent.hindsight_bound is a bound for 0 and -1 alone", remedy)
+    if v["agent.next_state"] == "loss":
+        if rewards[0] != rewards[1]:
+            remedy = "Set relabel.reward_reached to relabel.reward_otherwise, or agent.next_state=relabel."
+            checks.fail(both, got, "agent.next_state=loss takes the place of a reward for reaching s'", remedy)
+        if v["agent.gamma_hdm"] == math.inf:
+            remedy = "Use a finite one, or agent.next_state=relabel."
+            checks.fail("agent.gamma_hdm", "inf", "agent.next_state=loss is infinite there", remedy)
 
 
 def _short(value: Any) -> str:
