@@ -1,0 +1,64 @@
+"""SIGTERM and SIGINT as a flag that the training loop polls, so that a run is saved before it ends.
+
+JAX and orbax catch neither: without this, SIGTERM ends a process in the middle of whatever it does.
+"""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+_CAUGHT = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupt:
+    """Holds the first SIGTERM or SIGINT back as `stop.signal`; a second one raises SystemExit at once.
+
+    Signals that are ignored already, as `nohup` and a shell's `&` arrange, stay ignored. The previous handlers come
+    back on leaving, also when an exception leaves. `exit_code` is what shells expect: 143 for SIGTERM, 130 for SIGINT.
+
+    Raises:
+      RuntimeError: entered outside of the main thread, where Python can set no handler, or entered twice.
+
+    >>> import os, signal
+    >>> with Interrupt() as stop:
+    ...     for epoch in range(10):
+    ...         if epoch == 3:
+    ...             os.kill(os.getpid(), signal.SIGTERM)
+    ...         if stop.signal:
+    ...             break  # here a run saves a checkpoint, and then calls sys.exit(stop.exit_code)
+    >>> epoch, stop.signal.name, stop.exit_code
+    (3, 'SIGTERM', 143)
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number; 0 if there was none."""
+        return 128 + self.signal if self.signal else 0
+
+    def __enter__(self) -> "Interrupt":
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("Interrupt: entered in a thread, but only the main thread gets signals. Enter it there.")
+        if self._previous:
+            raise RuntimeError("Interrupt: entered twice, but it holds one set of handlers. Make a second Interrupt.")
+        self.signal = None
+        for number in _CAUGHT:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set from C, out of reach
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise SystemExit(128 + number)
+        self.signal = signal.Signals(number)

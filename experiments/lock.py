@@ -1,0 +1,80 @@
+"""One process at a time on a work directory."""
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+NAME = ".lock"
+
+
+class LockedError(RuntimeError):
+    """Another process, named in the message, works in the directory."""
+
+
+class Lock:
+    """An exclusive lock on an existing directory, held inside of `with`.
+
+    The kernel holds it (flock on the file `.lock`), so it ends with the process, however that dies, and a file that is
+    left behind locks nothing. Do not remove the file while a run is on.
+
+    Raises:
+      LockedError: another process, or another Lock of this one, has the directory; the message names its pid and host.
+      OSError: there is no such directory, it is read-only, or its file system has no locks.
+
+    >>> import tempfile
+    >>> directory = tempfile.mkdtemp()
+    >>> with Lock(directory):
+    ...     try:
+    ...         Lock(directory).acquire()
+    ...     except LockedError as error:
+    ...         print("refused:", str(os.getpid()) in str(error))
+    refused: True
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.path = Path(directory).absolute() / NAME
+        self._descriptor: int | None = None
+
+    def acquire(self) -> "Lock":
+        """Takes the lock or raises at once; it never waits."""
+        if self._descriptor is not None:
+            raise LockedError(f"{self.path.parent}: this Lock is held already. Release it first.")
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # not inherited by programs that are started
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except OSError as error:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise self._explained(error, holder) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return self
+
+    def release(self) -> None:
+        """Gives the lock back; the file stays. Nothing happens if the lock is not held."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _explained(self, error: OSError, holder: str) -> Exception:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return LockedError(
+                f"{self.path.parent}: process {holder or '(unknown)'} works here, and only one may. "
+                "Wait for it, end it, or choose another directory."
+            )
+        return OSError(error.errno, f"cannot lock it ({error.strerror}). Choose another directory", str(self.path))
+
+    def __enter__(self) -> "Lock":
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
