@@ -7,14 +7,21 @@ people's wrappers run on a GoalEnv; training never auto-resets, it resets a batc
 """
 
 import abc
+import math
+import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from brax.envs.base import Env, State
+import numpy as np
 from flax import struct
 
 from hindsight_jax import checks, types
+from hindsight_jax.envs import quiet
+
+with quiet.without_warp_message():
+    from brax.envs.base import Env, State
 
 
 @struct.dataclass
@@ -31,6 +38,43 @@ def typed(key: jax.Array) -> jax.Array:
         return key
     checks.shape("rng", key, (2,), "Pass one key: jax.random.key(seed), or map reset over keys with jax.vmap.")
     return jax.random.wrap_key_data(key, impl="threefry2x32")
+
+
+def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
+    """The option of that name, or a ValueError that lists them."""
+    if not isinstance(value, str) or value not in options:
+        checks.fail(name, repr(value), f"it must be one of {', '.join(map(repr, options))}", "Pick one of them.")
+    return options[value]
+
+
+def check_threshold(value: Any, remedy: str) -> None:
+    """A real number, positive and finite."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
+        checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
+
+
+def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:
+    """(f32[num_moves] in [-1, 1], bool[] valid): what an action asks of each moving dimension.
+
+    A flat Discrete(1, 3**n) is read in base 3, the first dimension most significant; a Discrete(n, 3) has one integer a
+    dimension; 0, 1, 2 mean -1, 0, +1. A Box is clipped to [-1, 1]. An action that is not finite or not in the set is no
+    motion, and not valid. A wrong shape or dtype raises ValueError.
+
+    >>> moves(types.Discrete(1, 9), jnp.array([2]), 2)[0].tolist()
+    [-1.0, 1.0]
+    """
+    action = jnp.asarray(action)
+    checks.shape("action", action, (kind.num_dims,), "Pass one action of env.spec.action; map step with jax.vmap.")
+    if isinstance(kind, types.Box):
+        checks.floating("action", action)
+        valid = jnp.all(jnp.isfinite(action))
+        return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
+    checks.integer("action", action)
+    valid = jnp.all((action >= 0) & (action < kind.num_bins))
+    if kind.num_dims != num_moves:
+        powers = np.array([3**i for i in reversed(range(num_moves))])
+        action = (action // powers) % 3 if kind.num_dims == 1 else action
+    return jnp.where(valid, action - 1, 0).astype(jnp.float32), valid
 
 
 class GoalEnv(Env):
@@ -73,6 +117,28 @@ class GoalEnv(Env):
     def success(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """bool[]: distance(achieved, desired) < threshold, strictly."""
         return self.distance(achieved, desired) < self.spec.threshold
+
+    def first_state(self, pipeline_state: PipelineState, observation: jax.Array) -> State:
+        """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
+        zero = jnp.zeros((), jnp.float32)
+        blank = State(pipeline_state, {}, zero, zero, {})
+        first = self.next_state(blank, pipeline_state, observation, jnp.array(True))
+        return first.replace(done=zero)
+
+    def next_state(
+        self, state: State, pipeline_state: PipelineState, observation: jax.Array, valid: jax.Array
+    ) -> State:
+        """The state that `step` returns: goals, reward, done and metrics follow from the observation and the goal."""
+        achieved, goal = self.achieved_goal(observation), pipeline_state.goal
+        success = self.success(achieved, goal).astype(jnp.float32)
+        metrics = {"success": success, "invalid_action": 1.0 - valid.astype(jnp.float32)}
+        return state.replace(
+            pipeline_state=pipeline_state,
+            obs={"observation": observation, "achieved_goal": achieved, "desired_goal": goal},
+            reward=success,
+            done=success if self.spec.ends_at_success else jnp.zeros_like(success),
+            metrics={**state.metrics, **metrics},
+        )
 
     @property
     def observation_size(self) -> dict[str, tuple[int, ...]]:

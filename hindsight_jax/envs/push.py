@@ -1,0 +1,141 @@
+"""push: a hand pushes a puck over a table to a goal place (HDM, Table 1; numbers from ENVIRONMENTS).
+
+Dimension key: O = G = 4, (hand x, hand y, puck x, puck y) in metres.
+
+The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.04 s, four substeps of 0.01 s (ours;
+20 of 0.002 s in the original): the hand's target moves in a straight line, at a constant speed, to its clipped end.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, types
+from hindsight_jax.envs import base, physics
+
+if TYPE_CHECKING:
+    from hindsight_jax import rendering
+
+LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the goals
+STEP = 0.02  # the hand's travel per unit action
+NUM_SUBSTEPS = 4
+MIN_GAP = 0.055  # hand and puck start, and are asked for, at least this far apart
+HAND_START = ((-0.20, 0.50), (-0.17, 0.53))
+PUCK_START = ((-0.17, 0.53), (-0.10, 0.60))
+ACTIONS = {"discrete": types.Discrete(1, 9), "continuous": types.Box(2)}
+
+TABLE, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
+PUCK, TOOL, GOAL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0), (0.20, 0.65, 0.30, 0.4)
+
+
+class Push(base.GoalEnv):
+    """A hand, a puck, and a goal for both; success looks at the puck alone.
+
+    Args:
+      actions: 'discrete', one integer 3 i + j of the moves (i - 1, j - 1) along x and y; or 'continuous', two numbers,
+        clipped to [-1, 1].
+      horizon: steps per episode.
+      threshold: metres; success is a puck strictly nearer than this to its goal.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
+
+    >>> env = Push()
+    >>> state = jax.jit(env.reset)(jax.random.key(0))
+    >>> state = jax.jit(env.step)(state, jnp.array([8]))
+    >>> float(state.reward)
+    0.0
+    """
+
+    def __init__(self, actions: str = "discrete", horizon: int = 50, threshold: float = 0.05):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.05 m.")
+        workspace = types.Range(LOW + LOW, HIGH + HIGH)
+        action = base.choose("actions", actions, ACTIONS)
+        self._spec = types.EnvSpec((4,), (4,), action, horizon, float(threshold), False, workspace, workspace)
+        self.engine = physics.Engine("push.xml")
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself, [4]."""
+        return observation
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid between the pucks, in metres; the hands do not count."""
+        return jnp.linalg.norm(achieved[..., 2:] - desired[..., 2:], axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Hand and puck each uniform in the workspace, both redrawn while within MIN_GAP of each other."""
+
+        def draw(key: jax.Array, _: jax.Array) -> jax.Array:
+            return jax.random.uniform(key, (4,), jnp.float32, jnp.array(LOW + LOW), jnp.array(HIGH + HIGH))
+
+        return _redraw_until_apart(key, draw, jnp.zeros(4, jnp.float32))
+
+    def sample_start(self, key: jax.Array) -> jax.Array:
+        """Hand and puck each uniform in its box, the puck redrawn while within MIN_GAP of the hand. f32[4]"""
+        hand_key, puck_key = jax.random.split(key)
+        hand = jax.random.uniform(hand_key, (2,), jnp.float32, *map(jnp.array, HAND_START))
+
+        def draw(key: jax.Array, last: jax.Array) -> jax.Array:
+            return last.at[2:].set(jax.random.uniform(key, (2,), jnp.float32, *map(jnp.array, PUCK_START)))
+
+        return _redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand]))
+
+    def reset(self, rng: jax.Array) -> base.State:
+        start_key, goal_key = jax.random.split(base.typed(rng))
+        start = self.engine.start(self.sample_start(start_key))
+        return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start.qpos)
+
+    def step(self, state: base.State, action: jax.Array) -> base.State:
+        move, valid = base.moves(self.spec.action, action, 2)
+        now = state.pipeline_state
+        hand = now.physics.qpos[:2]
+        target = jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH))
+        part = jnp.arange(1, NUM_SUBSTEPS + 1, dtype=jnp.float32)[:, None] / NUM_SUBSTEPS
+        after = self.engine.substeps(now.physics, hand[None] + part * (target - hand)[None])
+        return self.next_state(state, base.PipelineState(after, now.goal), after.qpos, valid)
+
+    def scene(self, state: base.State) -> "rendering.Scene":
+        """The table and the workspace's outline, puck and tool, and the goal's puck and hand as translucent markers."""
+        from hindsight_jax import rendering
+
+        now, goal = state.obs["observation"], state.obs["desired_goal"]
+        at = lambda xy, height: jnp.concatenate([xy, jnp.full(1, height, jnp.float32)])
+        return rendering.compose(
+            rendering.plane((0.0, 0.6, 0.0), TABLE, (0.35, 0.25)),
+            *outline(),
+            rendering.cylinder(at(goal[2:], 0.015), 0.04, 0.015, GOAL),
+            rendering.sphere(at(goal[:2], 0.06), 0.00625, GOAL),
+            rendering.cylinder(at(now[2:], 0.015), 0.04, 0.015, PUCK),
+            rendering.capsule(at(now[:2] - jnp.array([0.0, 0.0025]), 0.06), 0.00625, 0.05, TOOL),
+            rendering.sphere(at(now[:2], 0.13), 0.025, TOOL),
+        )
+
+
+def outline() -> "list[rendering.Scene]":
+    """The border of the hand's workspace, as four thin bars on the table."""
+    from hindsight_jax import rendering
+
+    (x0, y0), (x1, y1) = LOW, HIGH
+    corners = [(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)]
+    ends = zip(corners, corners[1:] + corners[:1], strict=True)
+    return [rendering.capsule_between(a, b, 0.002, LINE) for a, b in ends]
+
+
+def _redraw_until_apart(key: jax.Array, draw: Callable, too_near: jax.Array) -> jax.Array:
+    """Draws (hand, puck) until they are MIN_GAP apart, with a fresh key each time; `too_near` starts the loop."""
+
+    def near(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jnp.linalg.norm(carry[1][:2] - carry[1][2:]) < MIN_GAP
+
+    def redraw(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        key, use = jax.random.split(carry[0])
+        return key, draw(use, carry[1])
+
+    return jax.lax.while_loop(near, redraw, (key, too_near))[1]

@@ -1,0 +1,24 @@
+"""Silence for one known message of another package, without hiding anything else."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+
+# MuJoCo's MJX prints these to stdout when NVIDIA's optional Warp is absent.
+_KNOWN = ("Failed to import warp", "Failed to import mujoco_warp")
+
+
+@contextlib.contextmanager
+def without_warp_message() -> Iterator[None]:
+    """Holds stdout back inside the block, then prints it, less MJX's two messages about the optional Warp.
+
+    >>> with without_warp_message():
+    ...     from mujoco import mjx
+    """
+    held = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(held):
+            yield
+    finally:
+        sys.stdout.write("".join(line for line in held.getvalue().splitlines(True) if not line.startswith(_KNOWN)))
