@@ -13,7 +13,7 @@ import numpy as np
 from experiments import config as configs
 from experiments import film
 from experiments.interrupt import Interrupt
-from experiments.lock import Locked, lock
+from experiments.lock import Lock, LockedError
 from experiments.progress import Progress
 from experiments.workdir import WorkDir, WorkDirError
 from hindsight_jax import presets, training
@@ -66,7 +66,7 @@ class Session:
                 if interrupt.signal:
                     self.save()
                     progress.say(f"{self.name}: stopped by a signal, and saved. Continue with --resume.")
-                    return 128 + interrupt.signal
+                    return interrupt.exit_code
                 self.evaluate(progress)
                 if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
                     self.save()
@@ -155,14 +155,14 @@ def session(arguments: configs.Arguments, argv: Sequence[str]) -> Iterator[Sessi
         experiment = presets.build(arguments.name, values)
         check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
         workdir = WorkDir.open(arguments.workdir) if arguments.resume else WorkDir.create(arguments.workdir)
-        with lock(workdir.path):
+        with Lock(workdir.path):
             run = Session(arguments.name, values, workdir, experiment)
             if arguments.resume:
                 run.resume(argv)
             else:
                 run.start(arguments.config, argv)
             yield run
-    except (WorkDirError, Locked, CheckpointError, OSError, ValueError) as error:
+    except (WorkDirError, LockedError, CheckpointError, OSError, ValueError) as error:
         raise SessionError(str(error)) from error
 
 

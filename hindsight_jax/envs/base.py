@@ -114,6 +114,10 @@ class GoalEnv(Env):
     def scene(self, state: State) -> Any:
         """The `rendering.Scene` of this state: its bodies, and the goal as a marker."""
 
+    @abc.abstractmethod
+    def camera(self) -> Any:
+        """The `rendering.Camera` that shows all of the task."""
+
     def success(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """bool[]: distance(achieved, desired) < threshold, strictly."""
         return self.distance(achieved, desired) < self.spec.threshold

@@ -117,6 +117,12 @@ class Push(base.GoalEnv):
             rendering.sphere(at(now[:2], 0.13), 0.025, TOOL),
         )
 
+    def camera(self) -> "rendering.Camera":
+        """From in front of the table and above it."""
+        from hindsight_jax import rendering
+
+        return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=34.0)
+
 
 def outline() -> "list[rendering.Scene]":
     """The border of the hand's workspace, as four thin bars on the table."""

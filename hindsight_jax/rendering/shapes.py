@@ -14,7 +14,7 @@ from hindsight_jax.rendering.scene import BOX, CAPSULE, CYLINDER, PLANE, SPHERE,
 FAR = 1e6  # the distance of a ray that hits nothing: finite, so that no inf meets a 0
 TINY = 1e-9
 
-Vector = tuple[jax.Array, jax.Array, jax.Array]
+Vector = tuple[jax.Array, ...]  # three components
 
 
 def dot(a, b):

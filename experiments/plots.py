@@ -1,0 +1,206 @@
+"""Pictures of a run, as the bytes of a file: learning curves (PNG) and the policy at play (GIF).
+
+Drawn with matplotlib's Figure and its Agg canvas: no pyplot, no window, no state that another plot would see.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.rows import Row, Table, diagnostics, table
+from hindsight_jax import checks, statistics
+
+MAX_BYTES = 300_000
+_BLUE, _GREY, _INK = "#1f5fa8", "#d9d9d9", "#333333"
+# the diagnostics worth a panel, in the order of worth, with their titles
+_TITLES = {
+    "q_mean": "mean Q of a batch",
+    "imitated_fraction": "imitated share of a batch",
+    "td_loss": "TD loss",
+    "loss": "loss",
+    "imitated_distance": "distance to the goal where imitated",
+    "final_distance": "distance to the goal at the end",
+    "entropy": "entropy of the policy",
+}
+_MAX_DIAGNOSTICS = 3
+
+
+def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
+    """A PNG of success at the end and at any step, and up to three diagnostics, over env steps per seed.
+
+    Thin lines are seeds, the thick one is their mean, the band is the interval of `statistics.interval` over seeds. One
+    seed has no band, and the picture says so. Where a seed is NaN, the mean has a gap and the picture names the seed.
+
+    Args:
+      rows: of metrics.jsonl; none gives a picture that says so.
+      title: the first line, for example the preset's name.
+      confidence: of the band, in (0, 1).
+
+    Returns:
+      The bytes of a PNG of about 1100 x 750 pixels.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(10.5, 7.0), layout=engine, facecolor="white")
+    FigureCanvasAgg(figure)
+    names = _chosen(rows)
+    grid = figure.add_gridspec(2 if names else 1, 6, height_ratios=[1.35, 1.0] if names else [1.0])
+    success = table(rows, "success_end")
+    for column, (key, label) in enumerate(
+        [("success_end", "success at the end"), ("success_any", "success at any step")]
+    ):
+        axis = figure.add_subplot(grid[0, 3 * column : 3 * column + 3])
+        _panel(axis, table(rows, key), label, confidence)
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_yticks(np.linspace(0.0, 1.0, 6))
+    width = 6 // max(len(names), 1)
+    for column, key in enumerate(names):
+        axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
+        _panel(axis, table(rows, key), _TITLES.get(_base(key), key), confidence)
+    figure.supxlabel("env steps per seed", fontsize=10, color=_INK)
+    figure.suptitle(f"{title}\n{_caption(success, confidence)}", fontsize=12, color=_INK)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.axes[0].legend(handles, labels, loc="best", fontsize=9, frameon=False)
+    return _png(figure)
+
+
+def animation(frames: Any, frames_per_second: float) -> bytes:
+    """A GIF that loops for ever, kept under 300 kB where fewer colours or half the size allow it.
+
+    Equal frames in a row are stored as one that stays longer.
+
+    Args:
+      frames: u8[F, H, W, 3].
+      frames_per_second: in (0, 50]; GIFs count hundredths of a second, and players distrust less than two of them.
+
+    Raises:
+      ValueError: another shape or dtype, no frames, or a speed outside of its range.
+
+    >>> animation(np.zeros((2, 8, 8, 3), np.uint8), 10.0)[:6]
+    b'GIF89a'
+    """
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
+        checks.fail("frames", checks.describe(frames), "it must be uint8[F, H, W, 3]", "Render at least one frame.")
+    checks.in_range("frames_per_second", frames_per_second, 1e-2, 50.0, "Choose 20.")
+    data = b""
+    for colours, shrink in ((128, 1), (64, 1), (32, 1), (64, 2), (16, 2)):
+        data = _gif(frames, frames_per_second, colours, shrink)
+        if len(data) < MAX_BYTES:
+            break
+    return data
+
+
+def _chosen(rows: Sequence[Row]) -> list[str]:
+    """The diagnostics to draw: the known ones in their order, then others; those that are never finite are left out."""
+    present = [key for key in diagnostics(rows) if np.isfinite(table(rows, key).values).any()]
+    rank = {name: index for index, name in enumerate(_TITLES)}
+    return sorted(present, key=lambda key: (rank.get(_base(key), len(rank)), key))[:_MAX_DIAGNOSTICS]
+
+
+def _base(key: str) -> str:
+    """'td_loss' of 'learner/td_loss'."""
+    return key.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+
+
+def _panel(axis: Any, data: Table, title: str, confidence: float) -> None:
+    """One panel: seeds, their mean and its band."""
+    axis.set_title(title, fontsize=11, color=_INK, loc="left")
+    axis.grid(True, color=_GREY, linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#999999")
+    axis.tick_params(labelsize=9, colors=_INK, length=3)
+    axis.xaxis.set_major_formatter(_thousands)
+    axis.locator_params(axis="x", nbins=6)
+    if not data.values.size:
+        axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=_INK)
+        return
+    marker = "o" if len(data.env_steps) == 1 else None
+    mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
+    if len(data.seeds) > 1:
+        faint = min(0.4, max(0.15, 4.0 / len(data.seeds)))
+        for index, values in enumerate(data.values):
+            label = "each seed" if index == 0 else None
+            axis.plot(data.env_steps, values, color=_BLUE, alpha=faint, linewidth=0.9, marker=marker, label=label)
+        axis.fill_between(
+            data.env_steps, low, high, color=_BLUE, alpha=0.16, linewidth=0, label=f"{100 * confidence:g} % interval"
+        )
+    label = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
+    axis.plot(data.env_steps, mean, color=_BLUE, linewidth=2.2, marker=marker, label=label)
+    _limits(axis, data)
+
+
+def _limits(axis: Any, data: Table) -> None:
+    """The y range of the seeds, not of the band, which is wide at few seeds and would flatten them."""
+    axis.set_xlim(min(0, data.env_steps[0]), max(data.env_steps[-1], 1))
+    finite = data.values[np.isfinite(data.values)]
+    if finite.size:
+        low, high = float(finite.min()), float(finite.max())
+        margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
+        axis.set_ylim(low - margin, high + margin)
+
+
+def _caption(success: Table, confidence: float) -> str:
+    """The last success at the end in words, with what is missing."""
+    if not success.values.size:
+        return "no evaluation yet"
+    last = success.values[:, -1]
+    failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]
+    if failed:
+        return f"{len(last)} seeds; not finite at the end: {', '.join(map(str, failed))}, so there is no mean"
+    mean, low, high = statistics.interval(last, confidence)
+    if len(last) == 1:
+        return f"success at the end {mean:.3f}; one seed (seed {success.seeds[0]}), so no interval"
+    return (
+        f"success at the end {mean:.3f}, {100 * confidence:g} % interval [{low:.3f}, {high:.3f}] over {len(last)} seeds"
+    )
+
+
+def _png(figure: Any) -> bytes:
+    """The figure in 128 colours, a third of the size: it has one hue."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=105, metadata={"Software": None})
+    with Image.open(buffer) as image:
+        indexed = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    indexed.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _thousands(value: float, position: int | None = None) -> str:
+    """150000 -> '150k', 1500000 -> '1.5M'.
+
+    >>> _thousands(150_000.0), _thousands(1_500_000.0), _thousands(0.0)
+    ('150k', '1.5M', '0')
+    """
+    del position
+    for unit, suffix in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:g}{suffix}"
+    return f"{value:g}"
+
+
+def _gif(frames: np.ndarray, frames_per_second: float, colours: int, shrink: int) -> bytes:
+    """One GIF with one palette for all frames, so that what stands still compresses away."""
+    from PIL import Image
+
+    images = [Image.fromarray(frame) for frame in frames]
+    if shrink > 1:
+        size = (max(images[0].width // shrink, 1), max(images[0].height // shrink, 1))
+        images = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
+    sample = np.concatenate([np.asarray(images[i]) for i in np.linspace(0, len(images) - 1, 8).astype(int)])
+    palette = Image.fromarray(sample).quantize(colours, method=Image.Quantize.MEDIANCUT)
+    indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    buffer = io.BytesIO()
+    duration = 10 * max(round(100 / frames_per_second), 2)  # milliseconds
+    indexed[0].save(buffer, "GIF", save_all=True, append_images=indexed[1:], duration=duration, loop=0, optimize=False)
+    return buffer.getvalue()

@@ -1,0 +1,200 @@
+"""Live progress: a bar with success so far, env steps per second and time left, where a person is watching.
+
+Without a terminal there are two lines, one at the start and one at the end, and with `verbose` one per evaluation. A
+closed pipe, a full disk behind a redirection, or a terminal that went away silences the output and never ends a run.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hindsight_jax import checks
+
+
+class Progress:
+    """Says how far a run is. A context manager.
+
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with Progress(1000, name="hdm_push", seeds=2, stream=stream, clock=iter([0.0, 10.0]).__next__) as progress:
+    ...     progress.evaluated(1000, [0.5, 0.75])
+    >>> print(stream.getvalue().splitlines()[-1])
+    hdm_push: 1,000 of 1,000 env steps per seed in 10s, 200 env steps/s, success 0.625
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        name: str,
+        seeds: int = 1,
+        start: int = 0,
+        stream: TextIO | None = None,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepares, and prints nothing yet.
+
+        Args:
+          total_steps: env steps per seed.
+          name: of the run, the first word of every line.
+          seeds: members of the population; env steps per second are theirs together.
+          start: env steps per seed that an earlier process took.
+          stream: where to write; standard output by default.
+          verbose: a line per evaluation where no terminal is.
+          clock: seconds; read once on entering and once on leaving, and by the bar.
+
+        Raises:
+          ValueError: total_steps or seeds below 1, or start outside of [0, total_steps].
+        """
+        checks.positive_int("total_steps", total_steps, "Pass env steps per seed.")
+        checks.positive_int("seeds", seeds, "Pass the number of members.")
+        checks.in_range("start", start, 0, total_steps, "Pass the env steps that were taken already.")
+        self._total, self._name, self._seeds, self._start = total_steps, name, seeds, start
+        self._stream = _Unbreakable(sys.stdout if stream is None else stream)
+        self._live = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        self._verbose, self._clock = verbose, clock
+        self._steps, self._success, self._began = start, None, 0.0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> "Progress":
+        self._began = self._clock()
+        seeds = "1 seed" if self._seeds == 1 else f"{self._seeds} seeds"
+        resumed = f", from {self._start:,}" if self._start else ""
+        self.say(f"{self._name}: {seeds} x {self._total:,} env steps{resumed}")
+        if self._live:
+            self._bar = _make_bar(self._stream, self._seeds, self._start)
+            self._task = self._bar.add_task(
+                self._name, total=self._total, completed=self._start, note="no evaluation yet", updated=0.0
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        seconds = max(self._clock() - self._began, 1e-9)
+        rate = (self._steps - self._start) * self._seeds / seconds
+        parts = [
+            f"{self._steps:,} of {self._total:,} env steps per seed in {_duration(seconds)}",
+            f"{rate:,.0f} env steps/s",
+        ]
+        parts += [self._success] if self._success else []
+        stopped = "stopped at " if kind is not None else ""
+        self.say(f"{self._name}: {stopped}{', '.join(parts)}")
+
+    def advance(self, env_steps: int) -> None:
+        """The run has taken this many env steps per seed, since its very beginning."""
+        self._steps = env_steps
+        if self._bar is not None:
+            self._bar.update(self._task, completed=env_steps, updated=self._bar.get_time())
+
+    def evaluated(self, env_steps: int, success_end: ArrayLike) -> None:
+        """An evaluation at this many env steps per seed gave these success rates, one per seed."""
+        rates = np.asarray(success_end, dtype=np.float64)
+        self._success = f"success {rates.mean():.3f}"
+        self.advance(env_steps)
+        if self._bar is not None:
+            self._bar.update(self._task, note=self._success)
+        elif self._verbose:
+            each = " ".join(f"{rate:.2f}" for rate in rates.reshape(-1))
+            self.say(f"{self._name}: {env_steps:,} env steps per seed, {self._success}, seeds {each}")
+
+    def say(self, text: str) -> None:
+        """Prints a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+
+class _Unbreakable:
+    """A text stream whose failures silence it. What Python flushes at its exit then goes nowhere, without a message."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._silent = False
+
+    def write(self, text: str) -> int:
+        if not self._silent:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self._stream.encoding or "ascii"
+                return self.write(text.encode(encoding, "replace").decode(encoding))
+            except (OSError, ValueError):  # a closed pipe or terminal, a full disk, a closed file
+                self._silence()
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._silent:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._silence()
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def _silence(self) -> None:
+        self._silent = True
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _make_bar(stream: _Unbreakable, seeds: int, start: int) -> Any:
+    """A rich progress bar that redraws twice a second."""
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+    from rich.table import Column
+    from rich.text import Text
+
+    class Numbers(ProgressColumn):
+        """Success so far, env steps per second of all seeds together, time left."""
+
+        def render(self, task: Any) -> Text:
+            rate = task.speed or max(task.completed - start, 0) / max(task.elapsed or 0.0, 1e-9)
+            if not rate:
+                return Text(task.fields["note"])
+            since = task.get_time() - task.fields["updated"]
+            left = _duration(max((task.total - task.completed) / rate - since, 0.0))
+            return Text(f"{task.fields['note']}, {rate * seeds:,.0f} env steps/s, {left} left")
+
+    line = Column(no_wrap=True, overflow="ellipsis")
+    console = Console(file=stream, force_terminal=True)  # type: ignore[arg-type]  # a stream in all that rich asks of it
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(12), TaskProgressColumn(), Numbers(line))
+    # the rate is over five minutes, since a run may report less than once in rich's thirty seconds
+    return RichProgress(*columns, console=console, refresh_per_second=2, speed_estimate_period=300.0, transient=True)
+
+
+def _duration(seconds: float) -> str:
+    """3725.0 -> '1h 02m', 125.0 -> '2m 05s', 9.6 -> '10s'.
+
+    >>> _duration(3725.0), _duration(125.0), _duration(9.6)
+    ('1h 02m', '2m 05s', '10s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m {whole % 60:02d}s" if whole >= 60 else f"{whole}s"

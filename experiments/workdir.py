@@ -1,0 +1,340 @@
+"""What a run leaves behind: one directory, written so that a kill at any moment loses no finished row.
+
+    config.json      resolved values, versions, device, precision, commit, arguments
+    metrics.jsonl    one row per seed and evaluation, appended and synced
+    tensorboard/     the same rows for TensorBoard
+    curves.png, policy.gif, summary.json
+    checkpoints/     written by others
+
+Files that are written whole are written beside and renamed, so they are the old one or the new one, never half of one.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import plots, provenance, rows
+from experiments.events import Events
+from experiments.rows import Row
+
+FORMAT = 1
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full. Nothing written before is lost: free space, then continue with --resume.",
+    errno.EDQUOT: "The disk quota is used up. Nothing written before is lost: free space, then continue with --resume.",
+    errno.EFBIG: "The file may not grow further. Nothing written before is lost: raise the limit, then use --resume.",
+    errno.EACCES: "No permission. Choose another --workdir, or change the permissions.",
+    errno.EPERM: "No permission. Choose another --workdir, or change the permissions.",
+    errno.EROFS: "The file system is read-only. Choose another --workdir.",
+    errno.ENOENT: "It is gone: was the directory moved or deleted? Put it back, then continue with --resume.",
+    errno.ENOTDIR: "A part of the path is a file. Choose another --workdir.",
+}
+
+
+class WorkDirError(OSError):
+    """The work directory cannot be used: the message says which file, what went wrong, and the remedy."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = code
+
+
+class WorkDir:
+    """One run's directory. Made by `create` or `open`; one process at a time.
+
+    Every method raises `WorkDirError` where the file system refuses: full disk, no permission, a vanished directory.
+
+    >>> import tempfile
+    >>> workdir = WorkDir.create(tempfile.mkdtemp() + "/first")
+    >>> workdir.write_config({"seed": 0}, name="hdm_push")
+    >>> workdir.append_rows([dict(member=0, seed=0, env_steps=100, updates=50, success_end=0.25, success_any=0.5)])
+    >>> [row["success_any"] for row in WorkDir.open(workdir.path).read_rows()]
+    [0.5]
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use `create` or `open`."""
+        self.path = path
+        self._rows = path / "metrics.jsonl"
+        self._events = Events(path / "tensorboard")
+        self._size = 0  # bytes of metrics.jsonl that are known to be whole rows
+        self._reached: dict[int, int] = {}  # env steps of the last row of each member
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> "WorkDir":
+        """A directory for a new run: made, with its parents, or empty already (hidden files and locks may lie there).
+
+        Raises:
+          WorkDirError: something lies there already, or the file system refuses.
+        """
+        workdir = cls(Path(path))
+        with _explained(workdir.path, "cannot make the work directory"):
+            workdir.path.mkdir(parents=True, exist_ok=True)
+            present = [name for name in sorted(os.listdir(workdir.path)) if not _is_bystander(workdir.path / name)]
+        if present:
+            raise WorkDirError(
+                f"{path}: holds {', '.join(present[:5])} already. Continue that run with --resume, or choose another "
+                "--workdir.",
+                errno.EEXIST,
+            )
+        with _explained(workdir._rows, "cannot be written"):
+            workdir._rows.touch()
+            _sync_directory(workdir.path)
+        return workdir
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "WorkDir":
+        """The directory of an earlier run. Nothing is changed; call `truncate` before rows are appended.
+
+        Raises:
+          WorkDirError: no run was started there, or a row other than a half-written last one cannot be read.
+        """
+        workdir = cls(Path(path))
+        for name in ("config.json", "metrics.jsonl"):
+            if not (workdir.path / name).is_file():
+                raise WorkDirError(
+                    f"{path}: no {name}, so there is no run to resume. Check --workdir, or start without --resume.",
+                    errno.ENOENT,
+                )
+        workdir._adopt(workdir._complete_bytes())
+        return workdir
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go; not made here."""
+        return self.path / "checkpoints"
+
+    def write_config(self, config: Mapping[str, Any], *, name: str, argv: Sequence[str] = ()) -> None:
+        """Writes config.json: the name, every resolved value, and what `provenance.describe` knows of this process.
+
+        Args:
+          config: nested values; infinities are written as text and come back as floats.
+          name: of the preset.
+          argv: the command line's arguments, `sys.argv[1:]`.
+        """
+        document = {"format": FORMAT, "name": name, "config": config, **provenance.describe(argv), "resumed": []}
+        self._write_json("config.json", document)
+
+    def note_resume(self, argv: Sequence[str] = ()) -> None:
+        """Adds to config.json with what, and from where, the run was continued; `env_steps` is the last row's."""
+        document = self.read_config()
+        entry = {"env_steps": max(self._reached.values(), default=0), **provenance.describe(argv)}
+        document["resumed"] = [*document.get("resumed", []), entry]
+        self._write_json("config.json", document)
+
+    def read_config(self) -> dict[str, Any]:
+        """What `write_config` wrote: {"name", "config", "versions", "device", "commit", ...}.
+
+        Raises:
+          WorkDirError: no such file, damaged, or of another format.
+        """
+        document = self._read_json("config.json")
+        if document.get("format") != FORMAT:
+            raise WorkDirError(
+                f"{self.path / 'config.json'}: format {document.get('format')!r}, but this version reads {FORMAT}. "
+                "Use the version of the commit it names."
+            )
+        return document
+
+    def append_rows(self, new: Sequence[Mapping[str, Any]]) -> None:
+        """Appends rows to metrics.jsonl, in one write, synced; then to TensorBoard. All of them or none.
+
+        `unix_seconds`, the time of writing, is added to each row.
+
+        Raises:
+          ValueError: a row without a required key, with a value that is no number, or not later than its member's last.
+          WorkDirError: the file system refuses, or the file is not as this process left it.
+        """
+        now = time.time()
+        lines = [rows.encode({"unix_seconds": now, **row}) for row in new]
+        decoded = [rows.decode(line) for line in lines]
+        reached = self._advanced(decoded)
+        data = "".join(line + "\n" for line in lines).encode()
+        with _explained(self._rows, "cannot append rows"):
+            _append(self._rows, data, at=self._size)
+        self._size += len(data)
+        self._reached = reached
+        with _explained(self._events.directory, "cannot append events"):
+            self._events.append(decoded)
+
+    def offset(self) -> int:
+        """Bytes of metrics.jsonl so far. Store it in a checkpoint, and give it to `truncate` when that is restored."""
+        return self._size
+
+    def truncate(self, offset: int) -> None:
+        """Drops what was written after `offset`, a half-written last line too, from metrics.jsonl and TensorBoard.
+
+        Raises:
+          WorkDirError: the file is shorter than `offset`, so rows are lost, or `offset` is inside of a row.
+        """
+        with _explained(self._rows, "cannot be read"):
+            data = self._rows.read_bytes()
+        if offset < 0 or offset > len(data):
+            raise WorkDirError(
+                f"{self._rows}: has {len(data)} bytes, but the checkpoint was made at {offset}: rows are missing. Put "
+                "the file back, or resume from an earlier checkpoint."
+            )
+        if offset and data[offset - 1 : offset] != b"\n":
+            raise WorkDirError(
+                f"{self._rows}: byte {offset} is inside of a row, so this is not the file that the checkpoint was made "
+                "with. Put that file back, or resume from an earlier checkpoint."
+            )
+        self._adopt(data[:offset])
+        with _explained(self._rows, "cannot be cut"), open(self._rows, "r+b") as file:
+            file.truncate(offset)
+            os.fsync(file.fileno())
+        with _explained(self._events.directory, "cannot rewrite events"):
+            self._events.rewrite(self._parse(data[:offset]))
+
+    def read_rows(self) -> list[Row]:
+        """Every whole row in the order of writing, NaN as a float; a half-written last line is left out."""
+        return self._parse(self._complete_bytes())
+
+    def write_curves(self, title: str) -> None:
+        """Draws every row so far into curves.png: see `plots.curves`."""
+        self._replace("curves.png", plots.curves(self.read_rows(), title))
+
+    def write_policy(self, frames: np.ndarray, frames_per_second: float) -> None:
+        """Writes policy.gif, which loops: see `plots.animation`. frames u8[F, H, W, 3]."""
+        self._replace("policy.gif", plots.animation(frames, frames_per_second))
+
+    def write_summary(self, *, num_episodes: int, seconds: Mapping[str, float], **extra: Any) -> dict[str, Any]:
+        """Writes summary.json from the rows so far, and returns it: see `rows.summarise`.
+
+        Args:
+          num_episodes: episodes per seed and evaluation.
+          seconds: durations by name, {"total": 812.5}; written as `seconds_total`.
+          **extra: further entries, {"interrupted": True}.
+        """
+        config = self.read_config()
+        summary = {"name": config["name"], **rows.summarise(self.read_rows()), "num_episodes": num_episodes}
+        summary |= {"commit": config["commit"], "dirty": config["dirty"], "device": config["device"]["kind"]}
+        summary |= {f"seconds_{key}": value for key, value in seconds.items()} | extra
+        self._write_json("summary.json", summary)
+        return summary
+
+    def read_summary(self) -> dict[str, Any]:
+        """What `write_summary` wrote."""
+        return self._read_json("summary.json")
+
+    def _advanced(self, new: Sequence[Row]) -> dict[int, int]:
+        """Env steps of each member after these rows; refuses a row that is not later than its member's last."""
+        reached = dict(self._reached)
+        for row in new:
+            member, steps = row["member"], row["env_steps"]
+            if steps <= reached.get(member, -1):
+                raise ValueError(
+                    f"env_steps: got {steps} for member {member}, but its last row is at {reached[member]}. Write one "
+                    "row per seed and evaluation; when resuming, call truncate(offset) first."
+                )
+            reached[member] = steps
+        return reached
+
+    def _adopt(self, data: bytes) -> None:
+        """Takes these bytes as the file's whole rows."""
+        self._reached = {row["member"]: row["env_steps"] for row in self._parse(data)}
+        self._size = len(data)
+
+    def _complete_bytes(self) -> bytes:
+        """metrics.jsonl up to its last line's end."""
+        with _explained(self._rows, "cannot be read"):
+            data = self._rows.read_bytes()
+        return data[: data.rfind(b"\n") + 1]
+
+    def _parse(self, data: bytes) -> list[Row]:
+        parsed = []
+        for number, line in enumerate(data.splitlines(), start=1):
+            try:
+                parsed.append(rows.decode(line.decode()))
+            except ValueError as error:
+                raise WorkDirError(
+                    f"{self._rows}: line {number} cannot be read ({error}). The file is damaged: put back a copy, or "
+                    "delete that line and what follows, and resume from an earlier checkpoint."
+                ) from error
+        return parsed
+
+    def _write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        self._replace(name, (json.dumps(rows.plain(document), indent=2, allow_nan=False) + "\n").encode())
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        with _explained(self.path / name, "cannot be read"):
+            data = (self.path / name).read_bytes()
+        try:
+            document = rows.restored(json.loads(data))
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise WorkDirError(f"{self.path / name}: is no JSON object; it is damaged. Put back a copy.")
+        return document
+
+    def _replace(self, name: str, data: bytes) -> None:
+        """Writes a file whole: beside it, synced, then renamed over it."""
+        beside = self.path / f".{name}.tmp"
+        with _explained(self.path / name, "cannot be written"):
+            try:
+                with open(beside, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(beside, self.path / name)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
+                raise
+            _sync_directory(self.path)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, trouble: str) -> Iterator[None]:
+    """Turns an OSError inside into a WorkDirError that names the file and the remedy."""
+    try:
+        yield
+    except WorkDirError:
+        raise
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "Check the disk, then continue with --resume.")
+        raise WorkDirError(f"{path}: {trouble} ({error.strerror or error}). {remedy}", error.errno) from error
+
+
+def _is_bystander(path: Path) -> bool:
+    """Whether a new run may find this file in its directory: hidden, a lock, or rows that never began."""
+    name = path.name
+    return name.startswith(".") or name.endswith("lock") or (name == "metrics.jsonl" and path.stat().st_size == 0)
+
+
+def _append(path: Path, data: bytes, at: int) -> None:
+    """Appends to an existing file of `at` bytes, and syncs; on failure the file is cut back to what it was."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != at:
+            raise WorkDirError(
+                f"{path}: has {size} bytes where this process left {at}. Another process writes here, or the file was "
+                "changed: stop the other one, then continue with --resume."
+            )
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
+            os.fsync(descriptor)
+        except BaseException:  # a signal's exception too: all of the rows or none
+            os.ftruncate(descriptor, at)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    """Makes new and renamed names of a directory survive a power cut, where the system can."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,543 @@
+"""Every command line either gives the exact values that were written, or one message with its remedy."""
+
+import doctest
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import config
+from hindsight_jax import presets
+
+PUSH = "--config=hdm_push"
+ROOT = Path(__file__).parents[2]
+
+# arguments behind --config=hdm_push, what the message must name, and a part of the remedy
+BAD_OVERRIDES = [
+    # unknown fields
+    ("--config.agent.gama_hdm=0.5", "agent.gama_hdm", "Did you mean --config.agent.gamma_hdm?"),
+    ("--config.gamma_hdm=0.5", "--config.gamma_hdm", "Did you mean --config.agent.gamma_hdm?"),
+    ("--config.agent.lr=1", "agent.lr", "--help"),
+    ("--config.agent.LEARNING_RATE=1", "LEARNING_RATE", "--config.agent.learning_rate"),
+    ("--config.seed s=3", "--config.seed", "integer"),
+    ("--config.replay.size=3", "replay.size", "--help"),
+    ("--config.replay.capcity=3", "replay.capcity", "--config.replay.capacity"),
+    ("--config.=3", "--config.", "--help"),
+    ("--config.agent.=3", "--config.agent.", "--help"),
+    ("--config.agent=3", "--config.agent", "--config.agent.learning_rate"),
+    ("--config.agent.gamma.x=3", "agent.gamma.x", "--help"),
+    ("--config.name=her_push", "--config.name", "--help"),
+    ("--config.__class__=3", "__class__", "--help"),
+    # integers
+    ("--config.seeds=1.5", "'1.5'", "an integer in [1, 4096]"),
+    ("--config.seeds=0", "seeds", "an integer in [1, 4096]"),
+    ("--config.seeds=-4", "-4", "an integer in [1, 4096]"),
+    ("--config.seeds -4", "-4", "an integer in [1, 4096]"),
+    ("--config.seeds=4097", "4097", "an integer in [1, 4096]"),
+    ("--config.seeds=true", "'true'", "an integer"),
+    ("--config.seeds=nan", "'nan'", "an integer"),
+    ("--config.seeds=inf", "'inf'", "an integer"),
+    ("--config.seeds=four", "'four'", "an integer"),
+    ("--config.seeds=0x4", "'0x4'", "an integer"),
+    ("--config.seeds=4,", "'4,'", "an integer"),
+    ("--config.seeds=1__0", "'1__0'", "an integer"),
+    ("--config.seeds=\N{ARABIC-INDIC DIGIT FOUR}", "\N{ARABIC-INDIC DIGIT FOUR}", "an integer"),
+    ("--config.seeds=", "''", "an integer"),
+    ("--config.seeds", "--config.seeds", "--config.seeds=4"),
+    ("--config.seeds --resume", "--config.seeds", "--config.seeds=4"),
+    ("--config.seed=-1", "-1", "an integer in [0, 2147483647]"),
+    ("--config.seed=2147483648", "2147483648", "an integer in [0, 2147483647]"),
+    ("--config.seed=1e-400", "'1e-400'", "an integer"),
+    ("--config.seed=1.0000000000000000000001", "'1.000", "an integer"),
+    ("--config.seed=1e999999", "'1e999999'", "an integer"),
+    ("--config.seed=" + "9" * 5000, "'999", "an integer"),
+    ("--config.agent.target_period=2.5", "'2.5'", "an integer"),
+    ("--config.evaluation.every=0", "evaluation.every", "an integer in [1,"),
+    ("--config.evaluation.episodes=0", "evaluation.episodes", "an integer in [1,"),
+    # floats
+    ("--config.agent.learning_rate=nan", "'nan'", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=-nan", "'-nan'", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=inf", "inf", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=-1e-9", "-1e-09", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=1e-3x", "'1e-3x'", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=1/3", "'1/3'", "a number in [0, 1]"),
+    ("--config.agent.learning_rate=1;e", "'1;e'", "a number in [0, 1]"),
+    ("--config.agent.gamma=1.0000001", "1.0000001", "a number in [0, 1]"),
+    ("--config.agent.gamma=1.5", "1.5", "discount"),
+    ("--config.agent.gamma=True", "'True'", "a number"),
+    ("--config.agent.gamma=0,9", "'0,9'", "a number"),
+    ("--config.agent.gamma=.", "'.'", "a number"),
+    ("--config.agent.gamma=e", "'e'", "a number"),
+    ("--config.agent.gamma_hdm=-0.1", "-0.1", "a number in [0, inf]"),
+    ("--config.agent.gamma_hdm=-inf", "-inf", "a number in [0, inf]"),
+    ("--config.agent.gamma_hdm=1e999", "'1e999'", "a number in [0, inf]"),
+    ("--config.agent.gamma_hdm=nan", "'nan'", "a number in [0, inf]"),
+    ("--config.agent.beta=inf", "inf", "a number in"),
+    ("--config.agent.temperature=0", "agent.temperature", "a number in [1e-06,"),
+    ("--config.env.threshold=0", "env.threshold", "a number in"),
+    ("--config.relabel.behaviour=1.1", "1.1", "share"),
+    ("--config.relabel.next_state=-0.1", "-0.1", "share"),
+    ("--config.relabel.preference=2", "2", "a number in [0, 1]"),
+    ("--config.relabel.reward_otherwise=-inf", "-inf", "a number in"),
+    ("--config.relabel.reward_reached=inf", "inf", "a number in"),
+    ("--config.agent.epsilon=50%", "'50%'", "a number in [0, 1]"),
+    # booleans, options, tuples
+    ("--config.agent.layer_norm=yes", "'yes'", "true or false"),
+    ("--config.agent.layer_norm=2", "'2'", "true or false"),
+    ("--config.agent.layer_norm=TRUE", "'TRUE'", "true or false"),
+    ("--config.agent.layer_norm", "agent.layer_norm", "agent.layer_norm=false"),
+    ("--config.agent.backup=doubel", "'doubel'", "Did you mean double?"),
+    ("--config.agent.backup=Double", "'Double'", "Did you mean double?"),
+    ("--config.agent.backup=", "''", "one of double, max, mellow"),
+    ("--config.agent.imitation=true", "'true'", "one of none, always, indicator"),
+    ("--config.agent.hidden_sizes=", "''", "one or more integers"),
+    ("--config.agent.hidden_sizes=()", "'()'", "one or more integers"),
+    ("--config.agent.hidden_sizes=,", "','", "one or more integers"),
+    ("--config.agent.hidden_sizes=256,,256", "'256,,256'", "one or more integers"),
+    ("--config.agent.hidden_sizes=256,0", "0", "one or more integers in [1, 65536]"),
+    ("--config.agent.hidden_sizes=256x256", "'256x256'", "one or more integers"),
+    ("--config.agent.hidden_sizes=(256", "'(256'", "one or more integers"),
+    ("--config.agent.hidden_sizes=[256)", "'[256)'", "one or more integers"),
+    ("--config.agent.hidden_sizes=256,1.5", "'256,1.5'", "one or more integers"),
+    ("--config.agent.hidden_sizes 256 256", "256", "it belongs to no flag"),
+    # rules between fields
+    ("--config.replay.capacity=100 --config.replay.warmup=101", "101", "raise replay.capacity"),
+    ("--config.replay.capacity=300 --config.env.num_envs=301", "301", "raise replay.capacity"),
+    ("--config.replay.capacity=50_000_000", "50000000", "Use at most 42949672"),
+    ("--config.env.horizon=50 --config.replay.warmup=200 --config.total_steps=10049", "10049", "Use at least 10050"),
+    ("--config.seed=2147483647 --config.seeds=2", "2147483647", "a smaller seed"),
+    ("--config.total_steps=2147483647", "2147483647", "Use fewer steps"),
+    ("--config.agent.updates_per_epoch=1e8 --config.total_steps=1e6", "100000000", "Use at most"),
+    ("--config.agent.updates_per_epoch=1e6 --config.total_steps=2e9", "2000000000", "smaller agent.updates_per_epoch"),
+    ("--config.relabel.reward_reached=1 --config.agent.bounded=true", "1 and", "agent.bounded=false"),
+    (
+        "--config.relabel.reward_otherwise=-2 --config.agent.hindsight_bound=1",
+        "-2",
+        "agent.hindsight_bound=false",
+    ),
+    ("--config.agent.next_state=loss --config.relabel.reward_reached=0", "0 and -1", "agent.next_state=relabel"),
+    (
+        "--config.agent.next_state=loss --config.relabel.reward_reached=-1 --config.agent.hindsight_bound=0 "
+        "--config.agent.gamma_hdm=inf",
+        "inf",
+        "Use a finite one",
+    ),
+    # the same field twice
+    ("--config.seeds=2 --config.seeds=3", "'2' and '3'", "Leave one out"),
+    ("--config.agent.gamma=0.5 --config.agent.gamma 0.6", "'0.5' and '0.6'", "Leave one out"),
+    # flags and stray words
+    ("--config=her_push", "'hdm_push' and 'her_push'", "Leave one out"),
+    ("--workdir=a --workdir=b", "'a' and 'b'", "Leave one out"),
+    ("--workdir=", "--workdir", "--workdir=DIR"),
+    ("--workdir", "--workdir", "--workdir=DIR"),
+    ("--workdir --resume", "--workdir", "--workdir=DIR"),
+    ("--resume", "--resume", "--workdir=DIR"),
+    ("--resume=true", "'true'", "takes no value"),
+    ("--list=all", "'all'", "takes no value"),
+    ("--noresume", "--noresume", "Did you mean --resume?"),
+    ("--work_dir=x", "--work_dir", "Did you mean --workdir?"),
+    ("--seeds=8", "--seeds", "Did you mean --config.seeds?"),
+    ("--agent.gamma=0.9", "--agent.gamma", "Did you mean --config.agent.gamma?"),
+    ("config.seeds=8", "config.seeds", "Did you mean --config.seeds?"),
+    ("-config.seeds=8", "-config.seeds", "Did you mean --config.seeds?"),
+    ("--verbose", "--verbose", "--help"),
+    ("-v", "-v", "--help"),
+    ("--", "--", "--help"),
+    ("-", "-", "--help"),
+    ("extra", "extra", "--help"),
+    ("8", "8", "--help"),
+    ("true", "true", "--help"),
+    ("--list extra", "extra", "--help"),
+    ("--help --config.seeds=0", "seeds", "an integer"),
+]
+# whole command lines
+BAD_LINES = [
+    ("", "--config", "--list"),
+    ("--config.seeds=3", "--config", "--list"),
+    ("--workdir=x", "--config", "--config=hdm_push"),
+    ("--config", "--config", "--config=hdm_push"),
+    ("--config=", "--config", "--config=hdm_push"),
+    ("--config --list", "--config", "--config=hdm_push"),
+    ("--config=hdm_psh", "'hdm_psh'", "Did you mean --config=hdm_push?"),
+    ("--config hmd_push", "'hmd_push'", "Did you mean --config=hdm_push?"),
+    ("--config=HDM_PUSH", "'HDM_PUSH'", "Did you mean --config=hdm_push?"),
+    ("--config=hdm_push_papr", "'hdm_push_papr'", "Did you mean --config=hdm_push_paper?"),
+    ("--config=hdm_push.py", "'hdm_push.py'", "--list"),
+    ("--config=push", "'push'", "--list"),
+    ("--config=zzz", "'zzz'", "--list"),
+    ("--config=_paper", "'_paper'", "--list"),
+    ("--config=zzz --list", "'zzz'", "--list"),
+    ("--config=../hdm_push", "'../hdm_push'", "--list"),
+    ("--confg=hdm_push", "--confg", "Did you mean --config?"),
+    ("config=hdm_push", "config", "Did you mean --config?"),
+    ("hdm_push", "hdm_push", "--config=hdm_push"),
+    ("--hdm_push", "hdm_push", "--config=hdm_push"),
+    ("--resume", "--resume", "--workdir=DIR"),
+    ("--resume --workdir=no/such/run", "no/such/run", "without --resume"),
+]
+BAD = [(f"{PUSH} {line}", got, remedy) for line, got, remedy in BAD_OVERRIDES] + BAD_LINES
+
+
+def refused(argv):
+    """The message, which is one line and short."""
+    with pytest.raises(config.UsageError) as caught:
+        config.parse(argv)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) <= 320
+    assert message.endswith((".", "?"))
+    return message
+
+
+def parsed(*argv):
+    """The values by dotted field."""
+    return config.values(config.parse([PUSH, *argv]).config)
+
+
+def test_at_least_sixty_command_lines_are_refused_here():
+    assert len(BAD) >= 60
+
+
+@pytest.mark.parametrize(("line", "got", "remedy"), BAD, ids=[case[0][:80] for case in BAD])
+def test_bad_command_lines_name_what_was_got_and_the_remedy(line, got, remedy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = refused(line.split(" ") if line else [])
+    assert got in message
+    assert remedy in message
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("argv", [[PUSH, ""], [PUSH, " "], [PUSH, "--config.seeds= 4 x"], [PUSH, "--config.seeds=\n"]])
+def test_odd_arguments_are_refused(argv):
+    refused(argv)
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31mred", "a\nb", "x" * 5000, "\udcff"])
+def test_odd_text_is_shown_in_print_on_one_line(odd):
+    for argv in ([f"--config={odd}"], [PUSH, odd], [PUSH, f"--config.{odd}=1"], [PUSH, f"--config.seeds={odd}"]):
+        refused(argv)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--config=hdm_psh --workdir=made",
+        "--config=hdm_push --config.seeds=0 --workdir=made",
+        "--config=hdm_push --config.agent.gama=1 --workdir=made",
+        "--config=hdm_push --workdir=made stray",
+    ],
+)
+def test_the_program_exits_with_2_without_a_traceback_or_a_directory(line, tmp_path):
+    done = run(line.split(), tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: --config") or "stray" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def run(argv, directory):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "experiments.run", *argv]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_importing_parses_nothing_and_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['x', '--nonsense', '--config=zzz']\n"
+        "from experiments import config; config.parse(['--config=hdm_push']), config.list_text(), config.help_text()\n"
+        "print([m for m in ('brax', 'mujoco', 'flax', 'matplotlib', 'absl.app') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_name_parses_to_its_values(name):
+    arguments = config.parse(["--config", name, "--workdir", "some/where"])
+    assert arguments.name == name
+    assert config.values(arguments.config) == presets.config(name)
+    assert list(config.values(arguments.config)) == list(presets.FIELDS)
+    assert (arguments.workdir, arguments.resume, arguments.list, arguments.help) == (Path("some/where"), *[False] * 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "value"),
+    [
+        ("total_steps", "1_000_000", 1_000_000),
+        ("total_steps", "1e6", 1_000_000),
+        ("total_steps", "2.5e5", 250_000),
+        ("total_steps", "+300000.0", 300_000),
+        ("seed", "0", 0),
+        ("seed", "-0", 0),
+        ("seed", "2147483640", 2147483640),
+        ("seeds", "4096", 4096),
+        ("agent.learning_rate", "1e-4", 1e-4),
+        ("agent.learning_rate", ".5", 0.5),
+        ("agent.learning_rate", "1", 1.0),
+        ("agent.learning_rate", "0", 0.0),
+        ("agent.gamma", "0.1", 0.1),
+        ("agent.gamma_hdm", "inf", math.inf),
+        ("agent.gamma_hdm", "0.30000000000000004", 0.30000000000000004),
+        ("relabel.reward_otherwise", "-0.5", -0.5),
+        ("agent.layer_norm", "true", True),
+        ("agent.layer_norm", "True", True),
+        ("agent.layer_norm", "1", True),
+        ("agent.bounded", "false", False),
+        ("agent.bounded", "False", False),
+        ("agent.bounded", "0", False),
+        ("agent.hidden_sizes", "256,256", (256, 256)),
+        ("agent.hidden_sizes", "(256, 128)", (256, 128)),
+        ("agent.hidden_sizes", "[64]", (64,)),
+        ("agent.hidden_sizes", "(64,)", (64,)),
+        ("agent.hidden_sizes", "1_024", (1024,)),
+        ("agent.backup", "mellow", "mellow"),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_overrides_have_the_exact_value_and_type(field, written, value, apart):
+    argv = [f"--config.{field}", written] if apart else [f"--config.{field}={written}"]
+    got = parsed(*argv)[field]
+    assert got == value
+    assert type(got) is type(value)
+    assert type(got) is type(presets.FIELDS[field].default)
+
+
+def test_order_does_not_matter_and_equal_repetitions_are_one():
+    argv = [PUSH, "--config.seeds=8", "--workdir=x", "--config.agent.gamma_hdm", "0.6", "--config.seeds", "8.0", PUSH]
+    one, other = config.parse(argv), config.parse(argv[4:] + argv[:4])
+    assert one == other
+    assert config.values(one.config) == presets.config("hdm_push") | {"seeds": 8, "agent.gamma_hdm": 0.6}
+
+
+def test_the_config_is_an_ml_collections_config_that_takes_no_new_key():
+    made = config.parse([PUSH]).config
+    assert made.agent.gamma == presets.config("hdm_push")["agent.gamma"]
+    with pytest.raises(AttributeError, match="gama"):
+        made.agent.gama = 1.0
+
+
+def test_two_calls_share_nothing():
+    first = config.make("hdm_push")
+    first.agent.gamma = 0.5
+    assert config.values(config.make("hdm_push")) == presets.config("hdm_push")
+
+
+def test_make_takes_typed_values_and_refuses_others():
+    assert config.values(config.make("hdm_push", {"seeds": 2.0, "agent.gamma": 1}))["seeds"] == 2
+    for overrides in ({"seeds": "2"}, {"seeds": True}, {"agent.gamma": None}, {"agent.bounded": 1}, {"gamma": 0.5}):
+        with pytest.raises(config.UsageError, match=next(iter(overrides))):
+            config.make("hdm_push", overrides)
+    with pytest.raises(config.UsageError, match="hdm_psh"):
+        config.make("hdm_psh")
+
+
+def in_range(field):
+    """Text and value of a field, in its range."""
+    spec = presets.FIELDS[field]
+    whole = st.integers(max(int(spec.low), -(2**40)) if math.isfinite(spec.low) else 0, int(min(spec.high, 2**40)))
+    if spec.options:
+        return st.sampled_from(spec.options).map(lambda x: (x, x))
+    if isinstance(spec.default, bool):
+        return st.sampled_from([("true", True), ("False", False), ("1", True), ("0", False)])
+    if isinstance(spec.default, tuple):
+        return st.lists(whole, min_size=1, max_size=4).map(lambda x: (",".join(map(str, x)), tuple(x)))
+    if isinstance(spec.default, int):
+        return whole.flatmap(lambda x: st.sampled_from([(str(x), x), (f"{x:_}", x), (f"{x}.0", x), (f"{x}e0", x)]))
+    floats = st.floats(spec.low, spec.high, allow_nan=False)
+    return floats.map(lambda x: (repr(x), x))
+
+
+LINES = st.sampled_from(sorted(presets.FIELDS)).flatmap(lambda field: st.tuples(st.just(field), in_range(field)))
+
+
+def same(one, other):
+    """Equal to the bit, signed zeros included."""
+    return repr(one) == repr(other)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LINES, max_size=4, unique_by=lambda pair: pair[0]))
+def test_values_in_range_parse_exactly_or_break_a_rule_between_fields(lines):
+    argv = [PUSH, *(f"--config.{field}={written}" for field, (written, _) in lines)]
+    try:
+        arguments = config.parse(argv)
+    except config.UsageError as error:
+        assert "but it must be a" not in str(error)  # every single one is in range
+        return
+    expected = presets.config("hdm_push") | {field: value for field, (_, value) in lines}
+    assert same(config.values(arguments.config), expected)
+    text = json.dumps(config.to_json_dict(arguments.config), allow_nan=False)
+    back = config.from_json_dict("hdm_push", json.loads(text))
+    assert same(config.values(back), expected)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(presets.FIELDS)), st.text(max_size=12) | st.from_regex(r"[-+0-9._einfa,()]{1,8}"))
+def test_any_text_parses_to_a_value_in_range_or_is_refused(field, written):
+    try:
+        value = parsed(f"--config.{field}={written}")[field]
+    except config.UsageError:
+        return
+    spec = presets.FIELDS[field]
+    assert type(value) is type(spec.default)
+    if spec.options:
+        assert value in spec.options
+    else:
+        entries = value if isinstance(value, tuple) else (value,)
+        assert entries
+        assert all(spec.low <= entry <= spec.high for entry in entries)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.text(max_size=20) | st.sampled_from([PUSH, "--list", "--config.", "--workdir", "--", "="]), max_size=4)
+)
+def test_any_command_line_parses_or_is_refused(argv):
+    try:
+        arguments = config.parse(argv)
+    except config.UsageError as error:
+        assert str(error).isprintable()
+        return
+    assert arguments.list or arguments.help or config.values(arguments.config).keys() == presets.FIELDS.keys()
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """The directory of a run whose config.json is as `workdir` writes it."""
+    made = config.make("hdm_push", {"agent.gamma_hdm": math.inf, "agent.gamma": 0.1 + 0.2, "total_steps": 200_000})
+    document = {"format": 1, "name": "hdm_push", "config": config.to_json_dict(made), "versions": {"jax": "0"}}
+    (tmp_path / "config.json").write_text(json.dumps(document, allow_nan=False))
+    return tmp_path
+
+
+def test_load_gives_name_and_values_back_to_the_bit(stored):
+    name, loaded = config.load(stored / "config.json")
+    assert name == "hdm_push"
+    expected = {"agent.gamma_hdm": math.inf, "agent.gamma": 0.30000000000000004, "total_steps": 200_000}
+    assert same(config.values(loaded), presets.config("hdm_push") | expected)
+    assert json.loads((stored / "config.json").read_text())["config"] == config.to_json_dict(loaded)
+
+
+def resume(stored, *argv):
+    return ["--resume", f"--workdir={stored}", *argv]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        [PUSH],
+        ["--config.total_steps=200000"],
+        ["--config.total_steps=300_000"],
+        ["--config.agent.gamma_hdm=inf", "--config.total_steps=1e6"],
+        ["--config.checkpoint.seconds=5"],
+    ],
+)
+def test_a_resumed_run_keeps_its_values_and_may_grow(stored, argv):
+    arguments = config.parse(resume(stored, *argv))
+    assert (arguments.name, arguments.workdir, arguments.resume) == ("hdm_push", stored, True)
+    before, after = config.values(config.load(stored / "config.json")[1]), config.values(arguments.config)
+    assert {field for field in before if before[field] != after[field]} <= set(config.RESUMABLE)
+    assert after["total_steps"] >= 200_000
+
+
+@pytest.mark.parametrize(
+    ("argument", "got", "rule"),
+    [
+        ("--config.total_steps=199999", "199999", "only grow"),
+        ("--config.agent.gamma=0.3", "0.30000000000000004", "only total_steps"),
+        ("--config.seeds=5", "seeds: got 5", "only total_steps"),
+        ("--config.agent.hidden_sizes=64", "64", "only total_steps"),
+        ("--config=her_push", "her_push", "Leave --config out"),
+        ("--config=hdm_psh", "hdm_psh", "Did you mean"),
+        ("--config.total_steps=2147483647", "2147483647", "fewer steps"),
+    ],
+)
+def test_a_resumed_run_takes_no_other_values(stored, argument, got, rule):
+    message = refused(resume(stored, argument)).replace(str(stored), "DIR")
+    assert got in message
+    assert rule in message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"name": 3, "config": {}}', '{"name": "hdm_push"}', "\x00", "null"]
+)
+def test_a_damaged_config_is_refused(stored, text):
+    (stored / "config.json").write_text(text)
+    with pytest.raises(config.UsageError, match="damaged"):
+        config.parse(resume(stored))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["config"]["agent"].pop("gamma"), r"agent\.gamma: it is missing"),
+        (lambda d: d["config"].pop("replay"), r"replay\.capacity: it is missing"),
+        (lambda d: d["config"]["agent"].update(gamma="high"), r"agent\.gamma: got 'high'"),
+        (lambda d: d["config"]["agent"].update(gamma=math.nan), r"agent\.gamma: got nan"),
+        (lambda d: d["config"]["agent"].update(gamma=True), r"agent\.gamma: got True"),
+        (lambda d: d["config"]["agent"].update(gamma=None), r"agent\.gamma: got None"),
+        (lambda d: d["config"]["agent"].update(gamma_hdm=10**400), r"agent\.gamma_hdm: got 1000"),
+        (lambda d: d["config"]["agent"].update(hidden_sizes=[]), r"agent\.hidden_sizes: got \[\]"),
+        (lambda d: d["config"]["agent"].update(zeta=1), r"agent\.zeta: .*no such field"),
+        (lambda d: d["config"].update(agent=3), r"agent\.learning_rate: it is missing"),
+        (lambda d: d.update(name="hdm_psh"), "hdm_psh"),
+    ],
+)
+def test_a_config_of_another_version_is_refused_by_field(stored, change, message):
+    document = json.loads((stored / "config.json").read_text())
+    change(document)
+    (stored / "config.json").write_text(json.dumps(document))
+    with pytest.raises(config.UsageError, match=message):
+        config.parse(resume(stored))
+
+
+def test_a_config_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(config.UsageError, match="cannot be read"):
+        config.parse(resume(tmp_path))
+
+
+def test_the_list_holds_every_name_with_its_help_in_aligned_columns():
+    lines = config.list_text().splitlines()
+    assert max(map(len, lines)) <= config.WIDTH
+    rows = [line for line in lines[1:] if line.split(" ")[0] in presets.names()]
+    assert [row.split()[0] for row in rows] == list(presets.names())
+    assert {len(row) for row in rows} == {len(lines[0])}
+    whole = " ".join(config.list_text().split())
+    for name in presets.names():
+        assert presets.describe(name) in whole
+        assert str(presets.config(name)["total_steps"]) in whole
+
+
+@pytest.mark.parametrize("name", [None, "hdm_push"])
+def test_the_help_holds_every_field_with_value_help_and_range(name):
+    text = config.help_text(name)
+    assert max(map(len, text.splitlines())) <= config.WIDTH
+    whole = " ".join(text.split())
+    for field, spec in presets.FIELDS.items():
+        assert f" {field} " in whole
+        assert spec.help in whole
+    assert "agent.gamma 0.98 discount per env step; a number in [0, 1]" in whole
+    assert all(known in whole for known in presets.names())
+    assert ("as hdm_push sets them" in whole) == (name is not None)
+
+
+@pytest.mark.parametrize("argv", [["--list"], ["--help"], ["-h"], [PUSH, "--help"], ["--list", "--workdir=x"]])
+def test_list_and_help_ask_for_text_alone(argv):
+    arguments = config.parse(argv)
+    assert arguments.list == ("--list" in argv)
+    assert arguments.help != arguments.list
+    assert arguments.config is None
+    assert arguments.name == ("hdm_push" if PUSH in argv else None)
+
+
+def test_the_example_runs():
+    assert doctest.testmod(config).failed == 0

@@ -1,0 +1,153 @@
+"""Goldens with their arithmetic, coverage of simulated studies, and seeds that are one, missing or NaN."""
+
+import doctest
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hindsight_jax import statistics
+
+
+def test_golden_of_three_seeds():
+    # mean (0.5 + 0.7 + 0.9) / 3 = 0.7; s = sqrt((0.04 + 0 + 0.04) / 2) = 0.2; t_2(0.975) = 4.302653;
+    # half width 4.302653 * 0.2 / sqrt(3) = 0.496828
+    mean, low, high = statistics.interval([0.5, 0.7, 0.9])
+    np.testing.assert_allclose([mean, low, high], [0.7, 0.203172, 1.196828], atol=1e-6)
+
+
+def test_golden_of_another_confidence():
+    # t_1(0.75) = 1, s = sqrt(2), half width 1 * sqrt(2) / sqrt(2) = 1
+    np.testing.assert_allclose(statistics.interval([1.0, 3.0], confidence=0.5), [2.0, 1.0, 3.0], atol=1e-9)
+
+
+def test_agrees_with_scipy_on_every_trailing_axis():
+    x = np.random.default_rng(0).normal(size=(6, 2, 3))
+    mean, low, high = statistics.interval(x, 0.9)
+    expected_low, expected_high = stats.t.interval(0.9, 5, x.mean(0), stats.sem(x, axis=0))
+    assert mean.shape == (2, 3)
+    np.testing.assert_allclose(low, expected_low)
+    np.testing.assert_allclose(high, expected_high)
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5, 8, 20])
+def test_intervals_cover_95_percent_of_2000_studies(num_seeds):
+    studies = np.random.default_rng(num_seeds).normal(0.6, 0.1, size=(num_seeds, 2000))
+    _, low, high = statistics.interval(studies)
+    assert 0.93 <= np.mean((low <= 0.6) & (high >= 0.6)) <= 0.97
+
+
+@pytest.mark.parametrize("num_seeds", [4, 8])
+def test_intervals_of_success_rates_cover_too(num_seeds):
+    # seeds differ (Beta(20, 10), mean 2/3) and each is measured over 200 episodes
+    generator = np.random.default_rng(num_seeds)
+    rates = generator.binomial(200, generator.beta(20, 10, size=(num_seeds, 2000))) / 200
+    _, low, high = statistics.interval(rates)
+    assert 0.93 <= np.mean((low <= 2 / 3) & (high >= 2 / 3)) <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "spread"),
+    [(3, [1.0]), (10, [1.0]), (3, [0.01, 0.05, 0.08, 0.04, 0.05]), (5, [0.05] * 5), (10, [0.01, 0.05, 0.08])],
+)
+def test_bootstrap_intervals_cover(num_seeds, spread):
+    # 2,000 studies; for a lone task the truth is its mean by symmetry, for several it is the IQM of many seeds
+    generator = np.random.default_rng(7)
+    centre = np.array([0.9, 0.6, 0.65, 0.85, 0.3])[: len(spread)]
+    draw = lambda n: centre + np.array(spread) * generator.normal(size=(n, len(spread)))
+    truth = statistics.interquartile_mean(draw(400_000))
+    inside = 0
+    for study in range(2000):
+        _, low, high = statistics.bootstrap_iqm(draw(num_seeds), num_resamples=150, seed=study)
+        inside += low <= truth <= high
+    assert 0.93 <= inside / 2000 <= 0.97
+
+
+def test_bootstrap_of_three_seeds_and_one_task_is_the_t_interval():
+    x = [0.5, 0.7, 0.9]  # the IQM of three entries is their mean
+    np.testing.assert_allclose(
+        statistics.bootstrap_iqm(x, num_resamples=200_000), statistics.interval(x), atol=0.005, rtol=0
+    )
+
+
+def test_bootstrap_is_deterministic_and_resamples_within_a_task():
+    x = np.array([[0.0, 10.0], [0.0, 10.0], [0.0, 10.0]])  # seeds agree within every task: no spread at all
+    np.testing.assert_array_equal(statistics.bootstrap_iqm(x), [5.0, 5.0, 5.0])
+    y = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_array_equal(statistics.bootstrap_iqm(y, seed=3), statistics.bootstrap_iqm(y, seed=3))
+    assert statistics.bootstrap_iqm(y, seed=3).low != statistics.bootstrap_iqm(y, seed=4).low
+
+
+def test_interquartile_mean_goldens():
+    assert statistics.interquartile_mean([7.0]) == 7.0
+    assert statistics.interquartile_mean([0.0, 1.0, 5.0]) == 2.0  # floor(3 / 4) = 0 are cut
+    assert statistics.interquartile_mean([[100.0, 2.0], [0.0, 4.0]]) == 3.0  # (2 + 4) / 2
+    assert statistics.interquartile_mean(range(9)) == 4.0  # (2 + 3 + 4 + 5 + 6) / 5
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 10, 37])
+def test_interquartile_mean_is_scipys_trimmed_mean(size):
+    x = np.random.default_rng(size).normal(size=(size, 3))
+    np.testing.assert_allclose(statistics.interquartile_mean(x), stats.trim_mean(x.ravel(), 0.25), rtol=1e-12)
+
+
+def test_interquartile_mean_is_rliables():
+    metrics = pytest.importorskip("rliable.metrics")
+    x = np.random.default_rng(0).normal(size=(10, 6))
+    np.testing.assert_allclose(statistics.interquartile_mean(x), metrics.aggregate_iqm(x), rtol=1e-12)
+
+
+def test_one_seed_has_no_interval():
+    mean, low, high = statistics.interval([[0.25, 0.75]])
+    np.testing.assert_array_equal(mean, [0.25, 0.75])
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+    estimate = statistics.bootstrap_iqm([[0.25, 0.75]])
+    assert estimate.mean == 0.5
+    assert np.isnan(estimate.low)
+    assert np.isnan(estimate.high)
+
+
+@pytest.mark.parametrize("function", [statistics.interval, statistics.interquartile_mean, statistics.bootstrap_iqm])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])
+def test_a_seed_that_is_not_finite_is_refused_by_name(function, bad):
+    with pytest.raises(ValueError, match=r"index \[2\]"):
+        function([0.5, 0.6, bad, 0.7])
+
+
+@pytest.mark.parametrize("function", [statistics.interval, statistics.interquartile_mean, statistics.bootstrap_iqm])
+@pytest.mark.parametrize("bad", [[], [[]], 0.5, [[0.1, 0.2], [0.3]], ["high", "low"]])
+def test_missing_seeds_and_values_are_refused(function, bad):
+    with pytest.raises(ValueError, match="x: got"):
+        function(bad)
+
+
+def test_nan_spreads_only_where_it_is_asked_for_and_only_to_its_own_column():
+    x = [[0.5, 0.1], [np.nan, 0.3], [np.inf, 0.2]]
+    mean, low, high = statistics.interval(x, nan_policy="propagate")
+    np.testing.assert_allclose(mean, [np.nan, 0.2])
+    assert np.isnan([low[0], high[0]]).all()
+    assert np.isfinite([low[1], high[1]]).all()
+    with pytest.raises(ValueError, match="nan_policy"):
+        statistics.interval(x, nan_policy="omit")
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, -0.5, float("nan")])
+def test_confidence_outside_of_its_range_is_refused(confidence):
+    with pytest.raises(ValueError, match="confidence"):
+        statistics.interval([0.5, 0.6], confidence)
+    with pytest.raises(ValueError, match="confidence"):
+        statistics.bootstrap_iqm([0.5, 0.6], confidence)
+
+
+def test_bootstrap_arguments_are_checked():
+    with pytest.raises(ValueError, match="one axis"):
+        statistics.bootstrap_iqm(np.zeros((2, 2, 2)))
+    for bad in (0, 10, 100.0, True):
+        with pytest.raises(ValueError, match="num_resamples"):
+            statistics.bootstrap_iqm([0.5, 0.6], num_resamples=bad)
+
+
+def test_examples_run():
+    assert doctest.testmod(statistics).failed == 0
+    assert doctest.testmod(statistics).attempted > 0
