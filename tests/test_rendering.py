@@ -166,7 +166,7 @@ def test_orthographic_silhouettes():
 
 
 def test_pinhole_silhouettes():
-    """A ball of radius r at distance D: tangent r / sqrt(D² - r²). A face of half-width a at distance F: tangent a / F."""
+    """A ball of radius r at distance D has tangent r / sqrt(D² - r²), a face of half-width a at distance F: a / F."""
     scene = rendering.compose(
         rendering.sphere([-1.0, 0, 0], 0.5, RED), rendering.box([1.0, 0, -0.5], [0.3, 0.3, 0.5], GREEN)
     )
