@@ -103,7 +103,8 @@ def values(config: ConfigDict) -> dict[str, presets.Value]:
     >>> values(make("hdm_push")) == presets.config("hdm_push")
     True
     """
-    return _flat(config.to_dict())
+    flat = _flat(config.to_dict())
+    return {field: flat[field] for field in presets.FIELDS}
 
 
 def to_json_dict(config: ConfigDict) -> dict[str, Any]:
@@ -276,9 +277,8 @@ def _refuse_argument(key: str, rest: str) -> NoReturn:
     if bare in presets.names() and not rest:
         raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
     flags = [flag.lstrip("-") for flag in (*_VALUED, *_SWITCHES)]
-    suggestion = fields.did_you_mean(bare, flags, "--") or fields.did_you_mean(
-        bare.removeprefix("config."), presets.FIELDS, "--config."
-    )
+    field = fields.did_you_mean(bare.removeprefix("config."), presets.FIELDS, "--config.")
+    suggestion = field if bare.startswith("config.") else fields.did_you_mean(bare, flags, "--") or field
     what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
     raise UsageError(f"{_cut(key) or repr(key)}: {what}. {suggestion}{_HELP}")
 

@@ -25,11 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     use_compile_cache()
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
+    from experiments.interrupt import Interrupt
     from experiments.session import SessionError, session
 
     try:
-        with session(arguments, argv) as run:
-            return run.train()
+        with Interrupt() as interrupt, session(arguments, argv) as run:
+            return run.train(interrupt)
     except SessionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -38,8 +38,9 @@ class Session:
         self.seeds = [values["seed"] + i for i in range(values["seeds"])]
         self.keys = training.member_keys(values["seed"], values["seeds"])
         self.state: Any = None
+        self.began_at = 0  # env steps per seed that an earlier process took
         self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
-        self.bad: dict[int, str] = {}  # member -> the first metric that was not finite
+        self.warned: set[int] = set()  # members with a metric that is not finite
 
     def start(self, config: configs.ConfigDict, argv: Sequence[str]) -> None:
         """The first state of a new run."""
@@ -47,25 +48,31 @@ class Session:
         self.state = self.population.init(self.keys)
 
     def resume(self, argv: Sequence[str]) -> None:
-        """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again."""
-        shapes = jax.eval_shape(self.population.init, self.keys)
-        _, self.state, extra = self.checkpoints.restore(shapes)
-        self.workdir.truncate(extra["rows_bytes"])
-        self.seconds = dict(extra["seconds"])
+        """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
+
+        A run that was stopped before its first checkpoint begins again: it will give the same numbers.
+        """
+        if any(self.workdir.checkpoints.glob("*step_*")):
+            _, self.state, extra = self.checkpoints.restore(jax.eval_shape(self.population.init, self.keys))
+            self.workdir.truncate(extra["rows_bytes"])
+            self.seconds = dict(extra["seconds"])
+            self.began_at = self.env_steps()
+        else:
+            self.workdir.truncate(0)
+            self.state = self.population.init(self.keys)
         self.workdir.note_resume(argv)
 
-    def train(self) -> int:
+    def train(self, interrupt: Interrupt) -> int:
         """Trains to the end, or until a signal; the exit code."""
         total = self.values["total_steps"]
-        progress = Progress(total, name=self.name, seeds=len(self.seeds), start=min(self.env_steps(), total))
-        with Interrupt() as interrupt, progress:
+        with Progress(total, name=self.name, seeds=len(self.seeds), start=min(self.began_at, total)) as progress:
             saved = time.monotonic()
             while (epoch := int(self.state.epochs)) < self.experiment.num_epochs:
                 every = self.experiment.epochs_between_evaluations
                 self.advance(min(self.experiment.num_epochs, epoch + every - epoch % every), progress, interrupt)
                 if interrupt.signal:
                     self.save()
-                    progress.say(f"{self.name}: stopped by a signal, and saved. Continue with --resume.")
+                    progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved. Continue with --resume.")
                     return interrupt.exit_code
                 self.evaluate(progress)
                 if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
@@ -107,10 +114,11 @@ class Session:
     def report_if_bad(self, row: dict[str, Any], progress: Progress) -> None:
         """Names a member whose metrics are not finite, once; the other members are not touched by it."""
         bad = [name for name, value in row.items() if not math.isfinite(value)]
-        if bad and row["member"] not in self.bad:
-            self.bad[row["member"]] = bad[0]
+        if bad and row["member"] not in self.warned:
+            self.warned.add(row["member"])
             where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
-            progress.say(f"warning: {where}: {', '.join(bad)} not finite. Other members go on; try a smaller learning rate.")
+            remedy = "Other members go on, untouched. Try a smaller learning rate."
+            progress.say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
 
     def save(self) -> None:
         """A checkpoint of everything, and of how long metrics.jsonl is."""
@@ -128,9 +136,8 @@ class Session:
         policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
         frames = film.film(self.experiment.env, policy, jax.random.key(self.seeds[best]))
         self.workdir.write_policy(frames, FRAMES_PER_SECOND)
-        extra = {"policy_member": best, "not_finite": {str(self.seeds[i]): name for i, name in self.bad.items()}}
         episodes = self.values["evaluation.episodes"]
-        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
+        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, policy_seed=self.seeds[best])
 
     def env_steps(self) -> int:
         """Of the member that took the fewest."""
@@ -167,10 +174,10 @@ def session(arguments: configs.Arguments, argv: Sequence[str]) -> Iterator[Sessi
 
 
 def complete(row: dict[str, Any]) -> None:
-    """Adds what follows from other metrics: the mean distance to the goal of what was imitated."""
+    """Replaces the sum over imitated rows by their mean distance to the goal, in the environment's units."""
     if "imitated_x_distance" in row:
-        fraction = row["imitated_fraction"]
-        row["imitated_distance"] = row.pop("imitated_x_distance") / fraction if fraction else math.nan
+        total, fraction = row.pop("imitated_x_distance"), row["imitated_fraction"]
+        row["imitated_distance"] = total / fraction if fraction else math.nan
 
 
 def check_memory(num_bytes: int) -> None:

@@ -62,8 +62,7 @@ class QNetwork(nn.Module):
     """Q(s, ., g) or logits of a discrete action: one number per dimension and bin.
 
     `observation` [B, O] and `goal` [B, G] are concatenated, after `scale_to_range` if ranges are given, and mapped by an
-    MLP to [B, D, K]. A flat action set has D = 1. `initial_value` is added to every output, so it is about where they
-    begin; with D dimensions, whose outputs are summed, each begins at a D-th of what is asked for.
+    MLP to [B, D, K]. A flat action set has D = 1.
     """
 
     action: types.Discrete
@@ -71,7 +70,6 @@ class QNetwork(nn.Module):
     layer_norm: bool = False
     observation_range: types.Range | None = None
     goal_range: types.Range | None = None
-    initial_value: float = 0.0
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
@@ -85,5 +83,5 @@ class QNetwork(nn.Module):
             goal = scale_to_range(goal, self.goal_range)
         x = jnp.concatenate([observation, goal], axis=-1)
         num_dims, num_bins = self.action
-        outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x) + self.initial_value / num_dims
+        outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
         return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)

@@ -39,7 +39,6 @@ FIELDS: dict[str, Field] = {
     "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
     "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
     "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
-    "agent.initial_value": Field(0.0, "about where Q begins, in units of reward", -1e6, 1e6),
     "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
     "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
     "agent.next_state": Field(
@@ -176,7 +175,6 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
         hidden_sizes=values["agent.hidden_sizes"],
         layer_norm=values["agent.layer_norm"],
         scale_inputs=values["agent.scale_inputs"],
-        initial_value=values["agent.initial_value"],
         backup=values["agent.backup"],
         imitation=values["agent.imitation"],
         next_state=values["agent.next_state"],

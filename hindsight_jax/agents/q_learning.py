@@ -48,7 +48,6 @@ def q_learning(
     hidden_sizes: tuple[int, ...] = (400, 300),
     layer_norm: bool = False,
     scale_inputs: bool = False,
-    initial_value: float = 0.0,
     backup: Literal["double", "max", "mellow"] = "double",
     imitation: Literal["none", "always", "indicator"] = "indicator",
     next_state: Literal["relabel", "loss"] = "relabel",
@@ -65,7 +64,6 @@ def q_learning(
       -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
     * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
-    * initial_value: about where Q begins, everywhere.
     * distance: the environment's, for the metric `imitated_x_distance` alone.
 
     Metrics, each the mean over the batch: loss, td_loss, imitation_loss (-log pi of every row), q_mean, target_mean,
@@ -90,7 +88,6 @@ def q_learning(
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
-        initial_value=initial_value,
     )
     adam = optax.scale_by_adam()
     defaults = values or QLearningValues()
