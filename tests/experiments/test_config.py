@@ -532,7 +532,8 @@ def test_the_help_holds_every_field_with_value_help_and_range(name):
     for field, spec in presets.FIELDS.items():
         assert f" {field} " in whole
         assert spec.help in whole
-    assert "agent.gamma 0.98 discount per env step; a number in [0, 1]" in whole
+    gamma = presets.config(name)["agent.gamma"] if name else presets.FIELDS["agent.gamma"].default
+    assert f"agent.gamma {gamma} discount per env step; a number in [0, 1]" in whole
     assert all(known in whole for known in presets.names())
     assert ("as hdm_push sets them" in whole) == (name is not None)
 
