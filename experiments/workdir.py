@@ -121,11 +121,11 @@ class WorkDir:
         document = {"format": FORMAT, "name": name, "config": config, **provenance.describe(argv), "resumed": []}
         self._write_json("config.json", document)
 
-    def note_resume(self, argv: Sequence[str] = ()) -> None:
-        """Adds to config.json with what, and from where, the run was continued; `env_steps` is the last row's."""
+    def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> None:
+        """Stores the values that the run goes on with, and adds with what and from where; `env_steps` is the last row's."""
         document = self.read_config()
         entry = {"env_steps": max(self._reached.values(), default=0), **provenance.describe(argv)}
-        document["resumed"] = [*document.get("resumed", []), entry]
+        document |= {"config": config, "resumed": [*document.get("resumed", []), entry]}
         self._write_json("config.json", document)
 
     def read_config(self) -> dict[str, Any]:
