@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.list or arguments.help:
-        print(configs.help_text(arguments.name) if arguments.help else configs.list_text())
+        show(configs.help_text(arguments.name) if arguments.help else configs.list_text())
         return 0
     if arguments.workdir is None:
         arguments = arguments._replace(workdir=pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
@@ -34,6 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SessionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def show(text: str) -> None:
+    """Prints the text; a pager or `head` that has seen enough is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it exits
 
 
 def use_compile_cache() -> None:

@@ -47,7 +47,7 @@ class Session:
         self.workdir.write_config(configs.to_json_dict(config), name=self.name, argv=argv)
         self.state = self.population.init(self.keys)
 
-    def resume(self, argv: Sequence[str]) -> None:
+    def resume(self, config: configs.ConfigDict, argv: Sequence[str]) -> None:
         """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
 
         A run that was stopped before its first checkpoint begins again: it will give the same numbers.
@@ -60,7 +60,7 @@ class Session:
         else:
             self.workdir.truncate(0)
             self.state = self.population.init(self.keys)
-        self.workdir.note_resume(argv)
+        self.workdir.note_resume(configs.to_json_dict(config), argv)
 
     def train(self, interrupt: Interrupt) -> int:
         """Trains to the end, or until a signal; the exit code."""
@@ -165,7 +165,7 @@ def session(arguments: configs.Arguments, argv: Sequence[str]) -> Iterator[Sessi
         with Lock(workdir.path):
             run = Session(arguments.name, values, workdir, experiment)
             if arguments.resume:
-                run.resume(argv)
+                run.resume(arguments.config, argv)
             else:
                 run.start(arguments.config, argv)
             yield run

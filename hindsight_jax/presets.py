@@ -74,9 +74,17 @@ ALGORITHMS: dict[str, tuple[str, dict[str, Value]]] = {
     "her": ("hindsight experience replay, rewards (-1, 0), double Q-learning", {}),
     "her_01": (
         "hindsight experience replay, rewards (0, 1)",
-        {"relabel.reward_reached": 1.0, "relabel.reward_otherwise": 0.0, "agent.bounded": False},
+        {
+            "relabel.reward_reached": 1.0,
+            "relabel.reward_otherwise": 0.0,
+            "agent.bounded": False,
+            "agent.hindsight_bound": False,  # the bound counts rewards of -1
+        },
     ),
-    "her_sql": ("HER with the soft backup of soft Q-learning", {"agent.backup": "mellow"}),
+    "her_sql": (
+        "HER with the soft backup of soft Q-learning",
+        {"agent.backup": "mellow", "agent.hindsight_bound": False},  # soft values lie below what is reached
+    ),
     "her_hbc": ("HER with imitation of every row", {"agent.imitation": "always"}),
 }
 
@@ -88,7 +96,17 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Value]]] = {
 }
 
 # What the defaults change in the papers' schedule; BUILD_NOTES.md holds the ablation of each line.
-TUNED: dict[str, dict[str, Value]] = {"push": {}}
+TUNED: dict[str, dict[str, Value]] = {
+    "push": {
+        "total_steps": 150_000,
+        "agent.learning_rate": 1e-3,
+        "agent.target_period": 1,
+        "agent.hidden_sizes": (256, 256),
+        "agent.scale_inputs": True,
+        "agent.hindsight_bound": True,
+        "evaluation.every": 5_000,
+    },
+}
 
 # Numeric values that do not change shapes: the members of one population may differ in them.
 POPULATION_FIELDS = (
@@ -134,8 +152,8 @@ def config(name: str) -> dict[str, Value]:
     """
     algorithm, environment, paper = split(name)
     values = {field: spec.default for field, spec in FIELDS.items()}
-    values |= ENVIRONMENTS[environment][1] | ALGORITHMS[algorithm][1]
-    return values if paper else values | TUNED[environment]
+    tuned = {} if paper else TUNED[environment]
+    return values | ENVIRONMENTS[environment][1] | tuned | ALGORITHMS[algorithm][1]
 
 
 def describe(name: str) -> str:

@@ -347,9 +347,10 @@ def test_a_config_of_another_format_is_refused(run):
 def test_resumptions_are_on_record(run):
     run.append_rows(evaluation(100))
     again = WorkDir.open(run.path)
-    again.note_resume(["--resume"])
-    again.note_resume(["--resume", "--workdir=/a/b/c"])
+    again.note_resume({"total_steps": 500}, ["--resume"])
+    again.note_resume({"total_steps": 700}, ["--resume", "--workdir=/a/b/c"])
     config = again.read_config()
+    assert config["config"] == {"total_steps": 700}
     assert [entry["arguments"] for entry in config["resumed"]] == [["--resume"], ["--resume", "--workdir=c"]]
     assert config["resumed"][0]["env_steps"] == 100
     assert config["arguments"] == ["--workdir=first"]
