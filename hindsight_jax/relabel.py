@@ -65,7 +65,7 @@ class Law(abc.ABC):
 
         Returns:
           i32[]: -1 keeps the behaviour goal, else 1 <= i <= length (t < i save for `episode`). INVALID (-2) for a
-          traced t or length out of range.
+          traced t or length out of range, or traced numbers that make no law.
 
         Raises:
           ValueError: on a raw or batched key, a t or length that is no integer scalar, or known values out of range.
@@ -88,7 +88,7 @@ class Law(abc.ABC):
 
         Returns:
           f32[H+2], summing to 1: entry 0 is 'behaviour', entry 1 + i is state i. NaN for a traced t or length out of
-          range.
+          range, or traced numbers that make no law.
 
         Raises:
           ValueError: on a t or length that is no integer scalar, or known values out of range.
@@ -173,7 +173,7 @@ class Uniform(Law):
     kind: str = dataclasses.field(metadata={"static": True})  # a key of _FIRST
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        """Random bits modulo the number of states: true to 2^-32, and a quarter of the work of `randint`."""
+        """Random bits modulo the number of states: true to 2^-32, and cheaper than `randint`."""
         first = _FIRST[self.kind](t)
         count = (length + 1 - first).astype(jnp.uint32)
         return first + (jax.random.bits(key, (), jnp.uint32) % count).astype(jnp.int32)
@@ -320,7 +320,7 @@ def geometric(discount: Any) -> Law:
     Raises:
       ValueError: on a discount that is not a scalar number, or is known and outside [0, 1].
 
-    A draw inverts one float32 uniform, so each probability is true to its step, 1.2e-7.
+    A draw inverts one float32 uniform, so each probability is true to two of its steps, 2.4e-7.
 
     >>> geometric(0.5).pmf(0, 2, 2).tolist() == [0.0, 0.0, jnp.float32(2 / 3), jnp.float32(1 / 3)]
     True
