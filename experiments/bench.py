@@ -1,9 +1,9 @@
 """Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4] [--output=FILE].
 
 What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
-floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one, the
-parts of an epoch beside each other. Each pair is measured in turn and the best of several rounds is kept, since machines
-are shared and noisy: compare figures of one run only.
+floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one,
+the parts of an epoch beside each other. Each pair is measured in turn and the best of several rounds is kept, since
+machines are shared and noisy: compare figures of one run only.
 
 Dimension key: M members (seeds), U updates of an epoch, B batch.
 """
@@ -33,7 +33,9 @@ RING_SIZES = (10_000, 1_000_000)  # transitions
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints every table, and writes the figures as JSON if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.bench", description="Speed against limits, in one run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.bench", description="Speed against limits, in one run."
+    )
     parser.add_argument("--config", default="hdm_push_paper", choices=presets.names())
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--output", help="a JSON file for the figures")
@@ -70,13 +72,29 @@ def measure_environment(experiment: presets.Experiment, values: dict[str, Any], 
     def ours(states: Any) -> Any:
         return jax.lax.scan(lambda s, _: (jax.vmap(env.step)(s, action), None), states, length=steps)[0]
 
-    raw, start = env.engine.raw_loop(ENV_BATCH, steps * env.num_substeps)
-    ours_seconds, raw_seconds = best_of(lambda: ours(states), lambda: raw(start))
+    raw = raw_mjx_loop(env, states.obs["observation"], steps)
+    ours_seconds, raw_seconds = best_of(lambda: ours(states), raw)
     return {
         "env_steps_per_second": ENV_BATCH * steps / ours_seconds,
         "raw_mjx_steps_per_second": ENV_BATCH * steps / raw_seconds,
         "ratio": raw_seconds / ours_seconds,
     }
+
+
+def raw_mjx_loop(env: Any, positions: jax.Array, steps: int) -> Callable[[], Any]:
+    """The least that a simulation costs: a scan over mjx.step, of the same model from the same positions."""
+    from mujoco import mjx
+
+    with jax.numpy_rank_promotion("allow"):
+        model, data = mjx.put_model(env.engine.model), mjx.make_data(env.engine.model)
+        batch = jax.vmap(lambda qpos: data.replace(qpos=qpos, ctrl=qpos[: env.engine.model.nu]))(positions)
+
+        def loop(batch: Any) -> Any:
+            step = lambda data, _: (jax.vmap(mjx.step, (None, 0))(model, data), None)
+            return jax.lax.scan(step, batch, length=steps * env.num_substeps)[0].qpos
+
+        compiled = jax.jit(loop).lower(batch).compile()
+    return lambda: compiled(batch)
 
 
 def measure_ring(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
@@ -155,8 +173,8 @@ def measure_run(experiment: presets.Experiment, values: dict[str, Any], seeds: i
 def useful_flops(spec: Any, values: dict[str, Any]) -> float:
     """Of one update: forward and backward at (s, g), one online and one target forward at (s', g).
 
-    A forward is 2 B n operations for n weights; a backward is twice that, less the gradient with respect to the inputs of
-    the first layer, which nobody needs.
+    A forward is 2 B n operations for n weights; a backward is twice that, less the gradient with respect to the inputs
+    of the first layer, which nobody needs.
     """
     sizes = [
         spec.observation_shape[0] + spec.goal_shape[0],

@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(configs.help_text(arguments.name) if arguments.help else configs.list_text())
         return 0
     if arguments.workdir is None:
-        arguments = arguments._replace(workdir=pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+        arguments = arguments._replace(
+            workdir=pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        )
 
     use_compile_cache()
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.

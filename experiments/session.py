@@ -131,7 +131,8 @@ class Session:
         if self.checkpoints.latest_step() != int(self.state.epochs):
             self.save()
         self.workdir.write_curves(self.name)
-        best = int(np.argmax([row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]]))
+        last = [row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]]
+        best = int(np.argmax(np.nan_to_num(last, nan=-1.0)))  # a member that is not finite is no best
         member = jax.tree.map(lambda x: x[best], self.state.members)
         policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
         frames = film.film(self.experiment.env, policy, jax.random.key(self.seeds[best]))

@@ -1,6 +1,6 @@
 """Flax modules: an MLP on (observation, goal) and the heads that agents put on it.
 
-Dimension key: B batch (any leading axes), O observation dims, G goal dims, H hidden units, D action dims, K bins per dim.
+Dimension key: B batch (any leading axes), O observation dims, G goal dims, D action dims, K bins per dim.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,17 @@ def uniform_fan_in(fan_in: int) -> Any:
 def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
     """Maps [low, high] to [-1, 1], coordinate by coordinate: 2 (x - low) / (high - low) - 1, [..., O] -> [..., O].
 
+    Raises ValueError if x has no floating dtype, or if the range has not one low < high for each coordinate.
+
     >>> import jax.numpy as jnp
     >>> scale_to_range(jnp.array([0.5, 0.2]), types.Range(low=(0.5, 0.0), high=(0.7, 0.2))).tolist()
     [-1.0, 1.0]
     """
+    checks.floating("x", x)
+    for name, values in bounds._asdict().items():
+        checks.shape(f"bounds.{name}", values, x.shape[-1:], "Give one number for each coordinate.")
+    if not all(low < high for low, high in zip(bounds.low, bounds.high, strict=True)):
+        checks.fail("bounds", bounds, "each low must be below its high", "Widen it where a coordinate never changes.")
     low, high = jnp.asarray(bounds.low, x.dtype), jnp.asarray(bounds.high, x.dtype)
     centre, half = (low + high) / 2, (high - low) / 2
     shape = (1,) * (x.ndim - 1) + centre.shape
@@ -37,7 +44,7 @@ def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU between them, [B, in] -> [B, num_outputs]; optionally layer normalisation before each ReLU."""
+    """Dense layers with ReLU between them, [B, in] -> [B, num_outputs]; `layer_norm` normalises before each ReLU."""
 
     hidden_sizes: Sequence[int]
     num_outputs: int
@@ -61,8 +68,8 @@ class MLP(nn.Module):
 class QNetwork(nn.Module):
     """Q(s, ., g) or logits of a discrete action: one number per dimension and bin.
 
-    `observation` [B, O] and `goal` [B, G] are concatenated, after `scale_to_range` if ranges are given, and mapped by an
-    MLP to [B, D, K]. A flat action set has D = 1.
+    `observation` [B, O] and `goal` [B, G] are concatenated, after `scale_to_range` if ranges are given, and mapped by
+    an MLP to [B, D, K]. A flat action set has D = 1.
     """
 
     action: types.Discrete

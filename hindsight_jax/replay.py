@@ -1,10 +1,11 @@
 """A ring of trajectories of unequal length, on the device, and the draw of relabelled transitions from it.
 
-Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, M candidates of a preference.
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, M candidates of a
+preference.
 
-Every slot keeps the running count of (trajectory, t) pairs at its end, so a uniform pair is one integer below the number
-of stored pairs and a binary search over the slots from the oldest on: O(log C) per draw, nothing rolls, nothing is summed
-again. Counts are int32 and wrap at 2^31; they are compared by their differences, which are below 2^31.
+Every slot keeps the running count of (trajectory, t) pairs at its end, so a uniform pair is one integer below the
+number of stored pairs and a binary search over the slots from the oldest on: O(log C) per draw, nothing rolls, nothing
+is summed again. Counts are int32 and wrap at 2^31; they are compared by their differences, which are below 2^31.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, relabel
+from hindsight_jax.relabel import RewardFn
 from hindsight_jax.types import Trajectory, Transition
-
-RewardFn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class ReplayState(NamedTuple):
@@ -44,12 +44,12 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
     """A ring for trajectories like `example`, which has no leading axis and whose values are ignored.
 
     * `init()` is an empty ring.
-    * `add(state, trajectories)` stores N <= capacity trajectories (a leading axis) over the oldest ones; donate the state
-      and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so never read.
+    * `add(state, trajectories)` stores N <= capacity trajectories (a leading axis) over the oldest ones; donate the
+      state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so never read.
     * `sample(state, key, batch_size, law, reward_fn, preference=None)` draws B transitions: (trajectory, t) is uniform
       over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
-      is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first and
-      each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not known,
+      is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first
+      and each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not known,
       every float of the batch is NaN and every integer -1. So are the rows of a law whose traced numbers make no law.
     * `num_pairs(state)` counts the stored pairs, i32[].
 
@@ -72,7 +72,9 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
     horizon = _check_example(example)
     checks.positive_int("capacity", capacity, "It counts trajectories.")
     if capacity * horizon >= 2**31:
-        checks.fail("capacity", capacity, f"capacity * horizon ({horizon}) must stay below 2^31", "Use fewer trajectories.")
+        checks.fail(
+            "capacity", capacity, f"capacity * horizon ({horizon}) must stay below 2^31", "Use fewer trajectories."
+        )
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *jnp.shape(x)), jnp.result_type(x)), example)
 
     def init() -> ReplayState:
@@ -229,11 +231,15 @@ def _num_bytes(shapes: Any) -> int:
 def _check_example(example: Trajectory) -> int:
     """The horizon of an example whose fields fit together."""
     if not isinstance(example, Trajectory):
-        checks.fail("example", type(example).__name__, "it must be a Trajectory", "Build one with types.Trajectory(...).")
+        checks.fail(
+            "example", type(example).__name__, "it must be a Trajectory", "Build one with types.Trajectory(...)."
+        )
     checks.rank("example.action", example.action, 2, "It is [T, D], without a batch axis.")
     horizon = example.action.shape[0]
     if horizon < 1:
-        checks.fail("example.action", checks.describe(example.action), "T must be at least 1", "Give it one row a step.")
+        checks.fail(
+            "example.action", checks.describe(example.action), "T must be at least 1", "Give it one row a step."
+        )
     for name in ("observation", "achieved_goal"):
         shape = jnp.shape(getattr(example, name))
         if not shape or shape[0] != horizon + 1:
@@ -251,14 +257,16 @@ def _check_state(state: ReplayState, capacity: int) -> None:
     """The state of a ring of this capacity, not another ring's: its slots are written without a check of bounds."""
     if not isinstance(state, ReplayState):
         checks.fail("state", type(state).__name__, "it must be a ReplayState", "Pass what init() or add() returned.")
-    checks.shape("state.end", state.end, (capacity,), "Use the ring that made the state; map over members with jax.vmap.")
+    checks.shape(
+        "state.end", state.end, (capacity,), "Use the ring that made the state; map over members with jax.vmap."
+    )
 
 
 def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:
     """The number of trajectories, which all look like the example."""
     if not isinstance(trajectories, Trajectory):
         got = type(trajectories).__name__
-        checks.fail("trajectories", got, "it must be a Trajectory", "Build one with types.Trajectory(...).")
+        checks.fail("trajectories", got, "it must be a Trajectory", "Use types.Trajectory(...).")
     count = jnp.shape(trajectories.length)[0] if jnp.ndim(trajectories.length) == 1 else 0
     if not 1 <= count <= capacity:
         got = checks.describe(trajectories.length)

@@ -1,6 +1,6 @@
 """The data that every room of the house speaks: trajectories, transitions and what an environment is.
 
-Dimension key: T horizon, N trajectories, B batch, O observation dims, G goal dims, D action dims, K bins per action dim.
+Dimension key: T horizon, N trajectories, B batch, O observation dims, G goal dims, D action dims, K bins per dim.
 Everything here is for *one* example; a leading axis comes from `jax.vmap` or from a batch.
 """
 
@@ -37,7 +37,9 @@ class Transition(NamedTuple):
     discount: jax.Array  # f32[], a mask: 0 only after a terminal step; the agent multiplies it by gamma
     is_next: jax.Array  # bool[], relabelled and the goal is phi(s_{t+1}) by index
     relabelled: jax.Array  # bool[], the goal is a hindsight goal
-    offset: jax.Array  # i32[], i - t: actions that the trajectory took from s_t to the goal's state; 0 for a behaviour goal
+    offset: (
+        jax.Array
+    )  # i32[], i - t: actions that the trajectory took from s_t to the goal's state; 0 for a behaviour goal
 
 
 class Discrete(NamedTuple):

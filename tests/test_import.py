@@ -40,8 +40,8 @@ from hindsight_jax import losses, presets, relabel, replay
 import jax
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized(), 'a device was touched'
-print(sorted({m.split('.')[0] for m in sys.modules} & set(%r)))
-""" % (HEAVY,)
+print(sorted({m.split('.')[0] for m in sys.modules} & set(HEAVY)))
+""".replace("HEAVY", repr(HEAVY))
     assert run(code).strip() == "[]"
 
 

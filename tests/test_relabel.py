@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 
 from hindsight_jax import relabel
+from hindsight_jax.relabel import laws, rows
 
 HORIZON = 8
 NUM_DRAWS = 1_000_000
@@ -605,6 +606,6 @@ def test_traced_numbers_that_make_no_law_are_invalid():
 
 
 def test_the_examples_run():
-    results = doctest.testmod(relabel)
-    assert results.attempted > 15
-    assert results.failed == 0
+    results = [doctest.testmod(module) for module in (laws, rows)]
+    assert sum(result.attempted for result in results) > 15
+    assert all(result.failed == 0 for result in results)

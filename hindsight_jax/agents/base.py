@@ -34,7 +34,9 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
     values = dict(values or {})
     for name, value in values.items():
         if name not in defaults._fields:
-            checks.fail(f"values[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", "Rename it.")
+            checks.fail(
+                f"values[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", "Rename it."
+            )
         checks.shape(f"values[{name!r}]", value, (), "Give one number to each member: map init with jax.vmap.")
     numbers = defaults._replace(**values)
     return type(numbers)(*(jnp.asarray(number, jnp.float32) for number in numbers))

@@ -56,8 +56,8 @@ def q_learning(
 ) -> Agent:
     """The row-driven Q-learning agent (ALGORITHMS 1): td by `backup`, plus imitation, plus Algorithm 1's line 2.
 
-    * backup: y = r + gamma discount V(s', g), at most `upper` (None: no bound), where V is the target network's value of
-      the online network's greedy action ("double"), the target's maximum ("max"), or the target's mellowmax at
+    * backup: y = r + gamma discount V(s', g), at most `upper` (None: no bound), where V is the target network's value
+      of the online network's greedy action ("double"), the target's maximum ("max"), or the target's mellowmax at
       `temperature` ("mellow", HER + SQL).
     * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1].
     * next_state: "relabel" leaves the rewards of next-state goals to the goal law and the reward function; "loss" adds
@@ -76,7 +76,8 @@ def q_learning(
     >>> from hindsight_jax import agents, types
     >>> box = types.Range((-1.0, -1.0), (1.0, 1.0))
     >>> spec = types.EnvSpec((2,), (2,), types.Discrete(1, 9), 50, 0.05, False, box, box)
-    >>> agent = agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=agents.QLearningValues(epsilon=0.2))
+    >>> values = agents.QLearningValues(epsilon=0.2)
+    >>> agent = agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=values)
     >>> state = agent.init(jax.random.key(0), {"gamma_hdm": 0.5})
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=False).shape
     (1,)
@@ -181,8 +182,8 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
 
     Each of the first n - 1 earned -1 and the last 0, and the goal, once reached, is worth 0 to an agent that can stay:
     -(1 - gamma^(n-1)) / (1 - gamma), and 0 where n <= 1. It is a true bound on the optimal value if the dynamics are
-    deterministic and the goal can be kept; a behaviour goal (offset 0) and a goal of the past have none, -inf. Ours, in the
-    spirit of optimality tightening (He et al. 2016): values travel a whole trajectory in one update rather than one step.
+    deterministic and the goal can be kept; a behaviour goal (offset 0) and a goal of the past have none, -inf. Ours, in
+    the spirit of optimality tightening (He et al. 2016): values travel a whole trajectory in one update, not one step.
 
     >>> [round(float(reached_value(jnp.int32(k), jnp.float32(0.5))), 6) for k in (1, 2, 3, 4)]
     [0.0, 0.0, -1.0, -1.5]

@@ -14,14 +14,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from hindsight_jax import checks, types
 from hindsight_jax.envs import quiet
 
 with quiet.without_warp_message():
-    from brax.envs.base import Env, State
+    from brax.envs.base import Env, State, Wrapper
 
 
 @struct.dataclass
@@ -32,12 +31,20 @@ class PipelineState:
     goal: jax.Array  # [*G]
 
 
-def typed(key: jax.Array) -> jax.Array:
-    """One typed key, from a typed or a raw one (brax's wrappers hand out raw uint32[2] keys)."""
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
-    checks.shape("rng", key, (2,), "Pass one key: jax.random.key(seed), or map reset over keys with jax.vmap.")
-    return jax.random.wrap_key_data(key, impl="threefry2x32")
+def typed(rng: jax.Array) -> jax.Array:
+    """One typed key, from a typed or a raw one (brax's wrappers hand out raw uint32[2] keys).
+
+    >>> typed(jax.random.PRNGKey(0)) == jax.random.key(0)
+    Array(True, dtype=bool)
+    """
+    remedy = "Pass one key: jax.random.key(seed), or map reset over keys with jax.vmap."
+    dtype = getattr(rng, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        checks.shape("rng", rng, (), remedy)
+        return rng
+    if dtype != jnp.uint32 or rng.shape != (2,):
+        checks.fail("rng", checks.describe(rng), "it must be one typed key, or a raw one of uint32[2]", remedy)
+    return jax.random.wrap_key_data(rng, impl="threefry2x32")
 
 
 def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
@@ -71,10 +78,10 @@ def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -
         return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
     checks.integer("action", action)
     valid = jnp.all((action >= 0) & (action < kind.num_bins))
-    if kind.num_dims != num_moves:
-        powers = np.array([3**i for i in reversed(range(num_moves))])
-        action = (action // powers) % 3 if kind.num_dims == 1 else action
-    return jnp.where(valid, action - 1, 0).astype(jnp.float32), valid
+    digits = action.astype(jnp.int32)
+    if kind.num_bins != 3:
+        digits = digits // jnp.array([3**i for i in reversed(range(num_moves))]) % 3
+    return jnp.where(valid, digits - 1, 0).astype(jnp.float32), valid
 
 
 class GoalEnv(Env):

@@ -7,16 +7,12 @@ The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import base, physics
-
-if TYPE_CHECKING:
-    from hindsight_jax import rendering
 
 LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the goals
 STEP = 0.02  # the hand's travel per unit action
@@ -101,10 +97,8 @@ class Push(base.GoalEnv):
         after = self.engine.substeps(now.physics, hand[None] + part * (target - hand)[None])
         return self.next_state(state, base.PipelineState(after, now.goal), after.qpos, valid)
 
-    def scene(self, state: base.State) -> "rendering.Scene":
+    def scene(self, state: base.State) -> rendering.Scene:
         """The table and the workspace's outline, puck and tool, and the goal's puck and hand as translucent markers."""
-        from hindsight_jax import rendering
-
         now, goal = state.obs["observation"], state.obs["desired_goal"]
         at = lambda xy, height: jnp.concatenate([xy, jnp.full(1, height, jnp.float32)])
         return rendering.compose(
@@ -119,15 +113,11 @@ class Push(base.GoalEnv):
 
     def camera(self) -> "rendering.Camera":
         """From in front of the table and above it."""
-        from hindsight_jax import rendering
-
         return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=34.0)
 
 
 def outline() -> "list[rendering.Scene]":
     """The border of the hand's workspace, as four thin bars on the table."""
-    from hindsight_jax import rendering
-
     (x0, y0), (x1, y1) = LOW, HIGH
     corners = [(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)]
     ends = zip(corners, corners[1:] + corners[:1], strict=True)

@@ -40,8 +40,8 @@ def make_population(run: Run) -> Population:
     """The run over M members.
 
     * `init(keys [M], values=None)`: `values` maps dotted names to arrays [M].
-    * `advance(state, num_epochs)`: that many epochs; the number is traced, so any number runs the same compiled code, and
-      cutting a run into calls differently changes no bit of it.
+    * `advance(state, num_epochs)`: that many epochs; the number is traced, so any number runs the same compiled code,
+      and cutting a run into calls differently changes no bit of it.
     * `evaluate(state, keys [M])`: success_end and the rest, f32[M] each. A member's evaluation draws from its own key,
       folded with its epoch, so it depends neither on the other members nor on how the run was cut.
 

@@ -27,8 +27,8 @@ class Rollout(NamedTuple):
 def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Rollout:
     """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
 
-    All N states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number of
-    actions up to its first success; states after it are masked by `length` and never read.
+    All states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number
+    of actions up to its first success; states after it are masked by `length` and never read.
     """
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))

@@ -39,7 +39,7 @@ class RunState(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Pure functions of one member. `epoch` is collect, store, sample and learn in this order; the parts are for benches."""
+    """Pure functions of one member. `epoch` is collect, store, sample and learn, in this order."""
 
     init: Callable[..., RunState]
     epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
@@ -161,7 +161,9 @@ def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]
     for name, value in (values or {}).items():
         part, _, rest = name.partition(".")
         if part not in parts or not rest:
-            checks.fail(f"values[{name!r}]", value, "its name must start with agent. or relabel.", "Write agent.gamma, say.")
+            checks.fail(
+                f"values[{name!r}]", value, "its name must start with agent. or relabel.", "Write agent.gamma, say."
+            )
         parts[part][rest] = value
     return parts
 

@@ -34,7 +34,11 @@ SMALL = (
 def environment(tmp_path_factory):
     """One compile cache for all processes of this file."""
     cache = str(tmp_path_factory.mktemp("cache"))
-    quiet = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    quiet = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     return os.environ | quiet
 
 
@@ -92,7 +96,7 @@ def test_a_run_leaves_what_it_promises(whole):
     config = json.loads((workdir / "config.json").read_text())
     assert config["config"]["agent"]["hidden_sizes"] == [16, 16]
     assert json.loads((workdir / "summary.json").read_text())["env_steps"] == 2400
-    assert imageio.improps(workdir / "policy.gif").n_images == 21
+    assert 1 < imageio.improps(workdir / "policy.gif").n_images <= 21  # equal frames are one
 
 
 def test_no_file_names_this_machine(whole, tmp_path_factory):

@@ -11,26 +11,23 @@ A law is a pytree: weights and the discount are leaves, the kinds are static, so
 A step that does not exist (t >= length), weights that make no law or a discount outside [0, 1] are a ValueError where
 the values are known. Under `jax.jit` they are not known: there `sample` gives INVALID and `pmf` is all NaN.
 
-Dimension key: H horizon, n components of a mixture, C candidates, G goal dims. All functions are for one step; map them
+Dimension key: H horizon, n components of a mixture. All functions are for one step; map them
 over a batch with `jax.vmap`.
 """
 
 import abc
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks
+from hindsight_jax.relabel import _arguments
 
 BEHAVIOUR = -1  # the index that keeps the behaviour goal
 INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
-
-RewardFn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 class Law(abc.ABC):
@@ -325,7 +322,7 @@ def geometric(discount: Any) -> Law:
     >>> geometric(0.5).pmf(0, 2, 2).tolist() == [0.0, 0.0, jnp.float32(2 / 3), jnp.float32(1 / 3)]
     True
     """
-    value = _scalar("discount", discount)
+    value = _arguments.scalar("discount", discount)
     checks.in_range("discount", discount, 0.0, 1.0, "0 is next_state(), 1 is future().")
     return Geometric(value)
 
@@ -351,7 +348,7 @@ def mixture(*components: tuple[Any, Law]) -> Law:
         if not (isinstance(component, tuple) and len(component) == 2 and isinstance(component[1], Law)):
             checks.fail("components", component, "each must be a pair (weight, law)", "Write (0.5, future()).")
     weights = [weight for weight, _ in components]
-    stacked = jnp.stack([_scalar("weight", weight) for weight in weights])
+    stacked = jnp.stack([_arguments.scalar("weight", weight) for weight in weights])
     for weight in weights:
         checks.in_range("weight", weight, 0.0, math.inf, "Leave a component out with weight 0.")
     if all(checks.is_concrete(weight) for weight in weights):
@@ -378,121 +375,16 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
     >>> hindsight(0.5, 0.5).pmf(0, 2, 2).tolist()
     [0.5, 0.0, 0.375, 0.125]
     """
-    b = _scalar("behaviour_probability", behaviour_probability)
-    p = _scalar("next_state_ratio", next_state_ratio)
+    b = _arguments.scalar("behaviour_probability", behaviour_probability)
+    p = _arguments.scalar("next_state_ratio", next_state_ratio)
     checks.in_range("behaviour_probability", behaviour_probability, 0.0, 1.0, "0.15 is the papers' value.")
     checks.in_range("next_state_ratio", next_state_ratio, 0.0, 1.0, "0.2 is the papers' default.")
     rest = future() if rest is None else rest
     return mixture((b, behaviour()), ((1.0 - b) * p, next_state()), ((1.0 - b) * (1.0 - p), rest))
 
 
-def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
-    """The reward of HDM and HER: `reached` where the goal is phi(s_{t+1}) by index, else `otherwise` [D 28].
-
-    A behaviour goal always earns `otherwise`. Nothing is terminal: the discount is 1, learners always bootstrap.
-
-    Returns:
-      reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
-
-    Raises:
-      ValueError: on rewards that are not finite scalars; from reward_fn on an is_next that is not bool[].
-
-    >>> reward, discount = reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.asarray(False))
-    >>> float(reward), float(discount)
-    (-1.0, 1.0)
-    """
-    for name, value in (("reached", reached), ("otherwise", otherwise)):
-        _scalar(name, value)
-        if checks.is_concrete(value) and not math.isfinite(value):
-            checks.fail(name, value, "it must be finite", "The default is reached=0.0, otherwise=-1.0.")
-
-    def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
-        del next_achieved_goal, goal  # by index, not by value
-        _boolean("is_next", is_next, ())
-        reward = jnp.where(is_next, _scalar("reached", reached), _scalar("otherwise", otherwise))
-        return reward, jnp.float32(1.0)
-
-    return reward_fn
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, eq=False)
-class Preference:
-    """Which of `num_candidates` hindsight rows is kept; made by `prefer`."""
-
-    probability: jax.Array  # f32[], of looking for a changed candidate
-    changed: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(metadata={"static": True})
-    num_candidates: int = dataclasses.field(metadata={"static": True})  # C
-
-    def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
-        """With `probability` the first candidate whose flag is true (0 if none is), else candidate 0.
-
-        Args:
-          key: one typed key.
-          changed_flags: bool[C], `changed` of each candidate.
-
-        Returns:
-          i32[], the number of the candidate that is kept.
-
-        Raises:
-          ValueError: on a raw or batched key, or flags of another shape or dtype.
-
-        >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal), num_candidates=3, probability=1.0)
-        >>> int(preference.choose(jax.random.key(0), jnp.asarray([False, False, True])))
-        2
-        """
-        checks.typed_key("key", key)
-        _boolean("changed_flags", changed_flags, (self.num_candidates,))
-        checks.rank("probability", self.probability, 0, "Map the preference over its population with jax.vmap.")
-        looks = jax.random.uniform(key, (), jnp.float32) < self.probability
-        return jnp.where(looks, jnp.argmax(changed_flags), 0).astype(jnp.int32)
-
-
-def prefer(
-    changed: Callable[[jax.Array, jax.Array], jax.Array], *, num_candidates: int = 8, probability: Any = 0.7
-) -> Preference:
-    """Prefers hindsight rows that ask for a change of the achieved goal, where the training signal comes from (ours).
-
-    Among `num_candidates` rows drawn by the law, keep the first that `changed` with `probability`, else the first.
-
-    Args:
-      changed: (achieved goal of s_t [*G], goal [*G]) -> bool[]; static.
-      num_candidates: C, static.
-      probability: f32[] in [0, 1], may be traced.
-
-    Raises:
-      ValueError: on a `changed` that cannot be called, or numbers out of range.
-
-    >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal))
-    >>> preference.num_candidates
-    8
-    """
-    if not callable(changed):
-        checks.fail("changed", repr(changed), "it must be a function", "Write changed(achieved_t, goal) -> bool[].")
-    checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
-    value = _scalar("probability", probability)
-    checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")
-    return Preference(value, changed, int(num_candidates))
-
-
 def _fail_no_hindsight(got: str) -> NoReturn:
     checks.fail("law", got, "some hindsight goal must have positive probability", "Add one, or drop the preference.")
-
-
-def _scalar(name: str, value: Any) -> jax.Array:
-    """f32[] from a real scalar; booleans and arrays are refused."""
-    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
-    dtype = jnp.result_type(value) if number else None
-    if not number or not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
-        checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
-    checks.rank(name, value, 0, "Map over a population with jax.vmap.")
-    return jnp.asarray(value).astype(jnp.float32)
-
-
-def _boolean(name: str, value: Any, expected: tuple[int, ...]) -> None:
-    checks.shape(name, value, expected, "Map over the batch with jax.vmap.")
-    if jnp.result_type(value) != jnp.bool_:
-        checks.fail(name, checks.describe(value), "its dtype must be bool", "Compare, or cast it with .astype(bool).")
 
 
 def _step(t: Any, length: Any, horizon: int | None = None) -> tuple[jax.Array, jax.Array]:

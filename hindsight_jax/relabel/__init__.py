@@ -1,0 +1,38 @@
+"""Goal laws, and what follows from them: the reward of a relabelled step and the preference among such steps."""
+
+from hindsight_jax.relabel.laws import (
+    BEHAVIOUR,
+    INVALID,
+    Geometric,
+    Law,
+    Mixture,
+    behaviour,
+    episode,
+    final,
+    future,
+    geometric,
+    hindsight,
+    mixture,
+    next_state,
+)
+from hindsight_jax.relabel.rows import Preference, RewardFn, prefer, reward_by_index
+
+__all__ = [
+    "BEHAVIOUR",
+    "INVALID",
+    "Geometric",
+    "Law",
+    "Mixture",
+    "Preference",
+    "RewardFn",
+    "behaviour",
+    "episode",
+    "final",
+    "future",
+    "geometric",
+    "hindsight",
+    "mixture",
+    "next_state",
+    "prefer",
+    "reward_by_index",
+]
