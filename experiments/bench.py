@@ -9,6 +9,7 @@ Dimension key: M members (seeds), U updates of an epoch, B batch.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -181,7 +182,7 @@ def useful_flops(spec: Any, values: dict[str, Any]) -> float:
         *values["agent.hidden_sizes"],
         spec.action.num_dims * spec.action.num_bins,
     ]
-    weights = [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [a * b for a, b in itertools.pairwise(sizes)]
     return 2.0 * values["agent.batch_size"] * (5 * sum(weights) - weights[0])
 
 

@@ -122,7 +122,7 @@ class WorkDir:
         self._write_json("config.json", document)
 
     def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> None:
-        """Stores the values that the run goes on with, and adds with what and from where; `env_steps` is the last row's."""
+        """Stores the values to go on with, and adds with what and from where; `env_steps` is the last row's."""
         document = self.read_config()
         entry = {"env_steps": max(self._reached.values(), default=0), **provenance.describe(argv)}
         document |= {"config": config, "resumed": [*document.get("resumed", []), entry]}

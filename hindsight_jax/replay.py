@@ -45,12 +45,13 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
 
     * `init()` is an empty ring.
     * `add(state, trajectories)` stores N <= capacity trajectories (a leading axis) over the oldest ones; donate the
-      state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so never read.
+      state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so that
+      it is never read.
     * `sample(state, key, batch_size, law, reward_fn, preference=None)` draws B transitions: (trajectory, t) is uniform
       over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
       is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first
-      and each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not known,
-      every float of the batch is NaN and every integer -1. So are the rows of a law whose traced numbers make no law.
+      and each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not
+      known, every float of the batch is NaN and every integer -1. So are the rows of a law whose traced numbers make no law.
     * `num_pairs(state)` counts the stored pairs, i32[].
 
     Raises ValueError if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do

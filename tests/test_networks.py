@@ -96,7 +96,7 @@ def test_any_leading_axes(leading):
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_first_weights_are_uniform_within_the_root_of_the_fan_in(layer):
     """+-1/sqrt(fan_in), weights and biases alike."""
-    network, params, _ = made(types.Discrete(1, 300), hidden_sizes=(400, 200))
+    _, params, _ = made(types.Discrete(1, 300), hidden_sizes=(400, 200))
     dense = params["params"]["MLP_0"][f"Dense_{layer}"]
     fan_in = (5, 400, 200)[layer]
     assert dense["kernel"].shape[0] == fan_in

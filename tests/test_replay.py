@@ -587,7 +587,7 @@ def test_a_donated_ring_is_written_in_place():
 
 @pytest.mark.parametrize("num_members", [None, 3])
 def test_add_and_sample_never_copy_the_ring(num_members):
-    """Donated, alone and over members: all of the ring is aliased, and what is as large as a field of it is its update."""
+    """Donated, alone and over members: all of the ring is aliased, and nothing as large as a field is a copy."""
     ring, state, batch = big_ring()
 
     def step(state, batch, key):

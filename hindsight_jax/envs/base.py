@@ -20,7 +20,8 @@ from hindsight_jax import checks, types
 from hindsight_jax.envs import quiet
 
 with quiet.without_warp_message():
-    from brax.envs.base import Env, State, Wrapper
+    from brax.envs.base import Env, State
+    from brax.envs.base import Wrapper as Wrapper
 
 
 @struct.dataclass

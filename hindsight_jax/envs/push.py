@@ -50,7 +50,7 @@ class Push(base.GoalEnv):
         base.check_threshold(threshold, "The paper's is 0.05 m.")
         workspace = types.Range(LOW + LOW, HIGH + HIGH)
         action = base.choose("actions", actions, ACTIONS)
-        self._spec = types.EnvSpec((4,), (4,), action, horizon, float(threshold), False, workspace, workspace)
+        self._spec = types.EnvSpec((4,), (4,), action, int(horizon), float(threshold), False, workspace, workspace)
         self.engine = physics.Engine("push.xml")
 
     @property
@@ -111,12 +111,12 @@ class Push(base.GoalEnv):
             rendering.sphere(at(now[:2], 0.13), 0.025, TOOL),
         )
 
-    def camera(self) -> "rendering.Camera":
+    def camera(self) -> rendering.Camera:
         """From in front of the table and above it."""
         return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=34.0)
 
 
-def outline() -> "list[rendering.Scene]":
+def outline() -> list[rendering.Scene]:
     """The border of the hand's workspace, as four thin bars on the table."""
     (x0, y0), (x1, y1) = LOW, HIGH
     corners = [(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)]
