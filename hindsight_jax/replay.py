@@ -51,7 +51,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
       over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
       is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first
       and each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not
-      known, every float of the batch is NaN and every integer -1. So are the rows of a law whose traced numbers make no law.
+      known, every float of the batch is NaN and every integer -1. So are the rows of traced weights that make no law.
     * `num_pairs(state)` counts the stored pairs, i32[].
 
     Raises ValueError if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do

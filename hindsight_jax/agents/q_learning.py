@@ -3,6 +3,7 @@
 Dimension key: B batch, O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,9 @@ import optax
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents.base import Agent, override
+
+
+_LARGEST = float(jnp.finfo(jnp.float32).max)
 
 
 class QLearningValues(NamedTuple):
@@ -66,11 +70,12 @@ def q_learning(
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
     * distance: the environment's, for the metric `imitated_x_distance` alone.
 
-    Metrics, each the mean over the batch: loss, td_loss, imitation_loss (-log pi of every row), q_mean, target_mean,
-    reward_mean, imitated_fraction, imitated_x_distance (indicator times distance(phi(s), g): divide it by the fraction
-    for the mean distance of what is imitated).
+    Metrics, each the mean over the batch: loss, td_loss, q_mean, target_mean (V(s', g) of the backup), reward_mean; and
+    with imitation: imitation_loss (-log pi of every row), imitated_fraction, imitated_x_distance (indicator times
+    distance(phi(s), g): divide it by the fraction for the mean distance of what is imitated).
 
-    Raises ValueError if the action set is continuous or an option is unknown.
+    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `values` or a
+    known number out of range; `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -95,11 +100,15 @@ def q_learning(
 
     def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> QLearningState:
         numbers = override(defaults, values)
+        for name, (low, high, remedy) in _RANGES.items():
+            checks.in_range(f"values.{name}", getattr(numbers, name), low, high, remedy)
         params = network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
         target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
         return QLearningState(params, target_params, adam.init(params), jnp.zeros((), jnp.int32), numbers)
 
     def act(state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool) -> jax.Array:
+        checks.shape("observation", observation, spec.observation_shape, "Map act over a batch with jax.vmap.")
+        checks.shape("goal", goal, spec.goal_shape, "Map act over a batch with jax.vmap.")
         q = network.apply(state.params, observation[None], goal[None])[0]
         greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
         if not explore:
@@ -163,6 +172,7 @@ def q_learning(
 
     def update(state: QLearningState, batch: types.Transition, key: jax.Array):
         del key  # a Q-learning update draws nothing
+        _check_batch(spec, batch)
         (loss, metrics), gradient = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
         direction, adam_state = adam.update(gradient, state.adam)
         params = jax.tree.map(lambda p, d: p - state.values.learning_rate * d, state.params, direction)
@@ -194,6 +204,30 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
     # by expm1 and log1p: gamma^steps would round away what is left of it near 1; where steps is 0, 0 log 0 is 0
     value = jnp.where(flat, -steps, jnp.expm1(jax.scipy.special.xlog1py(steps, -rest)) / rest)
     return jnp.where(offset >= 1, value, -jnp.inf)
+
+
+_RANGES = {  # low, high, remedy
+    "learning_rate": (0.0, _LARGEST, "0 learns nothing."),
+    "gamma": (0.0, 1.0, "The papers' value is 0.98."),
+    "gamma_hdm": (0.0, math.inf, "0 imitates nothing, infinity everything."),
+    "beta": (0.0, _LARGEST, "0 switches imitation off."),
+    "epsilon": (0.0, 1.0, "It is a probability."),
+    "target_rate": (0.0, 1.0, "1 copies the online network."),
+    "target_period": (1.0, 2.0**24, "1 moves the target network at every update."),
+    "temperature": (1e-6, _LARGEST, "Use backup='max' for the limit 0."),
+}
+
+
+def _check_batch(spec: types.EnvSpec, batch: types.Transition) -> None:
+    """One leading axis [B], B >= 1, and what the spec says behind it."""
+    remedy = "Draw it with Replay.sample."
+    checks.rank("batch.reward", batch.reward, 1, remedy)
+    count = batch.reward.shape[0]
+    if count < 1:
+        checks.fail("batch", "no transitions", "it must hold at least one", remedy)
+    expected = {"observation": spec.observation_shape, "goal": spec.goal_shape, "action": (spec.action.num_dims,)}
+    for name, shape in expected.items():
+        checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
 
 
 def _check_options(spec: types.EnvSpec, backup: str, imitation: str, next_state: str) -> None:
