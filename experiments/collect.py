@@ -1,0 +1,93 @@
+"""Makes one small JSON file of several work directories, and prints it as a table.
+
+    python -m experiments.collect experiments/results/push.json hdm=runs/a her=runs/b
+    python -m experiments.collect experiments/results/push.json
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import config as configs
+from experiments import rows
+from experiments.workdir import WorkDir, WorkDirError
+from hindsight_jax import presets, statistics
+
+COLUMNS = ("run", "seeds", "env steps", "updates", "success at the end", "any step", "seconds")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 2 for bad arguments."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or "=" in argv[0] or any("=" not in argument for argument in argv[1:]):
+        print("usage: python -m experiments.collect FILE.json [LABEL=WORKDIR ...]", file=sys.stderr)
+        return 2
+    path = Path(argv[0])
+    try:
+        results = json.loads(path.read_text()) if path.exists() else {}
+        for argument in argv[1:]:
+            label, _, workdir = argument.partition("=")
+            results[label] = digest(WorkDir.open(workdir))
+    except (OSError, ValueError, WorkDirError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if len(argv) > 1:
+        path.write_text(json.dumps(rows.plain(results), indent=1) + "\n")
+    print(table(results))
+    return 0
+
+
+def digest(workdir: WorkDir) -> dict[str, Any]:
+    """What a document may quote: where the run comes from, what its preset was changed to, and every evaluation."""
+    document, table_rows = workdir.read_config(), workdir.read_rows()
+    values = configs.values(configs.from_json_dict(document["name"], document["config"]))
+    preset = presets.config(document["name"])
+    ends, anywhere = rows.table(table_rows, "success_end"), rows.table(table_rows, "success_any")
+    seconds = rows.table(table_rows, "seconds_train").values[0] + rows.table(table_rows, "seconds_evaluate").values[0]
+    return {
+        "name": document["name"],
+        "overrides": {field: value for field, value in values.items() if value != preset[field]},
+        "commit": document["commit"],
+        "dirty": document["dirty"],
+        "device": document["device"],
+        "versions": document["versions"],
+        "seeds": ends.seeds,
+        "episodes": values["evaluation.episodes"],
+        "env_steps": ends.env_steps.tolist(),
+        "updates": rows.table(table_rows, "updates").values[0].astype(int).tolist(),
+        "seconds": seconds.round(1).tolist(),
+        "success_end": ends.values.round(4).tolist(),
+        "success_any": anywhere.values.round(4).tolist(),
+        "q_mean": rows.table(table_rows, "q_mean").values.round(3).tolist(),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """A Markdown table of the last evaluations: means over seeds, with 95 % intervals.
+
+    >>> print(table({}))
+    | run | seeds | env steps | updates | success at the end | any step | seconds |
+    |---|---|---|---|---|---|---|
+    """
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+    for label, result in results.items():
+        cells = [label, str(len(result["seeds"])), f"{result['env_steps'][-1]:,}", f"{result['updates'][-1]:,}"]
+        cells += [spread([seed[-1] for seed in result[key]]) for key in ("success_end", "success_any")]
+        lines.append(f"| {' | '.join([*cells, format(result['seconds'][-1], ',.0f')])} |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """'0.712 (0.650 to 0.774)', or the value alone of one seed.
+
+    >>> spread([0.5])
+    '0.500'
+    """
+    mean, low, high = statistics.interval(values)
+    return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
