@@ -172,7 +172,8 @@ def test_other_damage_falls_back(directory, kind):
         case "extra file":
             (newest / "arrays/notes.txt").write_text("hello")
         case "renamed":
-            shutil.copytree(folder(directory, 100), newest, dirs_exist_ok=True)
+            shutil.rmtree(newest)
+            shutil.copytree(folder(directory, 100), newest)
         case "manifest gone":
             (newest / "manifest.json").unlink()
             assert Checkpoints(directory).latest_step() == 100
