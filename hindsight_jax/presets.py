@@ -4,7 +4,7 @@
 letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md with its ablation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hindsight_jax import checks
@@ -125,6 +125,9 @@ POPULATION_FIELDS = (
 )
 
 
+CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
+
+
 def names() -> tuple[str, ...]:
     """Every name that `config` takes.
 
@@ -208,14 +211,8 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
         warmup_trajectories=values["replay.warmup"],
         evaluation_episodes=values["evaluation.episodes"],
     )
-    value = lambda overrides, field: overrides.get(field, values[f"relabel.{field}"])
-    law = lambda o: relabel.hindsight(value(o, "behaviour"), value(o, "next_state"))
-    changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold
-    prefer = lambda o: relabel.prefer(
-        changed, num_candidates=values["relabel.num_candidates"], probability=value(o, "preference")
-    )
+    law, preference = _goals(env, values)
     reward_fn = relabel.reward_by_index(values["relabel.reward_reached"], values["relabel.reward_otherwise"])
-    preference = prefer if values["relabel.preference"] > 0 else None
     run = training.make_run(env, agent, ring, law, reward_fn, schedule, preference)
     epoch_steps = schedule.num_envs * env.spec.horizon
     after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * env.spec.horizon, 0)
@@ -229,4 +226,29 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
     )
 
 
-CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
+def _goals(env: Any, values: Mapping[str, Value]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The law over goals and the preference (None if it is off), as functions of a member's own numbers."""
+    from hindsight_jax import relabel
+
+    preferred = values["relabel.preference"] > 0
+    numbers = {name: values[f"relabel.{name}"] for name in ("behaviour", "next_state")}
+    numbers |= {"preference": values["relabel.preference"]} if preferred else {}
+
+    def of_member(overrides: Mapping[str, Any]) -> dict[str, Any]:
+        for name, value in overrides.items():
+            if name not in numbers:
+                rule = f"its name must be one of {', '.join(f'relabel.{known}' for known in numbers)}"
+                remedy = "A preference must be on for all members: set relabel.preference above 0."
+                checks.fail(f"values['relabel.{name}']", value, rule, remedy)
+        return numbers | dict(overrides)
+
+    def law(overrides: Mapping[str, Any]) -> Any:
+        own = of_member(overrides)
+        return relabel.hindsight(own["behaviour"], own["next_state"])
+
+    def prefer(overrides: Mapping[str, Any]) -> Any:
+        changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold
+        candidates, probability = values["relabel.num_candidates"], of_member(overrides)["preference"]
+        return relabel.prefer(changed, num_candidates=candidates, probability=probability)
+
+    return law, prefer if preferred else None
