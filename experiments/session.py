@@ -69,12 +69,14 @@ class Session:
             saved = time.monotonic()
             while (epoch := int(self.state.epochs)) < self.experiment.num_epochs:
                 every = self.experiment.epochs_between_evaluations
-                self.advance(min(self.experiment.num_epochs, epoch + every - epoch % every), progress, interrupt)
+                target = min(self.experiment.num_epochs, epoch + every - epoch % every)
+                self.advance(target, progress, interrupt)
+                if int(self.state.epochs) == target:
+                    self.evaluate(progress)
                 if interrupt.signal:
                     self.save()
                     progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved. Continue with --resume.")
                     return interrupt.exit_code
-                self.evaluate(progress)
                 if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
                     self.save()
                     saved = time.monotonic()
@@ -121,15 +123,16 @@ class Session:
             progress.say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
 
     def save(self) -> None:
-        """A checkpoint of everything, and of how long metrics.jsonl is."""
+        """A checkpoint of everything, and of how long metrics.jsonl is; none if this epoch has one."""
+        if self.checkpoints.latest_step() == int(self.state.epochs):
+            return
         with self.timed("checkpoint"):
             extra = {"rows_bytes": self.workdir.offset(), "seconds": self.seconds}
             self.checkpoints.save(int(self.state.epochs), self.state, extra)
 
     def finish(self) -> None:
         """The last checkpoint, the plot, the GIF and the summary."""
-        if self.checkpoints.latest_step() != int(self.state.epochs):
-            self.save()
+        self.save()
         self.workdir.write_curves(self.name)
         last = [row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]]
         best = int(np.argmax(np.nan_to_num(last, nan=-1.0)))  # a member that is not finite is no best

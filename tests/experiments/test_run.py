@@ -21,6 +21,7 @@ SMALL = (
     "--config.replay.warmup=8",
     "--config.replay.capacity=30",
     "--config.env.horizon=20",
+    "--config.env.num_envs=1",
     "--config.agent.hidden_sizes=16,16",
     "--config.agent.batch_size=32",
     "--config.agent.updates_per_epoch=10",
