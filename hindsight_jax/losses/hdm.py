@@ -116,10 +116,9 @@ def hdm(
     )
     beta = _weight(beta, q_tm1.dtype)
     imitated = hdm_indicator(q_tm1, v_t_online, gamma_hdm=gamma_hdm) > 0
-    # two selects rather than a product, since 0 * inf is NaN: the outer guards the value, the inner the gradients
+    # a select before the product, not the indicator as a factor: 0 * inf is NaN, in the value and in beta's gradient
     log_prob_tm1 = jnp.where(imitated, log_prob_tm1, jnp.zeros_like(log_prob_tm1))
-    cloning = beta * imitation.behaviour_cloning(log_prob_tm1)
-    return td(q_tm1, r_t, discount_t, v_t, upper=upper) + jnp.where(imitated, cloning, jnp.zeros_like(cloning))
+    return td(q_tm1, r_t, discount_t, v_t, upper=upper) + beta * imitation.behaviour_cloning(log_prob_tm1)
 
 
 def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: float | jax.Array) -> jax.Array:
