@@ -104,13 +104,15 @@ def test_float64_reference(upper):
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 def test_keeps_the_dtype_of_its_inputs(dtype):
-    given_arrays = arrays(IMITATED, dtype)
-    results = [
-        losses.td(*given_arrays[:4], upper=0.0),
-        losses.hdm_indicator(*given_arrays[:2], gamma_hdm=jnp.float32(0.5)),
-        losses.hdm(*given_arrays, gamma_hdm=0.5, beta=np.float64(1.0), upper=jnp.float32(0.0)),
-        losses.next_state(given_arrays[0], gamma_hdm=0.5, beta=1),
-    ]
+    def all_losses(*row):
+        return [
+            losses.td(*row[:4], upper=0.0),
+            losses.hdm_indicator(*row[:2], gamma_hdm=jnp.float32(0.5)),
+            losses.hdm(*row, gamma_hdm=0.5, beta=np.float64(1.0), upper=jnp.float32(0.0)),
+            losses.next_state(row[0], gamma_hdm=0.5, beta=1),
+        ]
+
+    results = jax.eval_shape(all_losses, *arrays(IMITATED, dtype))
     assert [(result.dtype, result.shape) for result in results] == [(dtype, ())] * 4
 
 
