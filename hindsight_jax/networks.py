@@ -34,13 +34,15 @@ def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
     """
     checks.floating("x", x)
     for name, values in bounds._asdict().items():
-        checks.shape(f"bounds.{name}", values, x.shape[-1:], "Give one number for each coordinate.")
+        if len(values) != x.shape[-1]:
+            rule = f"it must hold one number for each coordinate of x {checks.describe(x)}"
+            checks.fail(f"bounds.{name}", values, rule, "Correct the range of the spec.")
     if not all(low < high for low, high in zip(bounds.low, bounds.high, strict=True)):
         checks.fail("bounds", bounds, "each low must be below its high", "Widen it where a coordinate never changes.")
     low, high = jnp.asarray(bounds.low, x.dtype), jnp.asarray(bounds.high, x.dtype)
-    centre, half = (low + high) / 2, (high - low) / 2
-    shape = (1,) * (x.ndim - 1) + centre.shape
-    return (x - centre.reshape(shape)) / half.reshape(shape)
+    shape = (1,) * (x.ndim - 1) + low.shape
+    low, high = low.reshape(shape), high.reshape(shape)
+    return 2 * ((x - low) / (high - low)) - 1  # exact at both ends
 
 
 class MLP(nn.Module):

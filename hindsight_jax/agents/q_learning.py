@@ -14,7 +14,6 @@ import optax
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents.base import Agent, override
 
-
 _LARGEST = float(jnp.finfo(jnp.float32).max)
 
 
@@ -74,8 +73,8 @@ def q_learning(
     with imitation: imitation_loss (-log pi of every row), imitated_fraction, imitated_x_distance (indicator times
     distance(phi(s), g): divide it by the fraction for the mean distance of what is imitated).
 
-    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `values` or a
-    known number out of range; `act` and `update` on wrong shapes and an empty batch.
+    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `values` or
+    a known number out of range; `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types

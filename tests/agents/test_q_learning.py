@@ -1,0 +1,610 @@
+"""The Q-learning agent: each row against float64 NumPy, exploration, the target network, limits, members, refusals."""
+
+import doctest
+import functools
+import importlib
+import math
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from hindsight_jax import agents, types
+from hindsight_jax.agents.q_learning import reached_value
+
+FLAT, CLAW = types.Discrete(1, 5), types.Discrete(3, 2)
+ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
+    "her": (FLAT, {"imitation": "none"}, (0.0, -1.0)),
+    "her_max": (FLAT, {"imitation": "none", "backup": "max"}, (0.0, -1.0)),
+    "her_01": (CLAW, {"imitation": "none", "upper": None}, (1.0, 0.0)),
+    "her_sql": (CLAW, {"imitation": "none", "backup": "mellow"}, (0.0, -1.0)),
+    "her_hbc": (FLAT, {"imitation": "always"}, (0.0, -1.0)),
+    "hdm": (FLAT, {}, (0.0, -1.0)),
+    "hdm_claw": (CLAW, {}, (0.0, -1.0)),
+    "hdm_loss": (CLAW, {"next_state": "loss"}, (-1.0, -1.0)),
+    "hdm_bound": (FLAT, {"hindsight_bound": True}, (0.0, -1.0)),
+    "hdm_unbounded": (FLAT, {"upper": None}, (0.0, -1.0)),
+}
+VALUES = {
+    "learning_rate": 0.01,
+    "gamma_hdm": 0.05,
+    "beta": 0.7,
+    "target_rate": 0.3,
+    "target_period": 2.0,
+    "temperature": 0.5,
+}
+BATCH = 12
+
+
+def spec(action=FLAT):
+    box = lambda n: types.Range((-1.0,) * n, (1.0,) * n)
+    return types.EnvSpec((3,), (2,), action, 50, 0.05, False, box(3), box(2))
+
+
+def distance(achieved, goal):
+    return jnp.sqrt(jnp.sum(jnp.square(achieved - goal)))
+
+
+def made(action=FLAT, hidden_sizes=(8, 6), **options):
+    return agents.q_learning(spec(action), distance=distance, hidden_sizes=hidden_sizes, **options)
+
+
+@functools.cache
+def row(name):
+    """(agent, its jitted update)."""
+    action, options, _ = ROWS[name]
+    agent = made(action, **options)
+    return agent, jax.jit(agent.update)
+
+
+def first_state(name, seed=0, **values):
+    """A state whose Q is some units large, so that bounds and indicators cut through the batch."""
+    state = row(name)[0].init(jax.random.key(seed), VALUES | values)
+    other = row(name)[0].init(jax.random.key(seed + 100))
+    return state._replace(params=_larger(state.params), target_params=_larger(other.params))
+
+
+def _larger(params):
+    return jax.tree.map(lambda p: 2.5 * p, params)
+
+
+def make_batch(action, seed=0, rewards=(0.0, -1.0), size=BATCH):
+    """Random transitions of every kind: behaviour goals, next states, far goals, terminal steps."""
+    generator = np.random.default_rng(seed)
+    normal = lambda *shape: generator.normal(size=shape).astype(np.float32)
+    offset = generator.permutation(np.resize([0, 1, 1, 2, 3, 7], size)).astype(np.int32)
+    next_achieved_goal = normal(size, 2)
+    is_next = offset == 1
+    return types.Transition(
+        observation=normal(size, 3),
+        action=generator.integers(0, action.num_bins, (size, action.num_dims)).astype(np.int32),
+        next_observation=normal(size, 3),
+        goal=np.where(is_next[:, None], next_achieved_goal, normal(size, 2)),
+        achieved_goal=normal(size, 2),
+        next_achieved_goal=next_achieved_goal,
+        reward=np.where(is_next, *rewards).astype(np.float32),
+        discount=(np.arange(size) % 4 != 3).astype(np.float32),
+        is_next=is_next,
+        relabelled=offset > 0,
+        offset=offset,
+    )
+
+
+# The reference, in float64 and by loops
+
+
+def layers_of(params):
+    """[(kernel, bias), ..] in float64."""
+    dense = params["params"]["MLP_0"]
+    as_double = lambda x: np.asarray(x, np.float64)
+    return [
+        (as_double(dense[f"Dense_{i}"]["kernel"]), as_double(dense[f"Dense_{i}"]["bias"])) for i in range(len(dense))
+    ]
+
+
+def forward(layers, x):
+    """The inputs of every layer, and the outputs of the last."""
+    inputs = [x]
+    for i, (kernel, bias) in enumerate(layers):
+        x = x @ kernel + bias
+        if i < len(layers) - 1:
+            x = np.maximum(x, 0.0)
+            inputs.append(x)
+    return inputs, x
+
+
+def backward(layers, inputs, slope):
+    """Gradients [(kernel, bias), ..] for the slope of the loss in the outputs."""
+    gradients = []
+    for i in reversed(range(len(layers))):
+        gradients.insert(0, (inputs[i].T @ slope, slope.sum(axis=0)))
+        slope = (slope @ layers[i][0].T) * (inputs[i] > 0)
+    return gradients
+
+
+def q_of(layers, observation, goal, action):
+    inputs, outputs = forward(layers, np.concatenate([observation, goal], axis=1).astype(np.float64))
+    return inputs, outputs.reshape(-1, *action)
+
+
+def backup_of(q_next, q_target, backup, temperature):
+    """V(s', g): sums over the dimensions."""
+    best = np.argmax(q_next, axis=-1)
+    if backup == "double":
+        return sum(q_target[d, best[d]] for d in range(len(best)))
+    if backup == "max":
+        return q_target.max(axis=-1).sum()
+    return (temperature * np.log(np.mean(np.exp(q_target / temperature), axis=-1))).sum()
+
+
+def reached_of(offset, gamma):
+    """What the trajectory earned on its way from s' to the goal: offset - 1 actions, each -1 save the last."""
+    return -sum(gamma**k for k in range(offset - 2)) if offset >= 1 else -math.inf
+
+
+def reference(name, layers, target_layers, batch, numbers):
+    """(loss, metrics, gradients) of ALGORITHMS 2 and 3."""
+    action, options, _ = ROWS[name]
+    imitation, upper = options.get("imitation", "indicator"), options.get("upper", 0.0)
+    inputs, q = q_of(layers, batch.observation, batch.goal, action)
+    _, q_next = q_of(layers, batch.next_observation, batch.goal, action)
+    _, q_target = q_of(target_layers, batch.next_observation, batch.goal, action)
+    inputs_reached, q_reached = q_of(layers, batch.observation, batch.next_achieved_goal, action)
+    slope, slope_reached = np.zeros_like(q), np.zeros_like(q)
+    rows = []
+    for i in range(len(q)):
+        dims = np.arange(action.num_dims)
+        taken = (dims, batch.action[i])
+        q_taken, v_online = q[i][taken].sum(), q_next[i].max(axis=-1).sum()
+        v = backup_of(q_next[i], q_target[i], options.get("backup", "double"), numbers["temperature"])
+        if options.get("hindsight_bound"):
+            v = max(v, reached_of(int(batch.offset[i]), numbers["gamma"]))
+        y = batch.reward[i] + numbers["gamma"] * batch.discount[i] * v
+        y = y if upper is None else min(y, upper)
+        log_prob = (q[i][taken] - scipy.special.logsumexp(q[i], axis=-1)).sum()
+        indicator = {"none": 0.0, "always": 1.0}.get(imitation)
+        if indicator is None:
+            indicator = float(math.exp(q_taken) < numbers["gamma_hdm"] * math.exp(v_online))
+        td = (q_taken - y) ** 2
+        total = td - numbers["beta"] * indicator * log_prob
+        slope[i][taken] += 2 * (q_taken - y) - numbers["beta"] * indicator
+        slope[i] += numbers["beta"] * indicator * scipy.special.softmax(q[i], axis=-1)
+        if options.get("next_state") == "loss":
+            weight = numbers["beta"] * (1 - numbers["gamma_hdm"])
+            total -= weight * q_reached[i][taken].sum()
+            slope_reached[i][taken] -= weight
+        far = indicator * math.dist(batch.achieved_goal[i], batch.goal[i])
+        rows.append((total, td, q_taken, v, batch.reward[i], -log_prob, indicator, far))
+    names = ("loss", "td_loss", "q_mean", "target_mean", "reward_mean", *IMITATION_METRICS)
+    metrics = dict(zip(names, np.mean(rows, axis=0), strict=True))
+    if imitation == "none":
+        metrics = {n: value for n, value in metrics.items() if n not in IMITATION_METRICS}
+    flat = lambda s: s.reshape(len(q), -1) / len(q)
+    gradients = backward(layers, inputs, flat(slope))
+    reached = backward(layers, inputs_reached, flat(slope_reached))
+    added = [(k + k2, b + b2) for (k, b), (k2, b2) in zip(gradients, reached, strict=True)]
+    return metrics["loss"], metrics, added
+
+
+IMITATION_METRICS = ("imitation_loss", "imitated_fraction", "imitated_x_distance")
+
+
+def adam(layers, gradients, moments, count, learning_rate):
+    """One step of Adam (0.9, 0.999, 1e-8) in float64, with the moments [(m, v), ..] of each array."""
+    new_layers, new_moments = [], []
+    for arrays, slopes, old in zip(layers, gradients, moments, strict=True):
+        pairs = [(0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g) for (m, v), g in zip(old, slopes, strict=True)]
+        unbiased = [(m / (1 - 0.9**count), v / (1 - 0.999**count)) for m, v in pairs]
+        new_layers.append(
+            tuple(p - learning_rate * m / (np.sqrt(v) + 1e-8) for p, (m, v) in zip(arrays, unbiased, strict=True))
+        )
+        new_moments.append(pairs)
+    return new_layers, new_moments
+
+
+def numbers_of(state):
+    return {name: float(value) for name, value in state.values._asdict().items()}
+
+
+def assert_layers(params, layers, **tolerance):
+    for got, expected in zip(layers_of(params), layers, strict=True):
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, **tolerance)
+
+
+def same_bits(left, right):
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b, strict=True), left, right)
+
+
+def test_doctests():
+    result = doctest.testmod(importlib.import_module("hindsight_jax.agents.q_learning"))
+    assert result.attempted >= 8
+    assert result.failed == 0
+
+
+# Rows
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_updates_equal_numpy(name):
+    """Loss, metrics, three steps of Adam and of the target network, in the arithmetic of the paper."""
+    action, _, rewards = ROWS[name]
+    _, update = row(name)
+    state = first_state(name)
+    numbers = numbers_of(state)
+    layers, target_layers = layers_of(state.params), layers_of(state.target_params)
+    moments = [[(np.zeros_like(x), np.zeros_like(x)) for x in layer] for layer in layers]
+    for count in (1, 2, 3):
+        batch = make_batch(action, seed=count, rewards=rewards)
+        _, expected, gradients = reference(name, layers, target_layers, batch, numbers)
+        state, metrics = update(state, batch, jax.random.key(count))
+        assert set(metrics) == set(expected)
+        assert all(m.shape == () and m.dtype == jnp.float32 for m in metrics.values())
+        for metric, value in expected.items():
+            np.testing.assert_allclose(metrics[metric], value, rtol=2e-4, atol=2e-5, err_msg=metric)
+        layers, moments = adam(layers, gradients, moments, count, numbers["learning_rate"])
+        if count % 2 == 0:
+            mixed = lambda t, p: 0.7 * t + 0.3 * p
+            target_layers = [tuple(map(mixed, t, p)) for t, p in zip(target_layers, layers, strict=True)]
+        assert_layers(state.params, layers, rtol=0, atol=2e-4 * numbers["learning_rate"] * 100)
+        assert_layers(state.target_params, target_layers, rtol=0, atol=2e-4)
+        assert int(state.updates) == count
+
+
+def test_the_batch_exercises_every_branch():
+    """Some rows are imitated and some not, some targets are cut, some V are raised, and the backups differ."""
+    state = first_state("hdm")
+    layers, target_layers = layers_of(state.params), layers_of(state.target_params)
+    batch, numbers = make_batch(FLAT, seed=1), numbers_of(state)
+    metrics = {
+        name: reference(name, layers, target_layers, batch, numbers)[1] for name in ROWS if ROWS[name][0] == FLAT
+    }
+    assert 0.2 < metrics["hdm"]["imitated_fraction"] < 0.8
+    assert metrics["hdm_bound"]["target_mean"] > metrics["hdm"]["target_mean"] + 0.05
+    assert metrics["hdm_unbounded"]["td_loss"] != metrics["hdm"]["td_loss"]
+    assert metrics["her_max"]["target_mean"] > metrics["her"]["target_mean"]
+    assert len({m["loss"] for m in metrics.values()}) == len(metrics)  # rows differ by arguments
+
+
+def constant_q(agent, online, target, **values):
+    """A state of a network without hidden layers that gives these numbers for every input: kernels are 0."""
+    state = agent.init(jax.random.key(0), values)
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    dense = zero["params"]["MLP_0"]["Dense_0"]
+    fill = lambda q: {"params": {"MLP_0": {"Dense_0": dense | {"bias": jnp.asarray(q, jnp.float32).ravel()}}}}
+    return state._replace(params=fill(online), target_params=fill(target))
+
+
+def one_row(action, reward=-1.0, discount=1.0, offset=4):
+    batch = make_batch(types.Discrete(len(action), 2), size=1)
+    return batch._replace(
+        action=np.array([action], np.int32),
+        reward=np.array([reward], np.float32),
+        discount=np.array([discount], np.float32),
+        offset=np.array([offset], np.int32),
+        achieved_goal=np.array([[0.0, 3.0]], np.float32),
+        goal=np.array([[4.0, 0.0]], np.float32),
+    )
+
+
+def test_golden_factorised_hdm():
+    """D = 2. q = [[-1, -2], [-3, -2.5]], action (1, 0): Q(s,a) = -2 - 3 = -5.
+
+    max Q(s',.) = -1 - 2.5 = -3.5 by bins (0, 1); the target's there: -2 - 1 = -3. y = -1 + 0.5 * -3 = -2.5, TD 2.5^2.
+    -5 + 3.5 = -1.5 < log 0.5: imitated, with -log pi = log(e^-1 + e^-2) + 2 + log(e^-3 + e^-2.5) + 3 = 2.2873385.
+    """
+    agent = made(types.Discrete(2, 2), hidden_sizes=())
+    state = constant_q(agent, [[-1, -2], [-3, -2.5]], [[-2, -9], [-7, -1]], gamma=0.5, gamma_hdm=0.5, beta=2.0)
+    _, metrics = agent.update(state, one_row([1, 0]), jax.random.key(0))
+    expected = {
+        "q_mean": -5.0,
+        "target_mean": -3.0,
+        "td_loss": 6.25,
+        "imitation_loss": 2.2873385,
+        "imitated_fraction": 1.0,
+        "imitated_x_distance": 5.0,  # (0, 3) to (4, 0)
+        "reward_mean": -1.0,
+        "loss": 6.25 + 2 * 2.2873385,
+    }
+    assert {name: float(value) for name, value in metrics.items()} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "row_values", "td_loss"),
+    [
+        # Q(s,a) = -2; online argmax is bin 0, target [-4, -1]
+        ({}, {}, {}, 1.0),  # double: (-2 - (-1 + 0.5 * -4))^2
+        ({"backup": "max"}, {}, {}, 0.25),  # (-2 - (-1 + 0.5 * -1))^2
+        ({"backup": "mellow"}, {"temperature": 1.0}, {}, 0.0315844),  # V = log((e^-4 + e^-1) / 2) = -1.644561
+        ({}, {}, {"discount": 0.0}, 1.0),  # terminal: (-2 - -1)^2
+        ({}, {"gamma": 1.0}, {"reward": 9.0}, 4.0),  # 9 - 4 = 5 is cut to 0: (-2 - 0)^2
+        ({"upper": None}, {"gamma": 1.0}, {"reward": 9.0}, 49.0),  # (-2 - 5)^2
+        ({"upper": 1.0}, {"gamma": 1.0}, {"reward": 9.0}, 9.0),  # (-2 - 1)^2
+        ({"hindsight_bound": True}, {}, {"offset": 4}, 0.0625),  # -(1 + 0.5) > -4: (-2 - (-1 - 0.75))^2
+        ({"hindsight_bound": True}, {"gamma": 1.0}, {"offset": 4}, 1.0),  # -2 > -4: (-2 - (-1 - 2))^2
+        ({"hindsight_bound": True}, {}, {"offset": 0}, 1.0),  # a behaviour goal has no bound
+        ({"hindsight_bound": True}, {}, {"offset": 1}, 1.0),  # reached: V = 0, (-2 - -1)^2
+    ],
+)
+def test_golden_targets(options, values, row_values, td_loss):
+    agent = made(types.Discrete(1, 2), hidden_sizes=(), imitation="none", **options)
+    state = constant_q(agent, [[-1, -2]], [[-4, -1]], **({"gamma": 0.5} | values))
+    _, metrics = agent.update(state, one_row([1], **row_values), jax.random.key(0))
+    assert float(metrics["td_loss"]) == pytest.approx(td_loss, rel=1e-4)
+    assert float(metrics["loss"]) == float(metrics["td_loss"])
+
+
+# Limits of the rows
+
+
+def several_updates(name, state, count=5):
+    _, update = row(name)
+    action, _, rewards = ROWS[name]
+    for i in range(count):
+        state, metrics = update(state, make_batch(action, seed=i, rewards=rewards), jax.random.key(i))
+    return state, metrics
+
+
+def test_gamma_hdm_zero_is_her_to_the_bit():
+    hdm, metrics = several_updates("hdm", first_state("hdm", gamma_hdm=0.0))
+    her, _ = several_updates("her", first_state("her"))
+    same_bits((hdm.params, hdm.target_params, hdm.adam), (her.params, her.target_params, her.adam))
+    assert float(metrics["imitated_fraction"]) == 0.0
+
+
+def test_gamma_hdm_infinity_is_her_with_behaviour_cloning():
+    hdm, metrics = several_updates("hdm", first_state("hdm", gamma_hdm=math.inf))
+    hbc, _ = several_updates("her_hbc", first_state("her_hbc"))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), hdm.params, hbc.params)
+    assert float(metrics["imitated_fraction"]) == 1.0
+
+
+def test_gamma_hdm_in_between_is_neither():
+    hdm, her, hbc = (several_updates(n, first_state(n))[0].params for n in ("hdm", "her", "her_hbc"))
+    kernel = lambda params: np.asarray(params["params"]["MLP_0"]["Dense_1"]["kernel"])
+    assert np.abs(kernel(hdm) - kernel(her)).max() > 1e-3
+    assert np.abs(kernel(hdm) - kernel(hbc)).max() > 1e-3
+
+
+# The target network
+
+
+def test_target_network_moves_every_target_period_updates():
+    _, update = row("her")
+    state = first_state("her", target_period=3.0, target_rate=0.25)
+    for count in range(1, 8):
+        before = state.target_params
+        state, _ = update(state, make_batch(FLAT, seed=count), jax.random.key(count))
+        if count % 3:
+            same_bits(state.target_params, before)
+        else:
+            mixed = jax.tree.map(lambda t, p: 0.75 * t + 0.25 * p, before, state.params)
+            jax.tree.map(
+                lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), state.target_params, mixed
+            )
+
+
+def test_the_defaults_are_the_papers():
+    values = agents.QLearningValues()
+    assert (values.learning_rate, values.gamma, values.gamma_hdm, values.beta) == (5e-4, 0.98, 0.85, 1.0)
+    assert (values.target_rate, values.target_period, values.temperature) == (0.005, 10, 0.2)
+    state = made(hidden_sizes=(400, 300)).init(jax.random.key(0))
+    assert state.params["params"]["MLP_0"]["Dense_1"]["kernel"].shape == (400, 300)
+
+
+def test_the_first_target_network_is_the_online_one_in_buffers_of_its_own():
+    """Both are donated, and XLA refuses one buffer twice."""
+    state = row("hdm")[0].init(jax.random.key(0))
+    same_bits(state.params, state.target_params)
+    donated = jax.jit(row("hdm")[0].update, donate_argnums=0)
+    state, _ = donated(state, make_batch(FLAT), jax.random.key(0))
+    assert int(state.updates) == 1
+
+
+# Actions
+
+BEST = {FLAT: [[-1.0, -2.0, -0.5, -3.0, -4.0]], CLAW: [[-1.0, -2.0], [-2.0, -1.0], [-5.0, -4.0]]}
+GREEDY = {FLAT: (2,), CLAW: (0, 1, 1)}
+
+
+@pytest.mark.parametrize("action", [FLAT, CLAW])
+def test_epsilon_greedy_has_its_law_for_each_member(action):
+    """With probability epsilon all dimensions are uniform together, else all greedy; epsilon is the member's own."""
+    agent, num_draws = made(action, hidden_sizes=()), 100_000
+    epsilons = [0.0, 0.3, 1.0]
+    make = lambda epsilon: constant_q(agent, BEST[action], BEST[action], epsilon=epsilon)
+    states = jax.vmap(make)(jnp.array(epsilons))
+    act = lambda state, key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, True)
+    keys = jax.random.split(jax.random.key(1), num_draws)
+    actions = np.asarray(jax.jit(jax.vmap(jax.vmap(act, (None, 0)), (0, None)))(states, keys))
+    assert actions.dtype == np.int32
+    shape = (action.num_bins,) * action.num_dims
+    for drawn, epsilon in zip(actions, epsilons, strict=True):
+        counts = np.bincount(np.ravel_multi_index(tuple(drawn.T), shape), minlength=math.prod(shape))
+        expected = np.full(shape, epsilon / math.prod(shape))
+        expected[GREEDY[action]] += 1 - epsilon
+        support = expected.ravel() > 0
+        assert counts.sum() == counts[support].sum() == num_draws
+        if support.sum() > 1:
+            assert scipy.stats.chisquare(counts[support], num_draws * expected.ravel()[support]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("action", [FLAT, CLAW])
+def test_without_exploration_the_best_bin_of_each_dimension_is_taken(action):
+    agent = made(action, hidden_sizes=())
+    state = constant_q(agent, BEST[action], np.negative(BEST[action]), epsilon=1.0)  # by the online network
+    drawn = agent.act(state, jnp.zeros(3), jnp.zeros(2), jax.random.key(0), False)
+    assert drawn.dtype == jnp.int32
+    assert tuple(drawn.tolist()) == GREEDY[action]
+
+
+def test_the_action_depends_on_observation_and_goal():
+    agent = made(types.Discrete(1, 3), hidden_sizes=())
+    state = agent.init(jax.random.key(0))
+    kernel = np.zeros((5, 3), np.float32)
+    kernel[0, 1], kernel[3, 2] = 1.0, 1.0  # bin 1 counts observation[0], bin 2 counts goal[0]
+    bias = jnp.array([0.5, 0.0, 0.0])
+    state = state._replace(params={"params": {"MLP_0": {"Dense_0": {"kernel": jnp.asarray(kernel), "bias": bias}}}})
+    act = lambda o, g: agent.act(
+        state, jnp.array([o, 0.0, 0.0]), jnp.array([g, 0.0]), jax.random.key(0), False
+    ).tolist()
+    assert [act(0.0, 0.0), act(1.0, 0.0), act(0.0, 1.0), act(1.0, 2.0)] == [[0], [1], [2], [2]]
+
+
+# Members, traces
+
+
+def test_members_with_values_of_their_own_equal_a_loop():
+    agent, update = row("hdm")
+    values = {
+        "gamma_hdm": jnp.array([0.0, 0.6, jnp.inf]),
+        "learning_rate": jnp.array([0.01, 0.001, 0.02]),
+        "gamma": jnp.array([0.5, 0.98, 0.9]),
+        "beta": jnp.array([1.0, 0.5, 2.0]),
+        "target_period": jnp.array([1.0, 2.0, 3.0]),
+        "target_rate": jnp.array([1.0, 0.5, 0.1]),
+    }
+    keys = jax.random.split(jax.random.key(4), 3)
+    together = jax.jit(jax.vmap(agent.init))(keys, values)
+    members = [agent.init(key, {name: v[i] for name, v in values.items()}) for i, key in enumerate(keys)]
+    update_together = jax.jit(jax.vmap(agent.update))
+    for step in range(3):
+        batches = [make_batch(FLAT, seed=10 * step + i) for i in range(3)]
+        stacked = jax.tree.map(lambda *x: np.stack(x), *batches)
+        together, metrics = update_together(together, stacked, jax.random.split(jax.random.key(step), 3))
+        alone = [update(m, b, jax.random.key(step)) for m, b in zip(members, batches, strict=True)]
+        members = [state for state, _ in alone]
+        for i, (state, expected) in enumerate(alone):
+            close = lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
+            networks_of = lambda s: (s.params, s.target_params)
+            jax.tree.map(close, (networks_of(together), metrics), (networks_of(state), expected))
+    np.testing.assert_array_equal(together.updates, [3, 3, 3])
+
+
+def test_three_updates_trace_once():
+    """The state that comes out has the types of the one that went in, weak types included."""
+    agent, traces = made(), []
+
+    @jax.jit
+    def update(state, batch, key):
+        traces.append(None)
+        return agent.update(state, batch, key)
+
+    state = agent.init(jax.random.key(0), {"gamma": 0.9})
+    for i in range(3):
+        state, _ = update(state, make_batch(FLAT, seed=i), jax.random.key(i))
+    assert len(traces) == 1
+
+
+def test_an_update_draws_nothing():
+    agent, update = row("hdm")
+    state, batch = agent.init(jax.random.key(0)), make_batch(FLAT)
+    same_bits(update(state, batch, jax.random.key(1)), update(state, batch, jax.random.key(2)))
+
+
+# The value that a trajectory reached
+
+
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.integers(-5, 200), st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.98, 0.9999, 1 - 2.0**-24, 1.0]))
+)
+def test_reached_value_is_the_sum_of_rewards_on_the_way(offset, gamma):
+    value = float(reached_value(jnp.int32(offset), jnp.float32(gamma)))
+    assert value == pytest.approx(reached_of(offset, gamma), rel=2e-5, abs=1e-30)
+    assert value <= 0.0
+
+
+def test_hindsight_bound_at_gamma_one_stays_finite():
+    agent, update = row("hdm_bound")
+    state, metrics = update(agent.init(jax.random.key(0), {"gamma": 1.0}), make_batch(FLAT), jax.random.key(0))
+    assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves((state.params, metrics)))
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backup": "soft"},
+        {"backup": None},
+        {"imitation": "some"},
+        {"imitation": True},
+        {"next_state": "both"},
+        {"next_state": None},
+    ],
+)
+def test_unknown_options_are_refused(options):
+    with pytest.raises(ValueError, match=rf"{next(iter(options))}: got .*, but it must be one of"):
+        made(**options)
+
+
+def test_a_continuous_action_set_is_refused():
+    with pytest.raises(ValueError, match=r"spec\.action: got Box.*discrete"):
+        made(types.Box(2))
+
+
+@pytest.mark.parametrize("values", [{"gama": 0.9}, {"agent.gamma": 0.9}, {"gamma": [0.9, 0.8]}, {"gamma": "0.9"}])
+def test_unknown_or_wrong_values_are_refused(values):
+    with pytest.raises(ValueError, match="values"):
+        row("hdm")[0].init(jax.random.key(0), values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", -1e-3),
+        ("learning_rate", math.inf),
+        ("gamma", 1.01),
+        ("gamma", -0.1),
+        ("gamma_hdm", -0.1),
+        ("beta", -1.0),
+        ("beta", math.inf),
+        ("epsilon", 1.5),
+        ("target_rate", -0.1),
+        ("target_rate", 2.0),
+        ("target_period", 0.0),
+        ("target_period", 0.5),
+        ("temperature", 0.0),
+        *((name, math.nan) for name in agents.QLearningValues._fields),
+    ],
+)
+def test_known_values_out_of_range_are_refused(name, value):
+    """By `init`, whether they come as defaults or as a member's own."""
+    with pytest.raises(ValueError, match=name):
+        row("hdm")[0].init(jax.random.key(0), {name: value})
+    with pytest.raises(ValueError, match=name):
+        made(values=agents.QLearningValues(**{name: value})).init(jax.random.key(0))
+
+
+@pytest.mark.parametrize(("observation", "goal"), [((4, 3), (4, 2)), ((2,), (3,)), ((3,), (1, 2)), ((3,), ())])
+def test_act_refuses_batches_and_wrong_shapes(observation, goal):
+    agent = row("hdm")[0]
+    state = agent.init(jax.random.key(0))
+    with pytest.raises(ValueError, match=r"(observation|goal): got .*vmap"):
+        agent.act(state, jnp.zeros(observation), jnp.zeros(goal), jax.random.key(0), True)
+
+
+BROKEN_BATCHES = {
+    "one_transition": lambda b: jax.tree.map(lambda x: x[0], b),
+    "empty": lambda b: jax.tree.map(lambda x: x[:0], b),
+    "two_axes": lambda b: jax.tree.map(lambda x: x[None], b),
+    "flat_action": lambda b: b._replace(action=b.action[:, 0]),
+    "swapped": lambda b: b._replace(observation=b.goal, goal=b.observation),
+    "one_goal_for_all": lambda b: b._replace(goal=b.goal[0]),
+    "other_size": lambda b: b._replace(action=b.action[:4]),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN_BATCHES)
+def test_update_refuses_a_batch(fault):
+    agent, update = row("hdm")
+    state = agent.init(jax.random.key(0))
+    with pytest.raises(ValueError, match="batch"):
+        update(state, BROKEN_BATCHES[fault](make_batch(FLAT)), jax.random.key(0))
