@@ -57,7 +57,7 @@ def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
 
 def check_threshold(value: Any, remedy: str) -> None:
     """A real number, positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
         checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
 
 
@@ -130,16 +130,14 @@ class GoalEnv(Env):
         """bool[]: distance(achieved, desired) < threshold, strictly."""
         return self.distance(achieved, desired) < self.spec.threshold
 
-    def first_state(self, pipeline_state: PipelineState, observation: jax.Array) -> State:
+    def first_state(self, pipeline_state: Any, observation: jax.Array) -> State:
         """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
         zero = jnp.zeros((), jnp.float32)
         blank = State(pipeline_state, {}, zero, zero, {})
         first = self.next_state(blank, pipeline_state, observation, jnp.array(True))
         return first.replace(done=zero)
 
-    def next_state(
-        self, state: State, pipeline_state: PipelineState, observation: jax.Array, valid: jax.Array
-    ) -> State:
+    def next_state(self, state: State, pipeline_state: Any, observation: jax.Array, valid: jax.Array) -> State:
         """The state that `step` returns: goals, reward, done and metrics follow from the observation and the goal."""
         achieved, goal = self.achieved_goal(observation), pipeline_state.goal
         success = self.success(achieved, goal).astype(jnp.float32)

@@ -7,6 +7,7 @@ The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +91,7 @@ class Push(base.GoalEnv):
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = base.moves(self.spec.action, action, 2)
-        now = state.pipeline_state
+        now: Any = state.pipeline_state
         hand = now.physics.qpos[:2]
         target = jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH))
         part = jnp.arange(1, NUM_SUBSTEPS + 1, dtype=jnp.float32)[:, None] / NUM_SUBSTEPS

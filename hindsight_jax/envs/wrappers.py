@@ -18,7 +18,7 @@ class AutoReset(base.Wrapper):
     At an end `obs` is the first observation of the next episode; reward, done and metrics are the true last step's.
       info["final_observation"]: the observation dict that this step led to, never lost to the reset.
       info["truncation"]: f32[], 1.0 where the horizon ended the episode and the task did not.
-      info["steps"]: i32[], steps taken in the episode that runs now.
+      info["episode_step"]: i32[], steps taken in the episode that runs now (brax's wrappers own "steps").
       info["reset_key"]: the typed key of the next start and goal.
 
     Args:
@@ -27,10 +27,11 @@ class AutoReset(base.Wrapper):
 
     Raises ValueError if env is not a GoalEnv or horizon is not an integer >= 1.
 
-    >>> env = AutoReset(make("push"), horizon=3)
+    >>> from hindsight_jax import envs
+    >>> env = envs.AutoReset(envs.make("push"), horizon=3)
     >>> state = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 8))
     >>> state = jax.jit(jax.vmap(env.step))(state, jnp.zeros((8, 1), jnp.int32))
-    >>> state.info["steps"].tolist()
+    >>> state.info["episode_step"].tolist()
     [1, 1, 1, 1, 1, 1, 1, 1]
     """
 
@@ -46,19 +47,19 @@ class AutoReset(base.Wrapper):
         """The first state of the first episode; `rng` is typed or raw."""
         now, later = jax.random.split(base.typed(rng))
         state = self.env.reset(now)
-        zeros = {"steps": jnp.zeros((), jnp.int32), "truncation": jnp.zeros((), jnp.float32)}
+        zeros = {"episode_step": jnp.zeros((), jnp.int32), "truncation": jnp.zeros((), jnp.float32)}
         return state.replace(info={**state.info, **zeros, "reset_key": later, "final_observation": state.obs})
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
         """One step, and at an end the first state of the next episode."""
         after = self.env.step(state, action)
-        steps = state.info["steps"] + 1
+        steps = state.info["episode_step"] + 1
         ended = (after.done > 0) | (steps >= self.horizon)
         now, later = jax.random.split(state.info["reset_key"])  # both are dropped where the episode goes on
         fresh = self.env.reset(now)
         info = {
             **after.info,
-            "steps": jnp.where(ended, 0, steps),
+            "episode_step": jnp.where(ended, 0, steps),
             "truncation": jnp.where(ended, 1.0 - after.done, 0.0),
             "reset_key": jnp.where(ended, later, state.info["reset_key"]),
             "final_observation": after.obs,

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from hindsight_jax import envs, rendering, types
+from hindsight_jax.envs import physics
 
 TOOL = np.array([0.0, -0.0025])  # of the hand's point
 TOUCH = 0.04 + 0.00625  # distance of the centres of puck and tool in contact
@@ -29,7 +30,7 @@ def towards_puck(observation, rng, noise=0.4):
 
 @pytest.fixture(scope="module")
 def pushes(states, step):
-    """100 scripted pushing steps from 64 starts: positions [101, 64, 4], moves [100, 64, 2], the states of each step."""
+    """100 scripted pushing steps from 64 starts: positions [101, 64, 4], moves [100, 64, 2], states."""
     rng, now, trace, moves = np.random.default_rng(0), states, [states], []
     for _ in range(100):
         moves.append(towards_puck(np.asarray(now.obs["observation"]), rng))
@@ -69,8 +70,8 @@ def test_spec_has_the_numbers_of_the_table(push):
 
 
 def test_puck_follows_c_mujoco_over_100_steps(push, pushes):
-    """Contacts amplify: a push off the puck's axis turns it away, and each touch multiplies an error by a few. So float32
-    against float64 is measured by the median and the worst; a contact law that jumps would fail both by centimetres."""
+    """Contacts amplify: a push off the puck's axis turns it away, and each touch multiplies an error by a few. So
+    float32 against float64 is judged by median and worst case; a contact law that jumps fails both by centimetres."""
     positions, moves, _ = pushes
     c = np.stack([in_c(push.engine.model, positions[0, k], moves[:, k], 4) for k in range(64)], axis=1)
     error = puck_errors(positions, c)
@@ -85,9 +86,9 @@ def test_puck_follows_c_mujoco_over_100_steps(push, pushes):
     assert np.median(travelled) > 0.2
 
 
-def short_steps(model):
+def short_steps():
     """The same laws at a fifth of the timestep: servo, damping and contacts forget within one short substep."""
-    fine = mujoco.MjModel.from_xml_path(str(model))
+    fine = physics.load("push.xml")
     fine.opt.timestep /= 5
     fine.dof_damping *= 5
     fine.actuator_gainprm[:, 0] *= 25
@@ -102,8 +103,7 @@ def short_steps(model):
 def test_four_substeps_follow_twenty_short_ones(pushes):
     """0.01 s is short enough: the hand meets the puck up to 5 mm late, and that is all."""
     positions, moves, _ = pushes
-    asset = __import__("pathlib").Path(envs.__file__).parent / "assets" / "push.xml"
-    fine = short_steps(asset)
+    fine = short_steps()
     c = [in_c(fine, positions[0, k], moves[:20, k], 20, controls_from=positions[:, k]) for k in range(64)]
     error = puck_errors(positions[:21], np.stack(c, axis=1))
     assert np.median(error, axis=1).max() < 3e-3

@@ -47,7 +47,7 @@ def test_the_horizon_ends_an_episode_and_its_last_observation_survives():
     trace = play(envs.AutoReset(Line(), horizon=3), 7)
     x = [float(s.obs["observation"][0]) for s in trace]
     final = [float(s.info["final_observation"]["observation"][0]) for s in trace]
-    assert [s.info["steps"].item() for s in trace] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert [s.info["episode_step"].item() for s in trace] == [0, 1, 2, 0, 1, 2, 0, 1]
     assert [s.done.item() for s in trace] == [0, 0, 0, 1, 0, 0, 1, 0]
     assert [s.info["truncation"].item() for s in trace] == [0, 0, 0, 1, 0, 0, 1, 0]
     for start in (0, 3):  # s_3 = s_0 + 3 is in final_observation, a new start in obs
@@ -85,7 +85,7 @@ def test_success_at_the_horizon_is_no_truncation():
     trace = play(envs.AutoReset(Line(ends_at_success=True), horizon=50), 12)
     length = next(i for i, s in enumerate(trace) if s.done)
     last = play(envs.AutoReset(Line(ends_at_success=True), horizon=length), length)[-1]
-    assert (last.done.item(), last.info["truncation"].item(), last.info["steps"].item()) == (1.0, 0.0, 0)
+    assert (last.done.item(), last.info["truncation"].item(), last.info["episode_step"].item()) == (1.0, 0.0, 0)
 
 
 def test_the_key_changes_at_ends_alone():
@@ -121,17 +121,32 @@ def test_only_goal_envs_are_wrapped():
         envs.AutoReset(envs.AutoReset(Line()))
 
 
-def test_push_runs_in_both_wrappers():
-    """AutoReset inside brax's EpisodeWrapper, which hands out raw keys and counts episodes its own way."""
-    env = brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(envs.AutoReset(envs.make("push"), horizon=3)), 3, 1)
+def test_push_runs_in_auto_reset(push):
+    env = envs.AutoReset(push, horizon=3)
+    state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 4))
+    first, step = state, jax.jit(jax.vmap(env.step))
+    for _ in range(3):
+        assert not state.done.any()
+        state = step(state, jnp.full((4, 1), 8))
+    last = state.info["final_observation"]
+    assert state.done.all()
+    np.testing.assert_array_equal(last["desired_goal"], first.obs["desired_goal"])
+    assert np.all(np.any(state.obs["desired_goal"] != last["desired_goal"], axis=1))
+    hands = np.asarray(last["observation"] - first.obs["observation"])[:, :2]
+    assert np.all(hands > 0.055)  # three diagonal steps, less what pushing costs
+    assert np.all(np.asarray(state.obs["observation"])[:, :2] <= np.array([-0.17, 0.53]))
+    np.testing.assert_array_equal(state.pipeline_state.goal, state.obs["desired_goal"])
+
+
+def test_brax_episode_wrapper_runs_on_push(push):
+    """It hands out raw keys, writes into info, and sums the metrics of an episode."""
+    env = brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(push), episode_length=2, action_repeat=1)
     state = jax.jit(env.reset)(jax.random.split(jax.random.PRNGKey(0), 4))
     step = jax.jit(env.step)
-    first_goal = state.obs["desired_goal"]
-    for _ in range(3):
-        state = step(state, jnp.full((4, 1), 8))
-    assert state.done.tolist() == [1.0] * 4
-    assert np.all(np.any(state.obs["desired_goal"] != first_goal, axis=1))
-    np.testing.assert_array_equal(state.info["final_observation"]["desired_goal"], first_goal)
-    hand = state.info["final_observation"]["observation"][:, :2]
-    assert np.all(hand > np.array([-0.2 + 0.055, 0.5 + 0.055]))  # three diagonal steps from its start
-    assert np.all(state.obs["observation"][:, :2] <= np.array([-0.17, 0.53]))
+    state = step(state, jnp.full((4, 1), 99))
+    assert not state.done.any()
+    state = step(state, jnp.full((4, 1), 8))
+    assert state.done.all()
+    assert state.info["truncation"].all()
+    assert state.info["episode_metrics"]["invalid_action"].tolist() == [1.0] * 4
+    assert state.info["episode_metrics"]["length"].tolist() == [2.0] * 4
