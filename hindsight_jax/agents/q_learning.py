@@ -3,6 +3,7 @@
 Dimension key: B batch, O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -94,96 +95,121 @@ def q_learning(
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    adam = optax.scale_by_adam()
-    defaults = values or QLearningValues()
+    row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound)
+    defaults = QLearningValues() if values is None else values
+    return Agent(
+        init=functools.partial(_init, row, defaults),
+        act=functools.partial(_act, row),
+        update=functools.partial(_update, row),
+        batch="transitions",
+    )
 
-    def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> QLearningState:
-        numbers = override(defaults, values)
-        for name, (low, high, remedy) in _RANGES.items():
-            checks.in_range(f"values.{name}", getattr(numbers, name), low, high, remedy)
-        params = network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
-        target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
-        return QLearningState(params, target_params, adam.init(params), jnp.zeros((), jnp.int32), numbers)
 
-    def act(state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool) -> jax.Array:
-        checks.shape("observation", observation, spec.observation_shape, "Map act over a batch with jax.vmap.")
-        checks.shape("goal", goal, spec.goal_shape, "Map act over a batch with jax.vmap.")
-        q = network.apply(state.params, observation[None], goal[None])[0]
-        greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
-        if not explore:
-            return greedy
-        key_uniform, key_action = jax.random.split(key)
-        uniform = jax.random.uniform(key_uniform) < state.values.epsilon
-        return jnp.where(uniform, spec.action.sample(key_action), greedy)
+class _Row(NamedTuple):
+    """What one row of the table fixes; static."""
 
-    def batch_loss(params: Any, state: QLearningState, batch: types.Transition):
-        q = network.apply(params, batch.observation, batch.goal)
-        frozen = jax.lax.stop_gradient(params)
-        q_next = network.apply(frozen, batch.next_observation, batch.goal)
-        q_target = network.apply(state.target_params, batch.next_observation, batch.goal)
-        example = jax.vmap(example_loss, in_axes=(0, 0, 0, 0, None))
-        total, metrics = example(q, q_next, q_target, batch, state.values)
-        if next_state == "loss":
-            q_reached = network.apply(params, batch.observation, batch.next_achieved_goal)
-            total = total + jax.vmap(next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.values)
-        return jnp.mean(total), metrics
+    spec: types.EnvSpec
+    network: networks.QNetwork
+    distance: Callable[[jax.Array, jax.Array], jax.Array]
+    backup: str
+    imitation: str
+    next_state: str
+    upper: float | None
+    hindsight_bound: bool
 
-    def example_loss(q, q_next, q_target, transition: types.Transition, numbers: QLearningValues):
-        q_tm1 = losses.factorised(losses.action_value)(q, transition.action)
-        log_prob = losses.factorised(losses.log_prob)(q, transition.action)
-        v_online = losses.factorised(losses.greedy_value)(q_next)
-        v_target = backed_up_value(q_next, q_target, numbers)
-        if hindsight_bound:
-            v_target = jnp.maximum(v_target, reached_value(transition.offset, numbers.gamma))
-        discount = numbers.gamma * transition.discount
-        td_loss = losses.td(q_tm1, transition.reward, discount, v_target, upper=upper)
-        metrics = {"td_loss": td_loss, "q_mean": q_tm1, "target_mean": v_target, "reward_mean": transition.reward}
-        if imitation == "none":
-            return td_loss, metrics
-        gamma_hdm = jnp.inf if imitation == "always" else numbers.gamma_hdm
-        total = losses.hdm(
-            q_tm1,
-            log_prob,
-            transition.reward,
-            discount,
-            v_target,
-            v_online,
-            gamma_hdm=gamma_hdm,
-            beta=numbers.beta,
-            upper=upper,
-        )
-        imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
-        metrics["imitation_loss"] = losses.behaviour_cloning(log_prob)
-        metrics["imitated_fraction"] = imitated
-        metrics["imitated_x_distance"] = imitated * distance(transition.achieved_goal, transition.goal)
-        return total, metrics
 
-    def backed_up_value(q_next: jax.Array, q_target: jax.Array, numbers: QLearningValues) -> jax.Array:
-        if backup == "double":
-            return losses.factorised(losses.double_value)(q_next, q_target)
-        if backup == "max":
-            return losses.factorised(losses.greedy_value)(q_target)
-        return losses.factorised(losses.mellow_value)(q_target, temperature=numbers.temperature)
+_ADAM = optax.scale_by_adam()
 
-    def next_state_loss(q: jax.Array, action: jax.Array, numbers: QLearningValues) -> jax.Array:
-        q_next_goal = losses.factorised(losses.action_value)(q, action)
-        return losses.next_state(q_next_goal, gamma_hdm=numbers.gamma_hdm, beta=numbers.beta)
 
-    def update(state: QLearningState, batch: types.Transition, key: jax.Array):
-        del key  # a Q-learning update draws nothing
-        _check_batch(spec, batch)
-        (loss, metrics), gradient = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
-        direction, adam_state = adam.update(gradient, state.adam)
-        params = jax.tree.map(lambda p, d: p - state.values.learning_rate * d, state.params, direction)
-        updates = state.updates + 1
-        # A rate of 0 between the steps, rather than a cond: under vmap a cond would compute both sides and copy.
-        due = updates % state.values.target_period.astype(jnp.int32) == 0
-        rate = jnp.where(due, state.values.target_rate, 0.0)
-        target_params = jax.tree.map(lambda t, p: t + rate * (p - t), state.target_params, params)
-        metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
-        return QLearningState(params, target_params, adam_state, updates, state.values), metrics
+def _init(
+    row: _Row, defaults: QLearningValues, key: jax.Array, values: Mapping[str, Any] | None = None
+) -> QLearningState:
+    numbers = override(defaults, values)
+    for name, (low, high, remedy) in _RANGES.items():
+        checks.in_range(f"values.{name}", getattr(numbers, name), low, high, remedy)
+    spec = row.spec
+    params = row.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
+    target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
+    return QLearningState(params, target_params, _ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
 
-    return Agent(init, act, update, "transitions")
+
+def _act(
+    row: _Row, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+) -> jax.Array:
+    checks.shape("observation", observation, row.spec.observation_shape, "Map act over a batch with jax.vmap.")
+    checks.shape("goal", goal, row.spec.goal_shape, "Map act over a batch with jax.vmap.")
+    q = row.network.apply(state.params, observation[None], goal[None])[0]
+    greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
+    if not explore:
+        return greedy
+    key_uniform, key_action = jax.random.split(key)
+    uniform = jax.random.uniform(key_uniform) < state.values.epsilon
+    return jnp.where(uniform, row.spec.action.sample(key_action), greedy)
+
+
+def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.Array):
+    del key  # a Q-learning update draws nothing
+    _check_batch(row.spec, batch)
+    gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
+    (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
+    direction, adam = _ADAM.update(gradient, state.adam)
+    params = jax.tree.map(lambda p, d: p - state.values.learning_rate * d, state.params, direction)
+    updates = state.updates + 1
+    # A rate of 0 between the steps, rather than a cond: under vmap a cond would compute both sides and copy.
+    due = updates % state.values.target_period.astype(jnp.int32) == 0
+    rate = jnp.where(due, state.values.target_rate, 0.0)
+    target_params = jax.tree.map(lambda t, p: t + rate * (p - t), state.target_params, params)
+    metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
+    return QLearningState(params, target_params, adam, updates, state.values), metrics
+
+
+def _batch_loss(row: _Row, params: Any, state: QLearningState, batch: types.Transition):
+    """The mean loss, and the metrics of every example."""
+    apply = row.network.apply
+    q = apply(params, batch.observation, batch.goal)
+    q_next = apply(jax.lax.stop_gradient(params), batch.next_observation, batch.goal)
+    q_target = apply(state.target_params, batch.next_observation, batch.goal)
+    example = jax.vmap(functools.partial(_example_loss, row), in_axes=(0, 0, 0, 0, None))
+    total, metrics = example(q, q_next, q_target, batch, state.values)
+    if row.next_state == "loss":
+        q_reached = apply(params, batch.observation, batch.next_achieved_goal)
+        total = total + jax.vmap(_next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.values)
+    return jnp.mean(total), metrics
+
+
+def _example_loss(row: _Row, q, q_next, q_target, transition: types.Transition, values: QLearningValues):
+    """Heads [D, K] and one transition to a scalar loss and its metrics."""
+    v_target = _backed_up_value(row, q_next, q_target, values)
+    if row.hindsight_bound:
+        v_target = jnp.maximum(v_target, reached_value(transition.offset, values.gamma))
+    q_tm1 = losses.factorised(losses.action_value)(q, transition.action)
+    target = (transition.reward, values.gamma * transition.discount, v_target)
+    td_loss = losses.td(q_tm1, *target, upper=row.upper)
+    metrics = {"td_loss": td_loss, "q_mean": q_tm1, "target_mean": v_target, "reward_mean": transition.reward}
+    if row.imitation == "none":
+        return td_loss, metrics
+    gamma_hdm = jnp.inf if row.imitation == "always" else values.gamma_hdm
+    v_online = losses.factorised(losses.greedy_value)(q_next)
+    log_prob = losses.factorised(losses.log_prob)(q, transition.action)
+    total = losses.hdm(q_tm1, log_prob, *target, v_online, gamma_hdm=gamma_hdm, beta=values.beta, upper=row.upper)
+    imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
+    metrics["imitation_loss"] = losses.behaviour_cloning(log_prob)
+    metrics["imitated_fraction"] = imitated
+    metrics["imitated_x_distance"] = imitated * row.distance(transition.achieved_goal, transition.goal)
+    return total, metrics
+
+
+def _backed_up_value(row: _Row, q_next: jax.Array, q_target: jax.Array, values: QLearningValues) -> jax.Array:
+    if row.backup == "double":
+        return losses.factorised(losses.double_value)(q_next, q_target)
+    if row.backup == "max":
+        return losses.factorised(losses.greedy_value)(q_target)
+    return losses.factorised(losses.mellow_value)(q_target, temperature=values.temperature)
+
+
+def _next_state_loss(q: jax.Array, action: jax.Array, values: QLearningValues) -> jax.Array:
+    q_next_goal = losses.factorised(losses.action_value)(q, action)
+    return losses.next_state(q_next_goal, gamma_hdm=values.gamma_hdm, beta=values.beta)
 
 
 def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
