@@ -1,7 +1,7 @@
 """Makes one small JSON file of several work directories, and prints it as a table.
 
-    python -m experiments.collect experiments/results/push.json hdm=runs/a her=runs/b
-    python -m experiments.collect experiments/results/push.json
+python -m experiments.collect experiments/results/push.json hdm=runs/a her=runs/b
+python -m experiments.collect experiments/results/push.json
 """
 
 import json

@@ -46,6 +46,8 @@ class Push(base.GoalEnv):
     0.0
     """
 
+    num_substeps = NUM_SUBSTEPS
+
     def __init__(self, actions: str = "discrete", horizon: int = 50, threshold: float = 0.05):
         checks.positive_int("horizon", horizon, "The paper's is 50.")
         base.check_threshold(threshold, "The paper's is 0.05 m.")

@@ -1,0 +1,516 @@
+"""Runs and populations on a chain whose values are known: learning, counts, seeds, members, pieces, and rollouts."""
+
+import doctest
+import functools
+import importlib
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+import scipy.stats
+
+from hindsight_jax import agents, relabel, replay, training
+
+FAST = {"learning_rate": 3e-3, "target_rate": 0.05, "target_period": 1.0, "gamma": 0.9}
+
+
+def law_of(values):
+    return relabel.hindsight(values.get("behaviour", 0.15), values.get("next_state", 0.2))
+
+
+def make_run(env=None, agent=None, law=law_of, reward_fn=None, preference=None, capacity=64, hidden=(8,), **schedule):
+    """A run on the chain, tiny unless said otherwise."""
+    env = env or probes.Chain(horizon=4)
+    agent = agent or agents.q_learning(env.spec, distance=env.distance, hidden_sizes=hidden)
+    small = {
+        "num_envs": 2,
+        "updates_per_epoch": 2,
+        "batch_size": 8,
+        "warmup_trajectories": 5,
+        "evaluation_episodes": 16,
+    }
+    ring = replay.make_ring(training.example_trajectory(env), capacity)
+    schedule = training.Schedule(**(small | schedule))
+    return training.make_run(env, agent, ring, law, reward_fn or relabel.reward_by_index(), schedule, preference)
+
+
+@functools.cache
+def tiny():
+    return training.make_population(make_run())
+
+
+def started(num_members=4, values=None, seed=0):
+    """(state, keys) of the tiny population."""
+    keys = training.member_keys(seed, num_members)
+    return tiny().init(keys, values), keys
+
+
+def member(tree, i):
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def plain(tree):
+    """Keys as integers, everything as NumPy."""
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda x: np.array(jax.random.key_data(x) if is_key(x) else x), tree)
+
+
+def assert_same_bits(left, right):
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b, strict=True), plain(left), plain(right))
+
+
+def assert_close(left, right, tolerance):
+    """Integers and booleans to the bit, floats within the tolerance."""
+
+    def compare(a, b):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance if a.dtype.kind == "f" else 0)
+
+    jax.tree.map(compare, plain(left), plain(right))
+
+
+@pytest.mark.parametrize("name", ["run", "rollout", "population"])
+def test_doctests(name):
+    module = importlib.import_module(f"hindsight_jax.training.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+# Learning
+
+
+def learner(env, **options):
+    agent = agents.q_learning(
+        env.spec, distance=env.distance, hidden_sizes=(64,), values=agents.QLearningValues(**FAST), **options
+    )
+    return agent, {"num_envs": 4, "updates_per_epoch": 50, "batch_size": 64, "warmup_trajectories": 50, "capacity": 400}
+
+
+@pytest.mark.parametrize("imitation", ["none", "indicator"])
+def test_her_and_hdm_learn_the_chain(imitation):
+    """Every member reaches and keeps every goal. Without the goal, no policy exceeds 2 goals in 5."""
+    env = probes.Chain()
+    agent, schedule = learner(env, imitation=imitation)
+    run = make_run(env, agent, evaluation_episodes=200, **schedule)
+    population, keys = training.make_population(run), training.member_keys(0, 2)
+    state = population.init(keys)
+    before = population.evaluate(state, keys)
+    state = population.advance(state, 40)
+    after = population.evaluate(state, keys)
+    assert np.all(before["success_end"] < 0.8)
+    np.testing.assert_array_equal(after["success_end"], 1.0)
+    np.testing.assert_array_equal(after["success_any"], 1.0)
+    np.testing.assert_array_equal(after["distance_end"], 0.0)
+    assert np.all(greedy_moves(env, agent, state.members.agent) == exact_moves(env))
+
+
+def all_pairs(env):
+    """Observations and goals of every (cell, goal), [25, 5] each."""
+    cell, goal = np.divmod(np.arange(env.num_cells**2), env.num_cells)
+    return env.one_hot(jnp.asarray(cell)), env.one_hot(jnp.asarray(goal))
+
+
+def greedy_moves(env, agent, states):
+    """[M, 25]"""
+    act = lambda state, observation, goal: agent.act(state, observation, goal, jax.random.key(0), False)[0]
+    return np.asarray(jax.vmap(jax.vmap(act, (None, 0, 0)), (0, None, None))(states, *all_pairs(env)))
+
+
+def exact_moves(env):
+    cell, goal = np.divmod(np.arange(env.num_cells**2), env.num_cells)
+    return 1 + np.sign(goal - cell)
+
+
+def test_learnt_values_are_the_exact_ones_for_each_gamma():
+    """Episodes of two steps never see a goal four cells away: only a bootstrap beyond the last step finds its value.
+
+    If the last step counted as terminal, half of all rows would end in V = 0: far below the exact -3.4 of gamma 0.9.
+    """
+    env, gammas = probes.Chain(horizon=2), (0.0, 0.5, 0.9)
+    agent, schedule = learner(env, imitation="none", backup="double")
+    law = relabel.mixture((0.5, relabel.behaviour()), (0.5, relabel.future()))
+    run = make_run(env, agent, law, env.reward_by_success, **schedule)
+    population = training.make_population(run)
+    state = population.init(training.member_keys(0, len(gammas)), {"agent.gamma": jnp.array(gammas)})
+    state = population.advance(state, 60)
+    for i, gamma in enumerate(gammas):
+        learnt = q_values(env, agent, member(state.members.agent, i))
+        np.testing.assert_allclose(learnt, np.reshape(env.exact_q(gamma), (25, 3)), atol=0.15)
+
+
+def q_values(env, agent, state):
+    """Q of every (cell, goal) and action, [25, 3], as `update` reports it for a batch of one."""
+    del agent
+    dense = jax.tree.map(np.asarray, state.params["params"]["MLP_0"])
+    x = np.concatenate(all_pairs(env), axis=1)
+    hidden = np.maximum(x @ dense["Dense_0"]["kernel"] + dense["Dense_0"]["bias"], 0)
+    return hidden @ dense["Dense_1"]["kernel"] + dense["Dense_1"]["bias"]
+
+
+# Counts and seeds
+
+
+def test_counts_include_the_warm_up():
+    state, _ = started()
+    np.testing.assert_array_equal(state.members.env_steps, 5 * 4)
+    np.testing.assert_array_equal(state.members.updates, 0)
+    np.testing.assert_array_equal(state.members.replay.size, 5)
+    state = tiny().advance(state, 3)
+    np.testing.assert_array_equal(state.members.env_steps, (5 + 3 * 2) * 4)
+    np.testing.assert_array_equal(state.members.updates, 3 * 2)
+    np.testing.assert_array_equal(state.members.agent.updates, 3 * 2)
+    np.testing.assert_array_equal(state.members.replay.size, 5 + 3 * 2)
+    assert (int(state.epochs), int(state.summed_epochs)) == (3, 3)
+
+
+def test_seeds_are_all_different():
+    """In their first weights, their warm-up, what they collect, and what they learn."""
+    state, _ = started()
+    first = plain(state.members)
+    state, metrics = training.collect_metrics(tiny().advance(state, 3))
+    last = plain(state.members)
+    kernel = lambda members: members.agent.params["params"]["MLP_0"]["Dense_0"]["kernel"]
+    for values in (
+        kernel(first),
+        first.replay.trajectories.action,
+        first.replay.trajectories.desired_goal,
+        first.key,
+        kernel(last),
+        last.replay.trajectories.action[:, 5:11],
+        last.key,
+        plain(metrics)["loss"],
+    ):
+        assert len(np.unique(values.reshape(4, -1), axis=0)) == 4
+
+
+def test_keys_of_members_are_those_of_their_seeds():
+    keys = training.member_keys(5, 3)
+    np.testing.assert_array_equal(plain(keys), plain(jnp.stack([jax.random.key(seed) for seed in (5, 6, 7)])))
+    with pytest.raises(ValueError, match="num_members"):
+        training.member_keys(0, 0)
+
+
+def test_seed_three_of_a_population_equals_seed_three_alone():
+    """Ten updates: the same data to the bit, the same numbers to 1e-5."""
+    together, keys = started(4)
+    alone, key = started(1, seed=3)
+    assert_close(member(together.members, 3), member(alone.members, 0), 0)
+    together, alone = tiny().advance(together, 5), tiny().advance(alone, 5)
+    assert int(alone.members.updates[0]) == 10
+    assert_close(member(together.members, 3), member(alone.members, 0), 1e-5)
+    assert_close(member(together.metric_sums, 3), member(alone.metric_sums, 0), 1e-5)
+    assert_close(member(tiny().evaluate(together, keys), 3), member(tiny().evaluate(alone, key), 0), 1e-5)
+
+
+def test_the_run_alone_equals_its_member():
+    """The population adds nothing to `Run`: init and epochs of one member, jitted without vmap."""
+    run, (state, _) = make_run(), started(4)
+    epoch, alone = jax.jit(run.epoch), jax.jit(run.init)(jax.random.key(2))
+    state = tiny().advance(state, 2)
+    for _ in range(2):
+        alone, _ = epoch(alone)
+    assert_close(member(state.members, 2), alone, 1e-5)
+
+
+@pytest.mark.parametrize("piece", [100, 10, 1])
+def test_pieces_of_a_run_change_no_bit(piece):
+    """100 epochs in 1, 10 and 100 calls; evaluations in between change nothing either."""
+    state, keys = started()
+    for i in range(100 // piece):
+        state = tiny().advance(state, piece)
+        if i % 3 == 0:
+            tiny().evaluate(state, keys)
+    assert int(state.epochs) == 100
+    assert_same_bits(state, whole_run())
+
+
+@functools.cache
+def whole_run():
+    """100 epochs in calls of 1, 2, 3, 90 and 4."""
+    state, _ = started()
+    for num_epochs in (1, 2, 3, 90, 4):
+        state = tiny().advance(state, num_epochs)
+    return plain(state)
+
+
+def test_collecting_metrics_changes_nothing_else():
+    state, _ = started()
+    for _ in range(4):
+        state, _ = training.collect_metrics(tiny().advance(state, 25))
+    assert_same_bits((state.members, state.epochs), (whole_run().members, whole_run().epochs))
+
+
+def test_any_number_of_epochs_and_any_evaluation_compile_once():
+    population = training.make_population(make_run(capacity=32))
+    keys = training.member_keys(0, 4)
+    state = population.init(keys)
+    for num_epochs in (1, 3, 2, 0):
+        state = population.advance(state, num_epochs)
+        population.evaluate(state, keys)
+        state, _ = training.collect_metrics(state)
+    assert population.advance._cache_size() == 1
+    assert population.evaluate._cache_size() == 1
+
+
+# Members that differ
+
+
+def test_members_with_values_of_their_own_equal_separate_runs():
+    values = {
+        "agent.gamma_hdm": jnp.array([0.0, 0.85, 0.85, math.inf]),
+        "relabel.next_state": jnp.array([0.2, 0.0, 1.0, 0.2]),
+        "relabel.behaviour": jnp.array([0.15, 0.15, 0.0, 0.15]),
+        "agent.epsilon": jnp.array([0.1, 0.0, 1.0, 0.1]),
+    }
+    state, _ = started(4, values)
+    np.testing.assert_array_equal(state.members.agent.values.gamma_hdm, values["agent.gamma_hdm"])
+    state, metrics = training.collect_metrics(tiny().advance(state, 5))
+    np.testing.assert_array_equal(metrics["imitated_fraction"][jnp.array([0, 3])], [0.0, 1.0])
+    assert 0.0 < float(metrics["imitated_fraction"][1]) < 1.0
+    assert float(metrics["reward_mean"][2]) == 0.0  # all goals are next states
+    assert -1.0 < float(metrics["reward_mean"][1]) < 0.0  # the last step's future is its next state
+    for i in range(4):
+        alone, _ = started(1, {name: value[i : i + 1] for name, value in values.items()}, seed=i)
+        alone, expected = training.collect_metrics(tiny().advance(alone, 5))
+        assert_close(member(state.members, i), member(alone.members, 0), 1e-5)
+        assert_close(member(metrics, i), member(expected, 0), 1e-5)
+
+
+def test_values_equal_to_the_defaults_change_nothing():
+    values = {"agent.gamma_hdm": jnp.full(4, 0.85), "relabel.next_state": jnp.full(4, 0.2)}
+    assert_same_bits(started(4, values)[0], started(4)[0])
+
+
+def test_a_member_that_breaks_leaves_the_others_alone():
+    """NaN in the weights of member 1: the bits of all others are those of a sound population."""
+    sound, _ = started()
+    broken, _ = started()
+    poison = lambda x: x.at[1].set(jnp.nan)
+    agent = broken.members.agent._replace(params=jax.tree.map(poison, broken.members.agent.params))
+    broken = broken._replace(members=broken.members._replace(agent=agent))
+    sound, broken = tiny().advance(sound, 5), tiny().advance(broken, 5)
+    assert np.isnan(broken.metric_sums["loss"][1])
+    others = np.array([0, 2, 3])
+    assert_same_bits(
+        jax.tree.map(lambda x: x[others], plain((broken.members, broken.metric_sums))),
+        jax.tree.map(lambda x: x[others], plain((sound.members, sound.metric_sums))),
+    )
+
+
+# Metrics and evaluation
+
+
+def test_collected_metrics_are_means_over_epochs():
+    state, _ = started()
+    _, none = training.collect_metrics(state)
+    assert all(np.all(np.isnan(value)) for value in none.values())
+    each = []
+    for _ in range(3):
+        state, metrics = training.collect_metrics(tiny().advance(state, 1))
+        each.append(metrics)
+    again, _ = started()
+    again, together = training.collect_metrics(tiny().advance(again, 3))
+    assert set(together) >= {"loss", "td_loss", "q_mean", "reward_mean", "imitated_fraction", "collect_success_end"}
+    for name, value in together.items():
+        np.testing.assert_allclose(value, np.mean([metrics[name] for metrics in each], axis=0), rtol=1e-5, atol=1e-6)
+    assert int(again.summed_epochs) == 0
+    assert not any(np.any(value) for value in again.metric_sums.values())
+
+
+def test_evaluation_changes_no_state_and_depends_on_keys_and_epoch():
+    state, keys = started()
+    before = plain(state)
+    first, same = tiny().evaluate(state, keys), tiny().evaluate(state, keys)
+    assert_same_bits(state, before)
+    assert_same_bits(first, same)
+    assert {name: value.shape for name, value in first.items()} == dict.fromkeys(first, (4,))
+    other_keys = tiny().evaluate(state, training.member_keys(100, 4))
+    other_epoch = tiny().evaluate(state._replace(epochs=state.epochs + 1), keys)
+    for other in (other_keys, other_epoch):
+        assert not np.array_equal(first["distance_end"], other["distance_end"])
+
+
+# What a run asks of its agent
+
+
+class StubState(NamedTuple):
+    keys: jax.Array  # u32[U, 2], of every update so far
+    batches: jax.Array  # f32[U, B], rewards of every update so far
+    count: jax.Array
+
+
+def stub(env, num_updates, batch_size):
+    """An agent that steps left while exploring and right otherwise, and remembers what it was given."""
+
+    def init(key, values):
+        del key, values
+        return StubState(jnp.zeros((num_updates, 2), jnp.uint32), jnp.zeros((num_updates, batch_size)), jnp.int32(0))
+
+    def act(state, observation, goal, key, explore):
+        del state, key
+        assert observation.shape == goal.shape == env.spec.observation_shape
+        return jnp.full((1,), 0 if explore else 2, jnp.int32)
+
+    def update(state, batch, key):
+        codes = jnp.argmax(batch.observation, axis=1) + 10 * jnp.argmax(batch.goal, axis=1)
+        keys = state.keys.at[state.count].set(jax.random.key_data(key))
+        batches = state.batches.at[state.count].set(codes.astype(jnp.float32))
+        count = state.count + 1
+        return StubState(keys, batches, count), {"count": count.astype(jnp.float32)}
+
+    return agents.Agent(init, act, update)
+
+
+def test_a_run_collects_with_exploration_learns_from_fresh_draws_and_evaluates_without():
+    env = probes.Chain(horizon=4)
+    run = make_run(env, stub(env, num_updates=6, batch_size=8), num_envs=3, updates_per_epoch=3)
+    state = jax.jit(run.init)(jax.random.key(0))
+    epoch = jax.jit(run.epoch)
+    state, first = epoch(state)
+    state, second = epoch(state)
+    assert (float(first["count"]), float(second["count"])) == (2.0, 5.0)  # means over the epoch's updates
+    stored = state.replay.trajectories
+    assert not np.any(stored.action[5:11])  # exploration
+    assert np.any(stored.action[:5])  # the warm-up is uniform
+    assert int(state.replay.size) == 11
+    assert len(np.unique(state.agent.keys, axis=0)) == 6
+    assert len(np.unique(state.agent.batches, axis=0)) == 6
+    metrics = jax.jit(run.evaluate)(state, jax.random.key(1))
+    assert float(metrics["success_end"]) < 0.5 < float(metrics["success_any"])  # all end in cell 4
+    assert float(metrics["distance_end"]) > 1.0
+
+
+def test_the_warm_up_is_uniform():
+    run = make_run(probes.Chain(horizon=8), capacity=1000, warmup_trajectories=1000)
+    stored = jax.jit(run.init)(jax.random.key(0)).replay.trajectories
+    counts = np.bincount(np.ravel(stored.action), minlength=3)
+    assert counts.sum() == 8000
+    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+    steps = np.asarray(stored.action)[..., 0]
+    table = np.zeros((3, 3))
+    np.add.at(table, (steps[:, :-1].ravel(), steps[:, 1:].ravel()), 1)
+    assert scipy.stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_an_advance_writes_the_ring_in_place():
+    """Nothing of the size of the ring is copied or held beside it."""
+    env = probes.Chain(horizon=4)
+    run = make_run(env, stub(env, num_updates=2, batch_size=8), capacity=20_000)
+    population = training.make_population(run)
+    state = jax.eval_shape(population.init, training.member_keys(0, 2))
+    memory = population.advance.lower(state, 3).compile().memory_analysis()
+    num_bytes = 2 * replay.make_ring(training.example_trajectory(env), 20_000).num_bytes
+    assert memory.alias_size_in_bytes >= num_bytes
+    assert memory.temp_size_in_bytes < 0.05 * num_bytes
+
+
+# Rollouts
+
+
+def go(env, policy, num_envs=200, seed=0):
+    return jax.tree.map(
+        np.asarray, jax.jit(lambda key: training.rollout(env, policy, key, num_envs))(jax.random.key(seed))
+    )
+
+
+def right(observation, goal, key):
+    """Passes over the goal, if it lies ahead."""
+    del observation, goal, key
+    return jnp.full((1,), 2, jnp.int32)
+
+
+def uniform(observation, goal, key):
+    del observation, goal
+    return jax.random.randint(key, (1,), 0, 3, dtype=jnp.int32)
+
+
+@pytest.mark.parametrize("ends_at_success", [False, True])
+@pytest.mark.parametrize("policy", [right, uniform])
+def test_a_rollout_equals_a_walk(policy, ends_at_success):
+    """Every state, the last included; where success ends an episode, its length counts the action that reached it."""
+    env = probes.Chain(horizon=6, ends_at_success=ends_at_success)
+    rollout = go(env, policy)
+    stored = rollout.trajectories
+    assert stored.observation.shape == (200, 7, 5)
+    assert stored.action.shape == (200, 6, 1)
+    np.testing.assert_array_equal(stored.achieved_goal, stored.observation)
+    cells, goals = stored.observation.argmax(-1), stored.desired_goal.argmax(-1)
+    lengths = set()
+    for n in range(200):
+        cell, reached = cells[n, 0], []
+        for t in range(6):
+            cell = min(max(cell + stored.action[n, t, 0] - 1, 0), 4)
+            assert cells[n, t + 1] == cell
+            reached.append(cell == goals[n])
+        length = reached.index(True) + 1 if ends_at_success and any(reached) else 6
+        assert stored.length[n] == length
+        assert stored.terminal[n] == (ends_at_success and any(reached))
+        assert rollout.success_any[n] == any(reached)
+        assert rollout.success_end[n] == reached[length - 1]
+        assert rollout.distance_end[n] == abs(cells[n, length] - goals[n])
+        lengths.add(length)
+    assert lengths == ({1, 2, 3, 4, 5, 6} if ends_at_success and policy is uniform else lengths)
+    assert len(lengths) > 1 or not ends_at_success
+    assert 0 < rollout.success_end.mean() < 1
+    assert (rollout.success_any != rollout.success_end).any() != ends_at_success
+
+
+def test_starts_goals_and_action_keys_are_all_fresh():
+    """Uniform and independent: start and goal, actions of neighbouring steps and of neighbouring environments."""
+    stored = go(probes.Chain(horizon=6), uniform, num_envs=2000).trajectories
+    start, goal = stored.observation[:, 0].argmax(-1), stored.desired_goal.argmax(-1)
+    assert scipy.stats.chisquare(np.bincount(5 * start + goal, minlength=25)).pvalue > 1e-3
+    action = stored.action[..., 0]
+    for here, there in ((action[:, :-1], action[:, 1:]), (action[:-1], action[1:])):
+        assert scipy.stats.chisquare(np.bincount((3 * here + there).ravel(), minlength=9)).pvalue > 1e-3
+    assert not np.array_equal(
+        action, go(probes.Chain(horizon=6), uniform, num_envs=2000, seed=1).trajectories.action[..., 0]
+    )
+
+
+def test_episodes_that_end_early_enter_the_ring_with_their_length():
+    env = probes.Chain(horizon=6, ends_at_success=True)
+    run = make_run(env, warmup_trajectories=40)
+    state = jax.jit(run.init)(jax.random.key(0))
+    lengths = np.asarray(state.replay.trajectories.length)[:40]
+    assert lengths.min() < 6
+    assert int(state.env_steps) == lengths.sum()
+    state, _ = jax.jit(run.epoch)(state)
+    assert int(state.env_steps) == np.asarray(state.replay.trajectories.length)[:42].sum()
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", training.Schedule._fields)
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, None])
+def test_a_schedule_of_anything_but_positive_integers_is_refused(name, value):
+    with pytest.raises(ValueError, match=rf"schedule\.{name}"):
+        make_run(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "values", [{"gamma": 0.9}, {"agent": 0.9}, {"agent.": 0.9}, {"agent.gama": 0.9}, {"env.x": 1.0}]
+)
+def test_unknown_values_are_refused(values):
+    with pytest.raises(ValueError, match=r"values\['"):
+        make_run().init(jax.random.key(0), values)
+
+
+def test_numbers_of_a_fixed_law_are_refused():
+    with pytest.raises(ValueError, match="law"):
+        make_run(law=relabel.future()).init(jax.random.key(0), {"relabel.next_state": 0.3})
+
+
+@pytest.mark.parametrize("schedule", [{"warmup_trajectories": 65}, {"num_envs": 65}])
+def test_more_trajectories_than_the_ring_holds_are_refused(schedule):
+    with pytest.raises(ValueError, match=r"1\.\.64"):
+        jax.eval_shape(lambda key: (run := make_run(**schedule)).epoch(run.init(key)), jax.random.key(0))
+
+
+def test_values_of_the_wrong_number_of_members_are_refused():
+    with pytest.raises(ValueError, match=r"4|3"):
+        tiny().init(training.member_keys(0, 4), {"agent.gamma": jnp.ones(3)})
