@@ -97,7 +97,7 @@ def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     return ConfigDict(_nested(resolved)).lock()
 
 
-def values(config: ConfigDict) -> dict[str, presets.Value]:
+def values(config: ConfigDict) -> dict[str, Any]:
     """Every value by dotted field, for `presets.build`.
 
     >>> values(make("hdm_push")) == presets.config("hdm_push")
@@ -149,7 +149,7 @@ def load(path: Path) -> tuple[str, ConfigDict]:
         remedy = "Check --workdir, or start without --resume."
         raise UsageError(f"{path}: cannot be read ({error.strerror}). {remedy}") from None
     except (ValueError, RecursionError):
-        document = None
+        document: Any = None
     whole = isinstance(document, dict) and isinstance(document.get("config"), dict)
     if not whole or not isinstance(document.get("name"), str):
         raise UsageError(f"{path}: is no JSON object with name and config; it is damaged. Put back a copy.")

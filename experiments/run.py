@@ -20,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list or arguments.help:
         show(configs.help_text(arguments.name) if arguments.help else configs.list_text())
         return 0
-    if arguments.workdir is None:
-        arguments = arguments._replace(
-            workdir=pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-        )
+    name, config = arguments.name, arguments.config
+    assert name is not None
+    assert config is not None  # parse leaves them out for --list and --help alone
+    workdir = arguments.workdir or pathlib.Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
     use_compile_cache()
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
@@ -31,11 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from experiments.session import SessionError, session
 
     try:
-        with Interrupt() as interrupt, session(arguments, argv) as run:
-            return run.train(interrupt)
+        with Interrupt() as interrupt, session(name, config, workdir, resume=arguments.resume, argv=argv) as run:
+            code = run.train(interrupt)
     except SessionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
+    show(f"{name}: results in {workdir}{again}")
+    return code
 
 
 def show(text: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -75,7 +76,7 @@ class Session:
                     self.evaluate(progress)
                 if interrupt.signal:
                     self.save()
-                    progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved. Continue with --resume.")
+                    progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved")
                     return interrupt.exit_code
                 if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
                     self.save()
@@ -156,22 +157,24 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(arguments: configs.Arguments, argv: Sequence[str]) -> Iterator[Session]:
-    """A session that holds the work directory's lock until it is left.
+def session(
+    name: str, config: configs.ConfigDict, path: Path, *, resume: bool, argv: Sequence[str]
+) -> Iterator[Session]:
+    """A session in the work directory `path`, whose lock it holds until it is left.
 
     Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint or the memory refuses.
     """
-    values = configs.values(arguments.config)
+    values = configs.values(config)
     try:
-        experiment = presets.build(arguments.name, values)
+        experiment = presets.build(name, values)
         check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
-        workdir = WorkDir.open(arguments.workdir) if arguments.resume else WorkDir.create(arguments.workdir)
+        workdir = WorkDir.open(path) if resume else WorkDir.create(path)
         with Lock(workdir.path):
-            run = Session(arguments.name, values, workdir, experiment)
-            if arguments.resume:
-                run.resume(arguments.config, argv)
+            run = Session(name, values, workdir, experiment)
+            if resume:
+                run.resume(config, argv)
             else:
-                run.start(arguments.config, argv)
+                run.start(config, argv)
             yield run
     except (WorkDirError, LockedError, CheckpointError, OSError, ValueError) as error:
         raise SessionError(str(error)) from error

@@ -32,7 +32,7 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     return f"Did you mean {prefix}{name}? " if name else ""
 
 
-def checked(field: str, value: Any) -> presets.Value:
+def checked(field: str, value: Any) -> Any:
     """`value` in the type of the field's default: whole floats become ints and ints floats; nothing else is converted.
 
     Raises ValueError for an unknown field, another type, NaN, or a value out of range.
@@ -63,10 +63,10 @@ def checked(field: str, value: Any) -> presets.Value:
     return _number(field, spec, spec.default, value, remedy)
 
 
-def _number(field: str, spec: presets.Field, like: int | float, value: Any, remedy: str) -> int | float:
+def _number(field: str, spec: presets.Field, like: int | float, value: Any, remedy: str) -> Any:
     """`value` as the type of `like`, if it lies in the field's range."""
-    whole = isinstance(like, int)
-    good = isinstance(value, numbers.Real) and not isinstance(value, bool) and spec.low <= value <= spec.high
+    whole, is_number = isinstance(like, int), isinstance(value, numbers.Real) and not isinstance(value, bool)
+    good = is_number and spec.low <= value <= spec.high
     # An int beyond the floats is refused; the infinite float passes where the range is open.
     if not good or (whole and value != math.floor(value)) or (isinstance(value, int) and abs(value) > 2**1000):
         checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)

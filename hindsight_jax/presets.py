@@ -148,7 +148,7 @@ def split(name: str) -> tuple[str, str, bool]:
     checks.fail("name", repr(name), "it must be one of presets.names()", "List them: python -m experiments.run --list.")
 
 
-def config(name: str) -> dict[str, Value]:
+def config(name: str) -> dict[str, Any]:
     """Every value of the run `name`, by dotted field.
 
     >>> config("hdm_push_paper")["agent.gamma_hdm"]
@@ -178,7 +178,7 @@ class Experiment(NamedTuple):
     epochs_between_evaluations: int
 
 
-def build(name: str, values: Mapping[str, Value]) -> Experiment:
+def build(name: str, values: Mapping[str, Any]) -> Experiment:
     """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
 
     >>> experiment = build("hdm_push", config("hdm_push"))
@@ -226,7 +226,7 @@ def build(name: str, values: Mapping[str, Value]) -> Experiment:
     )
 
 
-def _goals(env: Any, values: Mapping[str, Value]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+def _goals(env: Any, values: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """The law over goals and the preference (None if it is off), as functions of a member's own numbers."""
     from hindsight_jax import relabel
 

@@ -46,7 +46,7 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
 def _check_number(name: str, value: Any) -> None:
     """One real number: a Python one or an array, not a boolean."""
     number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
-    kind = jnp.result_type(value) if number else None
+    kind: Any = jnp.result_type(value) if number else None
     if not number or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
         checks.fail(name, repr(value), "it must be a real number", "Pass a float, or an array f32[].")
     checks.shape(name, value, (), "Give one number to each member: map init with jax.vmap.")

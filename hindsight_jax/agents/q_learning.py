@@ -87,14 +87,20 @@ def q_learning(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=False).shape
     (1,)
     """
-    _check_options(spec, backup, imitation, next_state)
     network = networks.QNetwork(
-        action=spec.action,
+        action=_discrete(spec),
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
+    for name, got, options in (
+        ("backup", backup, ("double", "max", "mellow")),
+        ("imitation", imitation, ("none", "always", "indicator")),
+        ("next_state", next_state, ("relabel", "loss")),
+    ):
+        if got not in options:
+            checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")
     row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound)
     defaults = QLearningValues() if values is None else values
     return Agent(
@@ -207,7 +213,7 @@ def _backed_up_value(row: _Row, q_next: jax.Array, q_target: jax.Array, values: 
     return losses.factorised(losses.mellow_value)(q_target, temperature=values.temperature)
 
 
-def _next_state_loss(q: jax.Array, action: jax.Array, values: QLearningValues) -> jax.Array:
+def _next_state_loss(q: Any, action: jax.Array, values: QLearningValues) -> jax.Array:
     q_next_goal = losses.factorised(losses.action_value)(q, action)
     return losses.next_state(q_next_goal, gamma_hdm=values.gamma_hdm, beta=values.beta)
 
@@ -255,14 +261,9 @@ def _check_batch(spec: types.EnvSpec, batch: types.Transition) -> None:
         checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
 
 
-def _check_options(spec: types.EnvSpec, backup: str, imitation: str, next_state: str) -> None:
-    if not isinstance(spec.action, types.Discrete):
-        remedy = "Make the environment with actions='discrete', or take an agent for continuous actions."
-        checks.fail("spec.action", spec.action, "Q-learning needs a Discrete action set", remedy)
-    for name, got, options in (
-        ("backup", backup, ("double", "max", "mellow")),
-        ("imitation", imitation, ("none", "always", "indicator")),
-        ("next_state", next_state, ("relabel", "loss")),
-    ):
-        if got not in options:
-            checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")
+def _discrete(spec: types.EnvSpec) -> types.Discrete:
+    """The action set, which must be discrete."""
+    if isinstance(spec.action, types.Discrete):
+        return spec.action
+    remedy = "Make the environment with actions='discrete', or take an agent for continuous actions."
+    checks.fail("spec.action", spec.action, "Q-learning needs a Discrete action set", remedy)

@@ -12,7 +12,7 @@ from hindsight_jax import checks
 def scalar(name: str, value: Any) -> jax.Array:
     """f32[] from a real scalar; booleans and arrays are refused."""
     number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
-    dtype = jnp.result_type(value) if number else None
+    dtype: Any = jnp.result_type(value) if number else None
     if not number or not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
         checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")

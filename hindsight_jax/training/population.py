@@ -27,7 +27,7 @@ class Population(NamedTuple):
 
     init: Callable[..., PopulationState]
     advance: Callable[[PopulationState, Any], PopulationState]
-    evaluate: Callable[[PopulationState], dict[str, jax.Array]]
+    evaluate: Callable[[PopulationState, jax.Array], dict[str, jax.Array]]
 
 
 def member_keys(seed: int, num_members: int) -> jax.Array:

@@ -83,7 +83,7 @@ def wait_for_rows(process: subprocess.Popen, workdir: pathlib.Path, count: int) 
 def test_a_run_leaves_what_it_promises(whole):
     workdir, output, errors = whole
     assert errors == ""
-    assert len(output.splitlines()) == 2  # quiet without a terminal
+    assert len(output.splitlines()) == 3  # quiet without a terminal
     left = {path.name for path in workdir.iterdir() if not path.name.startswith(".")}
     assert left == {
         "config.json", "metrics.jsonl", "tensorboard", "curves.png", "policy.gif", "checkpoints", "summary.json",
