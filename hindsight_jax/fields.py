@@ -65,12 +65,16 @@ def checked(field: str, value: Any) -> Any:
 
 def _number(field: str, spec: presets.Field, like: int | float, value: Any, remedy: str) -> Any:
     """`value` as the type of `like`, if it lies in the field's range."""
-    whole, is_number = isinstance(like, int), isinstance(value, numbers.Real) and not isinstance(value, bool)
-    good = is_number and spec.low <= value <= spec.high
+    whole = isinstance(like, int)
+    good = _is_number(value) and spec.low <= value <= spec.high
     # An int beyond the floats is refused; the infinite float passes where the range is open.
     if not good or (whole and value != math.floor(value)) or (isinstance(value, int) and abs(value) > 2**1000):
         checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
     return int(value) if whole else float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def allowed(spec: presets.Field) -> str:
