@@ -23,8 +23,8 @@ class Position:
 class Chain(base.GoalEnv):
     """Five cells in a row, moves -1, 0, +1 that stop at the ends; observation and goal are one-hot cells.
 
-    Start and goal are uniform. With a reward of -1 per step save the one that arrives, and 0 for staying there, the best
-    value of an action that leads to the cell c is -(1 + gamma + .. + gamma^(n-1)), n = abs(c - goal): `exact_q`.
+    Start and goal are uniform. With a reward of -1 per step save the one that arrives, and 0 for staying there, the
+    best value of an action that leads to the cell c is -(1 + gamma + .. + gamma^(n-1)), n = abs(c - goal): `exact_q`.
     """
 
     num_cells = 5
