@@ -238,7 +238,9 @@ def _goals(env: Any, values: Mapping[str, Any]) -> tuple[Callable[..., Any], Cal
         for name, value in overrides.items():
             if name not in numbers:
                 rule = f"its name must be one of {', '.join(f'relabel.{known}' for known in numbers)}"
-                remedy = "A preference must be on for all members: set relabel.preference above 0."
+                remedy = "Rename it."
+                if name == "preference":
+                    remedy = "A preference must be on for all members: set relabel.preference above 0."
                 checks.fail(f"values['relabel.{name}']", value, rule, remedy)
         return numbers | dict(overrides)
 
