@@ -1,0 +1,50 @@
+"""The examples in docstrings, of every module whose own test file does not run them."""
+
+import doctest
+import importlib
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+# Modules whose own tests run their examples.
+ELSEWHERE = {
+    "experiments.config",
+    "experiments.plots",
+    "experiments.progress",
+    "experiments.provenance",
+    "experiments.rows",
+    "experiments.workdir",
+    "hindsight_jax.agents.q_learning",
+    "hindsight_jax.fields",
+    "hindsight_jax.losses.hdm",
+    "hindsight_jax.losses.imitation",
+    "hindsight_jax.losses.value",
+    "hindsight_jax.networks",
+    "hindsight_jax.relabel.laws",
+    "hindsight_jax.relabel.rows",
+    "hindsight_jax.replay",
+    "hindsight_jax.statistics",
+    "hindsight_jax.training.population",
+}
+
+
+def modules_with_examples() -> set[str]:
+    """Dotted names, by the text of the files: nothing is imported."""
+    names = set()
+    for package in ("hindsight_jax", "experiments"):
+        for path in (ROOT / package).rglob("*.py"):
+            if ">>> " in path.read_text():
+                names.add(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    return names
+
+
+def test_the_list_of_other_tests_names_modules_with_examples():
+    assert modules_with_examples() >= ELSEWHERE
+
+
+@pytest.mark.parametrize("name", sorted(modules_with_examples() - ELSEWHERE))
+def test_examples_run(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+    assert results.attempted > 0

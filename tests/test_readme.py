@@ -1,0 +1,108 @@
+"""The README does what it says: its Python runs, and its two commands are what CI runs."""
+
+import pathlib
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+from experiments import config
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci" / "run").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced blocks of that language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    """Arguments of every `python -m experiments.run` of the README, a block's lines and inline code alike."""
+    return [line.split() for line in re.findall(r"-m experiments\.run\b([^`\n]*)", README)]
+
+
+@pytest.mark.parametrize("index", [0, 1, pytest.param(2, marks=pytest.mark.slow)])  # the third compiles push thrice
+def test_python_runs_as_printed(index, capsys):
+    exec(compile(blocks("python")[index], f"README.md, Python block {index}", "exec"), {"__name__": "__main__"})
+    output = capsys.readouterr().out
+    if index == 2:  # success of three members
+        rates = [float(text) for text in output.strip().strip("[]").split()]
+        assert len(rates) == 3
+        assert all(0.0 <= rate <= 1.0 for rate in rates)
+
+
+def test_the_blocks_are_three_of_python_and_two_of_shell():
+    assert (len(blocks("python")), len(blocks("sh"))) == (3, 2)
+
+
+def test_what_the_python_computes():
+    """The results that the README's comments promise."""
+    namespace = {}
+    exec(blocks("python")[1], namespace)
+    assert namespace["index"] == -1 or 3 < namespace["index"] <= 50
+    assert namespace["probabilities"].shape == (52,)
+    assert abs(float(namespace["probabilities"].sum()) - 1.0) < 1e-5
+    assert abs(float(namespace["probabilities"][0]) - 0.15) < 1e-6
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_ci_runs_the_commands_as_printed(number):
+    function = re.search(r"^command_of\(\) \{.*?^\}$", CI, re.DOTALL | re.MULTILINE).group()
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{function}\ncommand_of {number}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout == blocks("sh")[number - 1]
+    assert done.stdout.count("\n") == 1  # CI adds arguments behind the first one's only line
+    assert f"$(command_of {number})" in CI
+
+
+VENV = r"python3 -m venv \.venv"
+STEPS = {
+    1: (VENV, r"\.venv/bin/pip install .* \.", r"\.venv/bin/python -m experiments\.run --config=hdm_push"),
+    2: (VENV, r"\.venv/bin/pip install .* '\.\[test\]'", r"\.venv/bin/python -m pytest -q"),
+}
+
+
+@pytest.mark.parametrize(("number", "needed"), STEPS.items())
+def test_each_command_makes_an_environment_installs_and_runs(number, needed):
+    steps = blocks("sh")[number - 1].strip().split(" && ")
+    assert len(steps) == len(needed)
+    for step, pattern in zip(steps, needed, strict=True):
+        assert re.fullmatch(pattern, step), step
+    constraints = re.search(r"-c (\S+)", steps[1]).group(1)
+    assert (ROOT / constraints).is_file()
+
+
+def test_the_extra_that_the_tests_need_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(entry.startswith("pytest") for entry in extras["test"])
+
+
+def test_every_command_line_is_one_that_the_program_takes():
+    lines = commands()
+    assert ["--config=hdm_push"] in lines
+    assert ["--list"] in lines
+    for line in lines:
+        if "--resume" in line:  # of a directory that is not here
+            assert line == ["--resume", "--workdir=runs/hdm_push-<date>"]
+        else:
+            config.parse(line)
+    short = re.search(r"command_of 1\) (.*)\"$", CI, re.MULTILINE).group(1)
+    arguments = config.parse(["--config=hdm_push", *short.split()])
+    assert arguments.config.total_steps == 12_000
+
+
+def test_what_it_points_at_is_there():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    rooms = re.findall(r"^\| `([^`]+)` \|", README, re.MULTILINE)
+    assert "BUILD_NOTES.md" in links
+    assert "hindsight_jax/losses" in rooms
+    assert [path for path in (*links, *rooms) if not (ROOT / path).exists()] == []
