@@ -99,7 +99,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Value]]] = {
 TUNED: dict[str, dict[str, Value]] = {
     "push": {
         "total_steps": 250_000,
-        "agent.learning_rate": 1e-3,
+        "agent.learning_rate": 2e-3,
         "agent.target_period": 1,
         "agent.hidden_sizes": (256, 256),
         "agent.scale_inputs": True,
