@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     path = Path(argv[0])
     try:
-        results = json.loads(path.read_text()) if path.exists() else {}
+        results = rows.restored(json.loads(path.read_text())) if path.exists() else {}
+        if not isinstance(results, dict):
+            raise ValueError(f"{path}: it holds no results, which are a JSON object. Choose another file.")
         for argument in argv[1:]:
             label, _, workdir = argument.partition("=")
             results[label] = digest(WorkDir.open(workdir))
@@ -45,6 +47,8 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
     values = configs.values(configs.from_json_dict(document["name"], document["config"]))
     preset = presets.config(document["name"])
     ends, anywhere = rows.table(table_rows, "success_end"), rows.table(table_rows, "success_any")
+    if not len(ends.env_steps):
+        raise ValueError(f"{workdir.path}: no evaluation that all seeds have. Let the run reach its first one.")
     seconds = rows.table(table_rows, "seconds_train").values[0] + rows.table(table_rows, "seconds_evaluate").values[0]
     return {
         "name": document["name"],
@@ -65,7 +69,7 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A Markdown table of the last evaluations: means over seeds, with 95 % intervals.
+    """A Markdown table of the last evaluations: means over seeds, with 95 % intervals; nan if a seed failed.
 
     >>> print(table({}))
     | run | seeds | env steps | updates | success at the end | any step | seconds |
@@ -85,7 +89,7 @@ def spread(values: Sequence[float]) -> str:
     >>> spread([0.5])
     '0.500'
     """
-    mean, low, high = statistics.interval(values)
+    mean, low, high = statistics.interval(values, nan_policy="propagate")
     return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -108,20 +108,23 @@ class Session:
             for i, seed in enumerate(self.seeds)
         ]
         for row in rows:
-            self.report_if_bad(row, progress)
+            if self.report_if_bad(row, progress):  # what NaN chooses is no policy: an argmax of NaN would count
+                row["success_end"] = row["success_any"] = math.nan
             complete(row)
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
         self.workdir.append_rows(rows)
-        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), columns["success_end"])
+        successes = [row["success_end"] for row in rows]
+        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), successes)
 
-    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> None:
-        """Names a member whose metrics are not finite, once; the other members are not touched by it."""
+    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> bool:
+        """Whether a member's metrics are not finite; names it, once. The other members are not touched by it."""
         bad = [name for name, value in row.items() if not math.isfinite(value)]
         if bad and row["member"] not in self.warned:
             self.warned.add(row["member"])
             where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
             remedy = "Other members go on, untouched. Try a smaller learning rate."
             progress.say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
+        return bool(bad)
 
     def save(self) -> None:
         """A checkpoint of everything, and of how long metrics.jsonl is; none if this epoch has one."""

@@ -1,0 +1,200 @@
+"""The bench: what it counts, by arithmetic; how it times, with a clock of ours; and small runs of its measures."""
+
+import io
+import json
+import math
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import bench
+from hindsight_jax import presets, relabel, replay, training
+from hindsight_jax.types import Discrete, EnvSpec, Range
+
+BOX = Range((-1.0,) * 4, (1.0,) * 4)
+VALUES = {
+    "agent.updates_per_epoch": 2,
+    "agent.batch_size": 8,
+    "agent.hidden_sizes": (8, 8),
+    "env.num_envs": 1,
+    "env.horizon": 5,
+    "relabel.behaviour": 0.15,
+    "relabel.next_state": 0.2,
+}
+
+
+def spec(action):
+    return EnvSpec((4,), (4,), action, 50, 0.05, False, BOX, BOX)
+
+
+@pytest.mark.parametrize(
+    ("action", "hidden", "batch", "expected"),
+    [
+        # 8 x 400 + 400 x 300 + 300 x 9 = 125,900 weights, 3,200 of them first: 2 x 256 (5 x 125,900 - 3,200)
+        (Discrete(1, 9), (400, 300), 256, 320_665_600),
+        # 8 x 256 + 256 x 256 + 256 x 9 = 69,888: 2 x 256 (5 x 69,888 - 2,048)
+        (Discrete(1, 9), (256, 256), 256, 177_864_704),
+        # no first layer but the only one, and nine heads of three: 8 x 2 + 2 x 27 = 70: 2 (5 x 70 - 16)
+        (Discrete(9, 3), (2,), 1, 668),
+    ],
+)
+def test_useful_operations_by_arithmetic(action, hidden, batch, expected):
+    """Five forwards' worth, one at (s, g), two for its backward, two at (s', g), less the inputs' gradient."""
+    values = {"agent.hidden_sizes": hidden, "agent.batch_size": batch}
+    assert bench.useful_flops(spec(action), values) == expected
+
+
+class Clock:
+    """Time passes only in calls, each with a list of durations."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.order = []
+
+    def call(self, name, durations):
+        left = iter(durations)
+
+        def tick():
+            self.order.append(name)
+            self.now += next(left)
+            return jnp.zeros(())
+
+        return tick
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(bench, "time", types.SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+def test_the_best_of_the_rounds_taken_in_turn_without_the_first(clock, monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 3)
+    best = bench.best_of(clock.call("a", [0.5, 4.0, 2.0, 3.0]), clock.call("b", [9.0, 8.0, 16.0, 8.5]))
+    assert best == [2.0, 8.0]  # a's 0.5 was its warm-up
+    assert clock.order == ["a", "b"] * 4
+
+
+def test_nothing_to_time_is_nothing():
+    assert bench.best_of() == []
+
+
+def test_a_first_call_is_timed_by_name(clock):
+    seconds = {"before": 1.0}
+    result = bench.timed_first(seconds, "init", clock.call("init", [0.25]))
+    assert result.shape == ()
+    assert seconds == {"before": 1.0, "init": 0.25}
+
+
+def test_stacked_trajectories_are_of_full_length(chain):
+    example = training.example_trajectory(chain)
+    many = bench.stacked(example, 3, 5)
+    assert many.length.tolist() == [5, 5, 5]
+    assert many.length.dtype == jnp.int32
+    shapes = jax.tree.map(lambda one, all_: all_.shape == (3, *one.shape) and all_.dtype == one.dtype, example, many)
+    assert all(jax.tree.leaves(shapes))
+
+
+def test_the_learner_does_its_updates_in_one_call(chain, experiment):
+    example = training.example_trajectory(chain)
+    ring = replay.make_ring(example, 3)
+    learn = bench.learner(experiment.agent, ring, relabel.hindsight(0.15, 0.2), count=7, batch=4)
+    stored = ring.add(ring.init(), bench.stacked(example, 3, 5))
+    state = experiment.agent.init(jax.random.key(0))
+    after = jax.eval_shape(learn, state, stored, jax.random.key(1))
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    scans = [e for e in jax.make_jaxpr(learn)(state, stored, jax.random.key(1)).eqns if e.primitive.name == "scan"]
+    assert 7 in [scan.params["length"] for scan in scans]
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "RING_SIZES", (10, 20))
+    monkeypatch.setattr(bench, "ENV_BATCH", 2)
+
+
+def positive(figures):
+    assert all(math.isfinite(value) and value > 0.0 for value in figures.values()), figures
+
+
+def test_rings_are_compared_by_their_quotient(experiment, short):
+    figures = bench.measure_ring(experiment, VALUES, 1)
+    positive(figures)
+    small, large = figures["microseconds_per_update_1e4"], figures["microseconds_per_update_1e6"]
+    np.testing.assert_allclose(figures["ratio"], large / small)
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_with_its_parts(experiment, short):
+    """Figures agree with one another; what they are depends on the machine."""
+    figures = bench.measure_run(experiment, VALUES, 2)
+    positive(figures)
+    np.testing.assert_allclose(
+        figures["useful_gflop_per_update"], bench.useful_flops(experiment.env.spec, VALUES) / 1e9
+    )
+    for name in ("learner", "whole_run"):
+        quotient = figures[f"{name}_gflops"] / figures["matmul_peak_gflops"]
+        np.testing.assert_allclose(figures[f"{name}_share_of_peak"], quotient)
+    # two updates for five env steps of either member
+    rates = [figures[f"{name}_per_second_all_members"] for name in ("updates", "env_steps")]
+    np.testing.assert_allclose(rates[0] / rates[1], 2 / 5)
+    assert figures["share_evaluate"] < 1.0
+
+
+@pytest.mark.slow
+def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeypatch, tmp_path, capsys):
+    tiny = {"replay.warmup": 2, "replay.capacity": 8, "env.horizon": 5, "evaluation.episodes": 2}
+    tiny |= {"agent.batch_size": 4, "agent.updates_per_epoch": 2, "agent.hidden_sizes": (4,)}
+    config = presets.config
+    monkeypatch.setattr(presets, "config", lambda name: config(name) | tiny)
+    path = tmp_path / "bench.json"
+    assert bench.main(["--config=her_push", "--seeds=2", f"--output={path}"]) == 0
+    figures = json.loads(path.read_text())
+    assert (figures["config"], figures["seeds"]) == ("her_push", 2)
+    assert "commit" in figures
+    output = capsys.readouterr().out
+    for title in ("environment", "ring", "run"):
+        positive(figures[title])
+        assert all(name in output for name in figures[title])
+
+
+def test_a_table_shows_small_figures_with_digits_and_large_ones_without():
+    stream = io.StringIO()
+    bench.show(Console(width=60, file=stream), "title", {"small": 1.23456, "large": 1234567.8})
+    text = stream.getvalue()
+    assert "1.235" in text
+    assert "1,234,568" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--config=hdm_psh"], "invalid choice: 'hdm_psh'"),
+        (["--seeds=0"], "--seeds: got 0, but it must be at least 1"),
+        (["--seeds=-1"], "--seeds: got -1, but it must be at least 1"),
+        (["--seeds=two"], "invalid int value: 'two'"),
+        (["--rounds=3"], "unrecognized arguments: --rounds=3"),
+        (["hdm_push"], "unrecognized arguments: hdm_push"),
+    ],
+)
+def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, capsys, monkeypatch):
+    for measure in ("measure_environment", "measure_ring", "measure_run"):
+        monkeypatch.setattr(bench, measure, lambda *_: pytest.fail("it measured"))
+    with pytest.raises(SystemExit) as error:
+        bench.main(argv)
+    assert error.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_names_every_argument(capsys):
+    with pytest.raises(SystemExit) as error:
+        bench.main(["--help"])
+    assert error.value.code == 0
+    output = capsys.readouterr().out
+    assert all(flag in output for flag in ("--config", "--seeds", "--output"))

@@ -1,0 +1,224 @@
+"""A session in this process: a seed that breaks is named and harms no other, memory is checked, rows are completed."""
+
+import contextlib
+import io
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import config, rows, session
+from experiments.interrupt import Interrupt
+from experiments.progress import Progress
+from experiments.workdir import WorkDir
+from hindsight_jax import presets
+
+SEEDS = 3
+OVERRIDES = {
+    "seed": 7,
+    "seeds": SEEDS,
+    "total_steps": 40,  # a warm-up of 2 trajectories and 6 epochs of 1, 5 steps each
+    "env.horizon": 5,
+    "env.num_envs": 1,
+    "replay.warmup": 2,
+    "evaluation.every": 10,
+    "evaluation.episodes": 8,
+    "checkpoint.seconds": 1e9,
+}
+
+
+def begun(path, experiment, population=None):
+    """A session with its first state; one population serves several, compiled once."""
+    made = config.make("hdm_push", OVERRIDES)
+    fresh = session.Session("hdm_push", config.values(made), WorkDir.create(path), experiment)
+    fresh.population = population or fresh.population
+    fresh.start(made, [])
+    return fresh
+
+
+def advanced(run, *targets):
+    """Trained to each of these epochs, with an evaluation at the even ones."""
+    with Progress(40, name="hdm_push", stream=io.StringIO()) as progress:
+        for target in targets:
+            run.advance(target, progress, Interrupt())
+            if target % 2 == 0:
+                run.evaluate(progress)
+
+
+def poison(run, member):
+    """One weight of one member becomes NaN."""
+    leaves, structure = jax.tree.flatten(run.state.members.agent.params)
+    leaves[0] = leaves[0].at[(member,) + (0,) * (leaves[0].ndim - 1)].set(jnp.nan)
+    params = jax.tree.unflatten(structure, leaves)
+    members = run.state.members._replace(agent=run.state.members.agent._replace(params=params))
+    run.state = run.state._replace(members=members)
+
+
+@pytest.fixture(scope="module")
+def healthy(experiment, tmp_path_factory):
+    """Trained to the end in the same pieces, without a summary."""
+    run = begun(tmp_path_factory.mktemp("healthy") / "run", experiment)
+    advanced(run, 2, 3, 4, 6)
+    return run
+
+
+@pytest.fixture(scope="module")
+def poisoned(healthy, experiment, tmp_path_factory):
+    """(session, output): member 1 breaks at epoch 3, between the evaluations at 2 and 4."""
+    run = begun(tmp_path_factory.mktemp("poisoned") / "run", experiment, healthy.population)
+    advanced(run, 2, 3)
+    poison(run, 1)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert run.train(Interrupt()) == 0
+    return run, output.getvalue()
+
+
+def of_member(run, member):
+    return [rows.without_clock(row) for row in run.workdir.read_rows() if row["member"] == member]
+
+
+def test_the_broken_seed_is_named_once_at_the_next_evaluation_with_a_remedy(poisoned):
+    run, output = poisoned
+    warnings = [line for line in output.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: member 1 (seed 8) at 30 env steps: ")
+    assert "td_loss" in warnings[0]
+    assert "q_mean" in warnings[0]
+    assert warnings[0].endswith("not finite. Other members go on, untouched. Try a smaller learning rate.")
+    assert run.warned == {1}
+
+
+def test_its_rows_are_finite_before_and_no_success_after(poisoned):
+    before, *after = of_member(poisoned[0], 1)
+    assert math.isfinite(before["td_loss"])
+    assert 0.0 <= before["success_end"] <= 1.0
+    assert [row["env_steps"] for row in after] == [30, 40]
+    for row in after:
+        assert all(math.isnan(row[key]) for key in ("td_loss", "q_mean", "success_end", "success_any")), row
+
+
+def test_the_other_seeds_are_the_same_to_the_bit(healthy, poisoned):
+    run, _ = poisoned
+    for member in (0, 2):
+        np.testing.assert_equal(of_member(run, member), of_member(healthy, member))  # NaN equals NaN
+        pairs = zip(jax.tree.leaves(run.state.members), jax.tree.leaves(healthy.state.members), strict=True)
+        for left, right in pairs:
+            if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
+                left, right = jax.random.key_data(left), jax.random.key_data(right)
+            np.testing.assert_array_equal(left[member], right[member], strict=True)
+    assert any(bool(jnp.any(jnp.isnan(leaf[1]))) for leaf in jax.tree.leaves(run.state.members.agent.params))
+
+
+def test_the_summary_lists_it_and_keeps_the_best_before_it(poisoned):
+    run, _ = poisoned
+    summary = json.loads((run.workdir.path / "summary.json").read_text())
+    assert summary["seeds"] == [7, 8, 9]
+    assert summary["failed_seeds"] == [8]
+    assert summary["success_end"]["mean"] == "NaN"
+    assert summary["success_end"]["per_seed"][1] == "NaN"
+    assert summary["best"]["env_steps"] == 20
+    assert summary["num_episodes"] == 8
+
+
+def test_the_film_is_of_the_best_finite_seed(poisoned):
+    """NaN acts too, an argmax of NaN is action 0, and here it might even succeed."""
+    run, _ = poisoned
+    last = {member: of_member(run, member)[-1]["success_end"] for member in (0, 2)}
+    best = max(last, key=lambda member: (last[member], -member))
+    assert run.workdir.read_summary()["policy_seed"] == 7 + best
+    assert (run.workdir.path / "policy.gif").stat().st_size > 0
+
+
+def test_a_run_without_a_bad_seed_warns_of_nothing(healthy):
+    assert healthy.warned == set()
+    assert [row["env_steps"] for row in of_member(healthy, 0)] == [20, 30, 40]
+    assert [row["updates"] for row in of_member(healthy, 0)] == [4, 8, 12]
+    assert set(healthy.seconds) == {"train", "evaluate", "checkpoint"}
+
+
+# Rows
+
+
+def test_the_distance_of_what_is_imitated_is_a_mean_over_it():
+    row = {"imitated_x_distance": 0.06, "imitated_fraction": 0.25, "q_mean": -1.0}
+    session.complete(row)
+    assert row == {"imitated_distance": 0.24, "imitated_fraction": 0.25, "q_mean": -1.0}
+
+
+def test_there_is_no_distance_where_nothing_is_imitated():
+    row = {"imitated_x_distance": 0.0, "imitated_fraction": 0.0}
+    session.complete(row)
+    assert math.isnan(row.pop("imitated_distance"))
+    assert row == {"imitated_fraction": 0.0}
+
+
+def test_rows_without_imitation_stay_as_they_are():
+    row = {"q_mean": -1.0}
+    session.complete(row)
+    assert row == {"q_mean": -1.0}
+
+
+# Memory
+
+
+@pytest.mark.parametrize(("free", "needed"), [(None, 2**60), (100, 100), (100, 0)])
+def test_rings_that_fit_or_an_unknown_size_pass(free, needed, monkeypatch):
+    monkeypatch.setattr(session, "free_memory", lambda: free)
+    session.check_memory(needed)
+
+
+def test_rings_that_do_not_fit_are_refused_with_both_numbers_and_a_remedy(monkeypatch):
+    monkeypatch.setattr(session, "free_memory", lambda: 3 * 2**29)
+    with pytest.raises(session.SessionError) as error:
+        session.check_memory(5 * 2**29)
+    assert str(error.value) == (
+        "replay.capacity: the rings of all seeds take 2.5 GiB, but 1.5 GiB are free. "
+        "Lower --config.replay.capacity or --config.seeds."
+    )
+
+
+def test_the_rings_of_all_seeds_are_counted_before_a_folder_is_made(tmp_path, monkeypatch):
+    made = config.make("hdm_push", {"seeds": 3})
+    needed = 3 * presets.build("hdm_push", config.values(made)).num_bytes_of_ring
+    monkeypatch.setattr(session, "free_memory", lambda: needed - 1)
+    begin = session.session("hdm_push", made, tmp_path / "run", resume=False, argv=[])
+    with pytest.raises(session.SessionError, match=r"^replay\.capacity: "), begin:
+        pytest.fail("it began")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_free_memory_is_the_hosts_on_a_cpu():
+    if jax.local_devices()[0].platform != "cpu":
+        pytest.skip("another device counts its own memory")
+    free = session.free_memory()
+    with open("/proc/meminfo") as file:
+        total = int(file.readline().split()[1]) * 1024
+    assert 0 < free <= total
+
+
+def test_free_memory_of_a_device_is_its_limit_less_what_is_used(monkeypatch):
+    class Device:
+        def __init__(self, statistics):
+            self.statistics = statistics
+
+        def memory_stats(self):
+            return self.statistics
+
+    for statistics, free in (({"bytes_limit": 10, "bytes_in_use": 4}, 6), ({"bytes_limit": 10}, 10)):
+        monkeypatch.setattr(jax, "local_devices", lambda s=statistics: [Device(s)])
+        assert session.free_memory() == free
+
+
+# Refusals
+
+
+def test_a_used_directory_is_refused_by_name(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    begin = session.session("hdm_push", config.make("hdm_push"), tmp_path, resume=False, argv=[])
+    with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), begin:
+        pytest.fail("it began")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
