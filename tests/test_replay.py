@@ -303,6 +303,15 @@ def test_the_key_alone_decides():
     assert not np.array_equal(first.observation, other.observation)
 
 
+@pytest.mark.parametrize("with_preference", [False, True])
+def test_no_key_is_used_twice(with_preference):
+    functions = compiled(4, 5)
+    chosen = preference() if with_preference else None
+    sample = lambda state, key: functions.ring.sample(state, key, 8, law(), reward_fn, chosen)
+    with jax.debug_key_reuse(True):
+        jax.jit(sample).trace(functions.empty, jax.random.key(0))
+
+
 def test_rows_of_one_batch_are_independent():
     """(t, goal) of a row says nothing of those of the next row."""
     functions, state, model = filled(4, 5, [[2, 1]])

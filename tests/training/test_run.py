@@ -359,6 +359,16 @@ def stub(env, num_updates, batch_size):
     return agents.Agent(init, act, update)
 
 
+def test_no_key_is_used_twice():
+    """In init, in an epoch (collect, sample, learn), and in an evaluation."""
+    run, key = make_run(preference=relabel.prefer(lambda achieved, goal: jnp.any(achieved != goal))), jax.random.key(0)
+    state = jax.eval_shape(run.init, key)
+    with jax.debug_key_reuse(True):
+        jax.jit(run.init).trace(key)
+        jax.jit(run.epoch).trace(state)
+        jax.jit(run.evaluate).trace(state, key)
+
+
 def test_a_run_collects_with_exploration_learns_from_fresh_draws_and_evaluates_without():
     env = probes.Chain(horizon=4)
     run = make_run(env, stub(env, num_updates=6, batch_size=8), num_envs=3, updates_per_epoch=3)
@@ -373,9 +383,11 @@ def test_a_run_collects_with_exploration_learns_from_fresh_draws_and_evaluates_w
     assert int(state.replay.size) == 11
     assert len(np.unique(state.agent.keys, axis=0)) == 6
     assert len(np.unique(state.agent.batches, axis=0)) == 6
-    metrics = jax.jit(run.evaluate)(state, jax.random.key(1))
-    assert float(metrics["success_end"]) < float(metrics["success_any"])  # all end in cell 4, some pass their goal
-    assert float(metrics["distance_end"]) > 1.0
+    evaluated = jax.jit(run.evaluate)(state, jax.random.key(1))
+    expected = go(env, right, num_envs=16, seed=1)
+    assert set(evaluated) == {"success_end", "success_any", "distance_end"}
+    for name, value in evaluated.items():
+        assert float(value) == pytest.approx(getattr(expected, name).mean())
 
 
 def test_the_warm_up_is_uniform():
