@@ -105,7 +105,7 @@ TUNED: dict[str, dict[str, Value]] = {
         "agent.scale_inputs": True,
         "agent.hindsight_bound": True,
         "env.num_envs": 4,
-        "evaluation.every": 20_000,
+        "evaluation.every": 10_000,
     },
 }
 

@@ -27,6 +27,8 @@ ELSEWHERE = {
     "hindsight_jax.statistics",
     "hindsight_jax.training.population",
 }
+# They compile MJX for nothing but the example; tests/envs runs the same code.
+SLOW = {"hindsight_jax.envs.physics", "hindsight_jax.envs.wrappers"}
 
 
 def modules_with_examples() -> set[str]:
@@ -43,7 +45,12 @@ def test_the_list_of_other_tests_names_modules_with_examples():
     assert modules_with_examples() >= ELSEWHERE
 
 
-@pytest.mark.parametrize("name", sorted(modules_with_examples() - ELSEWHERE))
+def parameters() -> list:
+    names = sorted(modules_with_examples() - ELSEWHERE)
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+
+
+@pytest.mark.parametrize("name", parameters())
 def test_examples_run(name):
     results = doctest.testmod(importlib.import_module(name))
     assert results.failed == 0
