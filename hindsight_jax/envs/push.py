@@ -116,7 +116,7 @@ class Push(base.GoalEnv):
 
     def camera(self) -> rendering.Camera:
         """From in front of the table and above it."""
-        return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=28.0)
+        return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=32.0)
 
 
 def outline() -> list[rendering.Scene]:
