@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import config as configs
 from experiments import rows
 from experiments.workdir import WorkDir, WorkDirError
-from hindsight_jax import presets, statistics
+from hindsight_jax import statistics
 
 COLUMNS = ("run", "seeds", "env steps", "updates", "success at the end", "any step", "seconds")
 
@@ -42,23 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def digest(workdir: WorkDir) -> dict[str, Any]:
-    """What a document may quote: where the run comes from, what its preset was changed to, and every evaluation."""
+    """What a document may quote: where the run comes from, every value, and every evaluation."""
     document, table_rows = workdir.read_config(), workdir.read_rows()
-    values = configs.values(configs.from_json_dict(document["name"], document["config"]))
-    preset = presets.config(document["name"])
     ends, anywhere = rows.table(table_rows, "success_end"), rows.table(table_rows, "success_any")
     if not len(ends.env_steps):
         raise ValueError(f"{workdir.path}: no evaluation that all seeds have. Let the run reach its first one.")
     seconds = rows.table(table_rows, "seconds_train").values[0] + rows.table(table_rows, "seconds_evaluate").values[0]
     return {
         "name": document["name"],
-        "overrides": {field: value for field, value in values.items() if value != preset[field]},
+        "values": document["config"],
         "commit": document["commit"],
         "dirty": document["dirty"],
         "device": document["device"],
         "versions": document["versions"],
         "seeds": ends.seeds,
-        "episodes": values["evaluation.episodes"],
+        "episodes": document["config"]["evaluation"]["episodes"],
         "env_steps": ends.env_steps.tolist(),
         "updates": rows.table(table_rows, "updates").values[0].astype(int).tolist(),
         "seconds": seconds.round(1).tolist(),

@@ -21,8 +21,7 @@ _TITLES = {
     "td_loss": "TD loss",
     "loss": "loss",
     "imitated_distance": "distance to the goal where imitated",
-    "final_distance": "distance to the goal at the end",
-    "entropy": "entropy of the policy",
+    "distance_end": "distance to the goal at the end",
 }
 _MAX_DIAGNOSTICS = 3
 

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     assert config is not None  # parse leaves them out for --list and --help alone
     workdir = arguments.workdir or pathlib.Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
-    use_compile_cache()
+    configure_jax()
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
     from experiments.interrupt import Interrupt
     from experiments.session import SessionError, session
@@ -49,11 +49,13 @@ def show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it exits
 
 
-def use_compile_cache() -> None:
-    """Keeps compiled code between processes, so that a second start is quicker; MuJoCo is told not to look for GL."""
+def configure_jax() -> None:
+    """Float32 products in full (a GPU would round them to TF32), and compiled code kept for the next start."""
     import jax
 
-    os.environ.setdefault("MUJOCO_GL", "disable")
+    os.environ.setdefault("MUJOCO_GL", "disable")  # or mujoco looks for GL when it is imported
+    if jax.config.jax_default_matmul_precision is None:  # JAX_DEFAULT_MATMUL_PRECISION sets it
+        jax.config.update("jax_default_matmul_precision", "float32")
     if not jax.config.jax_compilation_cache_dir:  # JAX_COMPILATION_CACHE_DIR sets it
         root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(root / "hindsight_jax"))

@@ -17,10 +17,11 @@ from experiments.interrupt import Interrupt
 from experiments.lock import Lock, LockedError
 from experiments.progress import Progress
 from experiments.workdir import WorkDir, WorkDirError
-from hindsight_jax import presets, training
+from hindsight_jax import checks, fields, presets, training
 from hindsight_jax.training.checkpoint import CheckpointError, Checkpoints
 
 FRAMES_PER_SECOND = 12.5  # the GIF plays at half the speed of push
+_FILM = 0x66696C6D  # 'film': keeps the film's keys apart from those that init splits off the same key
 SECONDS_PER_CALL = 2.0  # of device work between two looks at the clock and at signals; changes no number
 
 
@@ -41,32 +42,49 @@ class Session:
         self.state: Any = None
         self.began_at = 0  # env steps per seed that an earlier process took
         self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
+        self.changes: list[str] = []  # what a resumed run computes with that the earlier process did not
         self.warned: set[int] = set()  # members with a metric that is not finite
 
-    def start(self, config: configs.ConfigDict, argv: Sequence[str]) -> None:
+    def start(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """The first state of a new run."""
-        self.workdir.write_config(configs.to_json_dict(config), name=self.name, argv=argv)
+        self.workdir.write_config(config, name=self.name, argv=argv)
         self.state = self.population.init(self.keys)
 
-    def resume(self, config: configs.ConfigDict, argv: Sequence[str]) -> None:
+    def resume(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
 
-        A run that was stopped before its first checkpoint begins again: it will give the same numbers.
+        A run that was stopped before its first checkpoint begins again: it will give the same numbers. Raises
+        ValueError if the checkpoint was made with other values than config.json now holds.
         """
         if any(self.workdir.checkpoints.glob("*step_*")):
             _, self.state, extra = self.checkpoints.restore(jax.eval_shape(self.population.init, self.keys))
+            self.refuse_other_values(extra["values"])
             self.workdir.truncate(extra["rows_bytes"])
             self.seconds = dict(extra["seconds"])
             self.began_at = self.env_steps()
         else:
             self.workdir.truncate(0)
             self.state = self.population.init(self.keys)
-        self.workdir.note_resume(configs.to_json_dict(config), argv)
+        self.changes = self.workdir.note_resume(config, argv)
+
+    def refuse_other_values(self, stored: dict[str, Any]) -> None:
+        """ValueError if a value that no resumed run may change differs from the checkpoint's."""
+        for field, value in self.fixed_values().items():
+            if stored.get(field) != value:
+                rule = f"the checkpoint was made with {stored.get(field)!r}"
+                checks.fail(f"config.json: {field}", repr(value), rule, "Put the value back, or start a new run.")
+
+    def fixed_values(self) -> dict[str, Any]:
+        """What a resumed run may not change, as JSON carries it."""
+        kept = {field: value for field, value in self.values.items() if field not in configs.RESUMABLE}
+        return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()}
 
     def train(self, interrupt: Interrupt) -> int:
         """Trains to the end, or until a signal; the exit code."""
         total = self.values["total_steps"]
         with Progress(total, name=self.name, seeds=len(self.seeds), start=min(self.began_at, total)) as progress:
+            if self.changes:
+                progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
             saved = time.monotonic()
             while (epoch := int(self.state.epochs)) < self.experiment.num_epochs:
                 every = self.experiment.epochs_between_evaluations
@@ -76,6 +94,8 @@ class Session:
                     self.evaluate(progress)
                 if interrupt.signal:
                     self.save()
+                    if self.workdir.offset():
+                        self.report(interrupted=True)
                     progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved")
                     return interrupt.exit_code
                 if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
@@ -131,21 +151,26 @@ class Session:
         if self.checkpoints.latest_step() == int(self.state.epochs):
             return
         with self.timed("checkpoint"):
-            extra = {"rows_bytes": self.workdir.offset(), "seconds": self.seconds}
+            extra = {"rows_bytes": self.workdir.offset(), "seconds": self.seconds, "values": self.fixed_values()}
             self.checkpoints.save(int(self.state.epochs), self.state, extra)
 
-    def finish(self) -> None:
-        """The last checkpoint, the plot, the GIF and the summary."""
-        self.save()
+    def report(self, **extra: Any) -> None:
+        """The plot and the summary of the rows so far."""
         self.workdir.write_curves(self.name)
-        last = [row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]]
-        best = int(np.argmax(np.nan_to_num(last, nan=-1.0)))  # a member that is not finite is no best
-        member = jax.tree.map(lambda x: x[best], self.state.members)
-        policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
-        frames = film.film(self.experiment.env, policy, jax.random.key(self.seeds[best]))
-        self.workdir.write_policy(frames, FRAMES_PER_SECOND)
         episodes = self.values["evaluation.episodes"]
-        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, policy_seed=self.seeds[best])
+        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
+
+    def finish(self) -> None:
+        """The last checkpoint, the plot, the summary, and the GIF of the median seed, so that it flatters nobody."""
+        self.save()
+        last = {row["member"]: row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]}
+        finite = sorted((success, member) for member, success in last.items() if math.isfinite(success)) or [(0.0, 0)]
+        median = finite[len(finite) // 2][1]
+        member = jax.tree.map(lambda x: x[median], self.state.members)
+        policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
+        frames = film.film(self.experiment.env, policy, jax.random.fold_in(self.keys[median], _FILM))
+        self.workdir.write_policy(frames, FRAMES_PER_SECOND)
+        self.report(policy_seed=self.seeds[median])
 
     def env_steps(self) -> int:
         """Of the member that took the fewest."""
@@ -168,18 +193,24 @@ def session(
     Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint or the memory refuses.
     """
     values = configs.values(config)
-    try:
-        experiment = presets.build(name, values)
-        check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
-        workdir = WorkDir.open(path) if resume else WorkDir.create(path)
-        with Lock(workdir.path):
+    with _refusals(WorkDirError, LockedError, CheckpointError, OSError), contextlib.ExitStack() as held:
+        with _refusals(ValueError):
+            experiment = presets.build(name, values)
+            check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
+            workdir = WorkDir.open(path) if resume else WorkDir.create(path)
+            held.enter_context(Lock(workdir.path))
             run = Session(name, values, workdir, experiment)
-            if resume:
-                run.resume(config, argv)
-            else:
-                run.start(config, argv)
-            yield run
-    except (WorkDirError, LockedError, CheckpointError, OSError, ValueError) as error:
+            begin = run.resume if resume else run.start
+            begin(configs.to_json_dict(config), argv)
+        yield run
+
+
+@contextlib.contextmanager
+def _refusals(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns these errors, which name their remedy, into SessionError; others are bugs and keep their traceback."""
+    try:
+        yield
+    except kinds as error:
         raise SessionError(str(error)) from error
 
 

@@ -33,6 +33,7 @@ _REMEDIES = {
     errno.EPERM: "No permission. Choose another --workdir, or change the permissions.",
     errno.EROFS: "The file system is read-only. Choose another --workdir.",
     errno.ENOENT: "It is gone: was the directory moved or deleted? Put it back, then continue with --resume.",
+    errno.EEXIST: "A file of that name lies there. Choose another --workdir.",
     errno.ENOTDIR: "A part of the path is a file. Choose another --workdir.",
 }
 
@@ -121,12 +122,18 @@ class WorkDir:
         document = {"format": FORMAT, "name": name, "config": config, **provenance.describe(argv), "resumed": []}
         self._write_json("config.json", document)
 
-    def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> None:
-        """Stores the values to go on with, and adds with what and from where; `env_steps` is the last row's."""
+    def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> list[str]:
+        """Stores the values to go on with, and adds with what and from where; `env_steps` is the last row's.
+
+        Returns the names of what bits may depend on and has changed: commit, versions, device, precision, xla_flags.
+        """
         document = self.read_config()
         entry = {"env_steps": max(self._reached.values(), default=0), **provenance.describe(argv)}
         document |= {"config": config, "resumed": [*document.get("resumed", []), entry]}
         self._write_json("config.json", document)
+        last = ([document, *document["resumed"]])[-2]
+        kinds = ("commit", "dirty", "versions", "device", "precision", "xla_flags")
+        return [kind for kind in kinds if entry.get(kind) != last.get(kind)]
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote: {"name", "config", "versions", "device", "commit", ...}.
@@ -303,9 +310,9 @@ def _explained(path: Path, trouble: str) -> Iterator[None]:
 
 
 def _is_bystander(path: Path) -> bool:
-    """Whether a new run may find this file in its directory: hidden, a lock, or rows that never began."""
+    """Whether a new run may find this file in its directory: hidden, as the lock is, or rows that never began."""
     name = path.name
-    return name.startswith(".") or name.endswith("lock") or (name == "metrics.jsonl" and path.stat().st_size == 0)
+    return name.startswith(".") or (name == "metrics.jsonl" and path.stat().st_size == 0)
 
 
 def _append(path: Path, data: bytes, at: int) -> None:

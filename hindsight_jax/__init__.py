@@ -13,6 +13,7 @@ _INDEX = {
     "networks": "hindsight_jax.networks",
     "rendering": "hindsight_jax.rendering",
     "envs": "hindsight_jax.envs",
+    "fields": "hindsight_jax.fields",
     "agents": "hindsight_jax.agents",
     "training": "hindsight_jax.training",
     "presets": "hindsight_jax.presets",

@@ -1,14 +1,70 @@
-"""What the fields of `presets` take: types, ranges, and rules between them. Errors say what, got, rule and remedy."""
+"""Every value of a run: default, type, range, help, and the rules between them. Errors say got, rule and remedy."""
 
 import difflib
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from hindsight_jax import checks, presets
+from hindsight_jax import checks
+
+Value = bool | int | float | str | tuple[int, ...]
+
+
+class Field(NamedTuple):
+    """One value of a run: its default (whose type it has), what is allowed, and a line of help."""
+
+    default: Value
+    help: str
+    low: float = float("-inf")
+    high: float = float("inf")
+    options: tuple[str, ...] = ()
+
 
 _LARGE = 2**31 - 1
+
+FIELDS: dict[str, Field] = {
+    "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, _LARGE),
+    "seeds": Field(4, "members trained in one call", 1, 4096),
+    "total_steps": Field(1_000_000, "env steps per seed, warm-up included", 1, _LARGE),
+    "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
+    "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0),
+    "agent.gamma_hdm": Field(0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0),
+    "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6),
+    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
+    "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0),
+    "agent.target_period": Field(10, "updates between two such steps", 1, 2**24),
+    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6, 1e6),
+    "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
+    "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
+    "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
+    "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
+    "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
+    "agent.next_state": Field(
+        "relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")
+    ),
+    "agent.bounded": Field(True, "targets are at most 0"),
+    "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached"),
+    "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
+    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE),
+    "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
+    "env.horizon": Field(50, "steps per episode", 1, 10_000),
+    "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
+    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE),
+    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE),
+    "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0),
+    "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0),
+    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index", -1e6, 1e6),
+    "relabel.reward_otherwise": Field(-1.0, "reward of every other row", -1e6, 1e6),
+    "relabel.preference": Field(
+        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0
+    ),
+    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
+    "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
+    "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
+    "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
+}
+
 _HOW_TO_LIST = "List the fields: python -m experiments.run --help."
 
 
@@ -40,11 +96,11 @@ def checked(field: str, value: Any) -> Any:
     >>> checked("agent.gamma_hdm", 1), checked("total_steps", 1e6), checked("agent.hidden_sizes", [256, 256])
     (1.0, 1000000, (256, 256))
     """
-    if field not in presets.FIELDS:
+    if field not in FIELDS:
         checks.fail(
-            str(field), _short(value), "there is no such field", did_you_mean(str(field), presets.FIELDS) + _HOW_TO_LIST
+            str(field), _short(value), "there is no such field", did_you_mean(str(field), FIELDS) + _HOW_TO_LIST
         )
-    spec = presets.FIELDS[field]
+    spec = FIELDS[field]
     remedy = f"It is: {spec.help}. Default: {text(spec.default)}."
     if isinstance(spec.default, tuple):
         if not isinstance(value, (tuple, list)) or not value:
@@ -63,7 +119,7 @@ def checked(field: str, value: Any) -> Any:
     return _number(field, spec, spec.default, value, remedy)
 
 
-def _number(field: str, spec: presets.Field, like: int | float, value: Any, remedy: str) -> Any:
+def _number(field: str, spec: Field, like: int | float, value: Any, remedy: str) -> Any:
     """`value` as the type of `like`, if it lies in the field's range."""
     whole = isinstance(like, int)
     good = _is_number(value) and spec.low <= value <= spec.high
@@ -77,10 +133,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def allowed(spec: presets.Field) -> str:
+def allowed(spec: Field) -> str:
     """What a field takes, in words.
 
-    >>> [allowed(presets.FIELDS[field]) for field in ("agent.gamma", "agent.backup", "agent.bounded")]
+    >>> [allowed(FIELDS[field]) for field in ("agent.gamma", "agent.backup", "agent.bounded")]
     ['a number in [0, 1]', 'one of double, max, mellow', 'true or false']
     """
     if spec.options:
@@ -93,7 +149,7 @@ def allowed(spec: presets.Field) -> str:
     return f"{'an integer' if isinstance(spec.default, int) else 'a number'} {span}"
 
 
-def text(value: presets.Value) -> str:
+def text(value: Value) -> str:
     """A value as the command line takes it.
 
     >>> text(1e6), text((400, 300)), text(True), text(5e-4), text(float("inf"))
@@ -108,7 +164,20 @@ def text(value: presets.Value) -> str:
     return str(value)
 
 
-def check(values: Mapping[str, presets.Value]) -> None:
+def complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field in its type, if the dict holds all of them, no others, and values that fit together.
+
+    Raises ValueError otherwise.
+    """
+    typed = {field: checked(field, value) for field, value in values.items()}
+    for field in FIELDS:
+        if field not in typed:
+            checks.fail(field, "nothing", "every field must be there", "Start from presets.config(name).")
+    check(typed)
+    return typed
+
+
+def check(values: Mapping[str, Value]) -> None:
     """The rules between fields, for a complete dict of values. Raises ValueError with the numbers and the remedy."""
     _check_counts(values)
     _check_length(values)
@@ -157,6 +226,9 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     if v["agent.hindsight_bound"] and rewards != (0.0, -1.0):
         remedy = "Set agent.hindsight_bound=false, or restore the rewards."
         checks.fail(both, got, "agent.hindsight_bound is a bound for 0 and -1 alone", remedy)
+    if v["agent.hindsight_bound"] and v["agent.backup"] == "mellow":
+        remedy = "Set agent.hindsight_bound=false, or agent.backup=double."
+        checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)
     if v["agent.next_state"] == "loss":
         if rewards[0] != rewards[1]:
             remedy = "Set relabel.reward_reached to relabel.reward_otherwise, or agent.next_state=relabel."

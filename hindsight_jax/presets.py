@@ -7,64 +7,8 @@ letter. Everything that differs between the two stands in TUNED, and in BUILD_NO
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from hindsight_jax import checks
-
-Value = bool | int | float | str | tuple[int, ...]
-
-
-class Field(NamedTuple):
-    """One value of a run: its default (whose type it has), what is allowed, and a line of help."""
-
-    default: Value
-    help: str
-    low: float = float("-inf")
-    high: float = float("inf")
-    options: tuple[str, ...] = ()
-
-
-_LARGE = 2**31 - 1
-
-FIELDS: dict[str, Field] = {
-    "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, _LARGE),
-    "seeds": Field(4, "members trained in one call", 1, 4096),
-    "total_steps": Field(1_000_000, "env steps per seed, warm-up included", 1, _LARGE),
-    "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
-    "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0),
-    "agent.gamma_hdm": Field(0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0),
-    "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6),
-    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
-    "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0),
-    "agent.target_period": Field(10, "updates between two such steps", 1, 2**24),
-    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6, 1e6),
-    "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
-    "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
-    "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
-    "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
-    "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
-    "agent.next_state": Field(
-        "relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")
-    ),
-    "agent.bounded": Field(True, "targets are at most 0"),
-    "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached"),
-    "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
-    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE),
-    "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
-    "env.horizon": Field(50, "steps per episode", 1, 10_000),
-    "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
-    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE),
-    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE),
-    "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0),
-    "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0),
-    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index", -1e6, 1e6),
-    "relabel.reward_otherwise": Field(-1.0, "reward of every other row", -1e6, 1e6),
-    "relabel.preference": Field(
-        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0
-    ),
-    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
-    "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
-    "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
-    "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
-}
+from hindsight_jax import checks, fields
+from hindsight_jax.fields import FIELDS, Value
 
 ALGORITHMS: dict[str, tuple[str, dict[str, Value]]] = {
     "hdm": (
@@ -105,6 +49,7 @@ TUNED: dict[str, dict[str, Value]] = {
         "agent.scale_inputs": True,
         "agent.hindsight_bound": True,
         "env.num_envs": 4,
+        "replay.capacity": 10_000,
         "evaluation.every": 10_000,
     },
 }
@@ -181,10 +126,13 @@ class Experiment(NamedTuple):
 def build(name: str, values: Mapping[str, Any]) -> Experiment:
     """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
 
+    Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
+
     >>> experiment = build("hdm_push", config("hdm_push"))
     >>> experiment.env.spec.horizon
     50
     """
+    values = fields.complete(values)
     # Imported here: MuJoCo and brax take seconds, and listing names must not.
     from hindsight_jax import agents, envs, relabel, replay, training
 

@@ -38,6 +38,7 @@ class Replay(NamedTuple):
     sample: Callable[..., Transition]
     num_pairs: Callable[[ReplayState], jax.Array]
     num_bytes: int
+    capacity: int  # in trajectories
 
 
 def make_ring(example: Trajectory, capacity: int) -> Replay:
@@ -122,7 +123,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         mask = lambda x: jnp.where(jnp.expand_dims(real, range(1, x.ndim)), x, _poison(x.dtype))
         return jax.tree.map(mask, batch)
 
-    return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3))
+    return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3), int(capacity))
 
 
 def num_pairs(state: ReplayState) -> jax.Array:

@@ -21,8 +21,8 @@ ALLOWED = {
     "envs": {"types", "checks", "rendering"},
     "agents": {"types", "checks", "losses", "networks"},
     "training": {"types", "checks", "relabel", "replay", "agents.base", "envs.base"},
-    "fields": {"checks", "presets"},
-    "presets": {"types", "checks", "agents", "envs", "relabel", "replay", "training"},
+    "fields": {"checks"},
+    "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
     "__init__": set(),
 }
 

@@ -201,21 +201,40 @@ def test_numbers_reach_the_agent():
     ("name", "overrides", "num_epochs", "between"),
     [
         ("hdm_push_paper", {}, (1_000_000 - 200 * 50) // 50, 25_000 // 50),
-        ("hdm_push", {}, (250_000 - 200 * 50) // (4 * 50), 20_000 // (4 * 50)),
-        ("hdm_push", {"total_steps": 10_001}, 1, 100),  # a started epoch is finished
-        ("hdm_push", {"total_steps": 10_200}, 1, 100),
-        ("hdm_push", {"total_steps": 10_201}, 2, 100),
-        ("hdm_push", {"total_steps": 10_000}, 0, 100),  # the warm-up took them all
-        ("hdm_push", {"total_steps": 50}, 0, 100),
+        ("hdm_push", {}, (250_000 - 200 * 50) // (4 * 50), 10_000 // (4 * 50)),
+        ("hdm_push", {"total_steps": 10_200}, 1, 50),
+        ("hdm_push", {"total_steps": 10_201}, 2, 50),  # a started epoch is finished
         ("hdm_push", {"evaluation.every": 199}, 1200, 1),  # at most once in an epoch
         ("hdm_push", {"evaluation.every": 399}, 1200, 1),
         ("hdm_push", {"evaluation.every": 400}, 1200, 2),
-        ("hdm_push", {"env.horizon": 10, "env.num_envs": 3, "total_steps": 2100}, 4, 666),
+        ("hdm_push", {"env.horizon": 10, "env.num_envs": 3, "total_steps": 2100}, 4, 333),
     ],
 )
 def test_lengths_are_counted_in_epochs(name, overrides, num_epochs, between):
     experiment = presets.build(name, presets.config(name) | overrides)
     assert (experiment.num_epochs, experiment.epochs_between_evaluations) == (num_epochs, between)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"agent.gama": 0.5}, "agent.gama"),
+        ({"agent.bounded": "false"}, "agent.bounded"),
+        ({"agent.gamma": 1.5}, "agent.gamma"),
+        ({"total_steps": 10_000}, "total_steps"),  # the warm-up takes them all
+        ({"agent.backup": "mellow"}, "hindsight_bound"),
+    ],
+)
+def test_values_that_make_no_run_are_refused(change, word):
+    with pytest.raises(ValueError, match=word):
+        presets.build("hdm_push", presets.config("hdm_push") | change)
+
+
+def test_a_missing_value_is_refused():
+    values = presets.config("hdm_push")
+    del values["agent.gamma"]
+    with pytest.raises(ValueError, match=r"agent\.gamma"):
+        presets.build("hdm_push", values)
 
 
 # Members

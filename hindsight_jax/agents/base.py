@@ -25,6 +25,7 @@ class Agent(NamedTuple):
     act: Callable[..., jax.Array]
     update: Callable[..., tuple[Any, dict[str, jax.Array]]]
     batch: Literal["transitions", "trajectories"] = "transitions"
+    check: Callable[[Mapping[str, Any]], None] = lambda values: None  # of known `values`, arrays [M] too: ValueError
 
 
 def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
@@ -40,7 +41,7 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
             )
         _check_number(f"values[{name!r}]", value)
     numbers = defaults._replace(**values)
-    return type(numbers)(*(jnp.asarray(number, jnp.float32) for number in numbers))
+    return type(numbers)(*(jnp.array(number, jnp.float32) for number in numbers))
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -108,6 +108,7 @@ def q_learning(
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
         batch="transitions",
+        check=_check_ranges,
     )
 
 
@@ -131,8 +132,7 @@ def _init(
     row: _Row, defaults: QLearningValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> QLearningState:
     numbers = override(defaults, values)
-    for name, (low, high, remedy) in _RANGES.items():
-        checks.in_range(f"values.{name}", getattr(numbers, name), low, high, remedy)
+    _check_ranges(numbers._asdict())
     spec = row.spec
     params = row.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
     target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
@@ -247,6 +247,14 @@ _RANGES = {  # low, high, remedy
     "target_period": (1.0, 2.0**24, "1 moves the target network at every update."),
     "temperature": (1e-6, _LARGEST, "Use backup='max' for the limit 0."),
 }
+
+
+def _check_ranges(values: Mapping[str, Any]) -> None:
+    """ValueError if a known number, or one of an array of them, is out of its range."""
+    for name, value in values.items():
+        if name in _RANGES:
+            low, high, remedy = _RANGES[name]
+            checks.in_range(f"values.{name}", value, low, high, remedy)
 
 
 def _check_batch(spec: types.EnvSpec, batch: types.Transition) -> None:

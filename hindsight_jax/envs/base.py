@@ -118,13 +118,13 @@ class GoalEnv(Env):
     def step(self, state: State, action: jax.Array) -> State:
         """One control step with one action of `spec.action`."""
 
-    @abc.abstractmethod
     def scene(self, state: State) -> Any:
-        """The `rendering.Scene` of this state: its bodies, and the goal as a marker."""
+        """The `rendering.Scene` of this state: its bodies, and the goal as a marker; optional."""
+        raise NotImplementedError(f"{type(self).__name__} draws no scene. Write scene(state) -> rendering.Scene.")
 
-    @abc.abstractmethod
     def camera(self) -> Any:
-        """The `rendering.Camera` that shows all of the task."""
+        """The `rendering.Camera` that shows all of the task; optional."""
+        raise NotImplementedError(f"{type(self).__name__} has no camera. Write camera() -> rendering.Camera.")
 
     def success(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """bool[]: distance(achieved, desired) < threshold, strictly."""

@@ -70,7 +70,17 @@ def make_population(run: Run) -> Population:
         fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
         return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
 
-    return Population(jax.jit(init), jax.jit(advance, donate_argnums=0), jax.jit(evaluate))
+    compiled_init = jax.jit(init)
+
+    def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
+        values = dict(values or {})
+        for name, value in values.items():
+            checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
+        if all(checks.is_concrete(value) for value in values.values()):
+            run.check(values)  # while the numbers are known: inside of jit they are not
+        return compiled_init(keys, values)
+
+    return Population(checked_init, jax.jit(advance, donate_argnums=0), jax.jit(evaluate))
 
 
 def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:

@@ -48,6 +48,7 @@ class Run(NamedTuple):
     store: Callable[[RunState, types.Trajectory], RunState]
     sample: Callable[[RunState, jax.Array], types.Transition]  # [U, B, ...]
     learn: Callable[[RunState, types.Transition, jax.Array], tuple[RunState, dict[str, jax.Array]]]
+    check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
 def make_run(
@@ -71,7 +72,10 @@ def make_run(
     Raises ValueError if the schedule's numbers are not positive, if the warm-up does not fit the ring, or if a name in
     `values` is unknown.
     """
-    _check_schedule(schedule)
+    _check_schedule(schedule, ring)
+    if agent.batch != "transitions":
+        remedy = "Take an agent that learns from the ring."
+        checks.fail("agent.batch", repr(agent.batch), "a run hands transitions to update", remedy)
 
     def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
         parts = _split_values(values)
@@ -123,7 +127,15 @@ def make_run(
         del means["trajectories"]
         return {name: jnp.mean(value, dtype=jnp.float32) for name, value in means.items()}
 
-    return Run(init, epoch, evaluate, collect, store, sample, learn)
+    def check(values: Mapping[str, Any]) -> None:
+        parts = _split_values(values)
+        agent.check(parts["agent"])
+        for i in range(max((len(value) for value in parts["relabel"].values()), default=0)):
+            own = {name: float(value[i]) for name, value in parts["relabel"].items()}
+            _resolve("law", law, own)
+            _resolve("preference", preference, own)
+
+    return Run(init, epoch, evaluate, collect, store, sample, learn, check)
 
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
@@ -142,7 +154,7 @@ def example_trajectory(env: GoalEnv) -> types.Trajectory:
 
 def _arrays(tree: Any) -> Any:
     """Leaves as f32 arrays, so that members may differ in them."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+    return jax.tree.map(lambda x: jnp.array(x, jnp.float32), tree)  # a copy: the state is donated, the caller's is not
 
 
 def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
@@ -168,6 +180,10 @@ def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]
     return parts
 
 
-def _check_schedule(schedule: Schedule) -> None:
+def _check_schedule(schedule: Schedule, ring: Replay) -> None:
     for name, value in schedule._asdict().items():
         checks.positive_int(f"schedule.{name}", value, "Every number of a schedule counts something.")
+    for name in ("warmup_trajectories", "num_envs"):
+        if getattr(schedule, name) > ring.capacity:
+            rule = f"it must be at most the ring's capacity, {ring.capacity}"
+            checks.fail(f"schedule.{name}", getattr(schedule, name), rule, "Make a larger ring, or collect fewer.")

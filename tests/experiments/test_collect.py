@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from experiments import collect, config
+from experiments import collect, config, rows
 from experiments.workdir import WorkDir
 
 HEADER = (
@@ -59,7 +59,7 @@ def test_the_json_holds_every_evaluation_and_where_it_comes_from(two, tmp_path, 
     kept = ("commit", "dirty", "device", "versions")
     assert {key: value for key, value in hdm.items() if key not in kept} == {
         "name": "hdm_push",
-        "overrides": {"seed": 10, "seeds": 2, "agent.gamma_hdm": "Infinity", "agent.hidden_sizes": [8, 8]},
+        "values": rows.plain(stored["config"]),
         "seeds": [10, 11],
         "episodes": 200,
         "env_steps": [1000, 2000],
@@ -69,7 +69,8 @@ def test_the_json_holds_every_evaluation_and_where_it_comes_from(two, tmp_path, 
         "success_any": [[0.35, 0.75], [0.45, 0.95]],
         "q_mean": [[-2.0, -2.0], [-3.0, -3.0]],
     }
-    assert document["her"]["overrides"] == {"seed": 10, "seeds": 1}
+    assert hdm["values"]["agent"]["gamma_hdm"] == "Infinity"
+    assert document["her"]["values"]["agent"]["hidden_sizes"] == [400, 300]
     assert str(tmp_path) not in path.read_text()
 
 

@@ -315,7 +315,7 @@ def test_a_used_directory_is_refused_and_left_alone(run, tmp_path):
 
 
 def test_an_empty_directory_or_a_start_that_was_killed_is_taken(tmp_path):
-    (tmp_path / "lock").touch()
+    (tmp_path / ".lock").touch()
     (tmp_path / ".config.json.tmp").write_text("{")
     WorkDir.create(tmp_path)
     WorkDir.create(tmp_path).write_config({}, name="hdm_push")

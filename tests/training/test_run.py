@@ -514,8 +514,32 @@ def test_numbers_of_a_fixed_law_are_refused():
 
 @pytest.mark.parametrize("schedule", [{"warmup_trajectories": 65}, {"num_envs": 65}])
 def test_more_trajectories_than_the_ring_holds_are_refused(schedule):
-    with pytest.raises(ValueError, match=r"1\.\.64"):
-        jax.eval_shape(lambda key: (run := make_run(**schedule)).epoch(run.init(key)), jax.random.key(0))
+    with pytest.raises(ValueError, match=r"schedule\..* got 65.*capacity, 64"):
+        make_run(**schedule)
+
+
+@pytest.mark.parametrize("values", [{"agent.gamma_hdm": [-1.0, 0.5]}, {"agent.target_period": [0.0, 1.0]}])
+def test_numbers_of_members_out_of_range_are_refused(values):
+    """Inside of jit they are not known: they are checked before it."""
+    values = {name: jnp.array(value) for name, value in values.items()}
+    with pytest.raises(ValueError, match=next(iter(values)).removeprefix("agent.")):
+        tiny().init(training.member_keys(0, 2), values)
+
+
+def test_an_agent_that_wants_trajectories_is_refused():
+    agent = agents.q_learning(probes.Chain().spec, distance=probes.Chain().distance)._replace(batch="trajectories")
+    ring = replay.make_ring(training.example_trajectory(probes.Chain()), 64)
+    arguments = (relabel.future(), relabel.reward_by_index(), training.Schedule(warmup_trajectories=1))
+    with pytest.raises(ValueError, match=r"agent\.batch"):
+        training.make_run(probes.Chain(), agent, ring, *arguments)
+
+
+def test_the_law_that_was_passed_outlives_the_donated_state():
+    law = relabel.hindsight(0.15, 0.2)
+    run = make_run(law=law)
+    state = run.init(jax.random.key(0))
+    jax.jit(run.epoch, donate_argnums=0)(state)
+    assert not law.weights.is_deleted()
 
 
 def test_values_of_the_wrong_number_of_members_are_refused():
