@@ -5,6 +5,7 @@ is one comparison. Whatever must not be read is NaN, or a large negative integer
 """
 
 import collections
+import contextlib
 import doctest
 import functools
 import math
@@ -31,6 +32,22 @@ NEVER = -7777  # integers that are never to be read
 def _strict():
     with jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_compiles():
+    """Most of the time here would go into optimising code that runs once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@contextlib.contextmanager
+def optimised():
+    """Compiles as users do; for functions that were not compiled before."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 # Data that encode their identity
@@ -203,7 +220,7 @@ def histories(draw):
     sizes = st.sampled_from(sorted({1, min(2, capacity), capacity}))
     length = st.one_of(st.just(horizon), st.integers(0, horizon))
     batch = sizes.flatmap(lambda size: st.lists(length, min_size=size, max_size=size))
-    return capacity, horizon, draw(st.lists(batch, max_size=12))
+    return capacity, horizon, draw(st.lists(batch, max_size=8))
 
 
 @functools.cache
@@ -626,7 +643,8 @@ def test_add_and_sample_never_copy_the_ring(num_members):
     if num_members:
         step = jax.vmap(step)
         arguments = jax.tree.map(lambda s: jax.ShapeDtypeStruct((num_members, *s.shape), s.dtype), arguments)
-    executable = jax.jit(step, donate_argnums=0).lower(*arguments).compile()
+    with optimised():
+        executable = jax.jit(step, donate_argnums=0).lower(*arguments).compile()
     memory = executable.memory_analysis()
     num_bytes = ring.num_bytes * (num_members or 1)
     assert memory.alias_size_in_bytes >= num_bytes

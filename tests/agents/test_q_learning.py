@@ -1,5 +1,6 @@
 """The Q-learning agent: each row against float64 NumPy, exploration, the target network, limits, members, refusals."""
 
+import contextlib
 import doctest
 import functools
 import importlib
@@ -39,6 +40,22 @@ VALUES = {
     "temperature": 0.5,
 }
 BATCH = 12
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_compiles():
+    """Most of the time here would go into optimising code that runs once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@contextlib.contextmanager
+def optimised():
+    """Compiles as users do; for functions that were not compiled before."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def spec(action=FLAT):
@@ -343,11 +360,21 @@ def test_golden_targets(options, values, row_values, td_loss):
 
 
 def several_updates(name, state, count=5):
-    _, update = row(name)
+    """With code optimised as it is for users."""
     action, _, rewards = ROWS[name]
-    for i in range(count):
-        state, metrics = update(state, make_batch(action, seed=i, rewards=rewards), jax.random.key(i))
+    batches = [make_batch(action, seed=i, rewards=rewards) for i in range(count)]
+    update = optimised_update(name)
+    for i, batch in enumerate(batches):
+        state, metrics = update(state, batch, jax.random.key(i))
     return state, metrics
+
+
+@functools.cache
+def optimised_update(name):
+    agent = row(name)[0]
+    arguments = jax.eval_shape(lambda key: (agent.init(key), make_batch(ROWS[name][0]), key), jax.random.key(0))
+    with optimised():
+        return jax.jit(agent.update).lower(*arguments).compile()
 
 
 def test_gamma_hdm_zero_is_her_to_the_bit():
