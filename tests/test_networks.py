@@ -130,8 +130,8 @@ def test_vmap_over_members_equals_a_loop():
     network, _, (observation, goal) = made(CLAW)
     keys = jax.random.split(jax.random.key(3), 3)
     init = lambda key: network.init(key, observation, goal)
-    params = jax.vmap(init)(keys)
-    together = jax.vmap(network.apply, (0, None, None))(params, observation, goal)
+    params = jax.jit(jax.vmap(init))(keys)
+    together = jax.jit(jax.vmap(network.apply, (0, None, None)))(params, observation, goal)
     for i, key in enumerate(keys):
         jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[i], b), params, init(key))
         np.testing.assert_allclose(together[i], network.apply(init(key), observation, goal), rtol=1e-5, atol=1e-6)

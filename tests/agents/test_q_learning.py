@@ -317,7 +317,7 @@ def test_golden_factorised_hdm():
     """
     agent = made(types.Discrete(2, 2), hidden_sizes=())
     state = constant_q(agent, [[-1, -2], [-3, -2.5]], [[-2, -9], [-7, -1]], gamma=0.5, gamma_hdm=0.5, beta=2.0)
-    _, metrics = agent.update(state, one_row([1, 0]), jax.random.key(0))
+    _, metrics = jax.jit(agent.update)(state, one_row([1, 0]), jax.random.key(0))
     expected = {
         "q_mean": -5.0,
         "target_mean": -3.0,
@@ -351,7 +351,7 @@ def test_golden_factorised_hdm():
 def test_golden_targets(options, values, row_values, td_loss):
     agent = made(types.Discrete(1, 2), hidden_sizes=(), imitation="none", **options)
     state = constant_q(agent, [[-1, -2]], [[-4, -1]], **({"gamma": 0.5} | values))
-    _, metrics = agent.update(state, one_row([1], **row_values), jax.random.key(0))
+    _, metrics = jax.jit(agent.update)(state, one_row([1], **row_values), jax.random.key(0))
     assert float(metrics["td_loss"]) == pytest.approx(td_loss, rel=1e-4)
     assert float(metrics["loss"]) == float(metrics["td_loss"])
 

@@ -553,10 +553,10 @@ def test_an_agent_that_wants_trajectories_is_refused():
 
 
 def test_the_law_that_was_passed_outlives_the_donated_state():
-    law = relabel.hindsight(0.15, 0.2)
-    run = make_run(law=law)
-    state = run.init(jax.random.key(0))
-    jax.jit(run.epoch, donate_argnums=0)(state)
+    law, env = relabel.hindsight(0.15, 0.2), probes.Chain(horizon=4)
+    state = make_run(env, stub(env, num_updates=2, batch_size=8), law).init(jax.random.key(0))
+    jax.jit(lambda state: state._replace(updates=state.updates + 1), donate_argnums=0)(state)
+    assert state.law.weights.is_deleted()
     assert not law.weights.is_deleted()
 
 
