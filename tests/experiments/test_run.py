@@ -106,6 +106,18 @@ def test_no_file_names_this_machine(whole, tmp_path_factory):
         assert str(tmp_path_factory.getbasetemp()) not in (workdir / name).read_text()
 
 
+def test_q_stands_beside_what_trajectories_did(whole, environment):
+    """-(1 + .98) for 3 actions is no offset of the table; -(1 + .98 + .98^2 + .98^3) = -3.88 for 5 is."""
+    command = [sys.executable, "-m", "experiments.values", f"--workdir={whole[0]}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    table = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [(offset, past) for offset, past, _ in table] == [
+        ("1", "0.00"), ("2", "-1.00"), ("5", "-3.88"), ("10", "-8.31"), ("20", "-15.94"),
+    ]  # fmt: skip
+    assert all(-50.0 < float(q) < 1.0 for _, _, q in table)
+
+
 def test_sigterm_saves_and_resume_gives_the_same_bits(whole, environment, tmp_path):
     workdir = tmp_path / "run"
     process = start(environment, *SMALL, f"--workdir={workdir}")
@@ -146,6 +158,19 @@ def test_sigkill_and_resume_give_the_same_bits(whole, environment, tmp_path):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_many_sigkills_and_resume_give_the_same_bits(whole, environment, tmp_path, seed):
     kill_and_resume(whole, environment, tmp_path / "run", kills=5, seed=seed)
+
+
+def test_a_resumed_run_refuses_other_values(environment, tmp_path):
+    workdir = tmp_path / "run"
+    process = start(environment, *SMALL, f"--workdir={workdir}")
+    wait_for_rows(process, workdir, 4)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=200)
+    path = workdir / "config.json"
+    path.write_text(path.read_text().replace('"learning_rate": 0.002', '"learning_rate": 0.003'))
+    code, _, errors = run(environment, "--resume", f"--workdir={workdir}")
+    assert code == 1
+    assert "learning_rate" in errors
 
 
 def test_a_second_process_on_one_directory_is_refused(environment, tmp_path):
