@@ -175,7 +175,8 @@ def test_a_resumed_run_refuses_other_values(environment, tmp_path):
 
 def test_a_second_process_on_one_directory_is_refused(environment, tmp_path):
     workdir = tmp_path / "run"
-    first = start(environment, *SMALL, f"--workdir={workdir}")
+    long = [a if "total_steps" not in a else "--config.total_steps=10000000" for a in SMALL]  # until it is stopped
+    first = start(environment, *long, f"--workdir={workdir}")
     wait_for_rows(first, workdir, 2)
     code, output, errors = run(environment, "--resume", f"--workdir={workdir}")
     first.send_signal(signal.SIGINT)
