@@ -47,7 +47,7 @@ def test_device_and_precision_are_those_of_this_process():
         ("~/runs/first", "first"),
         ("runs/first", "runs/first"),
         ("../runs/first", "../runs/first"),
-        ("--xla_dump_to=/tmp/ada/dump --xla_cpu_x=1", "--xla_dump_to=dump --xla_cpu_x=1"),
+        ("--xla_dump_to=/home/ada/dump --xla_cpu_x=1", "--xla_dump_to=dump --xla_cpu_x=1"),
         ("C:\\Users\\ada\\first", "first"),
         ("", ""),
     ],
