@@ -83,14 +83,78 @@ class QNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
         """[B, O], [B, G] -> [B, D, K]."""
-        if observation.shape[:-1] != goal.shape[:-1]:
-            rule = f"its leading axes must be those of observation {checks.describe(observation)}"
-            checks.fail("goal", checks.describe(goal), rule, "Map over one goal with jax.vmap(in_axes=(0, None)).")
-        if self.observation_range is not None:
-            observation = scale_to_range(observation, self.observation_range)
-        if self.goal_range is not None:
-            goal = scale_to_range(goal, self.goal_range)
-        x = jnp.concatenate([observation, goal], axis=-1)
+        x = joined(observation, goal, self.observation_range, self.goal_range)
         num_dims, num_bins = self.action
         outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
         return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)
+
+
+class GaussianPolicy(nn.Module):
+    """A Gaussian over a continuous action: a mean by an MLP, and one standard deviation for all states and dimensions.
+
+    hEM's policy [M, appendix C.2]. The logarithm of the deviation is a parameter, from 0 on, held to [-5, 2].
+    """
+
+    action: types.Box
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
+        x = joined(observation, goal, self.observation_range, self.goal_range)
+        mean = MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x)
+        log_std = self.param("log_std", nn.initializers.zeros, ())
+        return mean, jnp.broadcast_to(jnp.clip(log_std, -5.0, 2.0), mean.shape)
+
+
+class DeterministicPolicy(nn.Module):
+    """The actor of DDPG: tanh of an MLP, so that actions lie in (-1, 1)."""
+
+    action: types.Box
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
+        """[B, O], [B, G] -> [B, D]."""
+        return jnp.tanh(MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(joined(observation, goal)))
+
+
+class Critic(nn.Module):
+    """Q(s, a, g) of a continuous action, or V(s, g) where no action is given."""
+
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array, action: jax.Array | None = None) -> jax.Array:
+        """[B, O], [B, G] and perhaps [B, D] -> [B]."""
+        x = joined(observation, goal, self.observation_range, self.goal_range)
+        if action is not None:
+            x = jnp.concatenate([x, action], axis=-1)
+        return MLP(self.hidden_sizes, 1, self.layer_norm)(x)[..., 0]
+
+
+def joined(
+    observation: jax.Array,
+    goal: jax.Array,
+    observation_range: types.Range | None = None,
+    goal_range: types.Range | None = None,
+) -> jax.Array:
+    """[B, O] and [B, G], each scaled if its range is given, side by side: [B, O + G].
+
+    Raises ValueError if their leading axes differ.
+    """
+    if observation.shape[:-1] != goal.shape[:-1]:
+        rule = f"its leading axes must be those of observation {checks.describe(observation)}"
+        checks.fail("goal", checks.describe(goal), rule, "Map over one goal with jax.vmap(in_axes=(0, None)).")
+    if observation_range is not None:
+        observation = scale_to_range(observation, observation_range)
+    if goal_range is not None:
+        goal = scale_to_range(goal, goal_range)
+    return jnp.concatenate([observation, goal], axis=-1)

@@ -10,12 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from hindsight_jax import checks, losses, networks, types
+from hindsight_jax import losses, networks, types
+from hindsight_jax.agents import _parts
 from hindsight_jax.agents.base import Agent, override
-
-_LARGEST = float(jnp.finfo(jnp.float32).max)
 
 
 class QLearningValues(NamedTuple):
@@ -88,19 +86,15 @@ def q_learning(
     (1,)
     """
     network = networks.QNetwork(
-        action=_discrete(spec),
+        action=_parts.discrete(spec, "Q-learning"),
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    for name, got, options in (
-        ("backup", backup, ("double", "max", "mellow")),
-        ("imitation", imitation, ("none", "always", "indicator")),
-        ("next_state", next_state, ("relabel", "loss")),
-    ):
-        if got not in options:
-            checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")
+    _parts.check_option("backup", backup, ("double", "max", "mellow"))
+    _parts.check_option("imitation", imitation, ("none", "always", "indicator"))
+    _parts.check_option("next_state", next_state, ("relabel", "loss"))
     row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound)
     defaults = QLearningValues() if values is None else values
     return Agent(
@@ -108,7 +102,7 @@ def q_learning(
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
         batch="transitions",
-        check=_check_ranges,
+        check=functools.partial(_parts.check_ranges, _RANGES),
     )
 
 
@@ -125,48 +119,39 @@ class _Row(NamedTuple):
     hindsight_bound: bool
 
 
-_ADAM = optax.scale_by_adam()
-
-
 def _init(
     row: _Row, defaults: QLearningValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> QLearningState:
     numbers = override(defaults, values)
-    _check_ranges(numbers._asdict())
+    _parts.check_ranges(_RANGES, numbers._asdict())
     spec = row.spec
     params = row.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
     target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
-    return QLearningState(params, target_params, _ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    return QLearningState(params, target_params, _parts.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
 
 
 def _act(
     row: _Row, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    checks.shape("observation", observation, row.spec.observation_shape, "Map act over a batch with jax.vmap.")
-    checks.shape("goal", goal, row.spec.goal_shape, "Map act over a batch with jax.vmap.")
+    _parts.check_situation(row.spec, observation, goal)
     q = row.network.apply(state.params, observation[None], goal[None])[0]
     greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
     if not explore:
         return greedy
-    key_uniform, key_action = jax.random.split(key)
-    uniform = jax.random.uniform(key_uniform) < state.values.epsilon
-    return jnp.where(uniform, row.spec.action.sample(key_action), greedy)
+    return _parts.or_uniform(row.spec, key, state.values.epsilon, greedy)
 
 
 def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.Array):
     del key  # a Q-learning update draws nothing
-    _check_batch(row.spec, batch)
+    _parts.check_transitions(row.spec, batch)
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
     (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
-    direction, adam = _ADAM.update(gradient, state.adam)
-    params = jax.tree.map(lambda p, d: p - state.values.learning_rate * d, state.params, direction)
+    values = state.values
+    params, adam = _parts.adam_step(state.params, state.adam, gradient, values.learning_rate)
     updates = state.updates + 1
-    # A rate of 0 between the steps, rather than a cond: under vmap a cond would compute both sides and copy.
-    due = updates % state.values.target_period.astype(jnp.int32) == 0
-    rate = jnp.where(due, state.values.target_rate, 0.0)
-    target_params = jax.tree.map(lambda t, p: t + rate * (p - t), state.target_params, params)
+    target_params = _parts.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
     metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
-    return QLearningState(params, target_params, adam, updates, state.values), metrics
+    return QLearningState(params, target_params, adam, updates, values), metrics
 
 
 def _batch_loss(row: _Row, params: Any, state: QLearningState, batch: types.Transition):
@@ -237,41 +222,8 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
     return jnp.where(offset >= 1, value, -jnp.inf)
 
 
-_RANGES = {  # low, high, remedy
-    "learning_rate": (0.0, _LARGEST, "0 learns nothing."),
-    "gamma": (0.0, 1.0, "The papers' value is 0.98."),
+_RANGES = _parts.RANGES | {  # low, high, remedy
     "gamma_hdm": (0.0, math.inf, "0 imitates nothing, infinity everything."),
-    "beta": (0.0, _LARGEST, "0 switches imitation off."),
-    "epsilon": (0.0, 1.0, "It is a probability."),
-    "target_rate": (0.0, 1.0, "1 copies the online network."),
-    "target_period": (1.0, 2.0**24, "1 moves the target network at every update."),
-    "temperature": (1e-6, _LARGEST, "Use backup='max' for the limit 0."),
+    "beta": (0.0, _parts.LARGEST, "0 switches imitation off."),
+    "temperature": (1e-6, _parts.LARGEST, "Use backup='max' for the limit 0."),
 }
-
-
-def _check_ranges(values: Mapping[str, Any]) -> None:
-    """ValueError if a known number, or one of an array of them, is out of its range."""
-    for name, value in values.items():
-        if name in _RANGES:
-            low, high, remedy = _RANGES[name]
-            checks.in_range(f"values.{name}", value, low, high, remedy)
-
-
-def _check_batch(spec: types.EnvSpec, batch: types.Transition) -> None:
-    """One leading axis [B], B >= 1, and what the spec says behind it."""
-    remedy = "Draw it with Replay.sample."
-    checks.rank("batch.reward", batch.reward, 1, remedy)
-    count = batch.reward.shape[0]
-    if count < 1:
-        checks.fail("batch", "no transitions", "it must hold at least one", remedy)
-    expected = {"observation": spec.observation_shape, "goal": spec.goal_shape, "action": (spec.action.num_dims,)}
-    for name, shape in expected.items():
-        checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
-
-
-def _discrete(spec: types.EnvSpec) -> types.Discrete:
-    """The action set, which must be discrete."""
-    if isinstance(spec.action, types.Discrete):
-        return spec.action
-    remedy = "Make the environment with actions='discrete', or take an agent for continuous actions."
-    checks.fail("spec.action", spec.action, "Q-learning needs a Discrete action set", remedy)

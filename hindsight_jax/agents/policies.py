@@ -1,0 +1,53 @@
+"""A stochastic policy for each kind of action: its network, and what the network's output means.
+
+Dimension key: O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import losses, networks, types
+
+
+class Policy(NamedTuple):
+    """A network, and four readings of its output for *one* state and goal (the head, without a batch axis)."""
+
+    network: Any  # observation [B, *O], goal [B, *G] -> head, every leaf [B, ...]
+    log_prob: Callable[[Any, jax.Array], jax.Array]  # (head, action [D]) -> f32[], in nats
+    entropy: Callable[[Any], jax.Array]  # head -> f32[], in nats
+    mode: Callable[[Any], jax.Array]  # head -> the most likely action [D]
+    sample: Callable[[Any, jax.Array], jax.Array]  # (head, key) -> action [D]; of a Box it may leave [-1, 1]
+
+
+def policy(
+    spec: types.EnvSpec, hidden_sizes: tuple[int, ...], layer_norm: bool = False, scale_inputs: bool = False
+) -> Policy:
+    """A softmax per dimension, of logits [D, K], for a Discrete action set; for a Box the Gaussian of
+    `networks.GaussianPolicy`, whose head is (mean [D], log std [D]).
+    """
+    box = isinstance(spec.action, types.Box)
+    network = (networks.GaussianPolicy if box else networks.QNetwork)(
+        action=spec.action,
+        hidden_sizes=hidden_sizes,
+        layer_norm=layer_norm,
+        observation_range=spec.observation_range if scale_inputs else None,
+        goal_range=spec.goal_range if scale_inputs else None,
+    )
+    if box:
+        return Policy(
+            network,
+            log_prob=lambda head, action: losses.gaussian_log_prob(*head, action),
+            entropy=lambda head: jnp.sum(head[1] + 0.5 * jnp.log(2 * jnp.pi * jnp.e)),
+            mode=lambda head: head[0],
+            sample=lambda head, key: head[0] + jnp.exp(head[1]) * jax.random.normal(key, head[0].shape),
+        )
+    return Policy(
+        network,
+        log_prob=lambda head, action: losses.factorised(losses.log_prob)(head, action),
+        entropy=lambda head: -jnp.sum(jax.nn.softmax(head) * jax.nn.log_softmax(head)),
+        mode=lambda head: jnp.argmax(head, axis=-1).astype(jnp.int32),
+        sample=lambda head, key: jax.random.categorical(key, head).astype(jnp.int32),
+    )
