@@ -9,7 +9,7 @@ people's wrappers run on a GoalEnv; training never auto-resets, it resets a batc
 import abc
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -59,6 +59,42 @@ def check_threshold(value: Any, remedy: str) -> None:
     """A real number, positive and finite."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
         checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
+
+
+def check_probability(name: str, value: Any, remedy: str) -> None:
+    """A real number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= 1.0:
+        checks.fail(name, repr(value), "it must be a number in [0, 1]", remedy)
+
+
+def choice(kind: types.Discrete, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(i32[] index, bool[] valid): which of `kind.num_bins` actions a flat Discrete(1, num_bins) asks for.
+
+    An index out of the set comes back as it is, and not valid: the task leaves its state alone. A wrong shape or dtype
+    raises ValueError.
+
+    >>> [value.tolist() for value in choice(types.Discrete(1, 4), jnp.array([4]))]
+    [4, False]
+    """
+    action = jnp.asarray(action)
+    checks.shape("action", action, (1,), "Pass one action of env.spec.action; map step with jax.vmap.")
+    checks.integer("action", action)
+    index = action[0].astype(jnp.int32)
+    return index, (index >= 0) & (index < kind.num_bins)
+
+
+def redraw_while(refused: Callable, draw: Callable, key: jax.Array) -> jax.Array:
+    """The first draw(key') that is not refused(draw), each from a fresh key; it must exist, or this never ends.
+
+    >>> redraw_while(lambda x: x == 0, lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
+    1
+    """
+
+    def again(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        key, use = jax.random.split(carry[0])
+        return key, draw(use)
+
+    return jax.lax.while_loop(lambda carry: refused(carry[1]), again, again((key, None)))[1]
 
 
 def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:

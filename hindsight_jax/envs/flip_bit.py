@@ -1,0 +1,113 @@
+"""flip_bit: turn one string of bits into another, a bit at a time (hEM, section 5.1; numbers from ENVIRONMENTS).
+
+Dimension key: K bits, O = G = K, C columns of the picture.
+
+    s'_a = 1 - s_a,  s'_i = s_i for i != a       the K actions a = 0 .. K-1
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base
+
+STARTS = {"uniform": True, "zeros": False}
+
+TABLE, PLATE, WRONG = (0.86, 0.84, 0.80, 1.0), (0.74, 0.72, 0.68, 1.0), (0.85, 0.20, 0.15, 1.0)
+ZERO, ONE = (0.97, 0.97, 0.95, 1.0), (0.16, 0.26, 0.42, 1.0)
+
+
+class FlipBit(base.GoalEnv):
+    """K bits and a goal for each; an action flips one. The episode ends where all are right.
+
+    Args:
+      size: K, the number of bits.
+      start: 'uniform' (ours), or 'zeros', where every episode begins with K zeros.
+      horizon: steps per episode; None is K, enough for any goal.
+      threshold: bits; success is fewer wrong ones than this, so 0.5 asks for equality.
+
+    Goals are uniform in {0,1}^K; `reset` redraws one while it equals the start, so an episode has something to do.
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An index out of range
+    flips nothing and sets `metrics["invalid_action"]`.
+
+    >>> env = FlipBit(size=3, start="zeros")
+    >>> state = env.step(env.reset(jax.random.key(0)), jnp.array([1]))
+    >>> state.obs["observation"].tolist()
+    [0.0, 1.0, 0.0]
+    """
+
+    def __init__(self, size: int = 25, start: str = "uniform", horizon: int | None = None, threshold: float = 0.5):
+        checks.positive_int("size", size, "The paper's are 25 and 50.")
+        horizon = size if horizon is None else horizon
+        checks.positive_int("horizon", horizon, "Leave it out for the number of bits.")
+        base.check_threshold(threshold, "Use 0.5: all bits are right.")
+        self._uniform_start = base.choose("start", start, STARTS)
+        size = int(size)
+        bits = types.Range((0.0,) * size, (1.0,) * size)
+        action = types.Discrete(1, size)
+        self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, bits, bits)
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    @property
+    def backend(self) -> str:
+        return "jax"
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself, [K]."""
+        return observation
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """The number of bits that differ (Hamming)."""
+        return jnp.sum(jnp.abs(achieved - desired), axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform in {0,1}^K."""
+        return jax.random.bernoulli(key, shape=self.spec.goal_shape).astype(jnp.float32)
+
+    def reset(self, rng: jax.Array) -> base.State:
+        start_key, goal_key = jax.random.split(base.typed(rng))
+        drawn = self.sample_goal(start_key)
+        bits = drawn if self._uniform_start else jnp.zeros_like(drawn)
+        goal = base.redraw_while(lambda goal: jnp.all(goal == bits), self.sample_goal, goal_key)
+        return self.first_state(base.PipelineState(bits, goal), bits)
+
+    def step(self, state: base.State, action: jax.Array) -> base.State:
+        index, valid = base.choice(self.spec.action, action)
+        now = state.pipeline_state
+        flip = jax.nn.one_hot(index, self.spec.action.num_bins, dtype=jnp.float32)  # zeros for an index out of range
+        bits = jnp.abs(now.physics - flip)
+        return self.next_state(state, base.PipelineState(bits, now.goal), bits, valid)
+
+    def scene(self, state: base.State) -> rendering.Scene:
+        """The bits row by row in a square: 0 is a white box, 1 a dark one; a wrong bit stands on a red plate."""
+        bits, goal = state.obs["observation"], state.obs["desired_goal"]
+        is_one, is_wrong = (bits > 0.5)[:, None], (bits != goal)[:, None]
+        box_rgba = jnp.where(is_one, jnp.array([ONE]), jnp.array([ZERO]))
+        plate_rgba = jnp.where(is_wrong, jnp.array([WRONG]), jnp.array([PLATE]))
+        parts = [rendering.plane((0.0, 0.0, -0.01), TABLE)]
+        for i, (x, y) in enumerate(self._places()):
+            parts.append(rendering.plane((x, y, 0.0), plate_rgba[i], (0.46, 0.46)))
+            parts.append(rendering.box((x, y, 0.1), (0.3, 0.3, 0.1), box_rgba[i]))
+        return rendering.compose(*parts)
+
+    def camera(self) -> rendering.Camera:
+        """From above; the picture is as high as the square of bits, and a little more."""
+        height = self._num_columns + 0.4
+        return rendering.orthographic((0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=height)
+
+    @property
+    def _num_columns(self) -> int:
+        return math.isqrt(self.spec.action.num_bins - 1) + 1
+
+    def _places(self) -> np.ndarray:
+        """The bits' centres in the picture's plane, f64[K, 2], the first at the top left."""
+        columns, size = self._num_columns, self.spec.action.num_bins
+        row, column = np.divmod(np.arange(size), columns)
+        rows = -(-size // columns)
+        return np.stack([column - (columns - 1) / 2, (rows - 1) / 2 - row], axis=1)

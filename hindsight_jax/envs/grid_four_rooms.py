@@ -1,0 +1,146 @@
+"""grid_four_rooms: walk through four rooms of cells while the ground slips (hEM, appendix; numbers from ENVIRONMENTS).
+
+Dimension key: O = G = 2, (row, column) of a cell as floats in 0 .. 10; row 0 is the top of the map.
+
+    action  0 up     (-1, 0)        with probability `slip` the action is replaced by one of the four, uniformly
+            1 down   (+1, 0)        (which may be the same one): at slip 0.2 the move asked for is made in 0.85 of the
+            2 left   (0, -1)        steps, and each other one in 0.05
+            3 right  (0, +1)
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base
+
+MAP = (
+    ".....#.....",
+    ".....#.....",
+    "...........",
+    ".....#.....",
+    ".....#.....",
+    "#.####.....",
+    ".....###.##",
+    ".....#.....",
+    ".....#.....",
+    "...........",
+    ".....#.....",
+)
+FREE = np.array([[cell == "." for cell in row] for row in MAP])  # bool[11, 11]
+SIZE = len(MAP)
+CELLS = np.argwhere(FREE).astype(np.int32)  # [104, 2], every free cell
+STARTS = np.array([(0, 0), (0, SIZE - 1), (SIZE - 1, 0), (SIZE - 1, SIZE - 1)], np.int32)
+MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)], np.int32)
+
+FLOOR, WALL = (0.88, 0.86, 0.82, 1.0), (0.38, 0.40, 0.45, 1.0)
+AGENT, GOAL = (0.80, 0.25, 0.20, 1.0), (0.20, 0.65, 0.30, 0.45)
+
+
+@struct.dataclass
+class Walk:
+    """What `step` carries."""
+
+    cell: jax.Array  # i32[2], row and column
+    goal: jax.Array  # f32[2]
+    key: jax.Array  # a typed key: of the slips to come
+
+
+class GridFourRooms(base.GoalEnv):
+    """A walker on 11 x 11 cells of four rooms with four doors. The episode ends at the goal.
+
+    Walls and borders stop a move: the walker stays. Starts are the four corners; a goal is any free cell but the
+    episode's start, so other corners are goals too.
+
+    Args:
+      horizon: steps per episode.
+      slip: the probability that a step's action is replaced by a uniformly random one.
+      threshold: cells; success is fewer steps between walker and goal than this, walls aside, so 0.5 asks for the cell.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An index out of range
+    moves nothing, slips or not, and sets `metrics["invalid_action"]`.
+
+    >>> env = GridFourRooms(slip=0.0)
+    >>> state = env.reset(jax.random.key(3))
+    >>> state.obs["observation"].tolist(), env.step(state, jnp.array([3])).obs["observation"].tolist()
+    ([0.0, 0.0], [0.0, 1.0])
+    """
+
+    def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
+        checks.positive_int("horizon", horizon, "The paper's is 31.")
+        base.check_probability("slip", slip, "The paper's is 0.2.")
+        base.check_threshold(threshold, "Use 0.5: the goal's cell.")
+        cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
+        self._spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), int(horizon), float(threshold), True, cells, cells)
+        self.slip = float(slip)
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    @property
+    def backend(self) -> str:
+        return "jax"
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself, [2]."""
+        return observation
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Steps between two cells if there were no walls (Manhattan)."""
+        return jnp.sum(jnp.abs(achieved - desired), axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform over the free cells."""
+        return jax.random.choice(key, jnp.asarray(CELLS)).astype(jnp.float32)
+
+    def reset(self, rng: jax.Array) -> base.State:
+        start_key, goal_key, slip_key = jax.random.split(base.typed(rng), 3)
+        cell = jax.random.choice(start_key, jnp.asarray(STARTS))
+        start = cell.astype(jnp.float32)
+        goal = base.redraw_while(lambda goal: jnp.all(goal == start), self.sample_goal, goal_key)
+        return self.first_state(Walk(cell, goal, slip_key), start)
+
+    def step(self, state: base.State, action: jax.Array) -> base.State:
+        index, valid = base.choice(self.spec.action, action)
+        now: Any = state.pipeline_state
+        key, slip_key, move_key = jax.random.split(now.key, 3)
+        slipped = jax.random.bernoulli(slip_key, self.slip)
+        index = jnp.where(slipped, jax.random.randint(move_key, (), 0, len(MOVES), jnp.int32), index)
+        cell = jnp.where(valid, walk(now.cell, index), now.cell)
+        return self.next_state(state, now.replace(cell=cell, key=key), cell.astype(jnp.float32), valid)
+
+    def scene(self, state: base.State) -> rendering.Scene:
+        """The map from above: walls as blocks, the walker as a ball, its goal as a translucent block."""
+        now, goal = state.obs["observation"], state.obs["desired_goal"]
+        at = lambda cell, height: jnp.stack([cell[1], -cell[0], jnp.asarray(height, jnp.float32)])
+        centre = (SIZE - 1) / 2
+        walls = [rendering.box((x, -y, 0.3), (0.5, 0.5, 0.3), WALL) for y, x in np.argwhere(~FREE).astype(float)]
+        return rendering.compose(
+            rendering.plane((centre, -centre, 0.0), FLOOR, (SIZE / 2, SIZE / 2)),
+            *walls,
+            rendering.box(at(goal, 0.25), (0.42, 0.42, 0.25), GOAL),
+            rendering.sphere(at(now, 0.32), 0.32, AGENT),
+        )
+
+    def camera(self) -> rendering.Camera:
+        """From above, the map's first row at the top."""
+        centre = (SIZE - 1) / 2
+        position, target = (centre, -centre, 5.0), (centre, -centre, 0.0)
+        return rendering.orthographic(position, target=target, up=(0.0, 1.0, 0.0), height=SIZE + 0.6)
+
+
+def walk(cell: jax.Array, index: jax.Array) -> jax.Array:
+    """The cell i32[2] that the move of that index leads to: the next one, or the same at a wall or a border.
+
+    >>> walk(jnp.array([4, 1]), jnp.array(1)).tolist(), walk(jnp.array([4, 0]), jnp.array(1)).tolist()
+    ([5, 1], [4, 0])
+    """
+    target = cell + jnp.asarray(MOVES)[index]
+    nearest = jnp.clip(target, 0, SIZE - 1)
+    enters = jnp.all(nearest == target) & jnp.asarray(FREE)[nearest[0], nearest[1]]
+    return jnp.where(enters, target, cell)

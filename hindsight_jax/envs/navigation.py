@@ -1,0 +1,116 @@
+"""navigation: move a point to a place in a cube of K dimensions (hEM, section 5.1; numbers from ENVIRONMENTS).
+
+Dimension key: K dimensions of the cube, O = G = K; coordinates have no unit.
+
+    s' = clip(s + 0.2 a, -1, 1)       a in [-1, 1]^K
+"""
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base
+
+STEP = 0.2  # the change per unit action
+ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types.Box}
+
+FLOOR, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
+POINT, GOAL, ERROR = (0.80, 0.25, 0.20, 1.0), (0.20, 0.65, 0.30, 0.4), (0.85, 0.45, 0.15, 1.0)
+CHART = -2.4  # the y of the chart's baseline
+
+
+class Navigation(base.GoalEnv):
+    """A point in [-1, 1]^K that moves at most 0.2 per dimension and step, and a goal for it.
+
+    Args:
+      size: K, the number of dimensions.
+      actions: 'continuous', K numbers clipped to [-1, 1]; or 'discrete', one integer per dimension, where 0, 1, 2 mean
+        -1, 0, +1 (the factorised Discrete(K, 3)).
+      horizon: steps per episode.
+      threshold: success is a point strictly nearer than this to its goal.
+
+    Start and goal are uniform in the cube and independent, so a few episodes begin within the threshold; as rollouts
+    look at states after an action, one more step near the goal ends them. A redraw would never end for a threshold as
+    wide as the cube. Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An
+    action that is NaN, infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
+
+    >>> env = Navigation(size=2)
+    >>> state = env.reset(jax.random.key(0))
+    >>> moved = env.step(state, jnp.array([0.0, 1.0])).obs["observation"] - state.obs["observation"]
+    >>> [round(x, 5) for x in moved.tolist()]
+    [0.0, 0.2]
+    """
+
+    def __init__(self, size: int = 2, actions: str = "continuous", horizon: int = 50, threshold: float = 0.1):
+        checks.positive_int("size", size, "The paper goes up to 40 dimensions.")
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.1.")
+        size = int(size)
+        action = base.choose("actions", actions, ACTIONS)(size)
+        cube = types.Range((-1.0,) * size, (1.0,) * size)
+        self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, cube, cube)
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    @property
+    def backend(self) -> str:
+        return "jax"
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself, [K]."""
+        return observation
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid in K dimensions."""
+        return jnp.linalg.norm(achieved - desired, axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform in [-1, 1]^K."""
+        return jax.random.uniform(key, self.spec.goal_shape, jnp.float32, -1.0, 1.0)
+
+    def reset(self, rng: jax.Array) -> base.State:
+        start_key, goal_key = jax.random.split(base.typed(rng))
+        start = self.sample_goal(start_key)  # the same law
+        return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
+
+    def step(self, state: base.State, action: jax.Array) -> base.State:
+        move, valid = base.moves(self.spec.action, action, self.spec.action.num_dims)
+        now = state.pipeline_state
+        point = jnp.clip(now.physics + STEP * move, -1.0, 1.0)
+        return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
+
+    def scene(self, state: base.State) -> rendering.Scene:
+        """The first two dimensions as a floor with the point and its goal; for K > 2, below it, each one's error."""
+        now, goal = state.obs["observation"], state.obs["desired_goal"]
+        at = lambda x: jnp.concatenate([jnp.pad(x[:2], (0, max(0, 2 - x.shape[0]))), jnp.full(1, 0.09, jnp.float32)])
+        return rendering.compose(
+            rendering.plane((0.0, 0.0, 0.0), FLOOR, (1.1, 1.1)),
+            *outline(),
+            rendering.sphere(at(now), 0.07, POINT),
+            rendering.cylinder(at(goal), 0.14, 0.09, GOAL),
+            *(error_bars(now - goal) if now.shape[0] > 2 else ()),
+        )
+
+    def camera(self) -> rendering.Camera:
+        """From above, with room for the chart where there is one."""
+        y, height = (-0.65, 3.9) if self.spec.action.num_dims > 2 else (0.0, 2.5)
+        return rendering.orthographic((0.0, y, 5.0), target=(0.0, y, 0.0), up=(0.0, 1.0, 0.0), height=height)
+
+
+def outline() -> list[rendering.Scene]:
+    """The border of the cube's first two dimensions, as four thin bars."""
+    corners = [(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]
+    ends = zip(corners, corners[1:] + corners[:1], strict=True)
+    return [rendering.capsule_between(a, b, 0.015, LINE) for a, b in ends]
+
+
+def error_bars(error: jax.Array) -> list[rendering.Scene]:
+    """A bar for each dimension, as high as half of its absolute error [K]: all gone at the goal."""
+    width = 2.0 / error.shape[0]
+    bars = [rendering.capsule_between((-1.0, CHART, 0.0), (1.0, CHART, 0.0), 0.015, LINE)]
+    for i, half in enumerate(jnp.abs(error) / 4):
+        centre = jnp.stack([jnp.asarray(-1.0 + (i + 0.5) * width), CHART + half, jnp.asarray(0.0)])
+        bars.append(rendering.box(centre, jnp.stack([jnp.asarray(0.35 * width), half, jnp.asarray(0.05)]), ERROR))
+    return bars
