@@ -3,7 +3,7 @@
     --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
 
 A thin layer over ml_collections, whose `config_flags` takes no bare name, accepts `lr=nan`, prints tracebacks on
-unknown keys and ignores stray arguments. Which fields exist, and what they take, stands in `presets.FIELDS` alone.
+unknown keys and ignores stray arguments. Which fields exist, and what they take, stands in `fields.FIELDS` alone.
 """
 
 import decimal
@@ -90,8 +90,8 @@ def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     """
     try:
         resolved = presets.config(name)
-        resolved |= {field: fields.checked(field, value) for field, value in (overrides or {}).items()}
-        fields.check(resolved)
+        resolved = fields.complete(resolved | dict(overrides or {}), presets.fields_of(name))
+        presets.check(name, resolved)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return ConfigDict(_nested(resolved)).lock()
@@ -104,7 +104,7 @@ def values(config: ConfigDict) -> dict[str, Any]:
     True
     """
     flat = _flat(config.to_dict())
-    return {field: flat[field] for field in presets.FIELDS}
+    return {field: flat[field] for field in fields.FIELDS if field in flat}
 
 
 def to_json_dict(config: ConfigDict) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
     flat = _flat(nested)
     special = {"Infinity": float("inf"), "-Infinity": float("-inf")}
     flat = {field: special.get(value, value) if isinstance(value, str) else value for field, value in flat.items()}
-    missing = [field for field in presets.FIELDS if field not in flat]
+    missing = [field for field in presets.fields_of(name) if field not in flat]
     if missing:
         raise UsageError(f"{missing[0]}: it is missing. The file was made by another version: use the commit it names.")
     return make(name, flat)
@@ -176,19 +176,20 @@ def list_text() -> str:
 
 def help_text(name: str | None = None) -> str:
     """What --help prints: the usage, and every field with its value in the preset `name` (or the default) and range."""
-    current = presets.config(name) if name else {field: spec.default for field, spec in presets.FIELDS.items()}
+    known = presets.fields_of(name) if name else fields.FIELDS
+    current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
     lines = [USAGE, f"Fields, as {name} sets them:" if name else "Fields and their defaults, which a name may change:"]
-    wide = max(map(len, presets.FIELDS))
-    for field, spec in presets.FIELDS.items():
+    wide = max(map(len, known))
+    for field, spec in known.items():
         line = f"  {field:<{wide}}  {fields.text(current[field]):<10}  {spec.help}; {fields.allowed(spec)}"
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 16), break_on_hyphens=False)
     return "\n".join([*lines, "", *textwrap.wrap("Names: " + ", ".join(presets.names()), WIDTH)])
 
 
-def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, presets.Value]]:
+def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, fields.Value]]:
     """Flags with their text ('' for switches), and typed overrides by field."""
     flags: dict[str, str] = {}
-    overrides: dict[str, presets.Value] = {}
+    overrides: dict[str, fields.Value] = {}
     rest = list(argv)
     while rest:
         key, equals, value = rest.pop(0).partition("=")
@@ -201,7 +202,7 @@ def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, presets.Value
         field = key.removeprefix("--config.") if key.startswith("--config.") else None
         if field is None and key not in _VALUED:
             _refuse_argument(key, equals + value)
-        if field is not None and field not in presets.FIELDS:
+        if field is not None and field not in fields.FIELDS:
             _refuse_field(field)
         if not equals:
             if not rest or rest[0].startswith("--"):
@@ -224,9 +225,9 @@ def _once(found: dict[str, Any], key: str, value: Any, shown: str) -> None:
     found[key] = value
 
 
-def _typed(field: str, written: str) -> presets.Value:
+def _typed(field: str, written: str) -> fields.Value:
     """The value that the text stands for, in the field's type and range."""
-    default = presets.FIELDS[field].default
+    default = fields.FIELDS[field].default
     value: Any = written
     if isinstance(default, bool):
         value = _BOOLEANS.get(written, written)
@@ -256,18 +257,20 @@ def _number(written: str, whole: bool) -> int | float | str:
 
 
 def _refuse_unknown_name(name: str) -> None:
-    if name not in presets.names():
-        suggestion = fields.did_you_mean(name, presets.names(), "--config=")
-        raise UsageError(f"--config: got {_short(name)}, but there is no such name. {suggestion}{_LIST}")
+    """With the reason, for a pair of algorithm and task that does not fit."""
+    try:
+        presets.split(name)
+    except ValueError as error:
+        raise UsageError(f"--config: {str(error).removeprefix('name: ')}") from None
 
 
 def _refuse_field(field: str) -> NoReturn:
     """Names the nearest field, or the fields of a group."""
-    group = [known for known in presets.FIELDS if known.startswith(field + ".")]
+    group = [known for known in fields.FIELDS if known.startswith(field + ".")]
     if group:
         some = ", ".join(f"--config.{known}" for known in group[:3])
         raise UsageError(f"--config.{field}: it is a group, so it has no value. Set its fields: {some}, ... {_HELP}")
-    suggestion = fields.did_you_mean(field, presets.FIELDS, "--config.")
+    suggestion = fields.did_you_mean(field, fields.FIELDS, "--config.")
     raise UsageError(f"--config.{_cut(field)}: there is no such field. {suggestion}{_HELP}")
 
 
@@ -277,13 +280,13 @@ def _refuse_argument(key: str, rest: str) -> NoReturn:
     if bare in presets.names() and not rest:
         raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
     flags = [flag.lstrip("-") for flag in (*_VALUED, *_SWITCHES)]
-    field = fields.did_you_mean(bare.removeprefix("config."), presets.FIELDS, "--config.")
+    field = fields.did_you_mean(bare.removeprefix("config."), fields.FIELDS, "--config.")
     suggestion = field if bare.startswith("config.") else fields.did_you_mean(bare, flags, "--") or field
     what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
     raise UsageError(f"{_cut(key) or repr(key)}: {what}. {suggestion}{_HELP}")
 
 
-def _made(name: str, overrides: Mapping[str, presets.Value]) -> ConfigDict:
+def _made(name: str, overrides: Mapping[str, fields.Value]) -> ConfigDict:
     """`make`, with errors that name fields as the command line does."""
     try:
         return make(name, overrides)
@@ -291,7 +294,7 @@ def _made(name: str, overrides: Mapping[str, presets.Value]) -> ConfigDict:
         raise UsageError(f"--config.{error}") from None
 
 
-def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, presets.Value]) -> Arguments:
+def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, fields.Value]) -> Arguments:
     """The work directory's run; overrides must be as stored, except for RESUMABLE."""
     stored_name, stored = load(workdir / "config.json")
     if name is not None and name != stored_name:
@@ -313,21 +316,22 @@ def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, presets.Va
 def _main_numbers(name: str) -> tuple[str, ...]:
     """The columns of `list_text` for one name."""
     v = presets.config(name)
-    uses_gamma_hdm = v["agent.imitation"] == "indicator" or v["agent.next_state"] == "loss"
+    uses_gamma_hdm = v.get("agent.imitation") == "indicator" or v.get("agent.next_state") == "loss"
+    steps = v["env.num_envs"] * presets.horizon(name, v)
     return (
         name,
         str(v["total_steps"]),
         str(v["seeds"]),
         fields.text(v["agent.gamma_hdm"]) if uses_gamma_hdm else "-",
-        fields.text(v["relabel.next_state"]),
-        f"{v['agent.updates_per_epoch'] / (v['env.num_envs'] * v['env.horizon']):.3g}",
+        fields.text(v["relabel.next_state"]) if "relabel.next_state" in v else "-",
+        f"{v.get('agent.updates_per_epoch', 1) / steps:.3g}",
         fields.text(v["agent.hidden_sizes"]),
     )
 
 
 def _example(field: str | None, key: str) -> str:
     if field is not None:
-        return fields.text(presets.FIELDS[field].default)
+        return fields.text(fields.FIELDS[field].default)
     return "hdm_push" if key == "--config" else "DIR"
 
 

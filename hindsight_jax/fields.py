@@ -12,54 +12,92 @@ Value = bool | int | float | str | tuple[int, ...]
 
 
 class Field(NamedTuple):
-    """One value of a run: its default (whose type it has), what is allowed, and a line of help."""
+    """One value of a run: its default (whose type it has), what is allowed, a line of help, and who reads it."""
 
     default: Value
     help: str
     low: float = float("-inf")
     high: float = float("inf")
     options: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()  # kinds of agent whose rows have this value; all of them if empty
 
 
 _LARGE = 2**31 - 1
+# Kinds of agent, and who reads what.
+_Q, _IMITATION, _CRITIC, _GRADIENT = AGENTS = ("q_learning", "imitation", "actor_critic", "policy_gradient")
+_VALUES = (_Q, _CRITIC)  # learn values by temporal differences
+_RING = (_Q, _IMITATION, _CRITIC)  # learn from the ring
 
 FIELDS: dict[str, Field] = {
     "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, _LARGE),
     "seeds": Field(4, "members trained in one call", 1, 4096),
-    "total_steps": Field(1_000_000, "env steps per seed, warm-up included", 1, _LARGE),
+    "total_steps": Field(1_000_000, "env steps per seed, warm-up included; an episode counts its horizon", 1, _LARGE),
     "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
-    "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0),
-    "agent.gamma_hdm": Field(0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0),
-    "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6),
-    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
-    "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0),
-    "agent.target_period": Field(10, "updates between two such steps", 1, 2**24),
-    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6, 1e6),
+    "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0, agents=_VALUES),
+    "agent.gamma_hdm": Field(
+        0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0, agents=(_Q,)
+    ),
+    "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6, agents=(_Q,)),
+    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0, agents=_RING),
+    "agent.noise": Field(
+        0.5, "std of the noise on a continuous action while exploring", 0.0, 1e6, agents=(_IMITATION, _CRITIC)
+    ),
+    "agent.exploration": Field(
+        "sample", "what the noise is added to", options=("mode", "sample"), agents=(_IMITATION,)
+    ),
+    "agent.target_rate": Field(0.005, "target network's step towards the online one", 0.0, 1.0, agents=_VALUES),
+    "agent.target_period": Field(10, "updates between two such steps", 1, 2**24, agents=_VALUES),
+    "agent.temperature": Field(0.2, "tau of the soft backup, in units of Q", 1e-6, 1e6, agents=(_Q,)),
     "agent.hidden_sizes": Field((400, 300), "units of the hidden layers, such as 400,300", 1, 65536),
     "agent.layer_norm": Field(False, "layer normalisation before each ReLU"),
-    "agent.scale_inputs": Field(False, "map observation and goal from their ranges to [-1, 1]"),
-    "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow")),
-    "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator")),
+    "agent.scale_inputs": Field(
+        False, "map observation and goal from their ranges to [-1, 1]", agents=(_Q, _IMITATION, _GRADIENT)
+    ),
+    "agent.normalise_inputs": Field(True, "inputs less their running mean, over their deviation", agents=(_CRITIC,)),
+    "agent.backup": Field("double", "value of s' in the target", options=("double", "max", "mellow"), agents=(_Q,)),
+    "agent.imitation": Field("none", "which rows are imitated", options=("none", "always", "indicator"), agents=(_Q,)),
     "agent.next_state": Field(
-        "relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss")
+        "relabel", "Algorithm 1, line 2: by relabelling or as a loss", options=("relabel", "loss"), agents=(_Q,)
     ),
-    "agent.bounded": Field(True, "targets are at most 0"),
-    "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached"),
-    "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
-    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE),
+    "agent.bounded": Field(True, "targets are at most 0", agents=(_Q,)),
+    "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached", agents=(_Q,)),
+    "agent.clip_targets": Field(
+        False, "targets are clipped to [-1 / (1 - gamma), 0], as DDPG + HER was released", agents=(_CRITIC,)
+    ),
+    "agent.action_l2": Field(1.0, "weight of the mean square of the actor's action", 0.0, 1e6, agents=(_CRITIC,)),
+    "agent.goals": Field(
+        "visited",
+        "goals to learn for: visited by the batch, or each one's own",
+        options=("visited", "own"),
+        agents=(_GRADIENT,),
+    ),
+    "agent.num_goals": Field(32, "visited goals drawn for an update", 1, 2**20, agents=(_GRADIENT,)),
+    "agent.baseline": Field(False, "subtract a learnt value from the return", agents=(_GRADIENT,)),
+    "agent.batch_size": Field(256, "transitions per update", 1, 2**20, agents=_RING),
+    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE, agents=_RING),
     "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
-    "env.horizon": Field(50, "steps per episode", 1, 10_000),
+    "env.actions": Field("discrete", "kind of action", options=("discrete", "continuous")),
+    "env.size": Field(2, "bits or dimensions of the task", 1, 10_000),
+    "env.horizon": Field(0, "steps per episode; 0: the task's own", 0, 10_000),
     "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
-    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE),
-    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE),
-    "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0),
-    "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0),
-    "relabel.reward_reached": Field(0.0, "reward where the goal is the next state's by index", -1e6, 1e6),
-    "relabel.reward_otherwise": Field(-1.0, "reward of every other row", -1e6, 1e6),
-    "relabel.preference": Field(
-        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0
+    "env.slip": Field(0.2, "probability of a random move instead of the chosen one", 0.0, 1.0),
+    "env.start": Field("uniform", "first state", options=("uniform", "zeros")),
+    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE, agents=_RING),
+    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE, agents=_RING),
+    "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0, agents=_RING),
+    "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0, agents=_RING),
+    "relabel.rewards": Field(
+        "index",
+        "what earns reward_reached: s' as the goal by index, or success at s'",
+        options=("index", "success"),
+        agents=_VALUES,
     ),
-    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
+    "relabel.reward_reached": Field(0.0, "reward where the goal is reached", -1e6, 1e6, agents=_VALUES),
+    "relabel.reward_otherwise": Field(-1.0, "reward of every other row", -1e6, 1e6, agents=_VALUES),
+    "relabel.preference": Field(
+        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0, agents=_RING
+    ),
+    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024, agents=_RING),
     "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
     "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
     "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
@@ -97,23 +135,21 @@ def checked(field: str, value: Any) -> Any:
     (1.0, 1000000, (256, 256))
     """
     if field not in FIELDS:
-        checks.fail(
-            str(field), _short(value), "there is no such field", did_you_mean(str(field), FIELDS) + _HOW_TO_LIST
-        )
+        checks.fail(str(field), short(value), "there is no such field", did_you_mean(str(field), FIELDS) + _HOW_TO_LIST)
     spec = FIELDS[field]
     remedy = f"It is: {spec.help}. Default: {text(spec.default)}."
     if isinstance(spec.default, tuple):
         if not isinstance(value, (tuple, list)) or not value:
-            checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+            checks.fail(field, short(value), f"it must be {allowed(spec)}", remedy)
         return tuple(_number(field, spec, 0, entry, remedy) for entry in value)
     if isinstance(spec.default, bool):
         if not isinstance(value, bool):
-            checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+            checks.fail(field, short(value), f"it must be {allowed(spec)}", remedy)
         return value
     if isinstance(spec.default, str):
         if not isinstance(value, str) or value not in spec.options:
             checks.fail(
-                field, _short(value), f"it must be {allowed(spec)}", did_you_mean(str(value), spec.options) + remedy
+                field, short(value), f"it must be {allowed(spec)}", did_you_mean(str(value), spec.options) + remedy
             )
         return value
     return _number(field, spec, spec.default, value, remedy)
@@ -125,7 +161,7 @@ def _number(field: str, spec: Field, like: int | float, value: Any, remedy: str)
     good = _is_number(value) and spec.low <= value <= spec.high
     # An int beyond the floats is refused; the infinite float passes where the range is open.
     if not good or (whole and value != math.floor(value)) or (isinstance(value, int) and abs(value) > 2**1000):
-        checks.fail(field, _short(value), f"it must be {allowed(spec)}", remedy)
+        checks.fail(field, short(value), f"it must be {allowed(spec)}", remedy)
     return int(value) if whole else float(value)
 
 
@@ -164,32 +200,48 @@ def text(value: Value) -> str:
     return str(value)
 
 
-def complete(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field in its type, if the dict holds all of them, no others, and values that fit together.
+def complete(values: Mapping[str, Any], known: Iterable[str] = tuple(FIELDS)) -> dict[str, Any]:
+    """Every known field in its type, if the dict holds all of them and no others.
 
     Raises ValueError otherwise.
     """
+    known = tuple(known)
+    for field in values:
+        if field in FIELDS and field not in known:
+            checks.fail(field, short(values[field]), "this run has no use for it", "Leave it out.")
     typed = {field: checked(field, value) for field, value in values.items()}
-    for field in FIELDS:
+    for field in known:
         if field not in typed:
             checks.fail(field, "nothing", "every field must be there", "Start from presets.config(name).")
-    check(typed)
     return typed
 
 
 def check(values: Mapping[str, Value]) -> None:
-    """The rules between fields, for a complete dict of values. Raises ValueError with the numbers and the remedy."""
-    _check_counts(values)
+    """The rules between fields. Raises ValueError with the numbers and the remedy.
+
+    `values` holds what a run has, and `env.horizon` as the task's number of steps, above 0.
+    """
+    if "replay.capacity" in values:
+        _check_counts(values)
+    _check_seeds(values)
     _check_length(values)
-    _check_rewards(values)
+    if "agent.bounded" in values:
+        _check_rewards(values)
+    if values.get("agent.clip_targets") and values["agent.gamma"] == 1.0:
+        remedy = "Use a smaller one, or agent.clip_targets=false."
+        checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
 
 
-def _check_counts(v: Mapping[str, Any]) -> None:
-    """Every seed is an int32, what is collected fits the ring, and rows are counted in int32."""
+def _check_seeds(v: Mapping[str, Any]) -> None:
+    """Every seed is an int32."""
     last_seed = v["seed"] + v["seeds"] - 1
     if last_seed > _LARGE:
         rule = f"the last of the {v['seeds']} seeds would be {last_seed}, and it must be below 2^31"
         checks.fail("seed", v["seed"], rule, "Use a smaller seed.")
+
+
+def _check_counts(v: Mapping[str, Any]) -> None:
+    """What is collected fits the ring, and rows are counted in int32."""
     for field in ("replay.warmup", "env.num_envs"):
         if v[field] > v["replay.capacity"]:
             rule = f"it must be at most replay.capacity ({v['replay.capacity']})"
@@ -202,13 +254,15 @@ def _check_counts(v: Mapping[str, Any]) -> None:
 
 def _check_length(v: Mapping[str, Any]) -> None:
     """There is time for the warm-up and one epoch, and the int32 counters of steps and updates do not wrap."""
-    warmup, epoch = v["replay.warmup"] * v["env.horizon"], v["env.num_envs"] * v["env.horizon"]
+    warmup, epoch = v.get("replay.warmup", 0) * v["env.horizon"], v["env.num_envs"] * v["env.horizon"]
     if v["total_steps"] < warmup + epoch:
         rule = f"the warm-up takes {warmup} steps (replay.warmup * env.horizon) and one epoch {epoch}"
         remedy = f"Use at least {warmup + epoch}, or lower replay.warmup or env.num_envs."
+        if not warmup:
+            rule, remedy = f"one epoch takes {epoch}", f"Use at least {epoch}, or lower env.num_envs."
         checks.fail("total_steps", v["total_steps"], rule, remedy)
     num_epochs = -(-(v["total_steps"] - warmup) // epoch)
-    last = {"steps": warmup + num_epochs * epoch, "updates": num_epochs * v["agent.updates_per_epoch"]}
+    last = {"steps": warmup + num_epochs * epoch, "updates": num_epochs * v.get("agent.updates_per_epoch", 1)}
     for counter, count in last.items():
         if count > _LARGE:
             rule = f"the run would count {count} {counter}, which must stay below 2^31"
@@ -220,6 +274,9 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     rewards = v["relabel.reward_reached"], v["relabel.reward_otherwise"]
     got = f"{text(rewards[0])} and {text(rewards[1])}"
     both = "relabel.reward_reached and relabel.reward_otherwise"
+    if v["agent.hindsight_bound"] and v["relabel.rewards"] != "index":
+        remedy = "Set agent.hindsight_bound=false, or relabel.rewards=index."
+        checks.fail("relabel.rewards", v["relabel.rewards"], "agent.hindsight_bound counts steps by index", remedy)
     if v["agent.bounded"] and max(rewards) > 0:
         remedy = "Set agent.bounded=false, or lower the rewards."
         checks.fail(both, got, "with agent.bounded targets are at most 0, so rewards must be too", remedy)
@@ -238,7 +295,11 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
             checks.fail("agent.gamma_hdm", "inf", "agent.next_state=loss is infinite there", remedy)
 
 
-def _short(value: Any) -> str:
-    """repr, cut to what fits a message."""
+def short(value: Any) -> str:
+    """repr, cut to what fits a message.
+
+    >>> short("x" * 100)[-6:]
+    'xxx...'
+    """
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -15,7 +15,7 @@ from hindsight_jax.relabel.laws import (
     mixture,
     next_state,
 )
-from hindsight_jax.relabel.rows import Preference, RewardFn, prefer, reward_by_index
+from hindsight_jax.relabel.rows import Preference, RewardFn, prefer, reward_by_index, reward_by_success
 
 __all__ = [
     "BEHAVIOUR",
@@ -35,4 +35,5 @@ __all__ = [
     "next_state",
     "prefer",
     "reward_by_index",
+    "reward_by_success",
 ]

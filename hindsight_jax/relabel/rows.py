@@ -46,6 +46,40 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
     return reward_fn
 
 
+def reward_by_success(
+    success: Callable[[jax.Array, jax.Array], jax.Array], reached: Any = 1.0, otherwise: Any = 0.0
+) -> RewardFn:
+    """The reward of hEM's baselines: `reached` where phi(s_{t+1}) is a success for the goal by value, else `otherwise`.
+
+    It holds for behaviour goals as well. Nothing is terminal: the discount is 1, learners always bootstrap.
+
+    Args:
+      success: (phi(s') [*G], goal [*G]) -> bool[], the environment's test.
+      reached: f32[], may be traced.
+      otherwise: f32[], may be traced.
+
+    Returns:
+      reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
+
+    Raises:
+      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars.
+
+    >>> near = lambda achieved, goal: jnp.linalg.norm(achieved - goal) < 0.1
+    >>> reward, discount = reward_by_success(near)(jnp.zeros(2), jnp.full(2, 0.01), jnp.asarray(False))
+    >>> float(reward), float(discount)
+    (1.0, 1.0)
+    """
+    if not callable(success):
+        checks.fail("success", repr(success), "it must be a function", "Pass the environment's env.success.")
+    by_index = reward_by_index(reached, otherwise)
+
+    def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
+        del is_next  # by value, not by index
+        return by_index(next_achieved_goal, goal, success(next_achieved_goal, goal))
+
+    return reward_fn
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preference:

@@ -3,6 +3,7 @@
 Dimension key: N environments of one member, T horizon, B batch, U updates of an epoch.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ class Schedule(NamedTuple):
     num_envs: int = 1  # trajectories collected in one epoch
     updates_per_epoch: int = 50
     batch_size: int = 256  # transitions of one update
-    warmup_trajectories: int = 200  # uniform random actions, collected by init
+    warmup_trajectories: int = 200  # uniform random actions, collected by init; 0 for an on-policy agent
     evaluation_episodes: int = 200
 
 
@@ -31,10 +32,10 @@ class RunState(NamedTuple):
 
     agent: Any
     replay: ReplayState
-    law: relabel.Law  # its weights may differ between members
+    law: relabel.Law | None  # its weights may differ between members; None for an on-policy agent
     preference: relabel.Preference | None
     key: jax.Array
-    env_steps: jax.Array  # i32[], warm-up included
+    env_steps: jax.Array  # i32[], warm-up included; a trajectory counts its horizon, since the batch runs on to it
     updates: jax.Array  # i32[]
 
 
@@ -46,8 +47,8 @@ class Run(NamedTuple):
     evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
     collect: Callable[[RunState, jax.Array], Rollout]
     store: Callable[[RunState, types.Trajectory], RunState]
-    sample: Callable[[RunState, jax.Array], types.Transition]  # [U, B, ...]
-    learn: Callable[[RunState, types.Transition, jax.Array], tuple[RunState, dict[str, jax.Array]]]
+    sample: Callable[[RunState, jax.Array], types.Transition | types.Trajectory]  # [U, B, ...] or [1, N, ...]
+    learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]
     check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
@@ -55,7 +56,7 @@ def make_run(
     env: GoalEnv,
     agent: Agent,
     ring: Replay,
-    law: relabel.Law | Callable[[dict[str, Any]], relabel.Law],
+    law: relabel.Law | Callable[[dict[str, Any]], relabel.Law] | None,
     reward_fn: RewardFn,
     schedule: Schedule,
     preference: relabel.Preference | Callable[[dict[str, Any]], relabel.Preference] | None = None,
@@ -69,73 +70,102 @@ def make_run(
       Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`.
     * `evaluate(state, key)` -> success_end, success_any, distance_end: means over greedy episodes.
 
-    Raises ValueError if the schedule's numbers are not positive, if the warm-up does not fit the ring, or if a name in
-    `values` is unknown.
+    An agent whose `batch` is "trajectories" learns on policy: one update per epoch, of the trajectories that were just
+    collected. Its ring holds those and no others (capacity = num_envs), it has no law, and no warm-up.
+
+    Raises ValueError if the schedule's numbers do not fit the agent or the ring, or if a name in `values` is unknown.
     """
-    _check_schedule(schedule, ring)
-    if agent.batch != "transitions":
-        remedy = "Take an agent that learns from the ring."
-        checks.fail("agent.batch", repr(agent.batch), "a run hands transitions to update", remedy)
+    _check_schedule(schedule, ring, agent)
+    if (law is None) != (agent.batch == "trajectories"):
+        remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."
+        checks.fail("law", law, f"the agent learns from {agent.batch}", remedy)
+    parts = _Parts(env, agent, ring, law, reward_fn, schedule, preference)
+    verbs = (_init, _epoch, _evaluate, _collect, _store, _sample, _learn, _check_values)
+    return Run(*(functools.partial(verb, parts) for verb in verbs))
 
-    def init(key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
-        parts = _split_values(values)
-        key_agent, key_warmup, key_run = jax.random.split(key, 3)
-        state = RunState(
-            agent=agent.init(key_agent, parts["agent"]),
-            replay=ring.init(),
-            law=_arrays(_resolve("law", law, parts["relabel"])),
-            preference=_arrays(_resolve("preference", preference, parts["relabel"])),
-            key=key_run,
-            env_steps=jnp.zeros((), jnp.int32),
-            updates=jnp.zeros((), jnp.int32),
-        )
-        uniform = lambda observation, goal, key: env.spec.action.sample(key)
-        return store(state, rollout(env, uniform, key_warmup, schedule.warmup_trajectories).trajectories)
 
-    def store(state: RunState, trajectories: types.Trajectory) -> RunState:
-        env_steps = state.env_steps + jnp.sum(trajectories.length)
-        return state._replace(replay=ring.add(state.replay, trajectories), env_steps=env_steps)
+class _Parts(NamedTuple):
+    """What a run is made of; static."""
 
-    def collect(state: RunState, key: jax.Array) -> Rollout:
-        explore = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, True)
-        return rollout(env, explore, key, schedule.num_envs)
+    env: GoalEnv
+    agent: Agent
+    ring: Replay
+    law: Any
+    reward_fn: RewardFn
+    schedule: Schedule
+    preference: Any
 
-    def sample(state: RunState, key: jax.Array) -> types.Transition:
-        # All batches of the epoch in one draw: the ring stands still meanwhile, and one search serves them all.
-        count, size = schedule.updates_per_epoch, schedule.batch_size
-        rows = ring.sample(state.replay, key, count * size, state.law, reward_fn, state.preference)
-        return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), rows)
 
-    def learn(state: RunState, batches: types.Transition, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
-        count = schedule.updates_per_epoch
-        step = lambda agent_state, x: agent.update(agent_state, *x)
-        agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
-        state = state._replace(agent=agent_state, updates=state.updates + count)
-        return state, jax.tree.map(jnp.mean, metrics)
+def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+    parts = _split_values(values)
+    key_agent, key_warmup, key_run = jax.random.split(key, 3)
+    state = RunState(
+        agent=run.agent.init(key_agent, parts["agent"]),
+        replay=run.ring.init(),
+        law=_arrays(_resolve("law", run.law, parts["relabel"])),
+        preference=_arrays(_resolve("preference", run.preference, parts["relabel"])),
+        key=key_run,
+        env_steps=jnp.zeros((), jnp.int32),
+        updates=jnp.zeros((), jnp.int32),
+    )
+    count = run.schedule.warmup_trajectories
+    if not count:
+        return state
+    uniform = lambda observation, goal, key: run.env.spec.action.sample(key)
+    return _store(run, state, rollout(run.env, uniform, key_warmup, count).trajectories)
 
-    def epoch(state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
-        key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
-        episodes = collect(state, key_collect)
-        state = store(state._replace(key=key), episodes.trajectories)
-        state, metrics = learn(state, sample(state, key_sample), key_learn)
-        return state, metrics | {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
 
-    def evaluate(state: RunState, key: jax.Array) -> dict[str, jax.Array]:
-        greedy = lambda observation, goal, key: agent.act(state.agent, observation, goal, key, False)
-        episodes = rollout(env, greedy, key, schedule.evaluation_episodes)
-        means = episodes._asdict()
-        del means["trajectories"]
-        return {name: jnp.mean(value, dtype=jnp.float32) for name, value in means.items()}
+def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
+    key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
+    episodes = _collect(run, state, key_collect)
+    state = _store(run, state._replace(key=key), episodes.trajectories)
+    state, metrics = _learn(run, state, _sample(run, state, key_sample), key_learn)
+    return state, metrics | {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
 
-    def check(values: Mapping[str, Any]) -> None:
-        parts = _split_values(values)
-        agent.check(parts["agent"])
-        for i in range(max((len(value) for value in parts["relabel"].values()), default=0)):
-            own = {name: float(value[i]) for name, value in parts["relabel"].items()}
-            _resolve("law", law, own)
-            _resolve("preference", preference, own)
 
-    return Run(init, epoch, evaluate, collect, store, sample, learn, check)
+def _collect(run: _Parts, state: RunState, key: jax.Array) -> Rollout:
+    explore = lambda observation, goal, key: run.agent.act(state.agent, observation, goal, key, True)
+    return rollout(run.env, explore, key, run.schedule.num_envs)
+
+
+def _store(run: _Parts, state: RunState, trajectories: types.Trajectory) -> RunState:
+    env_steps = state.env_steps + trajectories.length.shape[0] * run.env.spec.horizon
+    return state._replace(replay=run.ring.add(state.replay, trajectories), env_steps=env_steps)
+
+
+def _sample(run: _Parts, state: RunState, key: jax.Array) -> types.Transition | types.Trajectory:
+    if run.agent.batch == "trajectories":  # the ring holds what was just collected, all of it and in its order
+        return jax.tree.map(lambda x: x[None], state.replay.trajectories)
+    # All batches of the epoch in one draw: the ring stands still meanwhile, and one search serves them all.
+    count, size = run.schedule.updates_per_epoch, run.schedule.batch_size
+    assert state.law is not None  # make_run: a law goes with transitions
+    rows = run.ring.sample(state.replay, key, count * size, state.law, run.reward_fn, state.preference)
+    return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), rows)
+
+
+def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
+    count = run.schedule.updates_per_epoch
+    step = lambda agent_state, x: run.agent.update(agent_state, *x)
+    agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
+    state = state._replace(agent=agent_state, updates=state.updates + count)
+    return state, jax.tree.map(jnp.mean, metrics)
+
+
+def _evaluate(run: _Parts, state: RunState, key: jax.Array) -> dict[str, jax.Array]:
+    greedy = lambda observation, goal, key: run.agent.act(state.agent, observation, goal, key, False)
+    episodes = rollout(run.env, greedy, key, run.schedule.evaluation_episodes)
+    means = episodes._asdict()
+    del means["trajectories"]
+    return {name: jnp.mean(value, dtype=jnp.float32) for name, value in means.items()}
+
+
+def _check_values(run: _Parts, values: Mapping[str, Any]) -> None:
+    parts = _split_values(values)
+    run.agent.check(parts["agent"])
+    for i in range(max((len(value) for value in parts["relabel"].values()), default=0)):
+        own = {name: float(value[i]) for name, value in parts["relabel"].items()}
+        _resolve("law", run.law, own)
+        _resolve("preference", run.preference, own)
 
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
@@ -180,10 +210,19 @@ def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]
     return parts
 
 
-def _check_schedule(schedule: Schedule, ring: Replay) -> None:
+def _check_schedule(schedule: Schedule, ring: Replay, agent: Agent) -> None:
+    """Counts are positive and fit the ring; an on-policy agent has its one update, its own ring, and no warm-up."""
+    on_policy = {"warmup_trajectories": 0, "updates_per_epoch": 1} if agent.batch == "trajectories" else {}
     for name, value in schedule._asdict().items():
-        checks.positive_int(f"schedule.{name}", value, "Every number of a schedule counts something.")
+        if name not in on_policy:
+            checks.positive_int(f"schedule.{name}", value, "Every number of a schedule counts something.")
+        elif value != on_policy[name]:
+            rule = f"it must be {on_policy[name]} for an agent that learns from the trajectories of its own policy"
+            checks.fail(f"schedule.{name}", value, rule, "Use an agent that learns from the ring, or change it.")
     for name in ("warmup_trajectories", "num_envs"):
         if getattr(schedule, name) > ring.capacity:
             rule = f"it must be at most the ring's capacity, {ring.capacity}"
             checks.fail(f"schedule.{name}", getattr(schedule, name), rule, "Make a larger ring, or collect fewer.")
+    if on_policy and ring.capacity != schedule.num_envs:
+        rule = f"it must hold the trajectories of one collection, {schedule.num_envs}"
+        checks.fail("ring.capacity", ring.capacity, rule, "Make the ring with capacity=schedule.num_envs.")

@@ -1,0 +1,179 @@
+"""From a name and its values to a run: environment, agent, goal law, ring and schedule."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from hindsight_jax import checks, fields
+from hindsight_jax.presets import rows
+
+CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
+
+
+class Experiment(NamedTuple):
+    """What a name and its values make."""
+
+    env: Any  # GoalEnv
+    agent: Any  # agents.Agent
+    run: Any  # training.Run
+    num_bytes_of_ring: int  # per member
+    num_epochs: int  # after the warm-up
+    epochs_between_evaluations: int
+
+
+def build(name: str, values: Mapping[str, Any]) -> Experiment:
+    """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
+
+    Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
+
+    >>> experiment = build("hem_flip_bit", rows.config("hem_flip_bit"))
+    >>> experiment.env.spec.horizon
+    25
+    """
+    values = fields.complete(values, rows.fields_of(name))
+    rows.check(name, values)
+    # Imported here: MuJoCo and brax take seconds, and listing names must not.
+    from hindsight_jax import envs, replay, training
+
+    algorithm, environment, _ = rows.split(name)
+    steps = rows.horizon(name, values)
+    taken = {field.removeprefix("env."): value for field, value in values.items() if field.startswith("env.")}
+    num_envs = taken.pop("num_envs")
+    env = envs.make(environment, **taken | {"horizon": steps})
+    kind = rows.ALGORITHMS[algorithm].agent
+    on_policy = kind == "policy_gradient"
+    schedule = training.Schedule(
+        num_envs=num_envs,
+        updates_per_epoch=1 if on_policy else values["agent.updates_per_epoch"],
+        batch_size=num_envs if on_policy else values["agent.batch_size"],
+        warmup_trajectories=0 if on_policy else values["replay.warmup"],
+        evaluation_episodes=values["evaluation.episodes"],
+    )
+    capacity = num_envs if on_policy else values["replay.capacity"]
+    ring = replay.make_ring(training.example_trajectory(env), capacity)
+    law, preference = (None, None) if on_policy else _goals(env, values)
+    agent = _AGENTS[kind](env, values)
+    run = training.make_run(env, agent, ring, law, _reward_fn(env, values), schedule, preference)
+    after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * steps, 0)
+    return Experiment(
+        env=env,
+        agent=agent,
+        run=run,
+        num_bytes_of_ring=ring.num_bytes,
+        num_epochs=-(-after_warmup // (num_envs * steps)),
+        epochs_between_evaluations=max(values["evaluation.every"] // (num_envs * steps), 1),
+    )
+
+
+def _numbers(kind: Any, values: Mapping[str, Any]) -> Any:
+    """The agent's NamedTuple of numbers, from the fields of the same names."""
+    return kind(**{name: values[f"agent.{name}"] for name in kind._fields})
+
+
+def _q_learning(env: Any, values: Mapping[str, Any]) -> Any:
+    from hindsight_jax import agents
+
+    return agents.q_learning(
+        env.spec,
+        distance=env.distance,
+        values=_numbers(agents.QLearningValues, values),
+        hidden_sizes=values["agent.hidden_sizes"],
+        layer_norm=values["agent.layer_norm"],
+        scale_inputs=values["agent.scale_inputs"],
+        backup=values["agent.backup"],
+        imitation=values["agent.imitation"],
+        next_state=values["agent.next_state"],
+        hindsight_bound=values["agent.hindsight_bound"],
+        upper=0.0 if values["agent.bounded"] else None,
+    )
+
+
+def _imitation(env: Any, values: Mapping[str, Any]) -> Any:
+    from hindsight_jax import agents
+
+    return agents.imitation(
+        env.spec,
+        values=_numbers(agents.ImitationValues, values),
+        hidden_sizes=values["agent.hidden_sizes"],
+        layer_norm=values["agent.layer_norm"],
+        scale_inputs=values["agent.scale_inputs"],
+        exploration=values["agent.exploration"],
+    )
+
+
+def _actor_critic(env: Any, values: Mapping[str, Any]) -> Any:
+    from hindsight_jax import agents
+
+    return agents.actor_critic(
+        env.spec,
+        values=_numbers(agents.ActorCriticValues, values),
+        hidden_sizes=values["agent.hidden_sizes"],
+        layer_norm=values["agent.layer_norm"],
+        normalise_inputs=values["agent.normalise_inputs"],
+        clip_targets=values["agent.clip_targets"],
+    )
+
+
+def _policy_gradient(env: Any, values: Mapping[str, Any]) -> Any:
+    from hindsight_jax import agents
+
+    return agents.policy_gradient(
+        env.spec,
+        success=env.success,
+        values=_numbers(agents.PolicyGradientValues, values),
+        hidden_sizes=values["agent.hidden_sizes"],
+        layer_norm=values["agent.layer_norm"],
+        scale_inputs=values["agent.scale_inputs"],
+        goals=values["agent.goals"],
+        num_goals=values["agent.num_goals"],
+        baseline=values["agent.baseline"],
+    )
+
+
+_AGENTS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "q_learning": _q_learning,
+    "imitation": _imitation,
+    "actor_critic": _actor_critic,
+    "policy_gradient": _policy_gradient,
+}
+
+
+def _reward_fn(env: Any, values: Mapping[str, Any]) -> Any:
+    """Rewards of relabelled rows; those of an agent that reads none are the default."""
+    from hindsight_jax import relabel
+
+    if "relabel.rewards" not in values:
+        return relabel.reward_by_index()
+    numbers = values["relabel.reward_reached"], values["relabel.reward_otherwise"]
+    if values["relabel.rewards"] == "success":
+        return relabel.reward_by_success(env.success, *numbers)
+    return relabel.reward_by_index(*numbers)
+
+
+def _goals(env: Any, values: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The law over goals and the preference (None if it is off), as functions of a member's own numbers."""
+    from hindsight_jax import relabel
+
+    preferred = values["relabel.preference"] > 0
+    numbers = {name: values[f"relabel.{name}"] for name in ("behaviour", "next_state")}
+    numbers |= {"preference": values["relabel.preference"]} if preferred else {}
+
+    def of_member(overrides: Mapping[str, Any]) -> dict[str, Any]:
+        for name, value in overrides.items():
+            if name not in numbers:
+                rule = f"its name must be one of {', '.join(f'relabel.{known}' for known in numbers)}"
+                remedy = "Rename it."
+                if name == "preference":
+                    remedy = "A preference must be on for all members: set relabel.preference above 0."
+                checks.fail(f"values['relabel.{name}']", value, rule, remedy)
+        return numbers | dict(overrides)
+
+    def law(overrides: Mapping[str, Any]) -> Any:
+        own = of_member(overrides)
+        return relabel.hindsight(own["behaviour"], own["next_state"])
+
+    def prefer(overrides: Mapping[str, Any]) -> Any:
+        changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold
+        candidates, probability = values["relabel.num_candidates"], of_member(overrides)["preference"]
+        return relabel.prefer(changed, num_candidates=candidates, probability=probability)
+
+    return law, prefer if preferred else None

@@ -1,0 +1,348 @@
+"""The rows: algorithm x environment -> every value of a run, under a name such as hdm_push.
+
+`<algorithm>_<environment>` is the best that we know for wall-clock; with `_paper`, where a paper has the pair, it is
+that paper's schedule to the letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hindsight_jax import checks, fields
+from hindsight_jax.fields import FIELDS, Field, Value
+
+
+class Algorithm(NamedTuple):
+    """A row of the table: which agent, and what makes it this algorithm."""
+
+    agent: str  # kind of agent, one of fields.AGENTS
+    actions: tuple[str, ...]  # kinds that it can use, the preferred one first
+    paper: str  # 'hdm' or 'hem': whose schedule it has
+    help: str
+    values: dict[str, Value]  # what defines it; nothing tunes these
+    schedule: Mapping[str, Value] = MappingProxyType({})  # its paper's numbers, where they are not the fields' defaults
+
+
+class Environment(NamedTuple):
+    """A task: which fields it takes, and its numbers."""
+
+    actions: tuple[str, ...]  # kinds that it has
+    paper: str  # 'hdm' or 'hem': whose benchmark it is
+    help: str
+    fields: tuple[str, ...]  # the env.* fields that it takes, besides num_envs and (of two kinds) actions
+    horizon: int  # its own number of steps; 0: its size
+    values: dict[str, Value]
+    hdm: Mapping[str, Value] = MappingProxyType({})  # numbers of HDM's algorithms on it
+
+
+_DISCRETE, _BOTH = ("discrete",), ("discrete", "continuous")
+_FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
+
+# hEM published no numbers of updates: these are ours (ALGORITHMS 3.7).
+_HEM: dict[str, Value] = {
+    "agent.hidden_sizes": (256, 256, 256),
+    "agent.learning_rate": 1e-3,
+    "agent.epsilon": 0.0,
+    "agent.updates_per_epoch": 40,
+    "env.num_envs": 20,
+    "replay.warmup": 20,
+}
+# DDPG + HER as OpenAI's baselines have it.
+_DDPG: dict[str, Value] = _HEM | {
+    "agent.epsilon": 0.3,
+    "agent.noise": 0.2,
+    "agent.target_rate": 0.05,
+    "agent.target_period": 40,
+    "env.num_envs": 16,
+    "replay.warmup": 16,
+}
+_SPARSE: dict[str, Value] = {
+    "relabel.behaviour": 0.2,  # four goals of the future for each of its own
+    "relabel.next_state": 0.0,
+    "relabel.rewards": "success",
+    "relabel.reward_reached": 1.0,
+    "relabel.reward_otherwise": 0.0,
+}
+_DENSE: dict[str, Value] = _SPARSE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
+_GRADIENT: dict[str, Value] = {"agent.hidden_sizes": (256, 256), "agent.learning_rate": 1e-3, "env.num_envs": 20}
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "hdm": Algorithm(
+        "q_learning",
+        _DISCRETE,
+        "hdm",
+        "hindsight divergence minimisation: TD + imitation where Q sees progress",
+        {"agent.imitation": "indicator"},
+    ),
+    "her": Algorithm(
+        "q_learning", _DISCRETE, "hdm", "hindsight experience replay, rewards (-1, 0), double Q-learning", {}
+    ),
+    "her_01": Algorithm(
+        "q_learning",
+        _DISCRETE,
+        "hdm",
+        "hindsight experience replay, rewards (0, 1)",
+        {
+            "relabel.reward_reached": 1.0,
+            "relabel.reward_otherwise": 0.0,
+            "agent.bounded": False,
+            "agent.hindsight_bound": False,  # the bound counts rewards of -1
+        },
+    ),
+    "her_sql": Algorithm(
+        "q_learning",
+        _DISCRETE,
+        "hdm",
+        "HER with the soft backup of soft Q-learning",
+        {"agent.backup": "mellow", "agent.hindsight_bound": False},  # soft values lie below what is reached
+    ),
+    "her_hbc": Algorithm(
+        "q_learning", _DISCRETE, "hdm", "HER with imitation of every row", {"agent.imitation": "always"}
+    ),
+    "gcsl": Algorithm(
+        "imitation",
+        _BOTH,
+        "hdm",
+        "goal-conditioned supervised learning: imitation of goals of the future",
+        _FUTURE | {"agent.exploration": "mode"},
+    ),
+    "hem": Algorithm(
+        "imitation",
+        ("continuous", "discrete"),
+        "hem",
+        "hindsight expectation maximisation: goals of the future, then supervised learning",
+        _FUTURE | {"agent.exploration": "sample"},
+        _HEM,
+    ),
+    "her_ddpg": Algorithm(
+        "actor_critic",
+        ("continuous",),
+        "hem",
+        "DDPG + HER, rewards (0, 1) by success, targets not clipped",
+        _SPARSE,
+        _DDPG,
+    ),
+    "her_ddpg_clipped": Algorithm(
+        "actor_critic",
+        ("continuous",),
+        "hem",
+        "DDPG + HER, rewards (0, 1), targets clipped to be negative: what makes them unlearnable",
+        _SPARSE | {"agent.clip_targets": True},
+        _DDPG,
+    ),
+    "her_ddpg_dense": Algorithm(
+        "actor_critic",
+        ("continuous",),
+        "hem",
+        "DDPG + HER, rewards (-1, 0) by success, targets clipped to their range",
+        _DENSE | {"agent.clip_targets": True},
+        _DDPG,
+    ),
+    "hpg": Algorithm(
+        "policy_gradient",
+        _BOTH,
+        "hem",
+        "hindsight policy gradient: importance weights for goals that the batch visited",
+        {"agent.goals": "visited", "agent.baseline": False},
+        _GRADIENT,
+    ),
+    "hpg_baseline": Algorithm(
+        "policy_gradient",
+        _BOTH,
+        "hem",
+        "hindsight policy gradient with a value baseline",
+        {"agent.goals": "visited", "agent.baseline": True},
+        _GRADIENT,
+    ),
+    "reinforce": Algorithm(
+        "policy_gradient",
+        _BOTH,
+        "hem",
+        "policy gradient without hindsight",
+        {"agent.goals": "own", "agent.baseline": False},
+        _GRADIENT,
+    ),
+}
+
+ENVIRONMENTS: dict[str, Environment] = {
+    "push": Environment(
+        _BOTH,
+        "hdm",
+        "a hand pushes a puck to a goal place",
+        ("env.horizon", "env.threshold"),
+        50,
+        {"env.threshold": 0.05},
+        {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
+    ),
+    "flip_bit": Environment(
+        _DISCRETE,
+        "hem",
+        "bits are flipped, one a step, to a goal pattern",
+        ("env.size", "env.horizon", "env.start"),
+        0,
+        {"env.size": 25},
+    ),
+    "navigation": Environment(
+        ("continuous", "discrete"),
+        "hem",
+        "a point moves in a cube of any dimension",
+        ("env.size", "env.horizon", "env.threshold"),
+        50,
+        {"env.size": 10, "env.threshold": 0.1},
+    ),
+    "grid_four_rooms": Environment(
+        _DISCRETE,
+        "hem",
+        "a walker in a grid of four rooms, whose steps slip",
+        ("env.horizon", "env.slip"),
+        31,
+        {},
+    ),
+}
+
+# What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
+# comes last); BUILD_NOTES.md holds the ablation of push's.
+TUNED: dict[str, dict[str, dict[str, Value]]] = {
+    "push": {
+        "q_learning": {
+            "total_steps": 250_000,
+            "agent.learning_rate": 2e-3,
+            "agent.target_period": 1,
+            "agent.hidden_sizes": (256, 256),
+            "agent.scale_inputs": True,
+            "agent.hindsight_bound": True,
+            "env.num_envs": 4,
+            "replay.capacity": 10_000,
+            "evaluation.every": 10_000,
+        },
+    },
+}
+
+# Numeric values that do not change shapes: the members of one population may differ in those that their row has.
+POPULATION_FIELDS = (
+    "agent.learning_rate",
+    "agent.gamma",
+    "agent.gamma_hdm",
+    "agent.beta",
+    "agent.epsilon",
+    "agent.noise",
+    "agent.target_rate",
+    "agent.target_period",
+    "agent.temperature",
+    "agent.action_l2",
+    "relabel.behaviour",
+    "relabel.next_state",
+    "relabel.preference",
+)
+
+
+def names() -> tuple[str, ...]:
+    """Every name that `config` takes.
+
+    >>> "hdm_push" in names() and "hdm_push_paper" in names() and "her_ddpg_flip_bit" not in names()
+    True
+    """
+    found = []
+    for algorithm, row in ALGORITHMS.items():
+        for environment, task in ENVIRONMENTS.items():
+            if not _misfit(algorithm, environment):
+                name = f"{algorithm}_{environment}"
+                found += [name, f"{name}_paper"] if row.paper == task.paper else [name]
+    return tuple(found)
+
+
+def split(name: str) -> tuple[str, str, bool]:
+    """(algorithm, environment, paper's schedule).
+
+    Raises ValueError for an unknown name, and with the reason for a pair that does not fit.
+
+    >>> split("her_01_push_paper")
+    ('her_01', 'push', True)
+    """
+    base, paper = name.removesuffix("_paper"), name.endswith("_paper")
+    for algorithm, row in ALGORITHMS.items():
+        for environment, task in ENVIRONMENTS.items():
+            if base == f"{algorithm}_{environment}":
+                _refuse_misfit(name, algorithm, environment)
+                if paper and row.paper != task.paper:
+                    rule = f"no paper has the pair, so there is no schedule to follow: {base} alone exists"
+                    checks.fail("name", fields.short(name), rule, f"Take {base}.")
+                return algorithm, environment, paper
+    remedy = f"{fields.did_you_mean(name, names())}List the names: python -m experiments.run --list."
+    checks.fail("name", fields.short(name), "there is no such name", remedy)
+
+
+def fields_of(name: str) -> dict[str, Field]:
+    """The fields that the run `name` has: those that its agent and its task read.
+
+    >>> "agent.gamma_hdm" in fields_of("hdm_push"), "agent.gamma_hdm" in fields_of("gcsl_push")
+    (True, False)
+    """
+    algorithm, environment, _ = split(name)
+    kind, task = ALGORITHMS[algorithm].agent, ENVIRONMENTS[environment]
+    taken = {"env.num_envs", *task.fields} | ({"env.actions"} if len(task.actions) > 1 else set())
+    mine = lambda field, spec: field in taken if field.startswith("env.") else not spec.agents or kind in spec.agents
+    return {field: spec for field, spec in FIELDS.items() if mine(field, spec)}
+
+
+def config(name: str) -> dict[str, Any]:
+    """Every value of the run `name`, by dotted field.
+
+    >>> config("hdm_push_paper")["agent.gamma_hdm"]
+    0.5
+    """
+    algorithm, environment, paper = split(name)
+    row, task = ALGORITHMS[algorithm], ENVIRONMENTS[environment]
+    known = fields_of(name)
+    values: dict[str, Any] = {field: spec.default for field, spec in known.items()}
+    values["env.actions"] = next(kind for kind in row.actions if kind in task.actions)
+    numbers = task.values | (task.hdm if row.paper == "hdm" else {})
+    for part in (row.schedule, numbers, *([] if paper else tuned(algorithm, environment)), row.values):
+        values |= part
+    return {field: values[field] for field in known}
+
+
+def tuned(algorithm: str, environment: str) -> list[dict[str, Value]]:
+    """What the default changes in the paper's schedule of a pair: its kind of agent's changes, then its own."""
+    changes = TUNED.get(environment, {})
+    return [changes.get(ALGORITHMS[algorithm].agent, {}), changes.get(algorithm, {})]
+
+
+def horizon(name: str, values: Mapping[str, Any]) -> int:
+    """Steps per episode: env.horizon, or the task's own where that is 0.
+
+    >>> horizon("hem_flip_bit", config("hem_flip_bit") | {"env.size": 50})
+    50
+    """
+    _, environment, _ = split(name)
+    return values["env.horizon"] or ENVIRONMENTS[environment].horizon or values["env.size"]
+
+
+def check(name: str, values: Mapping[str, Any]) -> None:
+    """The rules between the fields of a complete dict of values. Raises ValueError with the numbers and the remedy."""
+    algorithm, _, _ = split(name)
+    kinds, got = ALGORITHMS[algorithm].actions, values.get("env.actions")
+    if got is not None and got not in kinds:
+        rule = f"{algorithm} needs {' or '.join(kinds)} actions"
+        checks.fail("env.actions", got, rule, f"Use {kinds[0]}, or another algorithm.")
+    fields.check({**values, "env.horizon": horizon(name, values)})
+
+
+def describe(name: str) -> str:
+    """One line of help."""
+    algorithm, environment, paper = split(name)
+    schedule = "; the paper's schedule to the letter" if paper else ""
+    return f"{ENVIRONMENTS[environment].help}: {ALGORITHMS[algorithm].help}{schedule}"
+
+
+def _misfit(algorithm: str, environment: str) -> bool:
+    """Whether the algorithm can use none of the environment's kinds of action."""
+    return not set(ALGORITHMS[algorithm].actions) & set(ENVIRONMENTS[environment].actions)
+
+
+def _refuse_misfit(name: str, algorithm: str, environment: str) -> None:
+    """ValueError with the reason, if the pair does not fit."""
+    if _misfit(algorithm, environment):
+        needs, has = " or ".join(ALGORITHMS[algorithm].actions), " or ".join(ENVIRONMENTS[environment].actions)
+        rule = f"{algorithm} needs {needs} actions and {environment} has {has} ones"
+        checks.fail("name", fields.short(name), rule, "Take another algorithm or another task.")
