@@ -1,0 +1,101 @@
+"""The real Q-learning agent with a small network, random rows for it, and the gradient that its update follows.
+
+Dimension key: B batch, O = 3 observation dims, G = 2 goal dims, K = 5 actions, T steps of a trajectory.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import agents, networks, types
+from hindsight_jax.agents.base import Agent
+
+ACTION = types.Discrete(1, 5)
+HIDDEN_SIZES = (16, 16)
+_MOMENT = 0.1  # Adam's first moment after one step from 0 is (1 - 0.9) times the gradient
+
+
+def distance(achieved: jax.Array, goal: jax.Array) -> jax.Array:
+    """Euclidean."""
+    return jnp.sqrt(jnp.sum(jnp.square(achieved - goal)))
+
+
+@functools.cache
+def make_agent(**options: Any) -> Agent:
+    """`agents.q_learning` for 3 observation dims, 2 goal dims and 5 actions; one for the same options."""
+    box = lambda count: types.Range((-1.0,) * count, (1.0,) * count)
+    spec = types.EnvSpec((3,), (2,), ACTION, 50, 0.05, False, box(3), box(2))
+    return agents.q_learning(spec, distance=distance, hidden_sizes=HIDDEN_SIZES, **options)
+
+
+def make_state(agent: Agent, seed: int, **values: float) -> Any:
+    """A state whose Q is some units large, with a target network of its own."""
+    larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
+    state, other = (agent.init(jax.random.key(s), values) for s in (seed, seed + 100))
+    return state._replace(params=larger(state.params), target_params=larger(other.params))
+
+
+def heads(state: Any, observation: jax.Array, goal: jax.Array) -> jax.Array:
+    """Q(s, ., g) of the online network, [B, 1, K]."""
+    return networks.QNetwork(action=ACTION, hidden_sizes=HIDDEN_SIZES).apply(state.params, observation, goal)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def gradient(agent: Agent, state: Any, batch: types.Transition) -> jax.Array:
+    """The gradient of the mean loss of one `agent.update`, as one vector; read from Adam, so the state must be new."""
+    updated, _ = agent.update(state, batch, jax.random.key(0))
+    return flat(updated.adam.mu) / _MOMENT
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def row_gradients(agent: Agent, state: Any, batch: types.Transition) -> jax.Array:
+    """The gradient of each row alone, [B, n]."""
+    one = lambda row: gradient(agent, state, jax.tree.map(lambda x: x[None], row))
+    return jax.vmap(one)(batch)
+
+
+def flat(tree: Any) -> jax.Array:
+    """All leaves as one vector."""
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def random_batch(seed: int, size: int = 64) -> types.Transition:
+    """Unrelated rows of every kind: behaviour goals (offset 0), next states (1), later goals."""
+    generator = np.random.default_rng(seed)
+    observation, next_observation, goal = (generator.normal(size=(size, n)) for n in (3, 3, 2))
+    offset = generator.permutation(np.resize([0, 1, 1, 2, 3, 7], size))
+    goal = np.where((offset == 1)[:, None], next_observation[:, :2], goal)
+    action = generator.integers(0, ACTION.num_bins, (size, 1))
+    return _transitions(observation, action, next_observation, goal, offset)
+
+
+def all_rows(seed: int, t: int, horizon: int) -> types.Transition:
+    """Step t of a random trajectory with every goal there is: the behaviour goal, then s_1 .. s_T, T + 1 rows."""
+    generator = np.random.default_rng(seed)
+    states, behaviour_goal = generator.normal(size=(horizon + 1, 3)), generator.normal(size=2)
+    action = generator.integers(0, ACTION.num_bins, (horizon, 1))
+    goal = np.concatenate([behaviour_goal[None], states[1:, :2]])
+    offset = np.concatenate([[0], np.arange(1, horizon + 1) - t])
+    repeated = lambda x: np.repeat(x[None], horizon + 1, axis=0)
+    return _transitions(repeated(states[t]), repeated(action[t]), repeated(states[t + 1]), goal, offset)
+
+
+def _transitions(observation, action, next_observation, goal, offset) -> types.Transition:
+    """Achieved goals are the first two coordinates; rewards are by index, 0 and -1."""
+    as_float = lambda x: jnp.asarray(x, jnp.float32)
+    return types.Transition(
+        observation=as_float(observation),
+        action=jnp.asarray(action, jnp.int32),
+        next_observation=as_float(next_observation),
+        goal=as_float(goal),
+        achieved_goal=as_float(observation[:, :2]),
+        next_achieved_goal=as_float(next_observation[:, :2]),
+        reward=as_float(np.where(offset == 1, 0.0, -1.0)),
+        discount=jnp.ones(len(offset), jnp.float32),
+        is_next=jnp.asarray(offset == 1),
+        relabelled=jnp.asarray(offset != 0),
+        offset=jnp.asarray(offset, jnp.int32),
+    )
