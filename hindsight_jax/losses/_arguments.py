@@ -1,6 +1,6 @@
 """The doors of the losses: each checks one kind of argument and returns it as an array.
 
-Dimension key: K actions of a flat set, or bins per action dim.
+Dimension key: K actions of a flat set, or bins per action dim; T steps of a trajectory.
 """
 
 import math
@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hindsight_jax import checks
 
@@ -46,8 +47,50 @@ def scalars(**named: Any) -> list[jax.Array]:
     for name, value in named.items():
         checks.rank(name, value, 0, _MAP)
         checks.floating(name, value, "Cast it with .astype(jnp.float32), or write a float such as -1.0.")
-    dtype = jnp.result_type(*named.values())
-    return [jnp.asarray(value, dtype) for value in named.values()]
+    return promoted(*named.values())
+
+
+def arrays(rank: int, remedy: str, **named: Any) -> list[jax.Array]:
+    """The values, each a float array of this rank, all of the first one's shape, not empty, and of one dtype."""
+    expected = None
+    for name, value in named.items():
+        checks.rank(name, value, rank, remedy)
+        checks.floating(name, value)
+        filled(name, value)
+        expected = jnp.shape(value) if expected is None else expected
+        checks.shape(name, value, expected, f"All of {', '.join(named)} have one shape. {remedy}")
+    return promoted(*named.values())
+
+
+def mask(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+    """A mask of booleans, or of numbers 0 and 1, as bool[shape]."""
+    remedy = "Give True or 1 for what counts, such as jnp.arange(T) < length."
+    checks.shape(name, value, shape, remedy)
+    kind = jnp.result_type(value)
+    if jnp.issubdtype(kind, jnp.bool_):
+        return jnp.asarray(value)
+    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
+        checks.fail(name, checks.describe(value), "it must hold booleans or numbers", remedy)
+    if checks.is_concrete(value) and not np.isin(np.asarray(value), (0, 1)).all():
+        checks.fail(name, checks.describe(value), "its entries must be 0 or 1", remedy)
+    return jnp.asarray(value) > 0
+
+
+def filled(name: str, value: Any) -> None:
+    """No axis of the value is empty."""
+    if 0 in jnp.shape(value):
+        checks.fail(name, checks.describe(value), "it must have at least one entry", "Leave empty examples out.")
+
+
+def promoted(*values: Any) -> list[jax.Array]:
+    """The values in the dtype to which they promote together."""
+    dtype = jnp.result_type(*values)
+    return [jnp.asarray(value, dtype) for value in values]
+
+
+def largest(dtype: Any) -> float:
+    """The largest finite number of the dtype."""
+    return float(jnp.finfo(dtype).max)
 
 
 def hyper_parameter(

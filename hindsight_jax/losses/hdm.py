@@ -142,17 +142,13 @@ def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: fl
     """
     (q_next_goal,) = _arguments.scalars(q_next_goal=q_next_goal)
     dtype = q_next_goal.dtype
+    largest = _arguments.largest(dtype)
     gamma_hdm = _arguments.hyper_parameter(
-        "gamma_hdm", gamma_hdm, dtype, low=0.0, high=_largest(dtype), remedy="The term is infinite at infinity."
+        "gamma_hdm", gamma_hdm, dtype, low=0.0, high=largest, remedy="The term is infinite at infinity."
     )
     return -_weight(beta, dtype) * (1 - gamma_hdm) * q_next_goal
 
 
 def _weight(beta: Any, dtype: Any) -> jax.Array:
     """beta as a finite number >= 0."""
-    return _arguments.hyper_parameter("beta", beta, dtype, low=0.0, high=_largest(dtype), remedy=_BETA_REMEDY)
-
-
-def _largest(dtype: Any) -> float:
-    """The largest finite number of the dtype."""
-    return float(jnp.finfo(dtype).max)
+    return _arguments.hyper_parameter("beta", beta, dtype, low=0.0, high=_arguments.largest(dtype), remedy=_BETA_REMEDY)

@@ -2,12 +2,17 @@
 
 Log-probabilities are natural logarithms, in nats, and never positive for a discrete action.
 
-Dimension key: K actions of a flat set, or bins per action dim.
+Dimension key: K actions of a flat set, or bins per action dim; A dims of a continuous action.
 """
 
+import math
+
 import jax
+import jax.numpy as jnp
 
 from hindsight_jax.losses import _arguments
+
+_WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with jax.vmap over a batch, not factorised."
 
 
 def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
@@ -34,11 +39,43 @@ def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
     return _arguments.entry(jax.nn.log_softmax(_arguments.head("logits", logits)), a)
 
 
+def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.Array:
+    """The log-density of a continuous action under a Gaussian policy with independent dims, log N(a; mean, std^2).
+
+    sum_i -((a_i - mean_i) / std_i)^2 / 2 - log std_i - log(2 pi) / 2, with std = exp(log_std). hEM's policy [M 10] has
+    one std for all states and dims: pass it as a vector all the same.
+
+    Args:
+      mean: float[A], in units of the action.
+      log_std: float[A], the logarithm of the standard deviation, in nats. Below the logarithm of the dtype's smallest
+        normal number (-87 in float32) the quadratic term takes that number as the std, for no larger one is the same.
+      a: float[A], the action.
+
+    Returns:
+      float[], of either sign: a density may exceed 1. A deviation of so many stds that its square overflows gives
+      -inf, never NaN. The gradient flows through all three.
+
+    Raises:
+      ValueError: wrong rank or dtype, no entries, or different A. Inside of `factorised` each row of heads [D, A] is an
+        action; single dims are refused there, for the sum over dims is made here.
+
+    >>> import jax.numpy as jnp
+    >>> # z = 2 and 0, log std = 0 and log 2: -2 - log 2 - log(2 pi)
+    >>> print(f"{gaussian_log_prob(jnp.zeros(2), jnp.log(jnp.array([1.0, 2.0])), jnp.array([2.0, 0.0])):.4f}")
+    -4.5310
+    """
+    mean, log_std, a = _arguments.arrays(1, _WHOLE_ACTION, mean=mean, log_std=log_std, a=a)
+    # exp(-log_std) must not overflow: a deviation of zero times infinity is NaN
+    smallest = math.log(float(jnp.finfo(mean.dtype).tiny))
+    deviation = (a - mean) * jnp.exp(-jnp.where(log_std < smallest, smallest, log_std))
+    return jnp.sum(-0.5 * jnp.square(deviation) - log_std - 0.5 * math.log(2 * math.pi))
+
+
 def behaviour_cloning(log_prob_tm1: jax.Array) -> jax.Array:
     """The loss of imitation, -log pi(a | s, g)  [D 12].
 
     On hindsight goals it is hindsight behaviour cloning, also called GCSL. The log-probability may come from any
-    policy: `log_prob`, `factorised(log_prob)`, or a density over continuous actions.
+    policy: `log_prob`, `factorised(log_prob)`, or `gaussian_log_prob`.
 
     Args:
       log_prob_tm1: float[], the log-probability of the action taken at s, in nats.

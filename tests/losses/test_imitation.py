@@ -1,6 +1,7 @@
 import doctest
 import importlib
 import math
+import statistics
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,14 @@ LOGITS = jnp.array([0.5, -1.0, 2.0])
 HEADS = jnp.array([[0.5, -1.0, 2.0], [1.0, 1.0, 0.0]])
 ONE = jnp.array(1)
 
+MEAN, LOG_STD, ACTION = jnp.array([0.5, -1.0, 2.0]), jnp.array([0.0, 0.7, -0.4]), jnp.array([0.0, 1.5, 2.1])
+
 logits_lists = st.lists(st.floats(-50.0, 50.0, width=32), min_size=4, max_size=4)
 
 
 def test_doctests():
     result = doctest.testmod(importlib.import_module("hindsight_jax.losses.imitation"))
-    assert result.attempted >= 2
+    assert result.attempted >= 3
     assert result.failed == 0
 
 
@@ -38,6 +41,71 @@ def test_golden_log_prob():
 def test_golden_behaviour_cloning():
     assert float(losses.behaviour_cloning(jnp.array(-2.5))) == 2.5
     assert float(losses.behaviour_cloning(0.75)) == -0.75  # a density may exceed 1
+
+
+def test_golden_gaussian_log_prob():
+    # the standard normal at 0 is 1 / sqrt(2 pi); two dims are a product
+    zeros = jnp.zeros(2)
+    np.testing.assert_allclose(losses.gaussian_log_prob(zeros, zeros, zeros), -math.log(2 * math.pi), rtol=1e-6)
+    # mean 1, std 2, a = 5: z = 2, -2 - log 2 - log(2 pi) / 2; and mean 0, std 1/2, a = 0: + log 2 - log(2 pi) / 2
+    mean, log_std, a = jnp.array([1.0, 0.0]), jnp.log(jnp.array([2.0, 0.5])), jnp.array([5.0, 0.0])
+    np.testing.assert_allclose(losses.gaussian_log_prob(mean, log_std, a), -2 - math.log(2 * math.pi), rtol=1e-6)
+
+
+def test_gaussian_log_prob_against_the_standard_library():
+    with jax.enable_x64(True):
+        rows = np.random.default_rng(2).normal(size=(3, 4))
+        density = math.prod(statistics.NormalDist(m, math.exp(s)).pdf(x) for m, s, x in rows.T)
+        result = losses.gaussian_log_prob(*(jnp.asarray(row) for row in rows))
+        assert result.dtype == jnp.float64
+        np.testing.assert_allclose(result, math.log(density), rtol=1e-12)
+
+
+def test_gradients_of_gaussian_log_prob():
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(row) for row in np.random.default_rng(3).normal(size=(3, 4))]
+        check_grads(jax.jit(losses.gaussian_log_prob), arguments, order=2)
+    # at the mean: no slope, and -1 in log_std
+    by_all = jax.grad(losses.gaussian_log_prob, argnums=(0, 1, 2))(MEAN, LOG_STD, MEAN)
+    np.testing.assert_array_equal(jnp.stack(by_all), [[0.0] * 3, [-1.0] * 3, [0.0] * 3])
+
+
+def test_the_density_is_largest_at_the_mean_and_its_std_is_fitted():
+    peak = losses.gaussian_log_prob(MEAN, LOG_STD, MEAN)
+    assert float(losses.gaussian_log_prob(MEAN, LOG_STD, ACTION)) < float(peak)
+    # the likelihood of a deviation d is stationary at std = |d|
+    by_log_std = jax.grad(losses.gaussian_log_prob, argnums=1)(MEAN, jnp.log(jnp.abs(ACTION - MEAN)), ACTION)
+    np.testing.assert_allclose(by_log_std, jnp.zeros(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("log_std", [-3e38, -200.0, -87.0, 87.0, 200.0, 3e38])
+@pytest.mark.parametrize("deviation", [0.0, 1e-30, 1.0, 3e38])
+def test_extreme_gaussians_are_never_nan(log_std, deviation):
+    arguments = jnp.zeros(1), jnp.array([log_std]), jnp.array([deviation])
+    value, gradients = jax.value_and_grad(losses.gaussian_log_prob, argnums=(0, 1, 2))(*arguments)
+    assert not any(bool(jnp.any(jnp.isnan(x))) for x in (value, *gradients))
+    if deviation == 0.0:
+        np.testing.assert_allclose(value, -log_std - 0.5 * math.log(2 * math.pi), rtol=1e-6)
+
+
+def test_factorised_gaussians_are_rows_of_actions():
+    heads = [jnp.stack([x, x + 1.0]) for x in (MEAN, LOG_STD, ACTION)]
+    whole = losses.gaussian_log_prob(*(x.reshape(6) for x in heads))
+    np.testing.assert_allclose(losses.factorised(losses.gaussian_log_prob)(*heads), whole, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"mean: got float32\[\].*rank 1.*not factorised"):
+        losses.factorised(losses.gaussian_log_prob)(MEAN, LOG_STD, ACTION)
+
+
+def test_gaussian_jit_is_eager_and_vmap_is_a_loop():
+    columns = [jnp.stack([x, x * 2.0, -x]) for x in (MEAN, LOG_STD, ACTION)]
+    loop = [losses.gaussian_log_prob(*(column[i] for column in columns)) for i in range(3)]
+    np.testing.assert_allclose(jax.jit(jax.vmap(losses.gaussian_log_prob))(*columns), loop, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_gaussian_keeps_the_dtype(dtype):
+    result = jax.eval_shape(losses.gaussian_log_prob, *(x.astype(dtype) for x in (MEAN, LOG_STD, ACTION)))
+    assert (result.dtype, result.shape) == (dtype, ())
 
 
 def test_float64_reference():
@@ -97,7 +165,15 @@ def test_jit_is_eager_and_vmap_is_a_loop():
     np.testing.assert_array_equal(jax.jit(jax.vmap(losses.behaviour_cloning))(column), -column)
 
 
+ROWS = jnp.stack([MEAN, MEAN])
 WRONG = {
+    "gaussian: a batch": (lambda: losses.gaussian_log_prob(ROWS, ROWS, ROWS), r"mean: .*rank 1.*jax\.vmap"),
+    "gaussian: a scalar std": (lambda: losses.gaussian_log_prob(MEAN, 0.0, ACTION), r"log_std: .*rank 1"),
+    "gaussian: a std [1]": (lambda: losses.gaussian_log_prob(MEAN, jnp.zeros(1), ACTION), r"log_std: .*\[1\].*\[3\]"),
+    "gaussian: batched actions": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, ROWS), r"a: .*rank 1"),
+    "gaussian: an action [2]": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, MEAN[:2]), r"a: .*\[2\].*\[3\]"),
+    "gaussian: bins": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, jnp.arange(3)), r"a: .*floating"),
+    "gaussian: no dims": (lambda: losses.gaussian_log_prob(MEAN[:0], MEAN[:0], MEAN[:0]), r"mean: .*at least one"),
     "log_prob: a batch": (lambda: losses.log_prob(HEADS, jnp.array([0, 1])), r"logits: .*rank 1.*jax\.vmap"),
     "log_prob: a batched head": (lambda: losses.log_prob(HEADS, ONE), r"logits: .*rank 1.*jax\.vmap"),
     "log_prob: batched actions": (lambda: losses.log_prob(LOGITS, jnp.array([0, 1])), r"a: .*rank 0.*jax\.vmap"),
