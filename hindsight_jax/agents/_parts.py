@@ -1,6 +1,6 @@
 """What agents share: doors, an Adam step whose rate is traced, a uniform action now and then, target networks.
 
-Dimension key: B batch, O observation dims, G goal dims, D action dims.
+Dimension key: B batch, N trajectories, T horizon, O observation dims, G goal dims, D action dims.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, losses, types
 
 LARGEST = float(jnp.finfo(jnp.float32).max)
 
@@ -59,6 +59,24 @@ def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
         checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
 
 
+def check_trajectories(spec: types.EnvSpec, batch: types.Trajectory) -> None:
+    """One leading axis [N], N >= 1, and the spec's horizon and shapes behind it."""
+    remedy = "Collect it with training.rollout."
+    checks.rank("batch.length", batch.length, 1, remedy)
+    checks.integer("batch.length", batch.length)
+    count, horizon = batch.length.shape[0], spec.horizon
+    if count < 1:
+        checks.fail("batch", "no trajectories", "it must hold at least one", remedy)
+    expected = {
+        "observation": (horizon + 1, *spec.observation_shape),
+        "achieved_goal": (horizon + 1, *spec.goal_shape),
+        "action": (horizon, spec.action.num_dims),
+        "desired_goal": spec.goal_shape,
+    }
+    for name, shape in expected.items():
+        checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
+
+
 def discrete(spec: types.EnvSpec, who: str) -> types.Discrete:
     """The action set, which must be discrete."""
     if isinstance(spec.action, types.Discrete):
@@ -75,11 +93,22 @@ def continuous(spec: types.EnvSpec, who: str) -> types.Box:
     checks.fail("spec.action", spec.action, f"{who} needs a Box of actions", remedy)
 
 
+def clipped(spec: types.EnvSpec, action: jax.Array) -> jax.Array:
+    """An action of the set: [-1, 1] in each dimension of a Box; a Discrete one as it is. [D]"""
+    return jnp.clip(action, -1.0, 1.0) if isinstance(spec.action, types.Box) else action
+
+
 def or_uniform(spec: types.EnvSpec, key: jax.Array, epsilon: jax.Array, action: jax.Array) -> jax.Array:
     """With probability `epsilon` a uniform action of the set, else `action`. [D]"""
     key_uniform, key_action = jax.random.split(key)
     uniform = jax.random.uniform(key_uniform) < epsilon
     return jnp.where(uniform, spec.action.sample(key_action), action)
+
+
+def td_towards(target: jax.Array, value: jax.Array) -> jax.Array:
+    """`losses.td` of values [B] towards whole targets [B], which get no gradient."""
+    zero = jnp.zeros_like(target)
+    return jax.vmap(losses.td)(value, target, zero, zero)
 
 
 def adam_step(params: Any, adam: Any, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:

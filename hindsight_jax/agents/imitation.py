@@ -101,16 +101,14 @@ def _act(
     row: _Row, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
     _parts.check_situation(row.spec, observation, goal)
-    head = jax.tree.map(lambda x: x[0], row.policy.network.apply(state.params, observation[None], goal[None]))
-    box = isinstance(row.spec.action, types.Box)
+    head = policies.head_of_one(row.policy, state.params, observation, goal)
     if not explore:
-        mode = row.policy.mode(head)
-        return jnp.clip(mode, -1.0, 1.0) if box else mode
+        return _parts.clipped(row.spec, row.policy.mode(head))
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
     action = row.policy.sample(head, key_sample) if row.exploration == "sample" else row.policy.mode(head)
-    if box:
-        noise = state.values.noise * jax.random.normal(key_noise, action.shape)
-        action = jnp.clip(action + noise, -1.0, 1.0)
+    if isinstance(row.spec.action, types.Box):
+        action = action + state.values.noise * jax.random.normal(key_noise, action.shape)
+    action = _parts.clipped(row.spec, action)
     return _parts.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
 
 

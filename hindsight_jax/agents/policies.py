@@ -29,7 +29,8 @@ def policy(
     `networks.GaussianPolicy`, whose head is (mean [D], log std [D]).
     """
     box = isinstance(spec.action, types.Box)
-    network = (networks.GaussianPolicy if box else networks.QNetwork)(
+    kind: Any = networks.GaussianPolicy if box else networks.QNetwork
+    network = kind(
         action=spec.action,
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
@@ -39,7 +40,7 @@ def policy(
     if box:
         return Policy(
             network,
-            log_prob=lambda head, action: losses.gaussian_log_prob(*head, action),
+            log_prob=lambda head, action: losses.gaussian_log_prob(head[0], head[1], action),
             entropy=lambda head: jnp.sum(head[1] + 0.5 * jnp.log(2 * jnp.pi * jnp.e)),
             mode=lambda head: head[0],
             sample=lambda head, key: head[0] + jnp.exp(head[1]) * jax.random.normal(key, head[0].shape),
@@ -51,3 +52,8 @@ def policy(
         mode=lambda head: jnp.argmax(head, axis=-1).astype(jnp.int32),
         sample=lambda head, key: jax.random.categorical(key, head).astype(jnp.int32),
     )
+
+
+def head_of_one(policy: Policy, params: Any, observation: jax.Array, goal: jax.Array) -> Any:
+    """The head for one observation [*O] and one goal [*G], without a batch axis."""
+    return jax.tree.map(lambda x: x[0], policy.network.apply(params, observation[None], goal[None]))

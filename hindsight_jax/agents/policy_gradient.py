@@ -1,0 +1,282 @@
+"""Policy gradients over hindsight goals: HPG, and REINFORCE on the trajectories' own goals, from fresh trajectories.
+
+Dimension key: N trajectories, T horizon, M goals of an update, O observation dims, G goal dims, D action dims.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, losses, networks, types
+from hindsight_jax.agents import _parts, policies
+from hindsight_jax.agents.base import Agent, override
+
+
+class PolicyGradientValues(NamedTuple):
+    """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them."""
+
+    learning_rate: Any = 1e-3  # Adam's, per update, of the policy and of the baseline
+
+
+class PolicyGradientParams(NamedTuple):
+    """The parameters of the policy and of the baseline V(s, g), None where there is none."""
+
+    policy: Any
+    value: Any
+
+
+class PolicyGradientState(NamedTuple):
+    """Everything that an update reads or writes."""
+
+    params: PolicyGradientParams
+    adam: Any
+    updates: jax.Array  # i32[]
+    values: PolicyGradientValues
+
+
+def policy_gradient(
+    spec: types.EnvSpec,
+    *,
+    success: Callable[[jax.Array, jax.Array], jax.Array],
+    values: PolicyGradientValues | None = None,
+    hidden_sizes: tuple[int, ...] = (256, 256),
+    layer_norm: bool = False,
+    scale_inputs: bool = False,
+    goals: Literal["visited", "own"] = "visited",
+    num_goals: int = 32,
+    baseline: bool = False,
+) -> Agent:
+    """Policy gradients from trajectories that the present policy made (ALGORITHMS 1 and 3.7): `hpg` and `reinforce`.
+
+    For each goal, the surrogate of `losses.hindsight_policy_gradient` over the N trajectories; then one step of Adam on
+    its mean over the goals. An episode ends, for a goal, with its first success there: at t + 1 after the action a_t.
+
+    * goals: "visited" is hindsight policy gradients (Rauber et al. 2019): `num_goals` goals, drawn with replacement
+      from phi(s_1) .. phi(s_length) of all trajectories, every state equally likely, each of them for all trajectories.
+      The reward is the number of steps left, T - t, at the first success: 1 for the last action, T for the first.
+      "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
+    * weights: a trajectory that has ended keeps the ratio that it had at its end, with rewards of 0, so that at each t
+      the weights of all N sum to 1, and are 1/N for the own goal. Weights over those still alive would estimate the
+      reward *given* that the episode goes on: with late successes, of which few are left, worth more.
+    * baseline: a network V(s, g) lowers the variance; rewards become r_t - V(s_t) + V(s_{t+1}), with V = 0 after the
+      end. What follows a step u then adds up to the return less V(s_u), and log pi(a_u) times V(s_u) has the mean
+      gradient 0: with true ratios the expected gradient is the same for any V (normalised weights are biased anyway, as
+      1/N). V learns by the squared TD(0) error against sg(r_t + V(s_{t+1})), gamma = 1, summed over the trajectories
+      with the ratios pi(a | s, g') / pi(a | s, g), which are normalised over those alive at t, and averaged over t.
+      V does not see t, on which what is left depends: it is a rough guess.
+    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
+
+    Acting with exploration samples the policy, without it takes its mode. The ratios suppose just this, so there is no
+    uniform action with some probability, and each batch must come from the parameters that it updates. Of a Box,
+    samples are clipped to [-1, 1] and counted with the density at the clipped action, which biases the gradient once a
+    mean comes within a deviation or so of a bound; a Discrete action set, the papers' case, has no such bias.
+
+    Metrics, each the mean over the goals: loss (surrogate + value_loss; its value means little), return_mean (sum of
+    rewards, mean over the trajectories, not weighted), hit_fraction (of the trajectories), entropy (of the policy under
+    that goal, in nats, mean over the steps before the end), effective_sample_share (1 / sum_i W_it^2 / N in (0, 1],
+    mean over the t at which some trajectory goes on: 1 if all weigh the same, 1/N if one has all the weight); and
+    value_loss with a baseline.
+
+    * success: the environment's, (achieved [*G], goal [*G]) -> bool[].
+
+    Raises ValueError if `goals` is unknown or `num_goals` no integer >= 1; `init` on an unknown name in `values` or a
+    known number out of range; `act` and `update` on wrong shapes and an empty batch.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from hindsight_jax import agents, types
+    >>> box = types.Range((-1.0, -1.0), (1.0, 1.0))
+    >>> spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), 16, 0.5, True, box, box)
+    >>> agent = agents.policy_gradient(spec, success=lambda a, b: jnp.linalg.norm(a - b) < 0.5)
+    >>> state = agent.init(jax.random.key(0), {"learning_rate": 3e-4})
+    >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
+    (1,)
+    """
+    _parts.check_option("goals", goals, ("visited", "own"))
+    checks.positive_int("num_goals", num_goals, "It counts the goals of one update.")
+    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
+    value = networks.Critic(
+        hidden_sizes=hidden_sizes,
+        layer_norm=layer_norm,
+        observation_range=spec.observation_range if scale_inputs else None,
+        goal_range=spec.goal_range if scale_inputs else None,
+    )
+    row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals)
+    return Agent(
+        init=functools.partial(_init, row, PolicyGradientValues() if values is None else values),
+        act=functools.partial(_act, row),
+        update=functools.partial(_update, row),
+        batch="trajectories",
+        check=functools.partial(_parts.check_ranges, _parts.RANGES),
+    )
+
+
+class _Row(NamedTuple):
+    """What one row of the table fixes; static."""
+
+    spec: types.EnvSpec
+    policy: policies.Policy
+    value: Any  # networks.Critic, or None without a baseline
+    success: Callable[[jax.Array, jax.Array], jax.Array]
+    visited: bool
+    num_goals: int
+
+
+class Hits(NamedTuple):
+    """What each trajectory did for one goal."""
+
+    alive: jax.Array  # bool[N, T], a_t was taken, and the goal had not been reached before
+    hit: jax.Array  # bool[N, T], a_t reached the goal, for the first time
+
+
+def _init(
+    row: _Row, defaults: PolicyGradientValues, key: jax.Array, values: Mapping[str, Any] | None = None
+) -> PolicyGradientState:
+    numbers = override(defaults, values)
+    _parts.check_ranges(_parts.RANGES, numbers._asdict())
+    key_policy, key_value = jax.random.split(key)
+    situation = jnp.zeros((1, *row.spec.observation_shape)), jnp.zeros((1, *row.spec.goal_shape))
+    params = PolicyGradientParams(
+        policy=row.policy.network.init(key_policy, *situation),
+        value=None if row.value is None else row.value.init(key_value, *situation),
+    )
+    return PolicyGradientState(params, _parts.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+
+
+def _act(
+    row: _Row, state: PolicyGradientState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+) -> jax.Array:
+    _parts.check_situation(row.spec, observation, goal)
+    head = policies.head_of_one(row.policy, state.params.policy, observation, goal)
+    action = row.policy.sample(head, key) if explore else row.policy.mode(head)
+    return _parts.clipped(row.spec, action)
+
+
+def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
+    _parts.check_trajectories(row.spec, batch)
+    batch = without_padding(batch)
+    params = state.params
+    own = None  # log pi under the own goals, where those differ from the goals learned from
+    goals = batch.desired_goal[None]
+    if row.visited:
+        own = _log_probs(row, params.policy, batch, batch.desired_goal)[0]
+        drawn = visited_goals(batch, key, row.num_goals)
+        goals = jnp.broadcast_to(drawn[:, None], (row.num_goals, *batch.desired_goal.shape))
+    gradient_of = jax.value_and_grad(_goal_loss, argnums=1, has_aux=True)
+
+    def add(total: Any, goal: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        (loss, metrics), gradient = gradient_of(row, params, batch, own, goal)
+        return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
+
+    # goal after goal, so that memory holds the network's activations for one of them
+    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), goals)
+    gradient = jax.tree.map(lambda x: x / goals.shape[0], total)
+    params, adam = _parts.adam_step(params, state.adam, gradient, state.values.learning_rate)
+    return PolicyGradientState(params, adam, state.updates + 1, state.values), jax.tree.map(jnp.mean, metrics)
+
+
+def _goal_loss(
+    row: _Row, params: PolicyGradientParams, batch: types.Trajectory, own: jax.Array | None, goal: jax.Array
+):
+    """The surrogate for one goal a trajectory, [N, *G], plus the baseline's loss, and metrics."""
+    alive, hit = hits(row.success, batch, goal)
+    log_prob, entropy = _log_probs(row, params.policy, batch, goal)
+    # 0 after the end, for both: the ratio stays as it was
+    log_prob = jnp.where(alive, log_prob, 0.0)
+    own = jax.lax.stop_gradient(log_prob) if own is None else jnp.where(alive, own, 0.0)
+    steps_left = row.spec.horizon - jnp.arange(row.spec.horizon)
+    worth = steps_left.astype(jnp.float32) if row.visited else jnp.ones(row.spec.horizon)
+    reward = jnp.where(hit, worth[None], 0.0)
+    metrics = {
+        "return_mean": jnp.mean(jnp.sum(reward, axis=1)),
+        "hit_fraction": jnp.mean(jnp.any(hit, axis=1), dtype=jnp.float32),
+        "entropy": jnp.sum(jnp.where(alive, entropy, 0.0)) / jnp.maximum(jnp.sum(alive), 1),
+        "effective_sample_share": effective_sample_share(jax.lax.stop_gradient(log_prob - own), alive),
+    }
+    loss = jnp.zeros(())
+    if row.value is not None:
+        value, next_value = _values(row.value, params.value, batch, goal, alive)
+        loss = _value_loss(value, reward + next_value, log_prob - own, alive)
+        metrics["value_loss"] = loss
+        reward = reward - jax.lax.stop_gradient(value - next_value)
+    return loss + losses.hindsight_policy_gradient(log_prob, own, reward, jnp.ones_like(alive)), metrics
+
+
+def without_padding(batch: types.Trajectory) -> types.Trajectory:
+    """The batch with zeros for whatever no step was taken in: NaN there would spoil the gradient of a network."""
+    states = jnp.arange(batch.observation.shape[1])[None] <= batch.length[:, None]
+    taken = states[:, 1:]
+    zeroed = lambda kept, x: jnp.where(kept.reshape(*kept.shape, *(1,) * (x.ndim - 2)), x, jnp.zeros_like(x))
+    return batch._replace(
+        observation=zeroed(states, batch.observation),
+        achieved_goal=zeroed(states, batch.achieved_goal),
+        action=zeroed(taken, batch.action),
+    )
+
+
+def visited_goals(batch: types.Trajectory, key: jax.Array, num_goals: int) -> jax.Array:
+    """Goals [num_goals, *G] drawn, with replacement, from phi(s_1) .. phi(s_length) of all trajectories alike."""
+    achieved = batch.achieved_goal[:, 1:]
+    count, horizon = achieved.shape[:2]
+    visited = jnp.arange(horizon)[None] < batch.length[:, None]
+    weights = visited.ravel().astype(jnp.float32)  # 0 and 1: their running sums are exact
+    chosen = jax.random.choice(key, count * horizon, (num_goals,), p=weights)
+    return achieved.reshape(count * horizon, *achieved.shape[2:])[chosen]
+
+
+def hits(success: Callable[[jax.Array, jax.Array], jax.Array], batch: types.Trajectory, goal: jax.Array) -> Hits:
+    """The steps of each trajectory up to its first success for its goal, [N, *G], and that success."""
+    reached = jax.vmap(jax.vmap(success, (0, None)))(batch.achieved_goal[:, 1:], goal)
+    taken = jnp.arange(reached.shape[1])[None] < batch.length[:, None]
+    before = jnp.cumsum(reached, axis=1) - reached
+    alive = taken & (before == 0)
+    return Hits(alive, alive & reached)
+
+
+def effective_sample_share(log_ratio: jax.Array, alive: jax.Array) -> jax.Array:
+    """1 / (N sum_i W_it^2), the mean over the t at which some trajectory is alive; f32[] (0 if there is none).
+
+    W_it is proportional to exp sum_{u<=t} of the log ratio [N, T], which is 0 after the end.
+
+    >>> ratio = jnp.array([[3.0, 1.0], [1.0, 1.0]])  # W = (3/4, 1/4), and nothing alive afterwards: 1 / (2 * 10/16)
+    >>> print(f"{effective_sample_share(jnp.log(ratio), jnp.array([[True, False], [True, False]])):.4f}")
+    0.8000
+    """
+    log_weight = jax.nn.log_softmax(jnp.cumsum(log_ratio, axis=1), axis=0)
+    share = jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / log_ratio.shape[0]
+    some = jnp.any(alive, axis=0)
+    return jnp.sum(jnp.where(some, share, 0.0)) / jnp.maximum(jnp.sum(some), 1)
+
+
+def _log_probs(row: _Row, params: Any, batch: types.Trajectory, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """log pi(a_t | s_t, g) and the entropy there, [N, T] each, for one goal a trajectory."""
+    observation = batch.observation[:, :-1]
+    head = row.policy.network.apply(params, observation, _at_each(goal, observation.shape[1]))
+    twice = lambda function: jax.vmap(jax.vmap(function))
+    return twice(row.policy.log_prob)(head, batch.action), twice(row.policy.entropy)(head)
+
+
+def _values(
+    network: Any, params: Any, batch: types.Trajectory, goal: jax.Array, alive: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """V(s_t, g) and V(s_{t+1}, g), [N, T] each, 0 after the end; no gradient through the second."""
+    value = network.apply(params, batch.observation, _at_each(goal, batch.observation.shape[1]))
+    goes_on = jnp.pad(alive[:, 1:], ((0, 0), (0, 1)))  # after the last action nothing does
+    next_value = jnp.where(goes_on, jax.lax.stop_gradient(value[:, 1:]), 0.0)
+    return jnp.where(alive, value[:, :-1], 0.0), next_value
+
+
+def _value_loss(value: jax.Array, target: jax.Array, log_ratio: jax.Array, alive: jax.Array) -> jax.Array:
+    """The squared TD error, weighted over the trajectories by the ratio of each step, mean over t."""
+    some = jnp.any(alive, axis=0)
+    log_weight = jnp.where(alive | ~some[None], jax.lax.stop_gradient(log_ratio), -jnp.inf)
+    weight = jnp.where(alive, jax.nn.softmax(log_weight, axis=0), 0.0)
+    error = jax.vmap(_parts.td_towards)(target, value)
+    return jnp.sum(weight * error) / jnp.maximum(jnp.sum(some), 1)
+
+
+def _at_each(goal: jax.Array, num_steps: int) -> jax.Array:
+    """[N, *G] -> [N, num_steps, *G]."""
+    return jnp.broadcast_to(goal[:, None], (goal.shape[0], num_steps, *goal.shape[1:]))
