@@ -13,6 +13,7 @@ s, `_t` at s'.
 """
 
 from hindsight_jax.losses.actor_critic import dpg_actor
+from hindsight_jax.losses.em import e_step, m_step
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
 from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
@@ -23,6 +24,7 @@ __all__ = [
     "behaviour_cloning",
     "double_value",
     "dpg_actor",
+    "e_step",
     "factorised",
     "gaussian_log_prob",
     "greedy_value",
@@ -30,6 +32,7 @@ __all__ = [
     "hdm_indicator",
     "hindsight_policy_gradient",
     "log_prob",
+    "m_step",
     "mellow_value",
     "next_state",
     "td",
