@@ -47,7 +47,7 @@ def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array)
 
     Args:
       log_prob: float[K], log pi(a | s, g) of every action; logits do as well. -inf bars an action.
-      q: float[K], Q(s, a, g) of every action, finite. Adding a constant to all changes nothing.
+      q: float[K], Q(s, a, g) of every action; of a barred one it may be anything. Adding a constant to all changes nothing.
       temperature: eta > 0, in units of value: 0 would be the best action, infinity is pi. May be traced.
 
     Returns:
@@ -73,6 +73,8 @@ def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array)
         high=float(limits.max),
         remedy="For the limits use the greedy action (temperature 0) or pi itself (infinity).",
     )
-    # relative to the best possible action, so that q / eta cannot overflow
-    best = jnp.max(jnp.where(log_prob == -jnp.inf, -jnp.inf, q))
-    return jax.lax.stop_gradient(jax.nn.log_softmax(log_prob + (q - best) / eta))
+    # relative to the best action that is not barred, so that q / eta cannot overflow
+    barred = log_prob == -jnp.inf
+    best = jnp.max(jnp.where(barred, -jnp.inf, q))
+    advantage = jnp.where(barred, 0.0, q - best)
+    return jax.lax.stop_gradient(jax.nn.log_softmax(log_prob + advantage / eta))

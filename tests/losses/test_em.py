@@ -124,9 +124,11 @@ def test_e_step_at_extremes():
     np.testing.assert_array_equal(jnp.exp(E_STEP(PI, Q, low)), [0.0, 1.0, 0.0])
     np.testing.assert_array_equal(jnp.exp(E_STEP(PI, jnp.array([-1e38, 1e38, 0.0]), 1.0)), [0.0, 1.0, 0.0])
     np.testing.assert_allclose(E_STEP(PI, Q, high), PI, rtol=1e-6)
-    # a barred action stays barred, and the shift by the best value is by the best that is not
-    barred = E_STEP(jnp.array([0.0, 0.0, -jnp.inf]), jnp.array([1.0, 1.0, 1e30]), 1e-20)
-    np.testing.assert_allclose(barred, [math.log(0.5), math.log(0.5), -math.inf], rtol=1e-6)
+    # a barred action stays barred, whatever its value, which must not hide that of the others
+    logits = jnp.array([0.0, 0.0, -jnp.inf])
+    for value in (1e30, math.inf, math.nan):
+        barred = losses.e_step(logits, jnp.array([1.0, 1.0, value]), temperature=1e-20)
+        np.testing.assert_allclose(barred, [math.log(0.5), math.log(0.5), -math.inf], rtol=1e-6)
 
 
 def test_jit_is_eager_and_vmap_is_a_loop():
