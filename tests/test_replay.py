@@ -5,7 +5,6 @@ is one comparison. Whatever must not be read is NaN, or a large negative integer
 """
 
 import collections
-import contextlib
 import doctest
 import functools
 import math
@@ -13,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+import compiles
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -23,6 +23,8 @@ import scipy.stats
 
 from hindsight_jax import relabel, replay, types
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 NUM_DRAWS = 1_000_000
 ACHIEVED, DESIRED = 0.25, 0.5  # the fractions of the fields
 NEVER = -7777  # integers that are never to be read
@@ -32,22 +34,6 @@ NEVER = -7777  # integers that are never to be read
 def _strict():
     with jax.numpy_dtype_promotion("strict"):
         yield
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_compiles():
-    """Most of the time here would go into optimising code that runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@contextlib.contextmanager
-def optimised():
-    """Compiles as users do; for functions that were not compiled before."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 # Data that encode their identity
@@ -643,7 +629,7 @@ def test_add_and_sample_never_copy_the_ring(num_members):
     if num_members:
         step = jax.vmap(step)
         arguments = jax.tree.map(lambda s: jax.ShapeDtypeStruct((num_members, *s.shape), s.dtype), arguments)
-    with optimised():
+    with compiles.optimised():
         executable = jax.jit(step, donate_argnums=0).lower(*arguments).compile()
     memory = executable.memory_analysis()
     num_bytes = ring.num_bytes * (num_members or 1)

@@ -1,11 +1,11 @@
 """The Q-learning agent: each row against float64 NumPy, exploration, the target network, limits, members, refusals."""
 
-import contextlib
 import doctest
 import functools
 import importlib
 import math
 
+import compiles
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -17,6 +17,8 @@ import scipy.stats
 
 from hindsight_jax import agents, types
 from hindsight_jax.agents.q_learning import reached_value
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 FLAT, CLAW = types.Discrete(1, 5), types.Discrete(3, 2)
 ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
@@ -40,22 +42,6 @@ VALUES = {
     "temperature": 0.5,
 }
 BATCH = 12
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_compiles():
-    """Most of the time here would go into optimising code that runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@contextlib.contextmanager
-def optimised():
-    """Compiles as users do; for functions that were not compiled before."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def spec(action=FLAT):
@@ -373,7 +359,7 @@ def several_updates(name, state, count=5):
 def optimised_update(name):
     agent = row(name)[0]
     arguments = jax.eval_shape(lambda key: (agent.init(key), make_batch(ROWS[name][0]), key), jax.random.key(0))
-    with optimised():
+    with compiles.optimised():
         return jax.jit(agent.update).lower(*arguments).compile()
 
 

@@ -1,12 +1,12 @@
 """Runs and populations on a chain whose values are known: learning, counts, seeds, members, pieces, and rollouts."""
 
-import contextlib
 import doctest
 import functools
 import importlib
 import math
 from typing import NamedTuple
 
+import compiles
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,23 +16,9 @@ import scipy.stats
 
 from hindsight_jax import agents, relabel, replay, training
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 FAST = {"learning_rate": 3e-3, "target_rate": 0.05, "target_period": 1.0, "gamma": 0.9}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_compiles():
-    """Most of the time here would go into optimising code that runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@contextlib.contextmanager
-def optimised():
-    """Compiles as users do; for functions that were not compiled before."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def law_of(values):
@@ -425,7 +411,7 @@ def test_an_advance_writes_the_ring_in_place():
     run = make_run(env, stub(env, num_updates=2, batch_size=8), capacity=20_000)
     population = training.make_population(run)
     state = jax.eval_shape(population.init, training.member_keys(0, 2))
-    with optimised():
+    with compiles.optimised():
         memory = population.advance.lower(state, 3).compile().memory_analysis()
     num_bytes = 2 * replay.make_ring(training.example_trajectory(env), 20_000).num_bytes
     assert memory.alias_size_in_bytes >= num_bytes
