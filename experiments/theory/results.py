@@ -29,7 +29,7 @@ class Figure(NamedTuple):
     @property
     def measured_text(self) -> str:
         """Four digits; what rounding leaves of 0 is given by its bound, since its digits differ between machines."""
-        if self.expected == 0.0 and 0.0 < abs(self.measured) <= self.tolerance <= 1e-3:
+        if self.expected == 0.0 and 0.0 < self.tolerance <= 1e-3 and self.holds:
             return f"below {self.tolerance:.0e}"
         return f"{self.measured:.4g}"
 
