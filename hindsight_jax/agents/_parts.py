@@ -105,7 +105,7 @@ def or_uniform(spec: types.EnvSpec, key: jax.Array, epsilon: jax.Array, action: 
     return jnp.where(uniform, spec.action.sample(key_action), action)
 
 
-def td_towards(target: jax.Array, value: jax.Array) -> jax.Array:
+def td_towards(value: jax.Array, target: jax.Array) -> jax.Array:
     """`losses.td` of values [B] towards whole targets [B], which get no gradient."""
     zero = jnp.zeros_like(target)
     return jax.vmap(losses.td)(value, target, zero, zero)

@@ -187,7 +187,7 @@ def _batch_loss(row: _Row, params: ActorCriticParams, state: ActorCriticState, b
     y = batch.reward + values.gamma * batch.discount * v_target
     if row.clip_targets:
         y = jnp.clip(y, -1.0 / (1.0 - values.gamma), 0.0)  # -inf at gamma = 1
-    td_loss = _parts.td_towards(y, q)
+    td_loss = _parts.td_towards(q, y)
     actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=values.action_l2))(q_actor, action)
     metrics = {
         "td_loss": td_loss,

@@ -273,7 +273,7 @@ def _value_loss(value: jax.Array, target: jax.Array, log_ratio: jax.Array, alive
     some = jnp.any(alive, axis=0)
     log_weight = jnp.where(alive | ~some[None], jax.lax.stop_gradient(log_ratio), -jnp.inf)
     weight = jnp.where(alive, jax.nn.softmax(log_weight, axis=0), 0.0)
-    error = jax.vmap(_parts.td_towards)(target, value)
+    error = jax.vmap(_parts.td_towards)(value, target)
     return jnp.sum(weight * error) / jnp.maximum(jnp.sum(some), 1)
 
 

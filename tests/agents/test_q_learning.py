@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference
 import scipy.special
 import scipy.stats
 
@@ -41,12 +42,6 @@ VALUES = {
     "target_period": 2.0,
     "temperature": 0.5,
 }
-BATCH = 12
-
-
-def spec(action=FLAT):
-    box = lambda n: types.Range((-1.0,) * n, (1.0,) * n)
-    return types.EnvSpec((3,), (2,), action, 50, 0.05, False, box(3), box(2))
 
 
 def distance(achieved, goal):
@@ -54,7 +49,7 @@ def distance(achieved, goal):
 
 
 def made(action=FLAT, hidden_sizes=(8, 6), **options):
-    return agents.q_learning(spec(action), distance=distance, hidden_sizes=hidden_sizes, **options)
+    return agents.q_learning(reference.spec(action), distance=distance, hidden_sizes=hidden_sizes, **options)
 
 
 @functools.cache
@@ -76,62 +71,11 @@ def _larger(params):
     return jax.tree.map(lambda p: 2.5 * p, params)
 
 
-def make_batch(action, seed=0, rewards=(0.0, -1.0), size=BATCH):
-    """Random transitions of every kind: behaviour goals, next states, far goals, terminal steps."""
-    generator = np.random.default_rng(seed)
-    normal = lambda *shape: generator.normal(size=shape).astype(np.float32)
-    offset = generator.permutation(np.resize([0, 1, 1, 2, 3, 7], size)).astype(np.int32)
-    next_achieved_goal = normal(size, 2)
-    is_next = offset == 1
-    return types.Transition(
-        observation=normal(size, 3),
-        action=generator.integers(0, action.num_bins, (size, action.num_dims)).astype(np.int32),
-        next_observation=normal(size, 3),
-        goal=np.where(is_next[:, None], next_achieved_goal, normal(size, 2)),
-        achieved_goal=normal(size, 2),
-        next_achieved_goal=next_achieved_goal,
-        reward=np.where(is_next, *rewards).astype(np.float32),
-        discount=(np.arange(size) % 4 != 3).astype(np.float32),
-        is_next=is_next,
-        relabelled=offset > 0,
-        offset=offset,
-    )
-
-
 # The reference, in float64 and by loops
 
 
-def layers_of(params):
-    """[(kernel, bias), ..] in float64."""
-    dense = params["params"]["MLP_0"]
-    as_double = lambda x: np.asarray(x, np.float64)
-    return [
-        (as_double(dense[f"Dense_{i}"]["kernel"]), as_double(dense[f"Dense_{i}"]["bias"])) for i in range(len(dense))
-    ]
-
-
-def forward(layers, x):
-    """The inputs of every layer, and the outputs of the last."""
-    inputs = [x]
-    for i, (kernel, bias) in enumerate(layers):
-        x = x @ kernel + bias
-        if i < len(layers) - 1:
-            x = np.maximum(x, 0.0)
-            inputs.append(x)
-    return inputs, x
-
-
-def backward(layers, inputs, slope):
-    """Gradients [(kernel, bias), ..] for the slope of the loss in the outputs."""
-    gradients = []
-    for i in reversed(range(len(layers))):
-        gradients.insert(0, (inputs[i].T @ slope, slope.sum(axis=0)))
-        slope = (slope @ layers[i][0].T) * (inputs[i] > 0)
-    return gradients
-
-
 def q_of(layers, observation, goal, action):
-    inputs, outputs = forward(layers, np.concatenate([observation, goal], axis=1).astype(np.float64))
+    inputs, outputs = reference.forward(layers, observation, goal)
     return inputs, outputs.reshape(-1, *action)
 
 
@@ -150,8 +94,8 @@ def reached_of(offset, gamma):
     return -sum(gamma**k for k in range(offset - 2)) if offset >= 1 else -math.inf
 
 
-def reference(name, layers, target_layers, batch, numbers):
-    """(loss, metrics, gradients) of ALGORITHMS 2 and 3."""
+def expected_update(name, layers, target_layers, batch, numbers):
+    """(metrics, gradients) of ALGORITHMS 2 and 3."""
     action, options, _ = ROWS[name]
     imitation, upper = options.get("imitation", "indicator"), options.get("upper", 0.0)
     inputs, q = q_of(layers, batch.observation, batch.goal, action)
@@ -188,40 +132,13 @@ def reference(name, layers, target_layers, batch, numbers):
     if imitation == "none":
         metrics = {n: value for n, value in metrics.items() if n not in IMITATION_METRICS}
     flat = lambda s: s.reshape(len(q), -1) / len(q)
-    gradients = backward(layers, inputs, flat(slope))
-    reached = backward(layers, inputs_reached, flat(slope_reached))
+    gradients, _ = reference.backward(layers, inputs, flat(slope))
+    reached, _ = reference.backward(layers, inputs_reached, flat(slope_reached))
     added = [(k + k2, b + b2) for (k, b), (k2, b2) in zip(gradients, reached, strict=True)]
-    return metrics["loss"], metrics, added
+    return metrics, added
 
 
 IMITATION_METRICS = ("imitation_loss", "imitated_fraction", "imitated_x_distance")
-
-
-def adam(layers, gradients, moments, count, learning_rate):
-    """One step of Adam (0.9, 0.999, 1e-8) in float64, with the moments [(m, v), ..] of each array."""
-    new_layers, new_moments = [], []
-    for arrays, slopes, old in zip(layers, gradients, moments, strict=True):
-        pairs = [(0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g) for (m, v), g in zip(old, slopes, strict=True)]
-        unbiased = [(m / (1 - 0.9**count), v / (1 - 0.999**count)) for m, v in pairs]
-        new_layers.append(
-            tuple(p - learning_rate * m / (np.sqrt(v) + 1e-8) for p, (m, v) in zip(arrays, unbiased, strict=True))
-        )
-        new_moments.append(pairs)
-    return new_layers, new_moments
-
-
-def numbers_of(state):
-    return {name: float(value) for name, value in state.values._asdict().items()}
-
-
-def assert_layers(params, layers, **tolerance):
-    for got, expected in zip(layers_of(params), layers, strict=True):
-        for a, b in zip(got, expected, strict=True):
-            np.testing.assert_allclose(a, b, **tolerance)
-
-
-def same_bits(left, right):
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b, strict=True), left, right)
 
 
 def test_doctests():
@@ -239,33 +156,29 @@ def test_updates_equal_numpy(name):
     action, _, rewards = ROWS[name]
     _, update = row(name)
     state = first_state(name)
-    numbers = numbers_of(state)
-    layers, target_layers = layers_of(state.params), layers_of(state.target_params)
-    moments = [[(np.zeros_like(x), np.zeros_like(x)) for x in layer] for layer in layers]
+    numbers = reference.numbers_of(state)
+    layers, target_layers = reference.layers_of(state.params), reference.layers_of(state.target_params)
+    adam = reference.Adam(layers, numbers["learning_rate"])
     for count in (1, 2, 3):
-        batch = make_batch(action, seed=count, rewards=rewards)
-        _, expected, gradients = reference(name, layers, target_layers, batch, numbers)
+        batch = reference.transitions(action, seed=count, rewards=rewards)
+        expected, gradients = expected_update(name, layers, target_layers, batch, numbers)
         state, metrics = update(state, batch, jax.random.key(count))
-        assert set(metrics) == set(expected)
-        assert all(m.shape == () and m.dtype == jnp.float32 for m in metrics.values())
-        for metric, value in expected.items():
-            np.testing.assert_allclose(metrics[metric], value, rtol=2e-4, atol=2e-5, err_msg=metric)
-        layers, moments = adam(layers, gradients, moments, count, numbers["learning_rate"])
+        reference.assert_metrics(metrics, expected)
+        layers = adam.step(gradients)
         if count % 2 == 0:
-            mixed = lambda t, p: 0.7 * t + 0.3 * p
-            target_layers = [tuple(map(mixed, t, p)) for t, p in zip(target_layers, layers, strict=True)]
-        assert_layers(state.params, layers, rtol=0, atol=2e-4 * numbers["learning_rate"] * 100)
-        assert_layers(state.target_params, target_layers, rtol=0, atol=2e-4)
+            target_layers = reference.mixed(target_layers, layers, 0.3)
+        reference.assert_layers(state.params, layers, rtol=0, atol=2e-4 * numbers["learning_rate"] * 100)
+        reference.assert_layers(state.target_params, target_layers, rtol=0, atol=2e-4)
         assert int(state.updates) == count
 
 
 def test_the_batch_exercises_every_branch():
     """Some rows are imitated and some not, some targets are cut, some V are raised, and the backups differ."""
     state = first_state("hdm")
-    layers, target_layers = layers_of(state.params), layers_of(state.target_params)
-    batch, numbers = make_batch(FLAT, seed=1), numbers_of(state)
+    layers, target_layers = reference.layers_of(state.params), reference.layers_of(state.target_params)
+    batch, numbers = reference.transitions(FLAT, seed=1), reference.numbers_of(state)
     metrics = {
-        name: reference(name, layers, target_layers, batch, numbers)[1] for name in ROWS if ROWS[name][0] == FLAT
+        name: expected_update(name, layers, target_layers, batch, numbers)[0] for name in ROWS if ROWS[name][0] == FLAT
     }
     assert 0.2 < metrics["hdm"]["imitated_fraction"] < 0.8
     assert metrics["hdm_bound"]["target_mean"] > metrics["hdm"]["target_mean"] + 0.05
@@ -284,7 +197,7 @@ def constant_q(agent, online, target, **values):
 
 
 def one_row(action, reward=-1.0, discount=1.0, offset=4):
-    batch = make_batch(types.Discrete(len(action), 2), size=1)
+    batch = reference.transitions(types.Discrete(len(action), 2), size=1)
     return batch._replace(
         action=np.array([action], np.int32),
         reward=np.array([reward], np.float32),
@@ -348,7 +261,7 @@ def test_golden_targets(options, values, row_values, td_loss):
 def several_updates(name, state, count=5):
     """With code optimised as it is for users."""
     action, _, rewards = ROWS[name]
-    batches = [make_batch(action, seed=i, rewards=rewards) for i in range(count)]
+    batches = [reference.transitions(action, seed=i, rewards=rewards) for i in range(count)]
     update = optimised_update(name)
     for i, batch in enumerate(batches):
         state, metrics = update(state, batch, jax.random.key(i))
@@ -358,7 +271,9 @@ def several_updates(name, state, count=5):
 @functools.cache
 def optimised_update(name):
     agent = row(name)[0]
-    arguments = jax.eval_shape(lambda key: (agent.init(key), make_batch(ROWS[name][0]), key), jax.random.key(0))
+    arguments = jax.eval_shape(
+        lambda key: (agent.init(key), reference.transitions(ROWS[name][0]), key), jax.random.key(0)
+    )
     with compiles.optimised():
         return jax.jit(agent.update).lower(*arguments).compile()
 
@@ -366,7 +281,7 @@ def optimised_update(name):
 def test_gamma_hdm_zero_is_her_to_the_bit():
     hdm, metrics = several_updates("hdm", first_state("hdm", gamma_hdm=0.0))
     her, _ = several_updates("her", first_state("her"))
-    same_bits((hdm.params, hdm.target_params, hdm.adam), (her.params, her.target_params, her.adam))
+    reference.same_bits((hdm.params, hdm.target_params, hdm.adam), (her.params, her.target_params, her.adam))
     assert float(metrics["imitated_fraction"]) == 0.0
 
 
@@ -392,9 +307,9 @@ def test_target_network_moves_every_target_period_updates():
     state = first_state("her", target_period=3.0, target_rate=0.25)
     for count in range(1, 8):
         before = state.target_params
-        state, _ = update(state, make_batch(FLAT, seed=count), jax.random.key(count))
+        state, _ = update(state, reference.transitions(FLAT, seed=count), jax.random.key(count))
         if count % 3:
-            same_bits(state.target_params, before)
+            reference.same_bits(state.target_params, before)
         else:
             mixed = jax.tree.map(lambda t, p: 0.75 * t + 0.25 * p, before, state.params)
             jax.tree.map(
@@ -413,9 +328,9 @@ def test_the_defaults_are_the_papers():
 def test_the_first_target_network_is_the_online_one_in_buffers_of_its_own():
     """Both are donated, and XLA refuses one buffer twice."""
     state = row("hdm")[0].init(jax.random.key(0))
-    same_bits(state.params, state.target_params)
+    reference.same_bits(state.params, state.target_params)
     donated = jax.jit(row("hdm")[0].update, donate_argnums=0)
-    state, _ = donated(state, make_batch(FLAT), jax.random.key(0))
+    state, _ = donated(state, reference.transitions(FLAT), jax.random.key(0))
     assert int(state.updates) == 1
 
 
@@ -487,7 +402,7 @@ def test_members_with_values_of_their_own_equal_a_loop():
     members = [agent.init(key, {name: v[i] for name, v in values.items()}) for i, key in enumerate(keys)]
     update_together = jax.jit(jax.vmap(agent.update))
     for step in range(3):
-        batches = [make_batch(FLAT, seed=10 * step + i) for i in range(3)]
+        batches = [reference.transitions(FLAT, seed=10 * step + i) for i in range(3)]
         stacked = jax.tree.map(lambda *x: np.stack(x), *batches)
         together, metrics = update_together(together, stacked, jax.random.split(jax.random.key(step), 3))
         alone = [update(m, b, jax.random.key(step)) for m, b in zip(members, batches, strict=True)]
@@ -510,14 +425,14 @@ def test_three_updates_trace_once():
 
     state = agent.init(jax.random.key(0), {"gamma": 0.9})
     for i in range(3):
-        state, _ = update(state, make_batch(FLAT, seed=i), jax.random.key(i))
+        state, _ = update(state, reference.transitions(FLAT, seed=i), jax.random.key(i))
     assert len(traces) == 1
 
 
 def test_an_update_draws_nothing():
     agent, update = row("hdm")
-    state, batch = agent.init(jax.random.key(0)), make_batch(FLAT)
-    same_bits(update(state, batch, jax.random.key(1)), update(state, batch, jax.random.key(2)))
+    state, batch = agent.init(jax.random.key(0)), reference.transitions(FLAT)
+    reference.same_bits(update(state, batch, jax.random.key(1)), update(state, batch, jax.random.key(2)))
 
 
 # The value that a trajectory reached
@@ -535,7 +450,9 @@ def test_reached_value_is_the_sum_of_rewards_on_the_way(offset, gamma):
 
 def test_hindsight_bound_at_gamma_one_stays_finite():
     agent, update = row("hdm_bound")
-    state, metrics = update(agent.init(jax.random.key(0), {"gamma": 1.0}), make_batch(FLAT), jax.random.key(0))
+    state, metrics = update(
+        agent.init(jax.random.key(0), {"gamma": 1.0}), reference.transitions(FLAT), jax.random.key(0)
+    )
     assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves((state.params, metrics)))
 
 
@@ -620,4 +537,4 @@ def test_update_refuses_a_batch(fault):
     agent, update = row("hdm")
     state = agent.init(jax.random.key(0))
     with pytest.raises(ValueError, match="batch"):
-        update(state, BROKEN_BATCHES[fault](make_batch(FLAT)), jax.random.key(0))
+        update(state, BROKEN_BATCHES[fault](reference.transitions(FLAT)), jax.random.key(0))
