@@ -13,6 +13,7 @@ s, `_t` at s'.
 """
 
 from hindsight_jax.losses.actor_critic import dpg_actor
+from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
 from hindsight_jax.losses.em import e_step, m_step
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
@@ -20,8 +21,11 @@ from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
 from hindsight_jax.losses.value import action_value, double_value, factorised, greedy_value, mellow_value
 
 __all__ = [
+    "DIVERGENCES",
+    "Divergence",
     "action_value",
     "behaviour_cloning",
+    "divergence",
     "double_value",
     "dpg_actor",
     "e_step",

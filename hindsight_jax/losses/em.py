@@ -47,7 +47,7 @@ def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array)
 
     Args:
       log_prob: float[K], log pi(a | s, g) of every action; logits do as well. -inf bars an action.
-      q: float[K], Q(s, a, g) of every action; of a barred one it may be anything. Adding a constant to all changes nothing.
+      q: float[K], Q(s, a, g) of every action; anything for a barred one. Adding a constant to all changes nothing.
       temperature: eta > 0, in units of value: 0 would be the best action, infinity is pi. May be traced.
 
     Returns:

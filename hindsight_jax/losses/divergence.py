@@ -1,0 +1,185 @@
+"""f-divergence Q-learning: matching the policy's visits to the hindsight data, whatever convex f measures the mismatch.
+
+A divergence D_f(p, q) = E_q f(p / q) enters by the convex conjugate f*(x) = sup_t x t - f(t), for D_f(p, q) is the
+supremum of E_p T - E_q f*(T) over functions T [D 5]. Equations [D n] are those of the HDM paper.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.losses import _arguments
+
+_Function = Callable[[jax.Array], jax.Array]
+
+
+class Divergence(NamedTuple):
+    """A convex f with f(1) = 0, its conjugate, and where that is finite. All functions are elementwise.
+
+    >>> kl = DIVERGENCES["kl"]
+    >>> float(kl.generator(1.0)), float(kl.conjugate(1.0)), float(DIVERGENCES["reverse_kl"].conjugate(1.0))
+    (0.0, 1.0, inf)
+    """
+
+    name: str
+    generator: _Function  # f(t) of a ratio t = p / q; +inf where f is not defined. Its slope is meant for t > 0
+    conjugate: _Function  # f*(x); +inf, with a gradient of zero, outside its domain
+    domain: _Function  # whether f*(x) is finite, bool
+    help: str
+
+
+def _extended(formula: _Function, domain: _Function, inside: float) -> _Function:
+    """The formula on its domain, +inf elsewhere. `inside` is any point of the domain."""
+
+    def total(x: jax.Array) -> jax.Array:
+        # the formula never sees what is outside: a select of its NaN would still leave a NaN in the gradient
+        finite = domain(x)
+        return jnp.where(finite, formula(jnp.where(finite, x, inside)), jnp.inf)
+
+    return total
+
+
+def _everywhere(x: jax.Array) -> jax.Array:
+    return jnp.full(jnp.shape(x), True)
+
+
+def _not_negative(t: jax.Array) -> jax.Array:
+    return jnp.asarray(t) >= 0
+
+
+def _times_log(t: jax.Array, ratio: jax.Array) -> jax.Array:
+    """t log ratio, which is 0 at t = 0."""
+    return t * jnp.log(jnp.where(t > 0, ratio, 1.0))
+
+
+def _row(
+    name: str,
+    generator: _Function,
+    conjugate: _Function,
+    domain: _Function,
+    help: str,
+    ratios: _Function = _not_negative,
+) -> Divergence:
+    return Divergence(name, _extended(generator, ratios, 1.0), _extended(conjugate, domain, -1.0), domain, help)
+
+
+_ROWS = (
+    _row(
+        "kl",
+        lambda t: _times_log(t, t),
+        lambda x: jnp.exp(x - 1.0),
+        _everywhere,
+        "KL(p_pi, p_mu), f = t log t: the policy keeps to what the data holds",
+    ),
+    _row(
+        "reverse_kl",
+        lambda t: -jnp.log(t),
+        lambda x: -1.0 - jnp.log(-x),
+        lambda x: jnp.asarray(x) < 0.0,
+        "KL(p_mu, p_pi), f = -log t: the policy covers all that the data holds",
+    ),
+    _row(
+        "jensen_shannon",
+        lambda t: 0.5 * (_times_log(t, 2.0 * t / (1.0 + t)) - jnp.log((1.0 + t) / 2.0)),
+        lambda x: -0.5 * jnp.log1p(-jnp.expm1(2.0 * x)),
+        # x < log(2) / 2, said so that no rounding puts a negative number into the logarithm
+        lambda x: jnp.expm1(2.0 * jnp.asarray(x)) < 1.0,
+        "the mean KL of both to their mean, between 0 and log 2",
+    ),
+    _row(
+        "squared_hellinger",
+        lambda t: jnp.square(jnp.sqrt(t) - 1.0),
+        lambda x: 1.0 / (1.0 - x) - 1.0,
+        lambda x: jnp.asarray(x) < 1.0,
+        "sum (sqrt p_pi - sqrt p_mu)^2, between 0 and 2",
+    ),
+    _row(
+        "pearson_chi2",
+        lambda t: jnp.square(t - 1.0),
+        lambda x: jnp.maximum(x, -2.0) + jnp.square(jnp.maximum(x, -2.0)) / 4.0,
+        _everywhere,
+        "sum (p_pi - p_mu)^2 / p_mu, by a quadratic that is flat below -2",
+    ),
+    _row(
+        "total_variation",
+        lambda t: 0.5 * jnp.abs(t - 1.0),
+        lambda x: jnp.maximum(x, -0.5),
+        lambda x: jnp.asarray(x) <= 0.5,
+        "sum |p_pi - p_mu| / 2, between 0 and 1",
+    ),
+    _row(
+        "quadratic",
+        lambda t: 0.5 * (jnp.square(t) - 1.0),
+        lambda x: 0.5 * (jnp.square(x) + 1.0),
+        _everywhere,
+        "half of Pearson's, with t over the whole line: the squared residual of Q-learning [D 19]",
+        ratios=_everywhere,
+    ),
+)
+
+DIVERGENCES: dict[str, Divergence] = {row.name: row for row in _ROWS}
+"""The divergences that `divergence` knows by name."""
+
+
+def divergence(
+    residual: jax.Array,
+    q_policy: jax.Array,
+    next_v: jax.Array,
+    discount: jax.Array,
+    *,
+    f: str | Divergence,
+    r: float | jax.Array = -1.0,
+) -> jax.Array:
+    """f*(r - residual) - r + q_policy - discount next_v  [D 18].
+
+    With the residual at the hindsight goal s+ and the other values at a behaviour goal g. Nothing is stopped. Its mean
+    over the data has the minimum over Q of -D_f(p_pi, p_mu), where p_mu is the law of (s, a, s+) in the data and p_pi
+    that of (s, a, g) under the policy, at the residual r - f'(p_pi / p_mu). The conditions are part of the claim:
+    (s, a) by discounted visits, s+ by `geometric(gamma)` goals, an exact P Q (a sampled s' is biased through f*), and
+    g independent of the start.
+
+    The reward r moves the residual, and nothing else: f*(x + r) - r is the conjugate of f(t) - r (t - 1), which is the
+    same divergence. In the quadratic row this is [D 19], (r - residual)^2 / 2 + 1/2 - r. In the others it keeps the
+    residual, near -1 for a reward of -1 per step, in the domain of f*; with r = 0 it is f*(-residual). reverse_kl
+    needs residual > r: give it an r below every reward.
+
+    Args:
+      residual: float[], Q(s, a, s+) - gamma P Q(s, a, s+).
+      q_policy: float[], Q(s, a~, g) with a~ ~ pi(. | s, g), or its mean over a~.
+      next_v: float[], P Q(s, a, g), the expected value after (s, a).
+      discount: float[], gamma.
+      f: a name of `DIVERGENCES`, or a Divergence of your own.
+      r: the reward by which f is shifted, finite; the default is HER's. May be traced.
+
+    Returns:
+      float[], to be minimised, in units of reward. Where r - residual is outside the domain of f* it is +inf, with no
+      gradient through the residual, and no NaN: a mean that is not finite says that r is too high.
+
+    Raises:
+      ValueError: wrong rank or dtype, an unknown name, or an r that is known and not finite.
+
+    >>> # (-1 + 3)^2 / 2 + 1/2 + 1 = 3.5, and -4 - 0.5 * -6 = -1
+    >>> float(divergence(-3.0, -4.0, -6.0, 0.5, f="quadratic"))
+    2.5
+    >>> # r - residual = 2 is outside of x < 1; with r = -4 it is -1: -1/2 + 4 - 1 = 2.5
+    >>> [float(divergence(-3.0, -4.0, -6.0, 0.5, f="squared_hellinger", r=r)) for r in (-1.0, -4.0)]
+    [inf, 2.5]
+    """
+    residual, q_policy, next_v, discount = _arguments.scalars(
+        residual=residual, q_policy=q_policy, next_v=next_v, discount=discount
+    )
+    largest = _arguments.largest(residual.dtype)
+    r = _arguments.hyper_parameter("r", r, residual.dtype, low=-largest, high=largest, remedy="Use 0 for no shift.")
+    return _named(f).conjugate(r - residual) - r + q_policy - discount * next_v
+
+
+def _named(f: Any) -> Divergence:
+    """The divergence of that name, or the one that is given."""
+    if isinstance(f, Divergence):
+        return f
+    if not isinstance(f, str) or f not in DIVERGENCES:
+        checks.fail("f", repr(f), f"it must be one of {', '.join(DIVERGENCES)}", "Or give a Divergence of your own.")
+    return DIVERGENCES[f]

@@ -1,0 +1,313 @@
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from hindsight_jax import losses
+
+NAMES = tuple(losses.DIVERGENCES)
+each_name = pytest.mark.parametrize("name", NAMES)
+ROW = {"residual": -3.0, "q_policy": -4.0, "next_v": -6.0, "discount": 0.5}
+
+# the upper ends of the domains of f*
+UPPER = {"reverse_kl": 0.0, "jensen_shannon": math.log(2.0) / 2.0, "squared_hellinger": 1.0, "total_variation": 0.5}
+RATIOS = np.concatenate([np.geomspace(1e-2, 0.98, 50), np.geomspace(1.02, 9.0, 50)])
+
+
+def conjugate_grid(name, num=10001, low=-120.0):
+    """Points of the domain of f*, dense near its upper end, past the slopes of f at all of RATIOS."""
+    upper = UPPER.get(name, 17.0)
+    return upper - np.geomspace(1e-9, upper - low, num)
+
+
+def with_argument(name, value, f="kl", **hyper_parameters):
+    return losses.divergence(**(ROW | {name: value}), f=f, **hyper_parameters)
+
+
+def test_the_table_is_that_of_the_documents():
+    documented = "kl reverse_kl jensen_shannon squared_hellinger pearson_chi2 total_variation quadratic"
+    assert documented.split() == list(NAMES)
+    assert all(row.name == name and row.help for name, row in losses.DIVERGENCES.items())
+
+
+def test_golden_divergence():
+    # behaviour part: -4 - 0.5 * -6 = -1. quadratic, r = -1, x + r = 3 - 1 = 2: 2^2 / 2 + 1/2 + 1 = 3.5
+    assert float(losses.divergence(**ROW, f="quadratic")) == 2.5
+    # r = 0: 3^2 / 2 + 1/2
+    assert float(losses.divergence(**ROW, f="quadratic", r=0.0)) == 4.0
+    # pearson, r = -1: 2 + 2^2 / 4 + 1 = 4; r = -6, x + r = -3 < -2: -1 + 6
+    assert float(losses.divergence(**ROW, f="pearson_chi2")) == 3.0
+    assert float(losses.divergence(**ROW, f="pearson_chi2", r=-6.0)) == 4.0
+    # r = -4, x + r = -1, plus 4 - 1: kl e^-2; reverse_kl -1; hellinger -1/2; total variation -1/2
+    shifted = functools.partial(losses.divergence, **ROW, r=-4.0)
+    np.testing.assert_allclose(shifted(f="kl"), math.exp(-2.0) + 3.0, rtol=1e-6)
+    assert float(shifted(f="reverse_kl")) == 2.0
+    assert float(shifted(f="squared_hellinger")) == 2.5
+    assert float(shifted(f="total_variation")) == 2.5
+    np.testing.assert_allclose(shifted(f="jensen_shannon"), -math.log(2 - math.exp(-2.0)) / 2 + 3.0, rtol=1e-6)
+
+
+def test_golden_generators():
+    # at t = 4: 4 log 4; -log 4; (4 log 4 - 5 log 2.5) / 2; (2 - 1)^2; 3^2; 3 / 2; (16 - 1) / 2
+    log4, mixed = math.log(4.0), 5 * math.log(2.5)
+    expected = [4 * log4, -log4, (4 * log4 - mixed) / 2, 1.0, 9.0, 1.5, 7.5]
+    np.testing.assert_allclose([row.generator(4.0) for row in losses.DIVERGENCES.values()], expected, rtol=1e-6)
+    # at t = 0: 0 log 0 = 0; infinite; log(2) / 2; 1; 1; 1/2; -1/2
+    expected = [0.0, math.inf, math.log(2.0) / 2, 1.0, 1.0, 0.5, -0.5]
+    np.testing.assert_allclose([row.generator(0.0) for row in losses.DIVERGENCES.values()], expected, rtol=1e-6)
+
+
+def test_the_quadratic_is_the_paper_s():
+    # [D 19] f*(x) = (x + r)^2 / 2 + c, of f(t) = t^2 / 2 - r t - c, where f(1) = 0 makes c = 1/2 - r
+    for r in (-1.0, 0.0, 0.7):
+        c = 0.5 - r
+        for residual in (-2.0, 0.3):
+            loss = losses.divergence(residual, 0.0, 0.0, 0.5, f="quadratic", r=r)
+            np.testing.assert_allclose(loss, (r - residual) ** 2 / 2 + c, rtol=1e-6)
+        for t in (-1.0, 0.5, 3.0):
+            generator = losses.DIVERGENCES["quadratic"].generator(t) - r * (t - 1)
+            np.testing.assert_allclose(generator, t**2 / 2 - r * t - c, rtol=1e-5, atol=1e-6)
+
+
+@each_name
+def test_a_distribution_is_at_distance_zero_from_itself(name):
+    row = losses.DIVERGENCES[name]
+    assert abs(float(row.generator(1.0))) < 1e-7
+    # (f*)*(1) = 0: the minimum of f*(x) - x
+    with jax.enable_x64(True):
+        x = jnp.asarray(conjugate_grid(name))
+        np.testing.assert_allclose(jnp.min(row.conjugate(x) - x), 0.0, atol=1e-3)
+
+
+@each_name
+def test_the_conjugate_of_the_conjugate_is_the_generator(name):
+    with jax.enable_x64(True):
+        row = losses.DIVERGENCES[name]
+        t, x = RATIOS, conjugate_grid(name)
+        f, conjugate = np.asarray(row.generator(jnp.asarray(t))), np.asarray(row.conjugate(jnp.asarray(x)))
+        assert np.isfinite(conjugate).all()
+        # Fenchel and Young: t x <= f(t) + f*(x), everywhere; and the supremum over x touches it
+        gap = f[:, None] + conjugate[None] - t[:, None] * x[None]
+        assert gap.min() > -1e-12
+        np.testing.assert_allclose(gap.min(axis=1), 0.0, atol=2e-3)
+        # exactly where x is the slope of f at t
+        slope = jax.vmap(jax.grad(row.generator))(jnp.asarray(t))
+        at_slope = t * np.asarray(slope) - np.asarray(row.conjugate(slope))
+        np.testing.assert_allclose(at_slope, f, rtol=1e-9, atol=1e-12)
+        if name != "total_variation":  # whose slopes are two numbers only
+            inverse = jax.vmap(jax.grad(row.conjugate))(slope)
+            np.testing.assert_allclose(inverse, t, rtol=1e-6)
+
+
+@each_name
+def test_the_conjugate_is_the_supremum_over_ratios(name):
+    with jax.enable_x64(True):
+        row, upper = losses.DIVERGENCES[name], min(UPPER.get(name, 3.0), 3.0)
+        t = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 20001)])
+        t = np.concatenate([-t[:0:-1], t]) if name == "quadratic" else t
+        f = np.asarray(row.generator(jnp.asarray(t)))
+        x = np.linspace(-4.0, upper - 0.05, 23)
+        supremum = (x[:, None] * t[None] - f[None]).max(axis=1)
+        np.testing.assert_allclose(row.conjugate(jnp.asarray(x)), supremum, rtol=1e-4, atol=1e-4)
+
+
+@each_name
+def test_the_conjugate_is_convex_and_grows(name):
+    with jax.enable_x64(True):
+        x = jnp.linspace(-4.0, min(UPPER.get(name, 4.0), 4.0) - 1e-6, 2001)
+        slopes = np.diff(np.asarray(losses.DIVERGENCES[name].conjugate(x)))
+        assert np.diff(slopes).min() > -1e-12
+        # ratios below 0, which the quadratic alone admits, are slopes below 0
+        assert (slopes.min() > -1e-15) == (name != "quadratic")
+
+
+@each_name
+def test_outside_of_its_domain_it_is_infinite_and_never_nan(name):
+    row = losses.DIVERGENCES[name]
+    largest = float(jnp.finfo(jnp.float32).max)
+    upper = np.float32(UPPER.get(name, 1.0))
+    near = [np.nextafter(upper, np.float32(sign * math.inf)) for sign in (-1, 1)]
+    points = jnp.array([-math.inf, -largest, -1e10, -1.0, -0.0, 0.0, *near, upper, 2.0, 1e10, largest, math.inf])
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(row.conjugate)))(points)
+    assert not np.isnan(values).any()
+    assert not np.isnan(slopes).any()
+    outside = ~np.asarray(row.domain(points))
+    np.testing.assert_array_equal(np.asarray(values)[outside], math.inf)
+    np.testing.assert_array_equal(np.asarray(slopes)[outside], 0.0)
+    assert outside.any() == (name in UPPER)
+    if name in UPPER:
+        assert outside[-4:].all()
+        assert not outside[:4].any()
+    generated, _ = jax.jit(jax.vmap(jax.value_and_grad(row.generator)))(jnp.array([-1.0, -largest]))
+    assert np.isposinf(generated).all() == (name != "quadratic")
+
+
+@pytest.mark.parametrize("r", [-1.0, 0.0, 3.0])
+@each_name
+def test_the_loss_is_never_nan(name, r):
+    loss = lambda *row: losses.divergence(*row, f=name, r=r)
+    residuals = jnp.array([-1e30, -100.0, -1.0, 0.0, 1.0, 100.0, 1e30])
+    batched = jax.jit(jax.vmap(jax.value_and_grad(loss, argnums=(0, 1, 2, 3)), in_axes=(0, None, None, None)))
+    for leaf in jax.tree.leaves(batched(residuals, -2.0, -1.0, 0.5)):
+        assert not np.isnan(leaf).any()
+
+
+def test_four_domains_need_the_shift():
+    # a residual of -1, that of a converged HER agent
+    unshifted = {name: float(losses.divergence(-1.0, 0.0, 0.0, 0.5, f=name, r=0.0)) for name in NAMES}
+    assert {name for name, value in unshifted.items() if math.isinf(value)} == set(UPPER)
+    shifted = {name: float(losses.divergence(-1.0, 0.0, 0.0, 0.5, f=name)) for name in NAMES}
+    assert {name for name, value in shifted.items() if math.isinf(value)} == {"reverse_kl"}
+    assert math.isfinite(losses.divergence(-1.0, 0.0, 0.0, 0.5, f="reverse_kl", r=-1.5))
+
+
+@each_name
+def test_the_shift_moves_the_residual_and_nothing_else(name):
+    residuals = jnp.linspace(0.2, 3.0, 15)
+    loss = lambda residual, r: losses.divergence(residual, residual, 0.0, 0.5, f=name, r=r)
+    batched = jax.jit(jax.vmap(loss, in_axes=(0, None)))
+    np.testing.assert_allclose(batched(residuals - 2.0, -2.0), batched(residuals, 0.0), rtol=1e-4, atol=1e-5)
+
+
+def visits(kernel, start, gamma):
+    """Discounted visits of a Markov chain: (1 - gamma) start (I - gamma kernel)^-1."""
+    return (1 - gamma) * np.linalg.solve((np.eye(len(start)) - gamma * kernel).T, start)
+
+
+def tabular_problem(seed=0, num_states=3, num_actions=2, gamma=0.7):
+    """Dynamics [S, A, S], policy [S, A, G], goals [G], and the laws of pi and mu [S, A, G]. Every state is a goal."""
+    generator = np.random.default_rng(seed)
+    dynamics = generator.dirichlet(np.ones(num_states), size=(num_states, num_actions))
+    mu = generator.dirichlet(np.ones(num_actions), size=num_states)
+    policy = np.moveaxis(generator.dirichlet(np.ones(num_actions), size=(num_states, num_states)), 2, 1)
+    start, goals = generator.dirichlet(np.ones(num_states), size=2)
+    future = np.linalg.inv(np.eye(num_states) - gamma * np.einsum("sa,sap->sp", mu, dynamics))
+    p_plus = (1 - gamma) * np.einsum("sap,pg->sag", dynamics, future)  # [D 4]
+    rho_mu = visits(np.einsum("sa,sap->sp", mu, dynamics), start, gamma)[:, None] * mu
+    kernels = np.einsum("sag,sap->gsp", policy, dynamics)
+    rho_pi = np.stack([visits(kernel, start, gamma) for kernel in kernels], axis=1)
+    p_pi = goals * rho_pi[:, None] * policy
+    return dynamics, policy, goals, p_pi, rho_mu[:, :, None] * p_plus
+
+
+def mean_loss(q, name, r, problem, gamma=0.7):
+    """The loss over all (s, a, s+, g), by their exact probabilities."""
+    dynamics, policy, goals, _, p_mu = problem
+    q_policy = jnp.sum(policy * q, axis=1)  # [S, G]
+    next_v = jnp.einsum("sap,pg->sag", dynamics, q_policy)
+    s, a, hindsight, g = (index.ravel() for index in np.indices((*q.shape, len(goals))))
+    loss = functools.partial(losses.divergence, f=name, r=r)
+    residual = q - gamma * next_v
+    rows = jax.vmap(loss)(residual[s, a, hindsight], q_policy[s, g], next_v[s, a, g], jnp.full(s.shape, gamma))
+    return jnp.sum(p_mu[s, a, hindsight] * goals[g] * rows)
+
+
+@each_name
+def test_the_minimum_over_q_is_minus_the_divergence(name):
+    with jax.enable_x64(True):
+        dynamics, policy, goals, p_pi, p_mu = problem = tuple(map(jnp.asarray, tabular_problem()))
+        np.testing.assert_allclose([p_pi.sum(), p_mu.sum()], 1.0, rtol=1e-12)
+        row, r, gamma = losses.DIVERGENCES[name], -0.4, 0.7
+        ratio = (p_pi / p_mu).ravel()
+        distance = float(jnp.sum(p_mu.ravel() * row.generator(ratio)))
+        residual = (r - jax.vmap(jax.grad(row.generator))(ratio)).reshape(p_pi.shape)
+        # Q from its residual, goal by goal: (I - gamma P^pi) Q = residual
+        operator = jnp.einsum("sap,pbg->gsapb", dynamics, policy).reshape(len(goals), 6, 6)
+        flat = jnp.moveaxis(residual, 2, 0).reshape(len(goals), 6, 1)
+        q = jnp.linalg.solve(jnp.eye(6)[None] - gamma * operator, flat)
+        q = jnp.moveaxis(q.reshape(len(goals), 3, 2), 0, 2)
+        loss = jax.jit(jax.value_and_grad(functools.partial(mean_loss, name=name, r=r, problem=problem)))
+        # total variation's slopes are at the end of its domain, where rounding of the residual must not matter
+        value, gradient = loss(q + 1e-9 / (1 - gamma) if name == "total_variation" else q)
+        assert distance > 0.01
+        np.testing.assert_allclose(value, -distance, rtol=1e-6)
+        if name != "total_variation":
+            np.testing.assert_allclose(gradient, jnp.zeros(q.shape), atol=1e-8)
+        for seed in range(3):
+            noise = np.random.default_rng(seed).normal(size=q.shape)
+            assert float(loss(q + 0.05 * noise)[0]) > float(value)
+
+
+@pytest.mark.parametrize("r", [-4.0, -2.5])
+@each_name
+def test_gradients_by_finite_differences(name, r):
+    with jax.enable_x64(True):
+        row = tuple(jnp.asarray(value, jnp.float64) for value in (-1.9, -4.0, -6.0, 0.5))
+        assert losses.divergence(*row, f=name, r=r).dtype == jnp.float64
+        loss = lambda residual, q, v, discount, r: losses.divergence(residual, q, v, discount, f=name, r=r)
+        check_grads(jax.jit(loss), (*row, jnp.array(r)), order=1, modes=["rev"])
+
+
+def test_nothing_is_stopped():
+    loss = functools.partial(losses.divergence, f="quadratic")
+    gradients = jax.grad(loss, argnums=(0, 1, 2, 3))(-3.0, -4.0, -6.0, 0.5)
+    assert [float(gradient) for gradient in gradients] == [-2.0, 1.0, -0.5, 6.0]  # d - r, 1, -gamma, -v
+
+
+def test_a_divergence_of_your_own():
+    half = losses.DIVERGENCES["kl"]
+    # f = t log t / 2 has f*(x) = exp(2 x - 1) / 2
+    half = half._replace(generator=lambda t: 0.5 * t * jnp.log(t), conjugate=lambda x: 0.5 * jnp.exp(2.0 * x - 1.0))
+    loss = losses.divergence(**ROW, f=half, r=-4.0)
+    np.testing.assert_allclose(loss, 0.5 * math.exp(-3.0) + 3.0, rtol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(t=st.floats(0.0, 50.0, width=32), x=st.floats(-50.0, 50.0, width=32))
+def test_fenchel_and_young(t, x):
+    for row in losses.DIVERGENCES.values():
+        bound = float(row.generator(jnp.float32(t))) + float(row.conjugate(jnp.float32(x)))
+        assert t * x <= bound + 1e-4 * (1.0 + abs(bound) if math.isfinite(bound) else 1.0)
+
+
+def test_jit_is_eager_and_vmap_is_a_loop():
+    rows = jnp.array([[-0.5, -1.0, -2.0, 0.9], [-3.0, -4.0, -6.0, 0.5], [0.5, 0.2, -1.0, 0.0]])
+    rs = jnp.array([-1.0, -4.0, 0.0])
+    for name in ("kl", "jensen_shannon"):
+        loop = [losses.divergence(*row, f=name, r=float(r)) for row, r in zip(rows, rs, strict=True)]
+        batched = jax.jit(jax.vmap(lambda row, r, name=name: losses.divergence(*row, f=name, r=r)))
+        np.testing.assert_allclose(batched(rows, rs), loop, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+@each_name
+def test_keeps_the_dtype_of_its_inputs(name, dtype):
+    for r in (-1, jnp.float32(-1.0), np.float64(-1.0)):
+        loss = functools.partial(losses.divergence, f=name, r=r)
+        result = jax.eval_shape(loss, *[jax.ShapeDtypeStruct((), dtype)] * 4)
+        assert (result.dtype, result.shape) == (dtype, ())
+
+
+BAD = {"a batch": (jnp.zeros(3), r"rank 0.*jax\.vmap"), "an integer": (-1, "floating"), "[1]": (jnp.ones(1), "rank 0")}
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("name", ROW)
+def test_wrong_data_is_refused(name, bad, message):
+    with pytest.raises(ValueError, match=f"{name}: got .*{message}"):
+        with_argument(name, bad)
+
+
+@pytest.mark.parametrize("f", ["KL", "chi2", "", None, 3, ["kl"], jnp.exp])
+def test_an_unknown_divergence_is_refused(f):
+    with pytest.raises(ValueError, match=r"f: got .*one of kl, reverse_kl.*quadratic"):
+        losses.divergence(**ROW, f=f)
+
+
+@pytest.mark.parametrize("r", [math.nan, math.inf, -math.inf, True, jnp.ones(2)])
+def test_a_reward_that_is_no_number_is_refused(r):
+    with pytest.raises(ValueError, match=r"r: got"):
+        losses.divergence(**ROW, f="kl", r=r)
+
+
+def test_f_has_no_default_and_no_position():
+    with pytest.raises(TypeError):
+        losses.divergence(*ROW.values())
+    with pytest.raises(TypeError):
+        losses.divergence(*ROW.values(), "kl")
