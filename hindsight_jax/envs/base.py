@@ -83,18 +83,18 @@ def choice(kind: types.Discrete, action: jax.Array) -> tuple[jax.Array, jax.Arra
     return index, (index >= 0) & (index < kind.num_bins)
 
 
-def redraw_while(refused: Callable, draw: Callable, key: jax.Array) -> jax.Array:
-    """The first draw(key') that is not refused(draw), each from a fresh key; it must exist, or this never ends.
+def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
+    """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
 
-    >>> redraw_while(lambda x: x == 0, lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
+    >>> draw_other(jnp.array(0), lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
     1
     """
 
-    def again(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         key, use = jax.random.split(carry[0])
         return key, draw(use)
 
-    return jax.lax.while_loop(lambda carry: refused(carry[1]), again, again((key, None)))[1]
+    return jax.lax.while_loop(lambda carry: jnp.all(carry[1] == value), again, (key, value))[1]
 
 
 def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:

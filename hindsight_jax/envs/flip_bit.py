@@ -74,7 +74,7 @@ class FlipBit(base.GoalEnv):
         start_key, goal_key = jax.random.split(base.typed(rng))
         drawn = self.sample_goal(start_key)
         bits = drawn if self._uniform_start else jnp.zeros_like(drawn)
-        goal = base.redraw_while(lambda goal: jnp.all(goal == bits), self.sample_goal, goal_key)
+        goal = base.draw_other(bits, self.sample_goal, goal_key)
         return self.first_state(base.PipelineState(bits, goal), bits)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:

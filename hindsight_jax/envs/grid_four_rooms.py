@@ -102,15 +102,15 @@ class GridFourRooms(base.GoalEnv):
         start_key, goal_key, slip_key = jax.random.split(base.typed(rng), 3)
         cell = jax.random.choice(start_key, jnp.asarray(STARTS))
         start = cell.astype(jnp.float32)
-        goal = base.redraw_while(lambda goal: jnp.all(goal == start), self.sample_goal, goal_key)
+        goal = base.draw_other(start, self.sample_goal, goal_key)
         return self.first_state(Walk(cell, goal, slip_key), start)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
         index, valid = base.choice(self.spec.action, action)
         now: Any = state.pipeline_state
-        key, slip_key, move_key = jax.random.split(now.key, 3)
-        slipped = jax.random.bernoulli(slip_key, self.slip)
-        index = jnp.where(slipped, jax.random.randint(move_key, (), 0, len(MOVES), jnp.int32), index)
+        key, use = jax.random.split(now.key)
+        chance, which = jax.random.uniform(use, (2,))
+        index = jnp.where(chance < self.slip, (len(MOVES) * which).astype(jnp.int32), index)
         cell = jnp.where(valid, walk(now.cell, index), now.cell)
         return self.next_state(state, now.replace(cell=cell, key=key), cell.astype(jnp.float32), valid)
 

@@ -16,7 +16,8 @@ ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types
 
 FLOOR, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
 POINT, GOAL, ERROR = (0.80, 0.25, 0.20, 1.0), (0.20, 0.65, 0.30, 0.4), (0.85, 0.45, 0.15, 1.0)
-CHART = -2.4  # the y of the chart's baseline
+RADIUS = 0.07  # of the ball
+CHART, HALF_WIDTH = -2.5, 1.8  # the y of the chart's baseline, and half of its length
 
 
 class Navigation(base.GoalEnv):
@@ -82,20 +83,23 @@ class Navigation(base.GoalEnv):
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
 
     def scene(self, state: base.State) -> rendering.Scene:
-        """The first two dimensions as a floor with the point and its goal; for K > 2, below it, each one's error."""
+        """The first two dimensions as a floor: at a success (K <= 2) the ball is inside of the goal's disc. K = 1 moves
+        along the middle. For K > 2 a chart below shows the error of each dimension.
+        """
         now, goal = state.obs["observation"], state.obs["desired_goal"]
-        at = lambda x: jnp.concatenate([jnp.pad(x[:2], (0, max(0, 2 - x.shape[0]))), jnp.full(1, 0.09, jnp.float32)])
+        flat = lambda x: jnp.pad(x[:2], (0, max(0, 2 - x.shape[0])))
+        at = lambda x, height: jnp.concatenate([flat(x), jnp.full(1, height, jnp.float32)])
         return rendering.compose(
             rendering.plane((0.0, 0.0, 0.0), FLOOR, (1.1, 1.1)),
             *outline(),
-            rendering.sphere(at(now), 0.07, POINT),
-            rendering.cylinder(at(goal), 0.14, 0.09, GOAL),
+            rendering.sphere(at(now, 0.1), RADIUS, POINT),
+            rendering.cylinder(at(goal, 0.01), self.spec.threshold + RADIUS, 0.01, GOAL),
             *(error_bars(now - goal) if now.shape[0] > 2 else ()),
         )
 
     def camera(self) -> rendering.Camera:
         """From above, with room for the chart where there is one."""
-        y, height = (-0.65, 3.9) if self.spec.action.num_dims > 2 else (0.0, 2.5)
+        y, height = (-0.73, 3.9) if self.spec.action.num_dims > 2 else (0.0, 2.5)
         return rendering.orthographic((0.0, y, 5.0), target=(0.0, y, 0.0), up=(0.0, 1.0, 0.0), height=height)
 
 
@@ -108,9 +112,10 @@ def outline() -> list[rendering.Scene]:
 
 def error_bars(error: jax.Array) -> list[rendering.Scene]:
     """A bar for each dimension, as high as half of its absolute error [K]: all gone at the goal."""
-    width = 2.0 / error.shape[0]
-    bars = [rendering.capsule_between((-1.0, CHART, 0.0), (1.0, CHART, 0.0), 0.015, LINE)]
+    width = 2.0 * HALF_WIDTH / error.shape[0]
+    bars = [rendering.capsule_between((-HALF_WIDTH, CHART, 0.0), (HALF_WIDTH, CHART, 0.0), 0.015, LINE)]
+    vector = lambda x, y, z: jnp.stack([jnp.asarray(value, jnp.float32) for value in (x, y, z)])
     for i, half in enumerate(jnp.abs(error) / 4):
-        centre = jnp.stack([jnp.asarray(-1.0 + (i + 0.5) * width), CHART + half, jnp.asarray(0.0)])
-        bars.append(rendering.box(centre, jnp.stack([jnp.asarray(0.35 * width), half, jnp.asarray(0.05)]), ERROR))
+        centre = vector((i + 0.5) * width - HALF_WIDTH, CHART + half, 0.0)
+        bars.append(rendering.box(centre, vector(0.35 * width, half, 0.05), ERROR))
     return bars

@@ -1,0 +1,97 @@
+"""navigation against NumPy in float64, its laws of starts and goals, and its shortest episodes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from hindsight_jax import envs, training, types
+
+
+def follow(env, actions, seed=0):
+    """The states along actions [T, D], and the same points in NumPy [T+1, K] for moves in [-1, 1]."""
+    state, step = jax.jit(env.reset)(jax.random.key(seed)), jax.jit(env.step)
+    trace, points = [state], [np.asarray(state.obs["observation"], np.float64)]
+    for action in actions:
+        trace.append(step(trace[-1], action))
+        move = np.asarray(action) - 1.0 if jnp.issubdtype(action.dtype, jnp.integer) else np.clip(action, -1.0, 1.0)
+        points.append(np.clip(points[-1] + 0.2 * move, -1.0, 1.0))
+    return trace, np.stack(points)
+
+
+def straight(observation, goal, key):
+    del key
+    return (goal - observation) / 0.2
+
+
+def test_spec_has_the_numbers_of_the_table():
+    spec = envs.make("navigation").spec
+    square = types.Range((-1.0, -1.0), (1.0, 1.0))
+    assert spec == types.EnvSpec((2,), (2,), types.Box(2), 50, 0.1, True, square, square)
+    assert envs.make("navigation", size=40).spec.action == types.Box(40)
+    assert envs.make("navigation", size=40, actions="discrete").spec.action == types.Discrete(40, 3)
+
+
+@pytest.mark.parametrize(("actions", "size"), [("continuous", 3), ("discrete", 1), ("discrete", 3)])
+def test_steps_follow_numpy(actions, size):
+    env, rng = envs.make("navigation", size=size, actions=actions), np.random.default_rng(0)
+    drawn = rng.uniform(-1.5, 1.5, (80, size)) if actions == "continuous" else rng.integers(0, 3, (80, size))
+    trace, points = follow(env, jnp.asarray(drawn, jnp.float32 if actions == "continuous" else jnp.int32))
+    np.testing.assert_allclose([state.obs["observation"] for state in trace], points, atol=1e-5)
+    assert np.any(np.abs(points) == 1.0)  # it met a face of the cube
+    goal = np.asarray(trace[0].obs["desired_goal"], np.float64)
+    distance = np.sqrt(np.sum((points - goal) ** 2, axis=1))
+    assert np.min(np.abs(distance - 0.1)) > 1e-4  # no state on the edge of success, where rounding decides
+    assert [bool(state.reward) for state in trace[1:]] == (distance < 0.1)[1:].tolist()
+    assert all(state.done == state.reward for state in trace[1:])
+
+
+def test_a_step_is_a_fifth_per_unit_action_and_longer_ones_are_clipped():
+    env = envs.make("navigation", size=3)
+    state = env.reset(jax.random.key(0))
+    state = state.replace(pipeline_state=state.pipeline_state.replace(physics=jnp.array([0.0, 0.0, 0.9])))
+    after = env.step(state, jnp.array([0.5, -7.0, 1.0]))
+    np.testing.assert_allclose(after.obs["observation"], [0.1, -0.2, 1.0], atol=1e-7)
+    assert not after.metrics["invalid_action"]
+
+
+def test_a_discrete_action_has_one_integer_a_dimension():
+    env = envs.make("navigation", size=3, actions="discrete")
+    state = env.reset(jax.random.key(0))
+    state = state.replace(pipeline_state=state.pipeline_state.replace(physics=jnp.zeros(3)))
+    np.testing.assert_allclose(env.step(state, jnp.array([0, 1, 2])).obs["observation"], [-0.2, 0.0, 0.2], atol=1e-7)
+    partly_bad = env.step(state, jnp.array([0, 1, 3]))
+    assert partly_bad.metrics["invalid_action"] == 1.0
+    assert not partly_bad.obs["observation"].any()
+
+
+def test_starts_and_goals_are_uniform_and_independent():
+    obs = jax.jit(jax.vmap(envs.make("navigation").reset))(jax.random.split(jax.random.key(0), 20_000)).obs
+    columns = [*np.asarray(obs["observation"]).T, *np.asarray(obs["desired_goal"]).T]
+    for column in columns:
+        assert stats.kstest(column, stats.uniform(-1.0, 2.0).cdf).pvalue > 1e-4
+    correlations = np.corrcoef(columns)[~np.eye(4, dtype=bool)]
+    assert np.abs(correlations).max() < 4 / np.sqrt(20_000)
+
+
+def test_success_is_euclid_and_strict():
+    env = envs.make("navigation", threshold=0.125)  # exact in binary
+    goal = jnp.array([0.25, 0.25])
+    assert env.distance(jnp.array([0.25 + 0.3, 0.25 - 0.4]), goal) == pytest.approx(0.5)
+    assert not env.success(goal.at[0].add(0.125), goal)
+    assert env.success(goal.at[0].add(0.12), goal)
+    assert not env.success(goal + 0.1, goal)  # 0.141, though each coordinate is near
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_the_straight_way_takes_the_widest_coordinate_s_steps(size):
+    """n = ceil(max |g - s| / 0.2) <= 10 fifths carry every coordinate home; the threshold may spare the last."""
+    env = envs.make("navigation", size=size)
+    result = jax.jit(lambda key: training.rollout(env, straight, key, 256))(jax.random.key(0))
+    start, goal = result.trajectories.observation[:, 0], result.trajectories.desired_goal
+    needed = np.ceil(np.abs(np.asarray(goal - start)).max(axis=1) / 0.2)
+    length = np.asarray(result.trajectories.length)
+    assert result.success_any.all()
+    assert np.all((length == needed) | (length == np.maximum(needed - 1, 1)))
+    assert length.max() == 10
