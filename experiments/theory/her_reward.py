@@ -136,7 +136,7 @@ def line_2_error(law: relabel.Law, t: int, weight: float) -> float:
     total = []
     for mode, batch in (("relabel", rows), ("loss", rows._replace(reward=jnp.full_like(rows.reward, -1.0)))):
         agent = learner.make_agent(imitation="none", next_state=mode, upper=None)
-        state = learner.make_state(agent, 3, gamma_hdm=0.5, beta=2 * weight)
+        state = learner.make_state(3, gamma_hdm=0.5, beta=2 * weight)
         total.append(np.asarray(kept @ learner.row_gradients(agent, state, batch)))
     return tabular.relative(total[1] - total[0], total[0])
 

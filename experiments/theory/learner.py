@@ -1,9 +1,10 @@
 """The real Q-learning agent with a small network, random rows for it, and the gradient that its update follows.
 
-Dimension key: B batch, O = 3 observation dims, G = 2 goal dims, K = 5 actions, T steps of a trajectory.
+Dimension key: B batch, O = 3 observation dims, G = 2 goal dims, K = 3 actions, T steps of a trajectory.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import numpy as np
 from hindsight_jax import agents, networks, types
 from hindsight_jax.agents.base import Agent
 
-ACTION = types.Discrete(1, 5)
+ACTION = types.Discrete(1, 3)
 HIDDEN_SIZES = (16, 16)
 _MOMENT = 0.1  # Adam's first moment after one step from 0 is (1 - 0.9) times the gradient
 
@@ -25,16 +26,37 @@ def distance(achieved: jax.Array, goal: jax.Array) -> jax.Array:
 
 @functools.cache
 def make_agent(**options: Any) -> Agent:
-    """`agents.q_learning` for 3 observation dims, 2 goal dims and 5 actions; one for the same options."""
+    """`agents.q_learning` for 3 observation dims, 2 goal dims and 3 actions; one for the same options."""
+    return agents.q_learning(_spec(), distance=distance, hidden_sizes=HIDDEN_SIZES, **options)
+
+
+@functools.cache
+def make_imitator() -> Agent:
+    """`agents.imitation` with the same network, whose outputs are then logits: the row `gcsl`."""
+    return agents.imitation(_spec(), hidden_sizes=HIDDEN_SIZES)
+
+
+@functools.cache
+def update_of(agent: Agent) -> Callable[..., Any]:
+    """The compiled update of one agent."""
+    return jax.jit(agent.update)
+
+
+@functools.cache
+def _init_of(agent: Agent) -> Callable[..., Any]:
+    return jax.jit(agent.init)
+
+
+def _spec() -> types.EnvSpec:
     box = lambda count: types.Range((-1.0,) * count, (1.0,) * count)
-    spec = types.EnvSpec((3,), (2,), ACTION, 50, 0.05, False, box(3), box(2))
-    return agents.q_learning(spec, distance=distance, hidden_sizes=HIDDEN_SIZES, **options)
+    return types.EnvSpec((3,), (2,), ACTION, 50, 0.05, False, box(3), box(2))
 
 
-def make_state(agent: Agent, seed: int, **values: float) -> Any:
-    """A state whose Q is some units large, with a target network of its own."""
+def make_state(seed: int, **values: float) -> Any:
+    """A state for any `make_agent`, whose Q is some units large, with a target network of its own."""
+    init = _init_of(make_agent())
+    state, other = (init(jax.random.key(s), values) for s in (seed, seed + 100))
     larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
-    state, other = (agent.init(jax.random.key(s), values) for s in (seed, seed + 100))
     return state._replace(params=larger(state.params), target_params=larger(other.params))
 
 
@@ -43,10 +65,9 @@ def heads(state: Any, observation: jax.Array, goal: jax.Array) -> jax.Array:
     return networks.QNetwork(action=ACTION, hidden_sizes=HIDDEN_SIZES).apply(state.params, observation, goal)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def gradient(agent: Agent, state: Any, batch: types.Transition) -> jax.Array:
-    """The gradient of the mean loss of one `agent.update`, as one vector; read from Adam, so the state must be new."""
-    updated, _ = agent.update(state, batch, jax.random.key(0))
+    """The gradient of the mean loss of one update, as one vector; read from Adam, so the state must be new."""
+    updated, _ = update_of(agent)(state, batch, jax.random.key(0))
     return flat(updated.adam.mu) / _MOMENT
 
 

@@ -60,7 +60,7 @@ def test_all_rows_are_the_goals_of_one_step():
 def test_the_gradient_is_that_of_the_loss_by_finite_differences():
     """The loss that `update` reports, at parameters a step apart along its gradient, falls by the gradient's square."""
     agent = learner.make_agent(imitation="always", backup="max", upper=None)  # no choice by the moving network
-    state, batch = learner.make_state(agent, 0, gamma=0.5), learner.random_batch(1)
+    state, batch = learner.make_state(0, gamma=0.5), learner.random_batch(1)
     gradient = learner.gradient(agent, state, batch)
     leaves, structure = jax.tree.flatten(state.params)
     update = jax.jit(agent.update)
