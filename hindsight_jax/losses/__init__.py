@@ -15,6 +15,7 @@ s, `_t` at s'.
 from hindsight_jax.losses.actor_critic import dpg_actor
 from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
 from hindsight_jax.losses.em import e_step, m_step
+from hindsight_jax.losses.energy import energy_weight, info_nce, nce
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
 from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
@@ -29,15 +30,18 @@ __all__ = [
     "double_value",
     "dpg_actor",
     "e_step",
+    "energy_weight",
     "factorised",
     "gaussian_log_prob",
     "greedy_value",
     "hdm",
     "hdm_indicator",
     "hindsight_policy_gradient",
+    "info_nce",
     "log_prob",
     "m_step",
     "mellow_value",
+    "nce",
     "next_state",
     "td",
 ]

@@ -1,0 +1,108 @@
+"""Energy-based losses: Q(s, a, g) as the log-density of goals to come, told apart from goals drawn at random.
+
+Where p+(g | s, a) is the law of hindsight goals and rho+(g) that of goals at random, the best logits are those with
+exp Q = p+ / rho+, up to a factor for each (s, a) in `info_nce`. Equations [D n] are those of the HDM paper.
+
+Dimension key: B pairs of a (state, action) and its hindsight goal; M negatives; G goals; A actions.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.losses import _arguments
+
+
+def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> jax.Array:
+    """Noise-contrastive estimation, softplus(-(p - log k)) + (k / M) sum_m softplus(n_m - log k)  [D 8, 9].
+
+    The cross-entropy of telling one hindsight goal from k goals at random, as minus the objective [D 9]; M samples
+    stand for the k, so that k need not be an integer, nor M. For k to infinity nce - log k tends to
+    -p + mean_m exp n_m; with logits Q - log Z, where exp of them has mean 1 over the negatives, that is 1 plus a row
+    of `info_nce`, and the noise term has no gradient [D 22, 23].
+
+    Args:
+      positive: float[], the logit p of the hindsight goal without -log k: Q(s, a, s+) - log Z.
+      negatives: float[M], the logits n of goals at random, likewise: Q(s, a, g_m) - log Z.
+      k: > 0 and finite, noise samples to one of data. May be traced.
+
+    Returns:
+      float[] >= 0, in nats; to be minimised. Nothing is stopped, so that a Z made of logits takes part.
+
+    Raises:
+      ValueError: wrong rank or dtype, no negatives, or a k that is known and out of range.
+
+    >>> print(f"{nce(0.0, jnp.zeros(3), k=1.0):.4f}")  # 2 log 2: a fair coin, twice
+    1.3863
+    """
+    (negatives,) = _arguments.arrays(1, "One example is one pair: map with jax.vmap over a batch.", negatives=negatives)
+    _arguments.scalars(positive=positive)
+    positive, negatives = _arguments.promoted(positive, negatives)
+    limits = jnp.finfo(positive.dtype)
+    k = _arguments.hyper_parameter(
+        "k", k, positive.dtype, low=float(limits.tiny), high=float(limits.max), remedy="For the limit use info_nce."
+    )
+    noise = jnp.mean(jax.nn.softplus(negatives - jnp.log(k)))
+    return jax.nn.softplus(jnp.log(k) - positive) + k * noise
+
+
+def info_nce(logits: jax.Array) -> jax.Array:
+    """InfoNCE, -mean_i (l_ii - log mean_j exp l_ij)  [D 23].
+
+    The limit of `nce` for many negatives: the goal of each (s, a) is told from those of the others in the batch (van
+    den Oord, Li & Vinyals, 2018). The mean over j, where others take the sum, makes -loss the bound on the mutual
+    information itself, at most log B.
+
+    Args:
+      logits: float[B, B], Q(s_i, a_i, g_j): a row per (s, a), a column per goal, pairs on the diagonal. Adding a
+        constant to a row changes nothing. -inf leaves a goal out of a row.
+
+    Returns:
+      float[] >= -log B, in nats; to be minimised. 0 if the logits tell nothing.
+
+    Raises:
+      ValueError: wrong rank or dtype, not square, or empty.
+
+    >>> logits = jnp.log(jnp.array([[3.0, 1.0], [1.0, 3.0]]))
+    >>> print(f"{info_nce(logits):.4f}, {info_nce(logits[::-1]):.4f}")  # -log(3 / 2); with pairs swapped -log(1 / 2)
+    -0.4055, 0.6931
+    """
+    remedy = "Give the logits of B (state, action) pairs, as rows, for the goals of the same B, as columns."
+    (logits,) = _arguments.arrays(2, remedy, logits=logits)
+    num_pairs = logits.shape[0]
+    checks.shape("logits", logits, (num_pairs, num_pairs), remedy)
+    return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, axis=1))) - math.log(num_pairs)
+
+
+def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.Array:
+    """The weight of Q(s, a, g) in the off-policy multi-step loss, for goals drawn uniformly  [D 24, 25].
+
+    w_g = G softmax_g(q) - discount G softmax_g(logsumexp_a q_next), the first of which pushes Q down where it is high
+    now, and the second up where it is high from s' on. The loss, to be minimised, is
+    -(1 - discount) Q(s, a, s') + mean_g w_g Q(s, a, g).
+
+    Args:
+      q: float[G], Q(s, a, g) for every goal. Adding a constant to all changes nothing.
+      q_next: float[G, A], Q(s', a', g) for every goal and action. -inf bars an action.
+      discount: float[], gamma.
+
+    Returns:
+      float[G], whose mean is 1 - discount; the gradient is stopped. Where it is negative, Q is pushed up [D 30].
+
+    Raises:
+      ValueError: wrong rank or dtype, different G, or no entries.
+
+    >>> # softmax 1/4 and 3/4 now, 1/2 and 1/2 from s' on: 2/4 - 0.5 and 6/4 - 0.5
+    >>> [f"{w:.2f}" for w in energy_weight(jnp.log(jnp.array([1.0, 3.0])), jnp.zeros((2, 4)), 0.5).tolist()]
+    ['0.00', '1.00']
+    """
+    remedy = "One example is one (s, a, s') and all goals: map with jax.vmap over a batch."
+    (q,), (q_next,) = _arguments.arrays(1, remedy, q=q), _arguments.arrays(2, remedy, q_next=q_next)
+    _arguments.scalars(discount=discount)
+    q, q_next, discount = _arguments.promoted(q, q_next, discount)
+    num_goals = q.shape[0]
+    checks.shape("q_next", q_next, (num_goals, q_next.shape[1]), "Both hold one row per goal.")
+    now, later = jax.nn.softmax(q), jax.nn.softmax(jax.nn.logsumexp(q_next, axis=1))
+    return jax.lax.stop_gradient(num_goals * (now - discount * later))
