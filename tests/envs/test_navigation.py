@@ -7,12 +7,18 @@ import pytest
 from scipy import stats
 
 from hindsight_jax import envs, training, types
+from hindsight_jax.envs import base
 
 
-def follow(env, actions, seed=0):
+def placed(env, point, goal):
+    """The first state of an episode with that start and goal."""
+    point, goal = jnp.array(point, jnp.float32), jnp.array(goal, jnp.float32)
+    return env.first_state(base.PipelineState(point, goal), point)
+
+
+def follow(env, actions, point, goal):
     """The states along actions [T, D], and the same points in NumPy [T+1, K] for moves in [-1, 1]."""
-    state, step = jax.jit(env.reset)(jax.random.key(seed)), jax.jit(env.step)
-    trace, points = [state], [np.asarray(state.obs["observation"], np.float64)]
+    step, trace, points = jax.jit(env.step), [placed(env, point, goal)], [np.asarray(point, np.float32).astype(float)]
     for action in actions:
         trace.append(step(trace[-1], action))
         move = np.asarray(action) - 1.0 if jnp.issubdtype(action.dtype, jnp.integer) else np.clip(action, -1.0, 1.0)
@@ -37,7 +43,8 @@ def test_spec_has_the_numbers_of_the_table():
 def test_steps_follow_numpy(actions, size):
     env, rng = envs.make("navigation", size=size, actions=actions), np.random.default_rng(0)
     drawn = rng.uniform(-1.5, 1.5, (80, size)) if actions == "continuous" else rng.integers(0, 3, (80, size))
-    trace, points = follow(env, jnp.asarray(drawn, jnp.float32 if actions == "continuous" else jnp.int32))
+    drawn = drawn.astype(np.float32 if actions == "continuous" else np.int32)
+    trace, points = follow(env, drawn, [0.3, -0.5, 0.72][:size], [0.03, 0.13, 0.1][:size])
     np.testing.assert_allclose([state.obs["observation"] for state in trace], points, atol=1e-5)
     assert np.any(np.abs(points) == 1.0)  # it met a face of the cube
     goal = np.asarray(trace[0].obs["desired_goal"], np.float64)
@@ -49,17 +56,14 @@ def test_steps_follow_numpy(actions, size):
 
 def test_a_step_is_a_fifth_per_unit_action_and_longer_ones_are_clipped():
     env = envs.make("navigation", size=3)
-    state = env.reset(jax.random.key(0))
-    state = state.replace(pipeline_state=state.pipeline_state.replace(physics=jnp.array([0.0, 0.0, 0.9])))
-    after = env.step(state, jnp.array([0.5, -7.0, 1.0]))
+    after = env.step(placed(env, [0.0, 0.0, 0.9], [1.0, 1.0, 1.0]), jnp.array([0.5, -7.0, 1.0]))
     np.testing.assert_allclose(after.obs["observation"], [0.1, -0.2, 1.0], atol=1e-7)
     assert not after.metrics["invalid_action"]
 
 
 def test_a_discrete_action_has_one_integer_a_dimension():
     env = envs.make("navigation", size=3, actions="discrete")
-    state = env.reset(jax.random.key(0))
-    state = state.replace(pipeline_state=state.pipeline_state.replace(physics=jnp.zeros(3)))
+    state = placed(env, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
     np.testing.assert_allclose(env.step(state, jnp.array([0, 1, 2])).obs["observation"], [-0.2, 0.0, 0.2], atol=1e-7)
     partly_bad = env.step(state, jnp.array([0, 1, 3]))
     assert partly_bad.metrics["invalid_action"] == 1.0
@@ -84,7 +88,7 @@ def test_success_is_euclid_and_strict():
     assert not env.success(goal + 0.1, goal)  # 0.141, though each coordinate is near
 
 
-@pytest.mark.parametrize("size", [2, 40])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 40])
 def test_the_straight_way_takes_the_widest_coordinate_s_steps(size):
     """n = ceil(max |g - s| / 0.2) <= 10 fifths carry every coordinate home; the threshold may spare the last."""
     env = envs.make("navigation", size=size)

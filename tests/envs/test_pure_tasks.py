@@ -47,13 +47,11 @@ def play(request):
     return Play(TASKS[request.param]())
 
 
-# Whole programs compile for seconds: one task quickly, all of them with -m slow.
-one_quickly = pytest.mark.parametrize(
-    "play",
-    [pytest.param(name, marks=[] if name == "grid_four_rooms" else [pytest.mark.slow]) for name in TASKS],
-    indirect=True,
-    scope="module",
-)
+def quickly(*quick):
+    """These tasks by default, the others with -m slow: whole programs compile for a second or two each."""
+    marks = lambda name: [] if name in quick else [pytest.mark.slow]
+    tasks = [pytest.param(name, marks=marks(name)) for name in TASKS]
+    return pytest.mark.parametrize("play", tasks, indirect=True, scope="module")
 
 
 def row(states, index):
@@ -147,12 +145,12 @@ def test_actions_of_a_wrong_shape_or_dtype_are_refused(play):
             play.env.step(state, bad)
 
 
-@one_quickly
+@quickly("navigation", "grid_four_rooms")
 def test_resets_need_no_jit_and_take_raw_keys(play):
     same(play.env.reset(jax.random.key_data(KEYS[5])), row(play.first, 5))
 
 
-@one_quickly
+@quickly("navigation_discrete")  # each task's own file plays its shortest episodes
 def test_an_episode_of_a_rollout_ends_at_its_first_success(play):
     env, horizon = play.env, play.env.spec.horizon
     policy = lambda observation, goal, key: env.spec.action.sample(key)
@@ -170,7 +168,7 @@ def test_an_episode_of_a_rollout_ends_at_its_first_success(play):
     assert len(set(first)) > 3
 
 
-@one_quickly
+@quickly("grid_four_rooms")
 def test_auto_reset_gives_every_episode_a_fresh_start_and_goal(play):
     env = envs.AutoReset(play.env, horizon=5)
     first = jax.jit(jax.vmap(env.reset))(KEYS)
@@ -282,14 +280,6 @@ OVERRIDES = [
 def test_overrides_are_checked(name, override, value):
     with pytest.raises(ValueError, match=f"^{override}: got .*, but it must be .*\\. [A-Z].*\\.$"):
         envs.make(name, **{override: value})
-
-
-def test_draw_other_never_gives_the_value_and_keeps_the_law():
-    """Uniform on 0..3 without 2: a third each; 3000 draws, 4 sigma = 4 sqrt(3000 2/9) = 103."""
-    take = jax.jit(jax.vmap(lambda key: base.draw_other(jnp.array(2), lambda k: jax.random.randint(k, (), 0, 4), key)))
-    counts = np.bincount(take(jax.random.split(jax.random.key(0), 3000)), minlength=4)
-    assert counts[2] == 0
-    assert np.all(np.abs(counts[[0, 1, 3]] - 1000) < 103)
 
 
 def test_choice_reads_a_flat_index():
