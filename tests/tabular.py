@@ -171,7 +171,7 @@ class TabularEnv(base.GoalEnv):
         return self.first_state(Place(index, self.sample_goal(key_goal), key_steps), self.one_hot(index))
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        choice, valid = base.choice(self.spec.action, action)
+        choice, valid = base.choice(self._log_transition.shape[1], action)
         now: Any = state.pipeline_state
         key, use = jax.random.split(now.key)
         drawn = jax.random.categorical(use, self._log_transition[now.index, jnp.where(valid, choice, 0)])

@@ -67,20 +67,20 @@ def check_probability(name: str, value: Any, remedy: str) -> None:
         checks.fail(name, repr(value), "it must be a number in [0, 1]", remedy)
 
 
-def choice(kind: types.Discrete, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(i32[] index, bool[] valid): which of `kind.num_bins` actions a flat Discrete(1, num_bins) asks for.
+def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(i32[] index, bool[] valid): which action of a flat Discrete(1, num_actions) is asked for.
 
     An index out of the set comes back as it is, and not valid: the task leaves its state alone. A wrong shape or dtype
     raises ValueError.
 
-    >>> [value.tolist() for value in choice(types.Discrete(1, 4), jnp.array([4]))]
+    >>> [value.tolist() for value in choice(4, jnp.array([4]))]
     [4, False]
     """
     action = jnp.asarray(action)
     checks.shape("action", action, (1,), "Pass one action of env.spec.action; map step with jax.vmap.")
     checks.integer("action", action)
     index = action[0].astype(jnp.int32)
-    return index, (index >= 0) & (index < kind.num_bins)
+    return index, (index >= 0) & (index < num_actions)
 
 
 def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:

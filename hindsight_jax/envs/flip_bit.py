@@ -6,6 +6,7 @@ Dimension key: K bits, O = G = K, C columns of the picture.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,9 +79,10 @@ class FlipBit(base.GoalEnv):
         return self.first_state(base.PipelineState(bits, goal), bits)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        index, valid = base.choice(self.spec.action, action)
-        now = state.pipeline_state
-        flip = jax.nn.one_hot(index, self.spec.action.num_bins, dtype=jnp.float32)  # zeros for an index out of range
+        size = self.spec.goal_shape[0]
+        index, valid = base.choice(size, action)
+        now: Any = state.pipeline_state
+        flip = jax.nn.one_hot(index, size, dtype=jnp.float32)  # zeros for an index out of range
         bits = jnp.abs(now.physics - flip)
         return self.next_state(state, base.PipelineState(bits, now.goal), bits, valid)
 
@@ -103,11 +105,11 @@ class FlipBit(base.GoalEnv):
 
     @property
     def _num_columns(self) -> int:
-        return math.isqrt(self.spec.action.num_bins - 1) + 1
+        return math.isqrt(self.spec.goal_shape[0] - 1) + 1
 
     def _places(self) -> np.ndarray:
         """The bits' centres in the picture's plane, f64[K, 2], the first at the top left."""
-        columns, size = self._num_columns, self.spec.action.num_bins
+        columns, size = self._num_columns, self.spec.goal_shape[0]
         row, column = np.divmod(np.arange(size), columns)
         rows = -(-size // columns)
         return np.stack([column - (columns - 1) / 2, (rows - 1) / 2 - row], axis=1)

@@ -106,7 +106,7 @@ class GridFourRooms(base.GoalEnv):
         return self.first_state(Walk(cell, goal, slip_key), start)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        index, valid = base.choice(self.spec.action, action)
+        index, valid = base.choice(len(MOVES), action)
         now: Any = state.pipeline_state
         key, use = jax.random.split(now.key)
         chance, which = jax.random.uniform(use, (2,))

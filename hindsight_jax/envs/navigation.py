@@ -5,6 +5,8 @@ Dimension key: K dimensions of the cube, O = G = K; coordinates have no unit.
     s' = clip(s + 0.2 a, -1, 1)       a in [-1, 1]^K
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -78,7 +80,7 @@ class Navigation(base.GoalEnv):
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = base.moves(self.spec.action, action, self.spec.action.num_dims)
-        now = state.pipeline_state
+        now: Any = state.pipeline_state
         point = jnp.clip(now.physics + STEP * move, -1.0, 1.0)
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
 

@@ -16,6 +16,7 @@ WALLS = [
     (7, 5), (8, 5), (10, 5),
 ]  # fmt: skip
 CELLS = [(row, column) for row in range(11) for column in range(11) if (row, column) not in WALLS]
+FREE = set(CELLS)
 UP, DOWN, LEFT, RIGHT = range(4)
 
 
@@ -23,7 +24,7 @@ def after(cell, action):
     """Where a move leads, in plain Python."""
     row, column = cell
     target = {UP: (row - 1, column), DOWN: (row + 1, column), LEFT: (row, column - 1), RIGHT: (row, column + 1)}[action]
-    return target if target in CELLS else cell
+    return target if target in FREE else cell
 
 
 def distances(goal):

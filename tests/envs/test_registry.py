@@ -38,6 +38,10 @@ def test_names_are_sorted_and_all_can_be_made():
         assert isinstance(envs.make(name), envs.GoalEnv)
 
 
+def test_every_task_of_the_table_is_named():
+    assert set(envs.names()) >= {"flip_bit", "grid_four_rooms", "navigation", "push"}
+
+
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(ValueError, match=r"name: got 'pusch', but it must be one of .*push.*\. Did you mean 'push'\?"):
         envs.make("pusch")
@@ -53,8 +57,9 @@ def test_an_unknown_override_gets_a_suggestion():
 
 
 def test_overrides_reach_the_spec():
-    spec = envs.make("push", horizon=7, threshold=0.01).spec
-    assert (spec.horizon, spec.threshold) == (7, 0.01)
+    for name in envs.names():
+        spec = envs.make(name, horizon=7, threshold=0.01).spec
+        assert (spec.horizon, spec.threshold) == (7, 0.01)
 
 
 def test_the_package_knows_its_names():
