@@ -3,8 +3,12 @@
 Dimension key: B batch, N trajectories, T horizon, D action dims, K bins per dim.
 """
 
+import math
+
 import jax
 import numpy as np
+import scipy.stats
+from scipy.special import log_softmax
 
 from hindsight_jax import types
 
@@ -97,6 +101,19 @@ def backward(layers, inputs, slope):
         if i > 0:
             slope = slope * (inputs[i] > 0)
     return gradients, slope
+
+
+def readings(action_set, outputs, log_std, action):
+    """(log_prob [..], its slope in a policy's outputs [.., outputs], entropy [..]) of actions [.., D]."""
+    if isinstance(action_set, types.Box):
+        law = scipy.stats.norm(outputs, math.exp(log_std))
+        slope = (action - outputs) / math.exp(2 * log_std)
+        return law.logpdf(action).sum(-1), slope, law.entropy().sum(-1)
+    heads = outputs.reshape(*outputs.shape[:-1], *action_set)
+    one_hot = np.eye(action_set.num_bins)[action]
+    log_pi = log_softmax(heads, axis=-1)
+    entropy = -(np.exp(log_pi) * log_pi).sum((-2, -1))
+    return (one_hot * log_pi).sum((-2, -1)), (one_hot - np.exp(log_pi)).reshape(outputs.shape), entropy
 
 
 class Adam:

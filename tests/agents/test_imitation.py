@@ -1,0 +1,175 @@
+"""The imitation agent: updates against float64 NumPy, and exploration around the mode and around samples."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+import scipy.stats
+from scipy.special import softmax
+
+from hindsight_jax import agents, types
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+FLAT, CLAW, ARM = types.Discrete(1, 5), types.Discrete(3, 2), types.Box(2)
+
+
+def made(action=FLAT, hidden_sizes=(8, 6), **options):
+    return agents.imitation(reference.spec(action), hidden_sizes=hidden_sizes, **options)
+
+
+@functools.cache
+def row(action):
+    """(agent, its jitted update)."""
+    agent = made(action)
+    return agent, jax.jit(agent.update)
+
+
+# Updates
+
+
+def expected_update(action_set, layers, log_std, batch):
+    """(metrics, gradients of the layers, slope in the log std): -log pi, by the mean over the batch."""
+    inputs, outputs = reference.forward(layers, batch.observation, batch.goal)
+    log_prob, slope, entropy = reference.readings(action_set, outputs, log_std, batch.action)
+    gradients, _ = reference.backward(layers, inputs, -slope / len(slope))
+    squares = 0.0 if log_std is None else np.square(slope) * math.exp(2 * log_std) - 1
+    return {"loss": -log_prob.mean(), "entropy": entropy.mean()}, gradients, -np.sum(squares) / len(slope)
+
+
+@pytest.mark.parametrize("action", [FLAT, CLAW, ARM])
+def test_updates_equal_numpy(action):
+    """Loss, metrics and three steps of Adam; a Gaussian's deviation learns with the rest."""
+    agent, update = row(action)
+    state = agent.init(jax.random.key(0), {"learning_rate": 0.01})
+    state = state._replace(params=jax.tree.map(lambda p: 2.5 * p, state.params))
+    layers = reference.layers_of(state.params)
+    deviation = [(np.zeros(()),)] if action == ARM else []
+    adam = reference.Adam(layers + deviation, 0.01)
+    for count in (1, 2, 3):
+        batch = reference.transitions(action, seed=count)
+        log_std = float(deviation[0][0]) if deviation else None
+        expected, gradients, slope = expected_update(action, layers, log_std, batch)
+        state, metrics = update(state, batch, jax.random.key(count))
+        reference.assert_metrics(metrics, expected)
+        moved = adam.step(gradients + [(slope,)] * len(deviation))
+        layers, deviation = moved[: len(layers)], moved[len(layers) :]
+        reference.assert_layers(state.params, layers, rtol=0, atol=2e-4)
+        if deviation:
+            np.testing.assert_allclose(state.params["params"]["log_std"], deviation[0][0], atol=2e-4)
+        assert int(state.updates) == count
+
+
+@pytest.mark.parametrize(
+    ("action", "outputs", "taken", "loss"),
+    [
+        (types.Discrete(1, 3), np.log([1.0, 2.0, 5.0]), [1], math.log(4)),  # 2 of 8
+        (types.Discrete(2, 2), np.log([1.0, 1.0, 1.0, 4.0]), [0, 1], math.log(2 * 5 / 4)),  # 1/2 times 4/5
+        (types.Box(2), [0.5, -1.0], [0.5, 1.0], math.log(2 * math.pi) + 2),  # std 1: distances 0 and 2
+    ],
+)
+def test_golden_losses(action, outputs, taken, loss):
+    agent = made(action, ())
+    state = with_outputs(agent, outputs)
+    batch = reference.transitions(action, size=1)
+    batch = batch._replace(action=np.asarray([taken], batch.action.dtype))
+    _, metrics = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    assert float(metrics["loss"]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_rewards_and_the_order_of_rows_do_not_matter():
+    agent, update = row(FLAT)
+    state, batch = agent.init(jax.random.key(0)), reference.transitions(FLAT)
+    expected = update(state, batch, jax.random.key(0))
+    other = batch._replace(reward=batch.reward + 7, discount=0 * batch.discount, next_observation=-batch.observation)
+    reference.same_bits(update(state, other, jax.random.key(1)), expected)
+    turned = jax.tree.map(lambda x: x[::-1], batch)
+    after, metrics = update(state, turned, jax.random.key(0))
+    reference.close((after.adam.mu, metrics), (expected[0].adam.mu, expected[1]))
+
+
+def test_it_learns_what_it_sees():
+    """One action, from different goals: the likelihood of it becomes nearly 1."""
+    agent, update = row(FLAT)
+    state = agent.init(jax.random.key(0), {"learning_rate": 0.01})
+    batch = reference.transitions(FLAT)
+    batch = batch._replace(action=np.full_like(batch.action, 3))
+    for _ in range(100):
+        state, metrics = update(state, batch, jax.random.key(0))
+    assert float(metrics["loss"]) < 0.05
+    assert agent.act(state, batch.observation[0], batch.goal[0], jax.random.key(0), False).tolist() == [3]
+
+
+# Actions
+
+
+def with_outputs(agent, outputs, **values):
+    """A state whose policy has these logits, or means, everywhere."""
+    state = agent.init(jax.random.key(0), values)
+    outputs = np.ravel(outputs)
+    params = reference.without_hidden_layers(state.params, np.zeros((5, len(outputs))), outputs)
+    return state._replace(params=params)
+
+
+def actions_of(agent, state, num_draws=30_000, explore=True):
+    act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
+    return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(1), num_draws)))
+
+
+@pytest.mark.parametrize("exploration", ["mode", "sample"])
+@pytest.mark.parametrize("epsilon", [0.0, 0.4])
+def test_discrete_exploration(exploration, epsilon):
+    """With probability epsilon all dimensions are uniform together, else all the mode, or all a sample."""
+    agent, logits = made(CLAW, (), exploration=exploration), np.array([[0.0, 1.0], [2.0, 0.0], [0.5, 0.0]])
+    drawn = actions_of(agent, with_outputs(agent, logits, epsilon=epsilon))
+    assert drawn.dtype == np.int32
+    per_dim = softmax(logits, axis=-1) if exploration == "sample" else np.eye(2)[[1, 0, 0]]
+    expected = (1 - epsilon) * np.einsum("i,j,k->ijk", *per_dim).ravel() + epsilon / 8
+    counts = np.bincount(np.ravel_multi_index(tuple(drawn.T), (2, 2, 2)), minlength=8)
+    possible = expected > 0
+    assert counts[possible].sum() == len(drawn)
+    if possible.sum() > 1:
+        assert scipy.stats.chisquare(counts[possible], len(drawn) * expected[possible]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("exploration", "variance"), [("mode", 0.25), ("sample", 1.25)])
+def test_box_exploration(exploration, variance):
+    """Noise of deviation 0.5 on the mean, or on a sample of deviation 1; then clipped."""
+    agent = made(ARM, (), exploration=exploration)
+    drawn = actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.5))
+    for values, mean in zip(drawn.T.astype(np.float64), (0.5, -0.25), strict=True):
+        law = scipy.stats.norm(mean, math.sqrt(variance))
+        for share, expected in ((np.mean(values == 1), law.sf(1)), (np.mean(values == -1), law.cdf(-1))):
+            assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / len(values))
+        inner, (low, high) = values[np.abs(values) < 1], law.cdf([-1, 1])
+        assert (
+            scipy.stats.kstest(inner, lambda x, law=law, low=low, high=high: (law.cdf(x) - low) / (high - low)).pvalue
+            > 1e-3
+        )
+
+
+def test_uniform_actions_of_a_box():
+    agent = made(ARM, (), exploration="mode")
+    drawn = actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.0, epsilon=0.3))
+    away = np.abs(drawn - [0.5, -0.25]).max(axis=1) > 1e-6
+    assert abs(away.mean() - 0.3) < 4 * math.sqrt(0.21 / len(drawn))
+    assert all(scipy.stats.kstest(values, "uniform", (-1, 2)).pvalue > 1e-3 for values in drawn[away].T)
+
+
+def test_without_exploration_the_mode_acts():
+    agent = made(CLAW, ())
+    state = with_outputs(agent, [[0.0, 1.0], [2.0, 0.0], [0.5, 0.0]], epsilon=1.0)
+    assert actions_of(agent, state, 2, explore=False).tolist() == [[1, 0, 0]] * 2
+    agent = made(ARM, ())
+    state = with_outputs(agent, [0.5, -1.5], noise=1.0, epsilon=1.0)
+    assert actions_of(agent, state, 2, explore=False).tolist() == [[0.5, -1.0]] * 2  # clipped
+
+
+@pytest.mark.parametrize("exploration", ["greedy", None, True])
+def test_an_unknown_exploration_is_refused(exploration):
+    with pytest.raises(ValueError, match=r"exploration: got .*, but it must be one of mode, sample"):
+        made(exploration=exploration)

@@ -1,0 +1,453 @@
+"""The policy-gradient agent: updates against float64 NumPy, exact gradients by enumeration, hits, goals, actions."""
+
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probes
+import pytest
+import reference
+import scipy.stats
+from scipy.special import softmax
+
+from hindsight_jax import agents, training, types
+from hindsight_jax.agents.policy_gradient import effective_sample_share, hits, visited_goals, without_padding
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
+FLAT, CLAW, ARM = types.Discrete(1, 5), types.Discrete(3, 2), types.Box(2)
+HORIZON, NUM_GOALS, LENGTHS = 4, 3, (4, 4, 2, 0, 1, 4)
+ROWS = {  # action set, options of the agent
+    "hpg": (FLAT, {}),
+    "hpg_claw_baseline": (CLAW, {"baseline": True}),
+    "hpg_box": (ARM, {}),
+    "reinforce": (FLAT, {"goals": "own", "baseline": True}),
+}
+
+
+def same(achieved, goal):
+    return jnp.all(achieved == goal)
+
+
+def made(action=FLAT, hidden_sizes=(8, 6), horizon=HORIZON, **options):
+    spec = reference.spec(action, horizon)
+    options = {"num_goals": NUM_GOALS} | options
+    return agents.policy_gradient(spec, success=same, hidden_sizes=hidden_sizes, **options)
+
+
+@functools.cache
+def row(name):
+    """(agent, its jitted update)."""
+    action, options = ROWS[name]
+    agent = made(action, **options)
+    return agent, jax.jit(agent.update)
+
+
+def first_state(name, seed=0, **values):
+    """A policy that differs from goal to goal."""
+    state = row(name)[0].init(jax.random.key(seed), {"learning_rate": 0.01} | values)
+    return state._replace(params=jax.tree.map(lambda p: 2.0 * p, state.params))
+
+
+def make_batch(name, seed=0, lengths=LENGTHS):
+    return reference.trajectories(ROWS[name][0], lengths, HORIZON, seed)
+
+
+drawn_goals = jax.jit(lambda batch, key: visited_goals(without_padding(batch), key, NUM_GOALS))
+drawn_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))
+
+
+# The reference, in float64
+
+
+def steps_of(batch, goal):
+    """(alive, hit) [N][T], by loops: an episode ends with its length, or its first success at a state after s_0."""
+    alive, hit = np.zeros((2, len(batch.length), HORIZON), bool)
+    for i, length in enumerate(batch.length):
+        for t in range(length):
+            alive[i, t] = True
+            hit[i, t] = np.array_equal(batch.achieved_goal[i, t + 1], goal[i])
+            if hit[i, t]:
+                break
+    return alive, hit
+
+
+def weights_of(log_ratio, alive):
+    """[N, T]: products of the ratios up to the end of each, over their sum."""
+    rho = np.exp(np.cumsum(np.where(alive, log_ratio, 0.0), axis=1))
+    return rho / rho.sum(axis=0)
+
+
+def outputs_of(layers, batch, goal, num_steps):
+    """(inputs of the layers, outputs) at s_0 .. of each trajectory."""
+    observation = np.nan_to_num(batch.observation[:, :num_steps])
+    return reference.forward(layers, observation, np.repeat(goal[:, None], num_steps, axis=1))
+
+
+def backed(layers, inputs, slope):
+    flat = lambda x: x.reshape(-1, x.shape[-1])
+    return reference.backward(layers, [flat(x) for x in inputs], flat(slope))[0]
+
+
+def goal_update(name, layers, log_std, value_layers, batch, goal):
+    """(metrics, gradients of the policy's layers, of its log std, of the value's layers) for one goal a trajectory."""
+    action_set, options = ROWS[name]
+    action = np.where(batch.action == batch.action, batch.action, 0)
+    action = np.maximum(action, 0) if action.dtype.kind == "i" else action
+    alive, hit = steps_of(batch, goal)
+    inputs, outputs = outputs_of(layers, batch, goal, HORIZON)
+    log_prob, slope, entropy = reference.readings(action_set, outputs, log_std, action)
+    own = reference.readings(action_set, outputs_of(layers, batch, batch.desired_goal, HORIZON)[1], log_std, action)[0]
+    log_ratio = np.zeros_like(own) if options.get("goals") == "own" else log_prob - own
+    worth = np.ones(HORIZON) if options.get("goals") == "own" else HORIZON - np.arange(HORIZON)
+    reward = hit * worth
+    weight = weights_of(log_ratio, alive)
+    some = alive.any(axis=0)
+    metrics = {
+        "return_mean": reward.sum(axis=1).mean(),
+        "hit_fraction": hit.any(axis=1).mean(),
+        "entropy": entropy[alive].sum() / max(alive.sum(), 1),
+        "effective_sample_share": (1 / (weight**2).sum(axis=0) / len(weight))[some].mean(),
+    }
+    value_gradients, value_loss = None, 0.0
+    if value_layers:
+        value_loss, shaping, value_gradients = value_update(value_layers, batch, goal, alive, reward, log_ratio)
+        reward = reward - shaping
+        metrics["value_loss"] = value_loss
+    credit = np.where(alive, reward, 0.0) * weight
+    to_come = np.cumsum(credit[:, ::-1], axis=1)[:, ::-1]  # sum over t >= u
+    total = np.cumsum(np.where(alive, log_prob, 0.0), axis=1)
+    metrics["loss"] = value_loss - (credit * total).sum()
+    pull = np.where(alive, -to_come, 0.0)
+    gradients = backed(layers, inputs, pull[..., None] * slope)
+    squares = 0.0 if log_std is None else (np.square(slope) * math.exp(2 * log_std) - 1).sum(-1)
+    return metrics, gradients, (pull * squares).sum(), value_gradients
+
+
+def value_update(layers, batch, goal, alive, reward, log_ratio):
+    """(loss, v_t - v_{t+1}, gradients)."""
+    inputs, value = outputs_of(layers, batch, goal, HORIZON + 1)
+    now, error, slope = value[:, :-1, 0], np.zeros(alive.shape), np.zeros(value.shape)
+    after = np.zeros(alive.shape)
+    after[:, :-1] = np.where(alive[:, 1:], now[:, 1:], 0.0)
+    num_live = max(alive.any(axis=0).sum(), 1)
+    for t in range(HORIZON):
+        live = alive[:, t]
+        ratio = np.exp(log_ratio[live, t])
+        difference = now[live, t] - reward[live, t] - after[live, t]
+        error[live, t] = ratio / ratio.sum() * difference**2 / num_live
+        slope[live, t, 0] = ratio / ratio.sum() * 2 * difference / num_live
+    return error.sum(), np.where(alive, now - after, 0.0), backed(layers, inputs, slope)
+
+
+def mean_over(updates):
+    """The means of what `goal_update` gives."""
+    metrics = {name: np.mean([update[0][name] for update in updates]) for name in updates[0][0]}
+    mean = lambda trees: jax.tree.map(lambda *x: np.mean(x, axis=0), *trees)
+    return metrics, *(mean([update[i] for update in updates]) for i in (1, 2, 3))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_updates_equal_numpy(name):
+    """Loss, metrics and three steps of Adam, with trajectories of every length, of which the rest is poison."""
+    action, options = ROWS[name]
+    state = first_state(name)
+    layers = reference.layers_of(state.params.policy)
+    value = reference.layers_of(state.params.value) if options.get("baseline") else []
+    deviation = [(np.zeros(()),)] if action == ARM else []
+    adam, value_adam = reference.Adam(layers + deviation, 0.01), reference.Adam(value, 0.01)
+    for count in (1, 2, 3):
+        batch, key = make_batch(name, seed=count), jax.random.key(count)
+        goals = [batch.desired_goal]
+        if options.get("goals") != "own":
+            goals = [np.tile(goal, (len(LENGTHS), 1)) for goal in np.asarray(drawn_goals(batch, key))]
+        log_std = float(deviation[0][0]) if deviation else None
+        updates = [goal_update(name, layers, log_std, value, batch, goal) for goal in goals]
+        expected, gradients, slope, value_gradients = mean_over(updates)
+        state, metrics = row(name)[1](state, batch, key)
+        reference.assert_metrics(metrics, expected)
+        moved = adam.step(gradients + [(slope,)] * len(deviation))
+        layers, deviation = moved[: len(layers)], moved[len(layers) :]
+        reference.assert_layers(state.params.policy, layers, rtol=0, atol=3e-4)
+        if deviation:
+            got = state.params.policy["params"]["log_std"]
+            np.testing.assert_allclose(got, deviation[0][0], atol=3e-4)
+        if value:
+            value = value_adam.step(value_gradients)
+            reference.assert_layers(state.params.value, value, rtol=0, atol=3e-4)
+        assert int(state.updates) == count
+
+
+def test_the_batches_exercise_every_branch():
+    """Hits by the first and the last action, ends by length and by a hit, with several goals, and without a step."""
+    goals = [np.tile(goal, (len(LENGTHS), 1)) for goal in itertools.product(range(3), repeat=2)]
+    tables = [steps_of(make_batch("hpg", seed=seed), goal) for seed in (1, 2, 3) for goal in goals]
+    alive, hit = (np.array(x) for x in zip(*tables, strict=True))
+    assert hit.sum(axis=(0, 1)).min() >= 1
+    by_length = alive[:, :, -1] & ~hit[:, :, -1]
+    assert by_length.any()
+    assert (hit.any(axis=2).sum(axis=1) > 1).any()
+    assert (alive.sum(axis=2)[:, 3] == 0).all()
+
+
+# Exact gradients
+
+
+@functools.cache
+def every_walk():
+    """The 8 walks of 3 steps to the left or right from 0: states (position, t, 1), phi = (position, 0), own goal 0."""
+    action = np.array(list(itertools.product((0, 1), repeat=3)), np.int32)
+    position = np.concatenate([np.zeros((8, 1)), np.cumsum(2 * action - 1, axis=1)], axis=1)
+    time = np.tile(np.arange(4), (8, 1))
+    return types.Trajectory(
+        observation=np.stack([position, time, np.ones_like(position)], axis=-1).astype(np.float32),
+        achieved_goal=np.stack([position, np.zeros_like(position)], axis=-1).astype(np.float32),
+        action=action[..., None],
+        desired_goal=np.zeros((8, 2), np.float32),
+        length=np.full(8, 3, np.int32),
+        terminal=np.zeros(8, bool),
+    )
+
+
+def exact_gradient(kernel, goal, rewards):
+    """(kernel, bias) of a linear softmax policy, of the mean reward at the first hit, sum of P R grad log P."""
+    batch, gradient = every_walk(), [np.zeros((5, 2)), np.zeros(2)]
+    for observation, achieved, action in zip(batch.observation, batch.achieved_goal, batch.action[..., 0], strict=True):
+        x = np.concatenate([observation[:3], np.tile(goal, (3, 1))], axis=1, dtype=np.float64)
+        pi = softmax(x @ kernel, axis=1)
+        reached = [t for t in range(3) if np.array_equal(achieved[t + 1], goal)]
+        worth = np.prod(pi[range(3), action]) * (rewards[reached[0]] if reached else 0.0)
+        score = np.eye(2)[action] - pi
+        gradient[0] += worth * x.T @ score
+        gradient[1] += worth * score.sum(axis=0)
+    return gradient
+
+
+@pytest.mark.parametrize("baseline", [False, True])
+@pytest.mark.parametrize("goals", ["visited", "own"])
+def test_the_gradient_is_that_of_the_expected_return(goals, baseline):
+    """On all walks, equally likely under the own goal, weights and ratios are exact, whatever hits when.
+
+    A value of any parameters must not change the policy's gradient.
+    """
+    agent = made(types.Discrete(1, 2), (), horizon=3, goals=goals, baseline=baseline, num_goals=1)
+    state = agent.init(jax.random.key(0))
+    kernel = np.concatenate([np.zeros((3, 2)), [[0.7, -0.4], [0.3, 0.2]]])  # uniform for the goal 0 alone
+    policy = reference.without_hidden_layers(state.params.policy, kernel, np.zeros(2))
+    state = state._replace(params=state.params._replace(policy=policy))
+    update = jax.jit(agent.update)
+    found = set()
+    for seed in range(5 if goals == "visited" else 1):
+        after, metrics = update(state, every_walk(), jax.random.key(seed))
+        goal = jnp.zeros(2)
+        if goals == "visited":
+            goal = drawn_goal(every_walk(), jax.random.key(seed))[0]
+        rewards = (3.0, 2.0, 1.0) if goals == "visited" else (1.0, 1.0, 1.0)
+        gradient = after.adam.mu.policy["params"]["MLP_0"]["Dense_0"]  # 0.1 times the gradient of the loss
+        got = -10 * gradient["kernel"], -10 * gradient["bias"]
+        reference.close(got, tuple(exact_gradient(kernel, np.asarray(goal), rewards)), atol=2e-6)
+        found.add(float(goal[0]))
+        assert (float(metrics["effective_sample_share"]) > 0.999) == (float(goal[0]) == 0)
+    assert len(found) >= (2 if goals == "visited" else 1)
+
+
+# Hits, goals, weights
+
+
+def test_hits_by_hand():
+    """Codes of states; the goal is 7. T = 4."""
+    achieved = np.array(
+        [
+            [7, 1, 2, 3, 4],  # s_0 does not count: no hit
+            [0, 7, 7, 3, 7],  # by the first action; later ones do not count
+            [0, 1, 2, 3, 7],  # by the last
+            [0, 1, 7, 7, 7],  # of length 1: the rest was never done
+            [0, 1, 7, 0, 0],  # of length 2: by its last action
+            [7, 7, 7, 7, 7],  # of length 0
+        ],
+        np.float32,
+    )
+    batch = reference.trajectories(FLAT, [4, 4, 4, 1, 2, 0], 4)._replace(achieved_goal=achieved)
+    alive, hit = hits(lambda a, g: a == g, batch, jnp.full(6, 7.0))
+    rows = lambda table: ["".join(map(str, row)) for row in np.asarray(table, int)]
+    assert rows(alive) == ["1111", "1000", "1111", "1000", "1100", "0000"]
+    assert rows(hit) == ["0000", "1000", "0001", "0000", "0100", "0000"]
+
+
+@pytest.mark.parametrize(("goals", "worth"), [("visited", [4.0, 3.0, 2.0, 1.0]), ("own", [1.0] * 4)])
+@pytest.mark.parametrize("step", range(4))
+def test_the_reward_is_the_number_of_steps_left(goals, worth, step):
+    """One trajectory, whose goal is reached by that action and kept: the last is still worth 1."""
+    name = "hpg" if goals == "visited" else "reinforce"
+    batch = make_batch(name, lengths=[HORIZON])
+    achieved = np.full((1, HORIZON + 1, 2), 5.0, np.float32)
+    achieved[0, : step + 1] = np.nan  # equal to nothing, itself included
+    batch = batch._replace(achieved_goal=achieved, desired_goal=np.full((1, 2), 5.0, np.float32))
+    keys = map(jax.random.key, itertools.count())
+    key = next(k for k in keys if not np.isnan(drawn_goals(batch, k)).any())
+    _, metrics = row(name)[1](first_state(name), batch, key)
+    assert float(metrics["return_mean"]) == worth[step]
+    assert float(metrics["hit_fraction"]) == 1.0
+    assert float(metrics["effective_sample_share"]) == pytest.approx(1.0)
+
+
+def test_every_visited_state_is_equally_likely_a_goal():
+    """Each state is 10 i + t: of s_1 .. s_length, never s_0, never what was not visited."""
+    lengths = [3, 0, 1, 2]
+    states = 10.0 * np.arange(4)[:, None] + np.arange(4)
+    batch = reference.trajectories(FLAT, lengths, 3)._replace(achieved_goal=jnp.float32(states))
+    drawn = np.asarray(jax.jit(lambda key: visited_goals(batch, key, 60_000))(jax.random.key(0)))
+    values, counts = np.unique(drawn, return_counts=True)
+    assert values.tolist() == [1, 2, 3, 21, 31, 32]
+    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_effective_sample_share_by_hand():
+    """Ratios 3 and 1, then 1 and 3: W = (3/4, 1/4) has 1 / (2 * 10/16) = 0.8, (1/2, 1/2) has 1. The end is left out."""
+    share = jax.jit(effective_sample_share)
+    log_ratio = np.log([[3.0, 1.0, 1.0], [1.0, 3.0, 1.0]]).astype(np.float32)
+    alive = np.array([[True, True, False], [True, True, False]])
+    assert float(share(log_ratio, alive)) == pytest.approx(0.9)
+    huge = np.array([[500.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)  # one weight is 1
+    assert float(share(huge, alive)) == pytest.approx(0.5)
+
+
+def test_a_batch_without_a_single_step_changes_nothing():
+    """Not by NaN either: all gradients are 0."""
+    for name in ("hpg_claw_baseline", "reinforce"):
+        state = first_state(name)
+        after, metrics = row(name)[1](state, make_batch(name, lengths=[0] * len(LENGTHS)), jax.random.key(0))
+        reference.same_bits(after.params, state.params)
+        assert set(map(float, metrics.values())) == {0.0}
+
+
+@pytest.mark.parametrize("name", ["hpg_claw_baseline", "hpg_box"])
+def test_what_was_never_done_has_no_effect(name):
+    """NaN and other poison, or anything else."""
+    batch, other = make_batch(name, seed=3), make_batch(name, seed=4, lengths=[HORIZON] * len(LENGTHS))
+    beyond = np.arange(HORIZON + 1)[None] > batch.length[:, None]
+    fill = lambda x, y, where: np.where(where.reshape(*where.shape, *(1,) * (x.ndim - 2)), y, x)
+    filled = batch._replace(
+        observation=fill(batch.observation, other.observation, beyond),
+        achieved_goal=fill(batch.achieved_goal, other.achieved_goal, beyond),
+        action=fill(batch.action, other.action, beyond[:, 1:]),
+    )
+    results = [row(name)[1](first_state(name), b, jax.random.key(0)) for b in (batch, filled)]
+    reference.same_bits(*results)
+    assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(results))
+
+
+@pytest.mark.parametrize("name", ["hpg", "reinforce"])
+def test_the_order_of_trajectories_does_not_matter(name):
+    """The same goals in the same slots, so that the same ones are drawn."""
+    batch = make_batch(name, lengths=[HORIZON] * len(LENGTHS))
+    batch = batch._replace(achieved_goal=np.tile(batch.achieved_goal[:1], (len(LENGTHS), 1, 1)))
+    turned = jax.tree.map(lambda x: x[[3, 1, 0, 5, 4, 2]], batch)
+    once, metrics = row(name)[1](first_state(name), batch, jax.random.key(0))
+    again, metrics_again = row(name)[1](first_state(name), turned, jax.random.key(0))
+    reference.close(once.adam.mu, again.adam.mu)
+    reference.close(metrics, metrics_again)
+
+
+# Acting
+
+
+def actions_of(agent, state, num_draws=30_000, explore=True):
+    act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
+    return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(1), num_draws)))
+
+
+def with_bias(agent, bias, num_outputs):
+    state = agent.init(jax.random.key(0))
+    policy = reference.without_hidden_layers(state.params.policy, np.zeros((5, num_outputs)), bias)
+    return state._replace(params=state.params._replace(policy=policy))
+
+
+def test_exploring_samples_the_policy_and_acting_takes_its_mode():
+    agent, logits = made(CLAW, ()), np.array([[0.0, 1.0], [2.0, 0.0], [0.5, 0.0]])
+    state = with_bias(agent, logits.ravel(), 6)
+    drawn = actions_of(agent, state)
+    assert drawn.dtype == np.int32
+    counts = np.bincount(np.ravel_multi_index(tuple(drawn.T), (2, 2, 2)), minlength=8)
+    first, second, third = softmax(logits, axis=-1)
+    expected = np.einsum("i,j,k->ijk", first, second, third).ravel()
+    assert scipy.stats.chisquare(counts, len(drawn) * expected).pvalue > 1e-3
+    assert actions_of(agent, state, 2, explore=False).tolist() == [[1, 0, 0]] * 2
+
+
+def test_a_box_is_sampled_and_clipped():
+    """Means 0.5 and 1.5, deviation 1."""
+    agent = made(ARM, ())
+    state = with_bias(agent, [0.5, 1.5], 2)
+    drawn = actions_of(agent, state)
+    for values, mean in zip(drawn.T, (0.5, 1.5), strict=True):
+        law = scipy.stats.norm(mean, 1.0)
+        for share, expected in ((np.mean(values == 1), law.sf(1)), (np.mean(values == -1), law.cdf(-1))):
+            assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / len(values))
+        inner = values[np.abs(values) < 1]
+        assert scipy.stats.kstest(inner, scipy.stats.truncnorm(-1 - mean, 1 - mean, mean).cdf).pvalue > 1e-3
+    np.testing.assert_array_equal(actions_of(agent, state, 1, explore=False), [[0.5, 1.0]])
+
+
+# Learning
+
+
+@pytest.mark.parametrize("options", [{"num_goals": 8}, {"goals": "own", "baseline": True}], ids=["hpg", "reinforce"])
+def test_it_learns_to_reach_goals(options):
+    """On a chain of 5 cells, in 4 steps; a random walk reaches about half."""
+    env = probes.Chain(horizon=4, ends_at_success=True)
+    agent = agents.policy_gradient(env.spec, success=env.success, hidden_sizes=(32,), **options)
+
+    def epoch(state, key):
+        key_collect, key_update = jax.random.split(key)
+        act = lambda *situation: agent.act(state, *situation, True)
+        episodes = training.rollout(env, act, key_collect, 32)
+        return agent.update(state, episodes.trajectories, key_update)[0], jnp.mean(episodes.success_any)
+
+    state = agent.init(jax.random.key(0), {"learning_rate": 0.01})
+    _, success = jax.jit(lambda state, keys: jax.lax.scan(epoch, state, keys))(
+        state, jax.random.split(jax.random.key(1), 150)
+    )
+    assert float(jnp.mean(success[:5])) < 0.7
+    assert float(jnp.mean(success[-10:])) > 0.9
+
+
+# Options
+
+
+def test_options_reach_both_networks():
+    spec = reference.spec(FLAT, HORIZON)._replace(observation_range=types.Range((-2.0,) * 3, (2.0,) * 3))
+    make = lambda **options: agents.policy_gradient(spec, success=same, baseline=True, goals="own", **options)
+    params = jax.eval_shape(make(layer_norm=True).init, jax.random.key(0)).params
+    assert all("LayerNorm_1" in network["params"]["MLP_0"] for network in params)
+    batch, metrics = make_batch("hpg"), []
+    for scale in (False, True):
+        agent = make(hidden_sizes=(), scale_inputs=scale)
+        state = agent.init(jax.random.key(0))
+        metrics.append(jax.jit(agent.update)(state, batch, jax.random.key(0))[1])
+    assert all(float(metrics[0][name]) != float(metrics[1][name]) for name in ("value_loss", "entropy"))
+
+
+def test_networks_start_from_keys_of_their_own():
+    params = first_state("hpg_claw_baseline").params
+    policy, value = (reference.layers_of(network)[1][0] for network in params)
+    assert not np.any(policy == value)
+    assert first_state("hpg").params.value is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"goals": "all"}, r"goals: got 'all', but it must be one of visited, own"),
+        ({"goals": None}, r"goals: got None, but it must be one of visited, own"),
+        ({"num_goals": 0}, r"num_goals: got 0, but it must be an integer >= 1"),
+        ({"num_goals": 2.0}, r"num_goals: got 2.0, but it must be an integer >= 1"),
+        ({"num_goals": True}, r"num_goals: got True, but it must be an integer >= 1"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        made(**options)
