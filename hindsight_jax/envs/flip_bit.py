@@ -73,8 +73,7 @@ class FlipBit(base.GoalEnv):
 
     def reset(self, rng: jax.Array) -> base.State:
         start_key, goal_key = jax.random.split(base.typed(rng))
-        drawn = self.sample_goal(start_key)
-        bits = drawn if self._uniform_start else jnp.zeros_like(drawn)
+        bits = self.sample_goal(start_key) if self._uniform_start else jnp.zeros(self.spec.goal_shape, jnp.float32)
         goal = base.draw_other(bits, self.sample_goal, goal_key)
         return self.first_state(base.PipelineState(bits, goal), bits)
 

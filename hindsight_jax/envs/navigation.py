@@ -32,10 +32,11 @@ class Navigation(base.GoalEnv):
       horizon: steps per episode.
       threshold: success is a point strictly nearer than this to its goal.
 
-    Start and goal are uniform in the cube and independent, so a few episodes begin within the threshold; as rollouts
-    look at states after an action, one more step near the goal ends them. A redraw would never end for a threshold as
-    wide as the cube. Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An
-    action that is NaN, infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
+    Start and goal are uniform in the cube and independent, and never redrawn (at a threshold as wide as the cube that
+    would not end): 0.75 % of the episodes begin within the threshold at K = 2. Success counts after an action only.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
     >>> env = Navigation(size=2)
     >>> state = env.reset(jax.random.key(0))

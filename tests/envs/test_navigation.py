@@ -77,6 +77,9 @@ def test_starts_and_goals_are_uniform_and_independent():
         assert stats.kstest(column, stats.uniform(-1.0, 2.0).cdf).pvalue > 1e-4
     correlations = np.corrcoef(columns)[~np.eye(4, dtype=bool)]
     assert np.abs(correlations).max() < 4 / np.sqrt(20_000)
+    near = np.linalg.norm(np.asarray(obs["observation"] - obs["desired_goal"]), axis=1) < 0.1
+    # the differences have density (1 - |u| / 2) (1 - |v| / 2) / 4: pi r^2 / 4 - r^3 / 3 + r^4 / 32 at r = 0.1
+    assert abs(near.mean() - 0.00752) < 4 * np.sqrt(0.00752 / 20_000)
 
 
 def test_success_is_euclid_and_strict():
