@@ -40,6 +40,7 @@ _FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0
 
 # hEM published no numbers of updates: these are ours (ALGORITHMS 3.7).
 _HEM: dict[str, Value] = {
+    "agent.exploration": "sample",
     "agent.hidden_sizes": (256, 256, 256),
     "agent.learning_rate": 1e-3,
     "agent.epsilon": 0.0,
@@ -48,7 +49,10 @@ _HEM: dict[str, Value] = {
     "replay.warmup": 20,
 }
 # DDPG + HER as OpenAI's baselines have it.
-_DDPG: dict[str, Value] = _HEM | {
+_DDPG: dict[str, Value] = {
+    "agent.hidden_sizes": (256, 256, 256),
+    "agent.learning_rate": 1e-3,
+    "agent.updates_per_epoch": 40,
     "agent.epsilon": 0.3,
     "agent.noise": 0.2,
     "agent.target_rate": 0.05,
@@ -111,7 +115,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         ("continuous", "discrete"),
         "hem",
         "hindsight expectation maximisation: goals of the future, then supervised learning",
-        _FUTURE | {"agent.exploration": "sample"},
+        _FUTURE,
         _HEM,
     ),
     "her_ddpg": Algorithm(
