@@ -6,6 +6,7 @@ Dimension key: B batch, N trajectories, T horizon, D action dims, K bins per dim
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from scipy.special import log_softmax
@@ -148,7 +149,7 @@ def without_hidden_layers(params, kernel, bias):
     dense = {"kernel": np.asarray(kernel, np.float32), "bias": np.asarray(bias, np.float32)}
     expected = params["params"]["MLP_0"]["Dense_0"]
     assert {name: value.shape for name, value in dense.items()} == {n: v.shape for n, v in expected.items()}
-    return {"params": params["params"] | {"MLP_0": {"Dense_0": jax.tree.map(jax.numpy.asarray, dense)}}}
+    return {"params": params["params"] | {"MLP_0": {"Dense_0": jax.tree.map(jnp.asarray, dense)}}}
 
 
 # Comparisons
@@ -182,3 +183,33 @@ def same_bits(left, right):
 def close(left, right, rtol=1e-5, atol=1e-6):
     """Every leaf within the tolerance."""
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), left, right)
+
+
+# Acting
+
+
+def actions_of(agent, state, num_draws=30_000, explore=True):
+    """[num_draws, D], all in the same situation, 0."""
+    act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
+    return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(1), num_draws)))
+
+
+def assert_share(happened, probability):
+    """An event in as many draws as its probability says, within four standard deviations."""
+    assert abs(np.mean(happened) - probability) <= 4 * math.sqrt(probability * (1 - probability) / len(happened))
+
+
+def assert_clipped_gaussian(drawn, mean, std):
+    """Each dimension: Gaussian within (-1, 1), and what lies beyond at the bounds."""
+    for values, centre in zip(np.float64(drawn).T, mean, strict=True):
+        assert_share(values == 1, scipy.stats.norm.sf(1, centre, std))
+        assert_share(values == -1, scipy.stats.norm.cdf(-1, centre, std))
+        within = scipy.stats.truncnorm((-1 - centre) / std, (1 - centre) / std, centre, std)
+        assert scipy.stats.kstest(values[np.abs(values) < 1], within.cdf).pvalue > 1e-3
+
+
+def assert_uniform_with(probability, drawn, otherwise):
+    """With that probability all dimensions are uniform in [-1, 1] together, else all are `otherwise`."""
+    away = np.abs(drawn - np.asarray(otherwise)).max(axis=1) > 1e-6
+    assert_share(away, probability)
+    assert all(scipy.stats.kstest(values, "uniform", (-1, 2)).pvalue > 1e-3 for values in drawn[away].T)

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-import scipy.stats
 
 from hindsight_jax import agents, types
 from hindsight_jax.agents.actor_critic import Moments, merged
@@ -321,42 +320,23 @@ def test_first_networks():
 # Actions
 
 
-def actions_of(agent, state, num_draws=40_000, explore=True):
-    act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
-    return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(1), num_draws)), np.float64)
-
-
-def within_four_sigma(share, probability, num_draws):
-    return abs(share - probability) <= 4 * math.sqrt(probability * (1 - probability) / num_draws)
-
-
 def test_noise_is_gaussian_and_clipped():
-    """pi = (0.5, -0.25) and a deviation of 0.4: what lies beyond +-1 ends at +-1."""
     agent, _ = golden(False)
-    actions = actions_of(agent, constant(agent, noise=0.4, epsilon=0.0))
-    assert np.abs(actions).max() <= 1
-    for drawn, mean in zip(actions.T, (0.5, -0.25), strict=True):
-        law = scipy.stats.norm(mean, 0.4)
-        assert within_four_sigma(np.mean(drawn == 1), law.sf(1), len(drawn))
-        assert within_four_sigma(np.mean(drawn == -1), law.cdf(-1), len(drawn))
-        inner = drawn[np.abs(drawn) < 1]
-        truncated = scipy.stats.truncnorm((-1 - mean) / 0.4, (1 - mean) / 0.4, mean, 0.4)
-        assert scipy.stats.kstest(inner, truncated.cdf).pvalue > 1e-3
-    assert abs(np.corrcoef(actions.T)[0, 1]) < 4 / math.sqrt(len(actions))
+    drawn = reference.actions_of(agent, constant(agent, noise=0.4, epsilon=0.0))
+    assert np.abs(drawn).max() <= 1
+    reference.assert_clipped_gaussian(drawn, (0.5, -0.25), 0.4)
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 4 / math.sqrt(len(drawn))
 
 
 def test_uniform_actions_come_with_probability_epsilon():
     agent, _ = golden(False)
-    actions = actions_of(agent, constant(agent, noise=0.0, epsilon=0.3))
-    away = np.abs(actions - [0.5, -0.25]).max(axis=1) > 1e-6
-    assert within_four_sigma(away.mean(), 0.3, len(actions))
-    for drawn in actions[away].T:  # all dimensions together
-        assert scipy.stats.kstest(drawn, "uniform", (-1, 2)).pvalue > 1e-3
+    drawn = reference.actions_of(agent, constant(agent, noise=0.0, epsilon=0.3))
+    reference.assert_uniform_with(0.3, drawn, (0.5, -0.25))
 
 
 def test_without_exploration_the_actor_acts():
     agent, _ = golden(False)
-    actions = actions_of(agent, constant(agent, noise=0.4, epsilon=1.0), 3, explore=False)
+    actions = reference.actions_of(agent, constant(agent, noise=0.4, epsilon=1.0), 3, explore=False)
     np.testing.assert_allclose(actions, [[0.5, -0.25]] * 3, rtol=1e-6)
 
 

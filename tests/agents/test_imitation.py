@@ -4,7 +4,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
@@ -115,17 +114,12 @@ def with_outputs(agent, outputs, **values):
     return state._replace(params=params)
 
 
-def actions_of(agent, state, num_draws=30_000, explore=True):
-    act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
-    return np.asarray(jax.jit(jax.vmap(act))(jax.random.split(jax.random.key(1), num_draws)))
-
-
 @pytest.mark.parametrize("exploration", ["mode", "sample"])
 @pytest.mark.parametrize("epsilon", [0.0, 0.4])
 def test_discrete_exploration(exploration, epsilon):
     """With probability epsilon all dimensions are uniform together, else all the mode, or all a sample."""
     agent, logits = made(CLAW, (), exploration=exploration), np.array([[0.0, 1.0], [2.0, 0.0], [0.5, 0.0]])
-    drawn = actions_of(agent, with_outputs(agent, logits, epsilon=epsilon))
+    drawn = reference.actions_of(agent, with_outputs(agent, logits, epsilon=epsilon))
     assert drawn.dtype == np.int32
     per_dim = softmax(logits, axis=-1) if exploration == "sample" else np.eye(2)[[1, 0, 0]]
     expected = (1 - epsilon) * np.einsum("i,j,k->ijk", *per_dim).ravel() + epsilon / 8
@@ -140,33 +134,23 @@ def test_discrete_exploration(exploration, epsilon):
 def test_box_exploration(exploration, variance):
     """Noise of deviation 0.5 on the mean, or on a sample of deviation 1; then clipped."""
     agent = made(ARM, (), exploration=exploration)
-    drawn = actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.5))
-    for values, mean in zip(drawn.T.astype(np.float64), (0.5, -0.25), strict=True):
-        law = scipy.stats.norm(mean, math.sqrt(variance))
-        for share, expected in ((np.mean(values == 1), law.sf(1)), (np.mean(values == -1), law.cdf(-1))):
-            assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / len(values))
-        inner, (low, high) = values[np.abs(values) < 1], law.cdf([-1, 1])
-        assert (
-            scipy.stats.kstest(inner, lambda x, law=law, low=low, high=high: (law.cdf(x) - low) / (high - low)).pvalue
-            > 1e-3
-        )
+    drawn = reference.actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.5))
+    reference.assert_clipped_gaussian(drawn, (0.5, -0.25), math.sqrt(variance))
 
 
 def test_uniform_actions_of_a_box():
     agent = made(ARM, (), exploration="mode")
-    drawn = actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.0, epsilon=0.3))
-    away = np.abs(drawn - [0.5, -0.25]).max(axis=1) > 1e-6
-    assert abs(away.mean() - 0.3) < 4 * math.sqrt(0.21 / len(drawn))
-    assert all(scipy.stats.kstest(values, "uniform", (-1, 2)).pvalue > 1e-3 for values in drawn[away].T)
+    drawn = reference.actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.0, epsilon=0.3))
+    reference.assert_uniform_with(0.3, drawn, (0.5, -0.25))
 
 
 def test_without_exploration_the_mode_acts():
     agent = made(CLAW, ())
     state = with_outputs(agent, [[0.0, 1.0], [2.0, 0.0], [0.5, 0.0]], epsilon=1.0)
-    assert actions_of(agent, state, 2, explore=False).tolist() == [[1, 0, 0]] * 2
+    assert reference.actions_of(agent, state, 2, explore=False).tolist() == [[1, 0, 0]] * 2
     agent = made(ARM, ())
     state = with_outputs(agent, [0.5, -1.5], noise=1.0, epsilon=1.0)
-    assert actions_of(agent, state, 2, explore=False).tolist() == [[0.5, -1.0]] * 2  # clipped
+    assert reference.actions_of(agent, state, 2, explore=False).tolist() == [[0.5, -1.0]] * 2  # clipped
 
 
 @pytest.mark.parametrize("exploration", ["greedy", None, True])
