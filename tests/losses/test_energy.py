@@ -47,16 +47,16 @@ def test_float64_reference():
         delta, noise = p - math.log(k), n - math.log(k)
         sigmoid = lambda x: 1 / (1 + np.exp(-x))
         expected = -np.log(sigmoid(delta)) - k * np.mean(np.log(1 - sigmoid(noise)))
-        result = losses.nce(p, jnp.asarray(n), k=k)
+        result = NCE(p, n, k)
         np.testing.assert_allclose(result, expected, rtol=1e-12)
         logits = generator.normal(size=(4, 4)) * 3
         expected = -np.mean(np.diag(logits) - np.log(np.mean(np.exp(logits), axis=1)))
-        info = losses.info_nce(jnp.asarray(logits))
+        info = INFO_NCE(logits)
         np.testing.assert_allclose(info, expected, rtol=1e-12)
         q, q_next = generator.normal(size=4), generator.normal(size=(4, 3))
         mean = np.mean(np.exp(q_next), axis=1)
         expected = np.exp(q) / np.mean(np.exp(q)) - 0.9 * mean / np.mean(mean)  # [D 25], as printed
-        weight = losses.energy_weight(jnp.asarray(q), jnp.asarray(q_next), 0.9)
+        weight = WEIGHT(q, q_next, 0.9)
         np.testing.assert_allclose(weight, expected, rtol=1e-11)
         assert result.dtype == info.dtype == weight.dtype == jnp.float64
 
@@ -78,8 +78,8 @@ def test_the_weight_is_stopped():
 
 
 def test_info_nce_of_uninformative_logits_is_zero():
-    for num_pairs in (1, 2, 7):
-        np.testing.assert_allclose(losses.info_nce(jnp.zeros((num_pairs, num_pairs))), 0.0, atol=1e-6)
+    for num_pairs in (1, 2, 3):
+        np.testing.assert_allclose(INFO_NCE(np.zeros((num_pairs, num_pairs), np.float32)), 0.0, atol=1e-6)
     # whatever is the same for every goal cancels
     same = np.repeat(np.array([[-7.0], [0.0], [30.0]], np.float32), 3, axis=1)
     np.testing.assert_allclose(INFO_NCE(same), 0.0, atol=1e-5)
@@ -168,11 +168,12 @@ def test_extreme_values_are_never_nan():
     matrix = jnp.array([[1e30, -1e30], [-1e30, 1e30]])
     assert float(INFO_NCE(matrix)) == float(jnp.float32(-math.log(2.0)))
     np.testing.assert_allclose(INFO_NCE(-matrix), 2e30, rtol=1e-6)
-    assert np.isfinite(jax.grad(losses.info_nce)(-matrix)).all()
+    slope = jax.jit(jax.grad(losses.info_nce))
+    assert np.isfinite(slope(-matrix)).all()
     # a goal that is left out of a row, and an action that is barred
     left_out = jnp.array([[0.0, -jnp.inf], [0.0, 0.0]])
     np.testing.assert_allclose(INFO_NCE(left_out), -math.log(2.0) / 2, rtol=1e-6)
-    assert np.isfinite(jax.grad(losses.info_nce)(left_out)).all()
+    assert np.isfinite(slope(left_out)).all()
     barred = WEIGHT(jnp.array([1e30, 0.0]), jnp.array([[-jnp.inf, 0.0], [-1e30, 0.0]]), 0.5)
     np.testing.assert_allclose(barred, [2.0 - 0.5, -0.5], rtol=1e-6)
 
