@@ -144,6 +144,69 @@ def test_leading_axes_that_differ_are_refused(shapes):
         network.apply(params, *map(jnp.ones, shapes))
 
 
+# Heads of continuous actions
+
+ARM = types.Box(3)
+ACTION = jnp.array([[0.5, -1.0, 0.25], [0.0, 1.0, -0.5], [-0.75, 0.0, 1.0], [0.1, 0.2, 0.3]])
+
+
+def head(kind, *arguments, **options):
+    """(network, its parameters, a batch of inputs), the action among them if there is one."""
+    network = kind(hidden_sizes=(8, 6), **options)
+    situation = (*inputs(4), *arguments)
+    return network, network.init(jax.random.key(0), *situation), situation
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_deterministic_policy_equals_numpy(layer_norm):
+    network, params, situation = head(networks.DeterministicPolicy, action=ARM, layer_norm=layer_norm)
+    action = network.apply(params, *situation)
+    expected = np.tanh(forward(params, np.concatenate(situation, axis=-1), layer_norm))
+    assert action.dtype == jnp.float32
+    np.testing.assert_allclose(action, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [(), (ACTION,)], ids=["V", "Q"])
+def test_critic_equals_numpy(arguments):
+    """Observation, goal, then the action if there is one; one number, without an axis."""
+    network, params, situation = head(networks.Critic, *arguments, layer_norm=True)
+    value = network.apply(params, *situation)
+    assert value.shape == (4,)
+    expected = forward(params, np.concatenate(situation, axis=-1), layer_norm=True)[:, 0]
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "options"),
+    [
+        (networks.Critic, (ACTION,), {}),
+        (networks.GaussianPolicy, (), {"action": ARM}),
+    ],
+    ids=["critic", "gaussian"],
+)
+def test_heads_scale_observation_and_goal_alone(kind, arguments, options):
+    scaled, params, situation = head(kind, *arguments, observation_range=OBSERVATIONS, goal_range=GOALS, **options)
+    plain, _, _ = head(kind, *arguments, **options)
+    ready = [networks.scale_to_range(x, bounds) for x, bounds in zip(situation, (OBSERVATIONS, GOALS), strict=False)]
+    together = zip(
+        jax.tree.leaves(scaled.apply(params, *situation)),
+        jax.tree.leaves(plain.apply(params, *ready, *arguments)),
+        strict=True,
+    )
+    for got, expected in together:
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("log_std", "held"), [(0.0, 0.0), (-1.5, -1.5), (-7.0, -5.0), (3.0, 2.0)])
+def test_gaussian_policy_has_one_deviation_for_all(log_std, held):
+    network, params, situation = head(networks.GaussianPolicy, action=ARM)
+    assert float(params["params"]["log_std"]) == 0.0
+    params = {"params": params["params"] | {"log_std": jnp.float32(log_std)}}
+    mean, spread = network.apply(params, *situation)
+    np.testing.assert_allclose(mean, forward(params, np.concatenate(situation, axis=-1)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(spread, np.full((4, 3), held, np.float32))
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_scale_to_range_keeps_shape_and_dtype(dtype):
     x = jnp.asarray([[[0.0, -1.0], [4.0, 1.0]], [[2.0, 0.0], [6.0, -2.0]]], dtype)
