@@ -1,15 +1,16 @@
-"""Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4] [--output=FILE].
+"""Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4]
+[--parts environment ring run algorithms] [--output=FILE].
 
 What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
 floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one,
-the parts of an epoch beside each other. Each pair is measured in turn and the best of several rounds is kept, since
+the parts of an epoch beside each other, and an update of every algorithm beside the time that its own useful operations
+would take at the matrix product's speed. Each pair is measured in turn and the best of several rounds is kept, since
 machines are shared and noisy: compare figures of one run only.
 
 Dimension key: M members (seeds), U updates of an epoch, B batch.
 """
 
 import argparse
-import itertools
 import json
 import os
 import sys
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import provenance
+from experiments import flops, provenance, update_costs
 from hindsight_jax import presets, relabel, replay, training
 
 ROUNDS = 8
@@ -37,23 +38,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.bench", description="Speed against limits, in one run."
     )
-    parser.add_argument("--config", default="hdm_push_paper", choices=presets.names())
+    ring = [name for name in presets.names() if "replay.capacity" in presets.fields_of(name) and "_push" in name]
+    parser.add_argument("--config", default="hdm_push_paper", choices=ring, metavar="NAME")
+    parser.add_argument("--parts", nargs="+", default=[*PARTS, "algorithms"], choices=[*PARTS, "algorithms"])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--output", help="a JSON file for the figures")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         parser.error(f"--seeds: got {arguments.seeds}, but it must be at least 1")
     console = Console(file=sys.stdout, width=110)
-    values = presets.config(arguments.config)
-    experiment = presets.build(arguments.config, values)
     figures: dict[str, Any] = {"config": arguments.config, "seeds": arguments.seeds} | provenance.describe()
-    for title, measure in (
-        ("environment", measure_environment),
-        ("ring", measure_ring),
-        ("run", measure_run),
-    ):
-        figures[title] = measure(experiment, values, arguments.seeds)
-        show(console, title, figures[title])
+    values, experiment = presets.config(arguments.config), None
+    for part in arguments.parts:
+        if part != "algorithms":
+            experiment = experiment or presets.build(arguments.config, values)
+            figures[part] = PARTS[part](arguments.config, experiment, values, arguments.seeds)
+            show(console, part, figures[part])
+            continue
+        costs = update_costs.measure([f"{row}_push" for row in presets.ALGORITHMS], arguments.seeds)
+        figures[part] = {name: cost._asdict() for name, cost in costs.items()}
+        show_costs(console, costs)
     if arguments.output:
         with open(arguments.output, "w") as file:
             json.dump(figures, file, indent=2)
@@ -61,9 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure_environment(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure_environment(
+    name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int
+) -> dict[str, float]:
     """Env steps/s at a batch of 64, and of a loop over nothing but mjx.step with as many substeps."""
-    del values, seeds
+    del name, values, seeds
     env = experiment.env
     states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), ENV_BATCH))
     action = jax.vmap(env.spec.action.sample)(jax.random.split(jax.random.key(1), ENV_BATCH))
@@ -108,9 +114,9 @@ def raw_mjx_loop(env: Any, path: jax.Array) -> Callable[[], Any]:
     return lambda: compiled(batch, controls)
 
 
-def measure_ring(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure_ring(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """Seconds per epoch's update (sample and learn) with a full ring of 1e4 and of 1e6 transitions, per member."""
-    del seeds
+    del name, seeds
     env, agent = experiment.env, experiment.agent
     example = training.example_trajectory(env)
     horizon, count, batch = env.spec.horizon, values["agent.updates_per_epoch"], values["agent.batch_size"]
@@ -130,7 +136,7 @@ def measure_ring(experiment: presets.Experiment, values: dict[str, Any], seeds: 
     }
 
 
-def measure_run(experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """A whole run at M members, its parts alone, and the matrix product of the same machine, in turn."""
     population = training.make_population(experiment.run)
     keys = training.member_keys(0, seeds)
@@ -161,39 +167,24 @@ def measure_run(experiment: presets.Experiment, values: dict[str, Any], seeds: i
     )
     epoch = whole / 4
     interval = experiment.epochs_between_evaluations * epoch + evaluate
-    flops = seeds * values["agent.updates_per_epoch"] * useful_flops(experiment.env.spec, values)
+    useful = seeds * values["agent.updates_per_epoch"] * flops.of_update(name, experiment.env.spec, values)
     peak = 2 * 2048**3 / matmul
     share = lambda seconds: experiment.epochs_between_evaluations * seconds / interval
     return {
         "matmul_peak_gflops": peak / 1e9,
-        "useful_gflop_per_update": flops / seeds / values["agent.updates_per_epoch"] / 1e9,
-        "learner_gflops": flops / learning / 1e9,
-        "learner_share_of_peak": flops / learning / peak,
-        "whole_run_gflops": flops * experiment.epochs_between_evaluations / interval / 1e9,
-        "whole_run_share_of_peak": flops * experiment.epochs_between_evaluations / interval / peak,
+        "useful_gflop_per_update": useful / seeds / values["agent.updates_per_epoch"] / 1e9,
+        "learner_gflops": useful / learning / 1e9,
+        "learner_share_of_peak": useful / learning / peak,
+        "whole_run_gflops": useful * experiment.epochs_between_evaluations / interval / 1e9,
+        "whole_run_share_of_peak": useful * experiment.epochs_between_evaluations / interval / peak,
         "updates_per_second_all_members": seeds * values["agent.updates_per_epoch"] / epoch,
-        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * values["env.horizon"] / epoch,
+        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * experiment.env.spec.horizon / epoch,
         "share_collect": share(collecting),
         "share_sample": share(sampling),
         "share_learn": share(learning),
         "share_evaluate": evaluate / interval,
-        **{f"seconds_first_call_{name}": seconds for name, seconds in compile_seconds.items()},
+        **{f"seconds_first_call_{what}": seconds for what, seconds in compile_seconds.items()},
     }
-
-
-def useful_flops(spec: Any, values: dict[str, Any]) -> float:
-    """Of one update: forward and backward at (s, g), one online and one target forward at (s', g).
-
-    A forward is 2 B n operations for n weights; a backward is twice that, less the gradient with respect to the inputs
-    of the first layer, which nobody needs.
-    """
-    sizes = [
-        spec.observation_shape[0] + spec.goal_shape[0],
-        *values["agent.hidden_sizes"],
-        spec.action.num_dims * spec.action.num_bins,
-    ]
-    weights = [a * b for a, b in itertools.pairwise(sizes)]
-    return 2.0 * values["agent.batch_size"] * (5 * sum(weights) - weights[0])
 
 
 def learner(agent: Any, ring: Any, law: Any, count: int, batch: int) -> Callable[..., Any]:
@@ -232,6 +223,23 @@ def best_of(*calls: Callable[[], Any]) -> list[float]:
             if round_:
                 best[i] = min(best[i], time.perf_counter() - start)
     return best
+
+
+PARTS: dict[str, Callable[[str, presets.Experiment, dict[str, Any], int], dict[str, float]]] = {
+    "environment": measure_environment,
+    "ring": measure_ring,
+    "run": measure_run,
+}
+
+
+def show_costs(console: Console, costs: dict[str, update_costs.Cost]) -> None:
+    """The table of `update_costs.measure`."""
+    table = Table(title="one update of one member", title_justify="left")
+    for column in ("name", "ms", "useful GFLOP", "ms at the matmul peak", "ratio"):
+        table.add_column(column, justify="left" if column == "name" else "right")
+    for name, cost in costs.items():
+        table.add_row(name, *(f"{number:.3f}" for number in cost[:3]), f"{cost.ratio:.2f}")
+    console.print(table)
 
 
 def show(console: Console, title: str, figures: dict[str, float]) -> None:

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import bench
+from experiments import bench, flops, update_costs
 from hindsight_jax import presets, relabel, replay, training
-from hindsight_jax.types import Discrete, EnvSpec, Range
+from hindsight_jax.types import Box, Discrete, EnvSpec, Range
 
 BOX = Range((-1.0,) * 4, (1.0,) * 4)
 VALUES = {
     "agent.updates_per_epoch": 2,
+    "agent.backup": "double",
+    "agent.imitation": "indicator",
+    "agent.next_state": "relabel",
     "agent.batch_size": 8,
     "agent.hidden_sizes": (8, 8),
     "env.num_envs": 1,
@@ -44,8 +47,44 @@ def spec(action):
 )
 def test_useful_operations_by_arithmetic(action, hidden, batch, expected):
     """Five forwards' worth, one at (s, g), two for its backward, two at (s', g), less the inputs' gradient."""
-    values = {"agent.hidden_sizes": hidden, "agent.batch_size": batch}
-    assert bench.useful_flops(spec(action), values) == expected
+    values = presets.config("hdm_push") | {"agent.hidden_sizes": hidden, "agent.batch_size": batch}
+    assert flops.of_update("hdm_push", spec(action), values) == expected
+
+
+def test_useful_operations_of_the_other_agents():
+    """One hidden layer of 10 over 4 + 4 inputs: first 80; rest 90 (9 logits), 20 (two actions) or 10 (one value)."""
+    flat, box = spec(Discrete(1, 9)), spec(Box(2))
+    sizes = {"agent.hidden_sizes": (10,)}
+    of = lambda name, spec, **more: flops.of_update(name, spec, presets.config(name) | sizes | more)
+    batch = {"agent.batch_size": 1}
+    # forward 2 * 170 = 340; learn 3 * 340 - 160 = 860
+    assert of("gcsl_push", flat, **batch) == 860
+    assert of("her_sql_push", flat, **batch) == 860 + 340  # no online pass at s': nothing asks for it
+    assert of("her_push", flat, **batch) == 860 + 2 * 340
+    assert of("hem_push", box, **batch) == 3 * 200 - 160
+    # critic: (8 + 2) * 10 + 10 = 110, forward 220, learn 660 - 200 = 460; actor: forward 200, learn 440
+    # through the critic to the action: 2 * (10 + 2 * 10) = 60
+    assert of("her_ddpg_push", box, **batch) == 460 + 200 + 220 + 440 + 220 + 60
+    # 3 trajectories of 50 steps; V: 90 weights, learn 3 * 180 - 160 = 380
+    one = {"env.num_envs": 3}
+    assert of("reinforce_push", flat, **one) == 150 * 860
+    assert of("hpg_push", flat, **one, **{"agent.num_goals": 4}) == 150 * (4 * 860 + 340)
+    assert of("hpg_baseline_push", flat, **one, **{"agent.num_goals": 4}) == 150 * (4 * (860 + 380) + 340)
+
+
+def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
+    small = {"agent.hidden_sizes": (8,), "env.num_envs": 2}
+    config = presets.config
+    monkeypatch.setattr(presets, "config", lambda name: config(name) | small)
+    monkeypatch.setattr(update_costs, "ROUNDS", 1)
+    monkeypatch.setattr(update_costs, "SIDE", 64)
+    costs = update_costs.measure(["gcsl_flip_bit", "reinforce_flip_bit"], 2)
+    assert list(costs) == ["gcsl_flip_bit", "reinforce_flip_bit"]
+    for name, cost in costs.items():
+        positive(cost._asdict())
+        np.testing.assert_allclose(cost.ratio, cost.milliseconds / cost.milliseconds_at_peak)
+        environment = presets.build(name, presets.config(name)).env
+        assert cost.useful_gflop == flops.of_update(name, environment.spec, presets.config(name)) / 1e9
 
 
 class Clock:
@@ -124,7 +163,7 @@ def positive(figures):
 
 
 def test_rings_are_compared_by_their_quotient(experiment, short):
-    figures = bench.measure_ring(experiment, VALUES, 1)
+    figures = bench.measure_ring("hdm_push", experiment, VALUES, 1)
     positive(figures)
     small, large = figures["microseconds_per_update_1e4"], figures["microseconds_per_update_1e6"]
     np.testing.assert_allclose(figures["ratio"], large / small)
@@ -133,10 +172,10 @@ def test_rings_are_compared_by_their_quotient(experiment, short):
 @pytest.mark.slow
 def test_a_run_is_measured_with_its_parts(experiment, short):
     """Figures agree with one another; what they are depends on the machine."""
-    figures = bench.measure_run(experiment, VALUES, 2)
+    figures = bench.measure_run("hdm_push", experiment, VALUES, 2)
     positive(figures)
     np.testing.assert_allclose(
-        figures["useful_gflop_per_update"], bench.useful_flops(experiment.env.spec, VALUES) / 1e9
+        figures["useful_gflop_per_update"], flops.of_update("hdm_push", experiment.env.spec, VALUES) / 1e9
     )
     for name in ("learner", "whole_run"):
         quotient = figures[f"{name}_gflops"] / figures["matmul_peak_gflops"]
@@ -154,7 +193,9 @@ def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeyp
     config = presets.config
     monkeypatch.setattr(presets, "config", lambda name: config(name) | tiny)
     path = tmp_path / "bench.json"
-    assert bench.main(["--config=her_push", "--seeds=2", f"--output={path}"]) == 0
+    assert (
+        bench.main(["--config=her_push", "--seeds=2", f"--output={path}", "--parts", "environment", "ring", "run"]) == 0
+    )
     figures = json.loads(path.read_text())
     assert (figures["config"], figures["seeds"]) == ("her_push", 2)
     assert "commit" in figures
@@ -179,13 +220,16 @@ def test_a_table_shows_small_figures_with_digits_and_large_ones_without():
         (["--seeds=0"], "--seeds: got 0, but it must be at least 1"),
         (["--seeds=-1"], "--seeds: got -1, but it must be at least 1"),
         (["--seeds=two"], "invalid int value: 'two'"),
+        (["--config=hpg_push"], "invalid choice: 'hpg_push'"),  # on policy: it has no ring to measure
+        (["--parts", "rings"], "invalid choice: 'rings'"),
         (["--rounds=3"], "unrecognized arguments: --rounds=3"),
         (["hdm_push"], "unrecognized arguments: hdm_push"),
     ],
 )
 def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, capsys, monkeypatch):
-    for measure in ("measure_environment", "measure_ring", "measure_run"):
-        monkeypatch.setattr(bench, measure, lambda *_: pytest.fail("it measured"))
+    for part in bench.PARTS:
+        monkeypatch.setitem(bench.PARTS, part, lambda *_: pytest.fail("it measured"))
+    monkeypatch.setattr(update_costs, "measure", lambda *_: pytest.fail("it measured"))
     with pytest.raises(SystemExit) as error:
         bench.main(argv)
     assert error.value.code == 2
@@ -197,4 +241,4 @@ def test_help_names_every_argument(capsys):
         bench.main(["--help"])
     assert error.value.code == 0
     output = capsys.readouterr().out
-    assert all(flag in output for flag in ("--config", "--seeds", "--output"))
+    assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output"))

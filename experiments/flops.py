@@ -1,0 +1,102 @@
+"""Useful floating-point operations of one update, for every kind of agent: what the mathematics asks for, no more.
+
+A forward pass of B rows through n weights is 2 B n operations. A backward pass is as much for the gradient with respect
+to the weights and again for that with respect to the inputs, less the inputs of the first layer, which nobody needs.
+
+Dimension key: B rows of a batch, n weights of a network, D action dims, N trajectories of T steps.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from hindsight_jax import presets, types
+
+
+class Network(NamedTuple):
+    """A multilayer perceptron's weights, biases left out."""
+
+    first: int  # of the first layer
+    rest: int
+
+    @property
+    def forward(self) -> int:
+        """Operations of a row, 2 n."""
+        return 2 * (self.first + self.rest)
+
+    @property
+    def learn(self) -> int:
+        """Forward and backward of a row, to the weights."""
+        return 3 * self.forward - 2 * self.first
+
+
+def mlp(num_inputs: int, hidden_sizes: tuple[int, ...], num_outputs: int) -> Network:
+    """The network of that shape.
+
+    >>> mlp(2, (3,), 4)
+    Network(first=6, rest=12)
+    """
+    first, *rest = [a * b for a, b in itertools.pairwise((num_inputs, *hidden_sizes, num_outputs))]
+    return Network(first, sum(rest))
+
+
+def of_update(name: str, spec: types.EnvSpec, values: Mapping[str, Any]) -> float:
+    """Useful operations of one update of the run `name` with these values.
+
+    >>> box = types.Range((0.0,) * 4, (1.0,) * 4)
+    >>> spec = types.EnvSpec((4,), (4,), types.Discrete(1, 9), 50, 0.05, False, box, box)
+    >>> of_update("gcsl_push_paper", spec, presets.config("gcsl_push_paper"))  # 256 (6 * 125,900 - 2 * 3,200)
+    191744000.0
+    """
+    algorithm, _, _ = presets.split(name)
+    return float(_COUNTS[presets.ALGORITHMS[algorithm].agent](spec, values))
+
+
+def _policy(spec: types.EnvSpec, values: Mapping[str, Any]) -> Network:
+    """A head of one number (Box) or K (Discrete) for each of D dimensions."""
+    per_dim = spec.action.num_bins if isinstance(spec.action, types.Discrete) else 1
+    inputs = spec.observation_shape[0] + spec.goal_shape[0]
+    return mlp(inputs, values["agent.hidden_sizes"], spec.action.num_dims * per_dim)
+
+
+def _q_learning(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+    """Learn at (s, g), the target's forward at (s', g); the online one too, where its argmax or the indicator asks."""
+    network = _policy(spec, values)
+    passes = network.learn + network.forward
+    if values["agent.backup"] == "double" or values["agent.imitation"] == "indicator":
+        passes += network.forward
+    if values["agent.next_state"] == "loss":
+        passes += network.learn
+    return values["agent.batch_size"] * passes
+
+
+def _imitation(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+    return values["agent.batch_size"] * _policy(spec, values).learn
+
+
+def _actor_critic(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+    """The critic learns, both targets look at s', the actor learns through a critic whose weights stand still."""
+    actor, num_dims = _policy(spec, values), spec.action.num_dims
+    inputs = spec.observation_shape[0] + spec.goal_shape[0] + num_dims
+    critic = mlp(inputs, values["agent.hidden_sizes"], 1)
+    to_action = 2 * (critic.rest + num_dims * values["agent.hidden_sizes"][0])
+    passes = critic.learn + actor.forward + critic.forward + actor.learn + critic.forward + to_action
+    return values["agent.batch_size"] * passes
+
+
+def _policy_gradient(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+    """Learn at every step for every goal; the own goals' probabilities once, where those are others."""
+    network, steps = _policy(spec, values), values["env.num_envs"] * spec.horizon
+    inputs = spec.observation_shape[0] + spec.goal_shape[0]
+    value = mlp(inputs, values["agent.hidden_sizes"], 1).learn if values["agent.baseline"] else 0
+    if values["agent.goals"] == "own":
+        return steps * (network.learn + value)
+    return steps * (values["agent.num_goals"] * (network.learn + value) + network.forward)
+
+
+_COUNTS: dict[str, Callable[[types.EnvSpec, Mapping[str, Any]], int]] = {
+    "q_learning": _q_learning,
+    "imitation": _imitation,
+    "actor_critic": _actor_critic,
+    "policy_gradient": _policy_gradient,
+}
