@@ -35,12 +35,15 @@ class Tabular:
 
     - absorbing=True: the episode ends where s' = g. (A start at the goal is a state like any other.)
     - absorbing=False: always bootstrap, as the ring does. By *index* a row with s' = g earns 0 only if its goal was
-      taken from s' itself: `hit` is the share of those rows, 1 if all of them are, and depends on the goal law.
+      taken from s' itself: `hit` is the share of those rows, 1 if all of them are, and depends on the goal law. That is
+      the ring's fixed point for deterministic transitions; else goals drawn from the future also favour the s' that
+      lead to them, which no `hit` describes.
 
     Raises ValueError for tables of a wrong shape or whose rows are no probabilities, and for gamma outside [0, 1).
     """
 
     def __init__(self, transition: Any):
+        checks.rank("transition", transition, 3, "Give P[s, a, s'].")
         num_states, num_actions = np.shape(transition)[:2]
         self.transition = check_rows("transition", transition, (num_states, num_actions, num_states))
         self.num_states, self.num_actions = num_states, num_actions
@@ -82,6 +85,8 @@ class Tabular:
         """The mean reward f64[S, G, A], and m f64[S', G]."""
         self._check_gamma(gamma)
         checks.in_range("hit", hit, 0.0, 1.0, "It is a probability; use 1 for rewards by value.")
+        if np.ndim(hit) > 0:
+            checks.shape("hit", hit, self.transition.shape, "Give one number, or hit[s, a, g].")
         reward = -1.0 + np.swapaxes(np.asarray(hit, np.float64) * self.transition, 1, 2)
         return reward, 1.0 - absorbing * np.eye(self.num_states)
 

@@ -157,12 +157,16 @@ def test_bad_tables_are_refused():
         tabular.Tabular([[[0.5, 0.4]], [[0.0, 1.0]]])
     with pytest.raises(ValueError, match="transition: got"):
         tabular.Tabular(np.full((2, 1, 3), 1 / 3))
+    with pytest.raises(ValueError, match="transition: got"):
+        tabular.Tabular([0.5, 0.5])
     table = tabular.Tabular(tabular.chain(3))
     for gamma in (-0.1, 1.0, float("nan")):
         with pytest.raises(ValueError, match="gamma: got"):
             table.optimal_q(gamma)
     with pytest.raises(ValueError, match="hit: got"):
         table.optimal_q(0.9, hit=1.5)
+    with pytest.raises(ValueError, match="hit: got"):
+        table.optimal_q(0.9, hit=np.ones(3))
     with pytest.raises(ValueError, match="pi: got"):
         table.policy_q(np.full((3, 3), 1 / 3), 0.9)
     with pytest.raises(ValueError, match="start: got"):
