@@ -66,6 +66,7 @@ def loss(weights, row):
     )
 
 
+@jax.jit
 def reached(weights):
     """Whether the greedy policy visits the goal within a corridor's length, [S, G] of starts and goals."""
 
@@ -80,7 +81,7 @@ def reached(weights):
     return jax.vmap(lambda s: jax.vmap(lambda g: visits(s, g))(states))(states)
 
 
-rows = hindsight_rows(jax.random.key(0))
+rows = jax.jit(hindsight_rows)(jax.random.key(0))
 batch_loss = lambda weights: jnp.mean(jax.vmap(lambda row: loss(weights, row))(rows))
 descend = lambda weights, _: (weights - 4.0 * jax.grad(batch_loss)(weights), batch_loss(weights))
 untrained = 0.01 * jax.random.normal(jax.random.key(1), (2 * NUM_STATES - 1, 3))

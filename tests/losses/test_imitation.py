@@ -64,7 +64,7 @@ def test_gaussian_log_prob_against_the_standard_library():
 def test_gradients_of_gaussian_log_prob():
     with jax.enable_x64(True):
         arguments = [jnp.asarray(row) for row in np.random.default_rng(3).normal(size=(3, 4))]
-        check_grads(jax.jit(losses.gaussian_log_prob), arguments, order=2)
+        check_grads(jax.jit(losses.gaussian_log_prob), arguments, order=1)
     # at the mean: no slope, and -1 in log_std
     by_all = jax.jit(jax.grad(losses.gaussian_log_prob, argnums=(0, 1, 2)))(MEAN, LOG_STD, MEAN)
     np.testing.assert_array_equal(by_all, [[0.0] * 3, [-1.0] * 3, [0.0] * 3])
