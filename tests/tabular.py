@@ -43,8 +43,9 @@ class Tabular:
     """
 
     def __init__(self, transition: Any):
+        transition = np.asarray(transition, np.float64)
         checks.rank("transition", transition, 3, "Give P[s, a, s'].")
-        num_states, num_actions = np.shape(transition)[:2]
+        num_states, num_actions = transition.shape[:2]
         self.transition = check_rows("transition", transition, (num_states, num_actions, num_states))
         self.num_states, self.num_actions = num_states, num_actions
 
