@@ -1,7 +1,8 @@
 """f-divergence Q-learning: matching the policy's visits to the hindsight data, whatever convex f measures the mismatch.
 
 A divergence D_f(p, q) = E_q f(p / q) enters by the convex conjugate f*(x) = sup_t x t - f(t), for D_f(p, q) is the
-supremum of E_p T - E_q f*(T) over functions T [D 5]. Equations [D n] are those of the HDM paper.
+supremum of E_p T - E_q f*(T) over functions T [D 5]. Equations [D n] are those of the HDM paper. All inputs are
+scalars, for one (s, a) with a hindsight goal s+ and a behaviour goal g; values are in units of reward.
 """
 
 from collections.abc import Callable

@@ -31,10 +31,9 @@ def hindsight_policy_gradient(
       log_prob: float[N, T], log pi(a_it | s_it, g'), in nats. -inf gives the trajectory weight 0 from there on.
       log_prob_behaviour_goal: float[N, T], log pi(a_it | s_it, g_i) of the same policy for the goal that was pursued;
         finite, for what was done was possible.
-      reward: float[N, T], the reward of step t for g', of any sign. A baseline enters here, as r - b. If
-        no action may move b (a function of t and g', with all alive) the gradient keeps its expectation, but for the
-        bias of normalised weights. A state value V is moved by earlier actions: it enters as r_t - V(s_t) + V(s_{t+1}),
-        with V = 0 after the end.
+      reward: float[N, T], the reward of step t for g', of any sign. A baseline enters here, as r - b. With all alive,
+        a b of t and g' alone keeps the expected gradient, up to the bias of normalised weights. A state value V does
+        not, for earlier actions move it: it enters as r_t - V(s_t) + V(s_{t+1}), with V = 0 after the end.
       mask: bool[N, T], or numbers 0 and 1: the steps that were taken. Other entries may hold anything, NaN included.
 
     Returns:

@@ -117,7 +117,7 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
 
     Args:
       primitive: `action_value`, `greedy_value`, `double_value`, `mellow_value` or `log_prob`, or any like function of
-        one example.
+        one example. `gaussian_log_prob` is factorised as it is: it sums over the dims of its action.
 
     Returns:
       The same function of heads float[D, K] and actions int[D], all given by position. Keyword arguments are

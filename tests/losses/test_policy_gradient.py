@@ -65,6 +65,14 @@ def test_golden_of_two_steps():
     np.testing.assert_allclose(gradient, [[-7.0, -5.0], [-2.0, 0.0]], rtol=1e-6)
 
 
+def test_a_trajectory_that_has_ended_may_keep_its_weight():
+    # as above, with the end padded: mask 1, no ratio, no reward. rho at 1: 2 * 2 and 1, so the first has 4/5 of 5
+    log_prob = jnp.log(jnp.array([[0.8, 0.5], [0.2, 1.0]]))
+    behaviour = jnp.log(jnp.array([[0.4, 0.25], [0.2, 1.0]]))
+    gradient = WITH_GRADIENT(log_prob, behaviour, jnp.array([[3.0, 5.0], [6.0, 0.0]]), jnp.ones((2, 2)))[1]
+    np.testing.assert_allclose(gradient, [[-6.0, -4.0], [-2.0, 0.0]], rtol=1e-6)
+
+
 def test_float64_reference():
     with jax.enable_x64(True):
         for seed in range(3):
