@@ -52,7 +52,7 @@ def quickly(*quick):
     return pytest.mark.parametrize("play", tasks(*quick), indirect=True, scope="module")
 
 
-@pytest.fixture(scope="module", params=tasks("flip_bit", "navigation", "navigation_discrete", "grid_four_rooms"))
+@pytest.fixture(scope="module", params=tasks("flip_bit", "navigation", "grid_four_rooms"))
 def play(request):
     return Play(TASKS[request.param]())
 
