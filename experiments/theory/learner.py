@@ -15,7 +15,7 @@ from hindsight_jax import agents, networks, types
 from hindsight_jax.agents.base import Agent
 
 ACTION = types.Discrete(1, 3)
-HIDDEN_SIZES = (16, 16)
+HIDDEN_SIZES = (16,)
 _MOMENT = 0.1  # Adam's first moment after one step from 0 is (1 - 0.9) times the gradient
 
 
@@ -43,7 +43,8 @@ def update_of(agent: Agent) -> Callable[..., Any]:
 
 
 @functools.cache
-def _init_of(agent: Agent) -> Callable[..., Any]:
+def init_of(agent: Agent) -> Callable[..., Any]:
+    """The compiled init of one agent."""
     return jax.jit(agent.init)
 
 
@@ -52,14 +53,17 @@ def _spec() -> types.EnvSpec:
     return types.EnvSpec((3,), (2,), ACTION, 50, 0.05, False, box(3), box(2))
 
 
+@functools.cache
 def make_state(seed: int, **values: float) -> Any:
     """A state for any `make_agent`, whose Q is some units large, with a target network of its own."""
-    init = _init_of(make_agent())
-    state, other = (init(jax.random.key(s), values) for s in (seed, seed + 100))
+    init = init_of(make_agent())
+    state, other = (init(jax.random.key(s)) for s in (seed, seed + 100))
     larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
-    return state._replace(params=larger(state.params), target_params=larger(other.params))
+    numbers = state.values._replace(**{name: jnp.float32(value) for name, value in values.items()})
+    return state._replace(params=larger(state.params), target_params=larger(other.params), values=numbers)
 
 
+@jax.jit
 def heads(state: Any, observation: jax.Array, goal: jax.Array) -> jax.Array:
     """Q(s, ., g) of the online network, [B, 1, K]."""
     return networks.QNetwork(action=ACTION, hidden_sizes=HIDDEN_SIZES).apply(state.params, observation, goal)
@@ -83,6 +87,7 @@ def flat(tree: Any) -> jax.Array:
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
+@functools.cache
 def random_batch(seed: int, size: int = 64) -> types.Transition:
     """Unrelated rows of every kind: behaviour goals (offset 0), next states (1), later goals."""
     generator = np.random.default_rng(seed)

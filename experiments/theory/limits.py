@@ -65,7 +65,7 @@ def without_td(seed: int) -> np.ndarray:
 def gcsl_rows(seed: int) -> np.ndarray:
     """The gradient of `gcsl` on each row, with Q as its logits: [B, n]."""
     agent = learner.make_imitator()
-    state = agent.init(jax.random.key(0))._replace(params=learner.make_state(seed).params)
+    state = learner.init_of(agent)(jax.random.key(0))._replace(params=learner.make_state(seed).params)
     return np.asarray(learner.row_gradients(agent, state, learner.random_batch(seed)))
 
 

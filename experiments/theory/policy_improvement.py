@@ -71,8 +71,13 @@ def rollouts(generator: np.random.Generator, policy: np.ndarray, transition: np.
 @functools.cache
 def future_law(horizon: int) -> np.ndarray:
     """P(i given t) of `relabel.future`, [T, T+1]."""
-    pmf = jax.vmap(lambda t: relabel.future().pmf(t, horizon, horizon))(jnp.arange(horizon))
-    return np.asarray(pmf, np.float64)[:, 1:]
+    return np.asarray(_future_law(horizon), np.float64)[:horizon, 1 : horizon + 2]
+
+
+@jax.jit
+def _future_law(horizon: jax.Array) -> jax.Array:
+    """For every step of the longest horizon; NaN where there is none."""
+    return jax.vmap(lambda t: relabel.future().pmf(t, horizon, LONG))(jnp.arange(LONG))
 
 
 def m_step(states: np.ndarray, actions: np.ndarray, timed: bool) -> np.ndarray:
@@ -132,7 +137,7 @@ def many_iterations(capacity: int, seed: int) -> list[Step]:
         length = jnp.full(NUM_TRAJECTORIES, HORIZON, jnp.int32)
         state = add(state, new._replace(observation=cells, achieved_goal=cells, action=moves, length=length))
         size, held = int(state.size), state.trajectories
-        paths, moves = np.asarray(held.observation[:size, :, 0], int), np.asarray(held.action[:size, :, 0])
+        paths, moves = np.asarray(held.observation)[:size, :, 0].astype(int), np.asarray(held.action)[:size, :, 0]
         step, policy = improve(paths, moves, transition, timed=True)
         found.append(step)
     return found

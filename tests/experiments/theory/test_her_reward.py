@@ -41,9 +41,9 @@ def test_gradients_in_closed_form(problem, generator):
     pulled = p_future * (q - her_reward.R - problem.gamma * p_q)
     expected = rho[:, :, None] * (pulled - her_reward.BETA * (1 - problem.gamma) * problem.transition)
     with jax.enable_x64(True):
-        left = her_reward.divergence_gradient(problem, q, p_q, rows, jnp.float64)
-        right = her_reward.reward_gradient(problem, q, p_q, rows, rows.is_next, jnp.float64)
-        never = her_reward.reward_gradient(problem, q, p_q, rows, np.zeros_like(rows.is_next), jnp.float64)
+        left = her_reward.divergence_gradient(problem, q, p_q, rows)
+        right = her_reward.reward_gradient(problem, q, p_q, rows, rows.is_next)
+        never = her_reward.reward_gradient(problem, q, p_q, rows, np.zeros_like(rows.is_next))
     np.testing.assert_allclose(left, expected, atol=1e-14)
     np.testing.assert_allclose(right, expected, atol=1e-14)
     np.testing.assert_allclose(never, rho[:, :, None] * pulled, atol=1e-14)
