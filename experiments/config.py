@@ -128,6 +128,7 @@ def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
     Raises:
       UsageError: a missing, unknown or wrong field.
     """
+    _refuse_unknown_name(name)
     flat = _flat(nested)
     special = {"Infinity": float("inf"), "-Infinity": float("-inf")}
     flat = {field: special.get(value, value) if isinstance(value, str) else value for field, value in flat.items()}
@@ -160,30 +161,40 @@ def load(path: Path) -> tuple[str, ConfigDict]:
 
 
 def list_text() -> str:
-    """What --list prints: every name with its main numbers and, below it, a line of help."""
-    table = [("name", "steps per seed", "seeds", "gamma_hdm", "next-state share", "updates per step", "network")]
-    table += [_main_numbers(name) for name in presets.names()]
+    """What --list prints: the algorithms, each with a line of numbers for every name, and the tasks."""
+    names = presets.names()
+    table = [_COLUMNS, *map(_main_numbers, names)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for row in table:
-        cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells))
-        if row is not table[0]:
-            lines += textwrap.wrap(presets.describe(row[0]), WIDTH, initial_indent="    ", subsequent_indent="    ")
+    header, *rows = ("  ".join([f"  {row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in table)
+    lines = [header]
+    for name, row in zip(names, rows, strict=True):
+        algorithm, _, _ = presets.split(name)
+        heading = f"{algorithm}: {presets.ALGORITHMS[algorithm].help}"
+        lines += [row] if heading in lines else [heading, row]
+    tasks = [f"  {task}: {row.help}" for task, row in presets.ENVIRONMENTS.items()]
     example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6"
-    return "\n".join([*lines, "", f"To run one:      {example}", "To see its fields: add --help."])
+    how = ["With _paper: the paper's schedule to the letter.", f"To run one:  {example}", "Its fields:  add --help."]
+    return "\n".join([*lines, "", "Tasks:", *tasks, *how])
 
 
 def help_text(name: str | None = None) -> str:
-    """What --help prints: the usage, and every field with its value in the preset `name` (or the default) and range."""
+    """What --help prints: the usage, and the fields, with the values and ranges that they have.
+
+    With a name, they are the fields that it has, as it sets them; without one all fields, with their defaults.
+    """
     known = presets.fields_of(name) if name else fields.FIELDS
     current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
-    lines = [USAGE, f"Fields, as {name} sets them:" if name else "Fields and their defaults, which a name may change:"]
+    title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
+    if name:
+        title = f"{name}: {presets.describe(name)}. Its fields, as it sets them:"
+    lines = [USAGE, *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
-        line = f"  {field:<{wide}}  {fields.text(current[field]):<10}  {spec.help}; {fields.allowed(spec)}"
-        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 16), break_on_hyphens=False)
-    return "\n".join([*lines, "", *textwrap.wrap("Names: " + ", ".join(presets.names()), WIDTH)])
+        line = f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}"
+        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 17), break_on_hyphens=False)
+    algorithms, tasks = ", ".join(presets.ALGORITHMS), ", ".join(presets.ENVIRONMENTS)
+    names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list."
+    return "\n".join([*lines, "", *textwrap.wrap(names, WIDTH)])
 
 
 def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, fields.Value]]:
@@ -261,7 +272,8 @@ def _refuse_unknown_name(name: str) -> None:
     try:
         presets.split(name)
     except ValueError as error:
-        raise UsageError(f"--config: {str(error).removeprefix('name: ')}") from None
+        message = str(error).removeprefix("name: ").replace("Did you mean ", "Did you mean --config=")
+        raise UsageError(f"--config: {message}") from None
 
 
 def _refuse_field(field: str) -> NoReturn:
@@ -302,6 +314,8 @@ def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, fields.Val
         raise UsageError(f"--config: got {name}, but {workdir} holds a run of {stored_name}. {remedy}")
     before = values(stored)
     for field, value in overrides.items():
+        if field not in before:
+            continue  # the run has no use for it: `_made` says so
         shrinks = field == "total_steps" and value < before[field]
         if value != before[field] and (shrinks or field not in RESUMABLE):
             rule = "it may only grow" if shrinks else f"only {' and '.join(RESUMABLE)} may change"
@@ -313,18 +327,23 @@ def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, fields.Val
     return Arguments(stored_name, _made(stored_name, before | dict(overrides)), workdir, resume=True)
 
 
+_COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "gamma_hdm", "next-state", "network")
+
+
 def _main_numbers(name: str) -> tuple[str, ...]:
-    """The columns of `list_text` for one name."""
+    """The columns of `list_text` for one name; env steps are per seed, next-state is the share of such goals."""
     v = presets.config(name)
+    _, task, _ = presets.split(name)
     uses_gamma_hdm = v.get("agent.imitation") == "indicator" or v.get("agent.next_state") == "loss"
-    steps = v["env.num_envs"] * presets.horizon(name, v)
+    horizon = presets.horizon(name, v)
     return (
         name,
+        v.get("env.actions", presets.ENVIRONMENTS[task].actions[0]),
+        str(horizon),
         str(v["total_steps"]),
-        str(v["seeds"]),
+        f"{v.get('agent.updates_per_epoch', 1) / (v['env.num_envs'] * horizon):.3g}",
         fields.text(v["agent.gamma_hdm"]) if uses_gamma_hdm else "-",
         fields.text(v["relabel.next_state"]) if "relabel.next_state" in v else "-",
-        f"{v.get('agent.updates_per_epoch', 1) / steps:.3g}",
         fields.text(v["agent.hidden_sizes"]),
     )
 

@@ -129,6 +129,11 @@ BAD_OVERRIDES = [
         "inf",
         "Use a finite one",
     ),
+    # what this run does not have
+    ("--config.agent.noise=0.5", "--config.agent.noise: got 0.5", "no use for it. Leave it out."),
+    ("--config.env.size=3", "--config.env.size: got 3", "no use for it. Leave it out."),
+    ("--config.env.slip=0.2 --config.agent.gamma=0.5", "--config.env.slip: got 0.2", "Leave it out."),
+    ("--config.env.actions=continuous", "hdm needs discrete actions", "Use discrete, or another algorithm."),
     # the same field twice
     ("--config.seeds=2 --config.seeds=3", "'2' and '3'", "Leave one out"),
     ("--config.agent.gamma=0.5 --config.agent.gamma 0.6", "'0.5' and '0.6'", "Leave one out"),
@@ -166,7 +171,7 @@ BAD_LINES = [
     ("--config=", "--config", "--config=hdm_push"),
     ("--config --list", "--config", "--config=hdm_push"),
     ("--config=hdm_psh", "'hdm_psh'", "Did you mean --config=hdm_push?"),
-    ("--config hmd_push", "'hmd_push'", "Did you mean --config=hdm_push?"),
+    ("--config hdm_psuh", "'hdm_psuh'", "Did you mean --config=hdm_push?"),
     ("--config=HDM_PUSH", "'HDM_PUSH'", "Did you mean --config=hdm_push?"),
     ("--config=hdm_push_papr", "'hdm_push_papr'", "Did you mean --config=hdm_push_paper?"),
     ("--config=hdm_push.py", "'hdm_push.py'", "--list"),
@@ -175,6 +180,24 @@ BAD_LINES = [
     ("--config=_paper", "'_paper'", "--list"),
     ("--config=zzz --list", "'zzz'", "--list"),
     ("--config=../hdm_push", "'../hdm_push'", "--list"),
+    ("--config=hdm_flip", "'hdm_flip'", "Did you mean --config=hdm_flip_bit?"),
+    # pairs that do not fit, and schedules that no paper has
+    ("--config=her_ddpg_flip_bit", "her_ddpg needs continuous actions and flip_bit has discrete", "Take another"),
+    ("--config=her_ddpg_dense_grid_four_rooms_paper", "grid_four_rooms has discrete ones", "Take another"),
+    ("--config=her_ddpg_flip_bit --help", "her_ddpg needs continuous actions", "Take another"),
+    ("--config=hdm_flip_bit_paper", "no paper has the pair", "Take hdm_flip_bit."),
+    ("--config=hem_push_paper", "no paper has the pair", "Take hem_push."),
+    # what those runs do not have, and what they have in their own range
+    ("--config=hem_flip_bit --config.agent.gamma_hdm=0.5", "--config.agent.gamma_hdm: got 0.5", "Leave it out."),
+    ("--config=hem_flip_bit --config.env.actions=discrete", "--config.env.actions: got", "Leave it out."),
+    ("--config=hpg_flip_bit --config.replay.warmup=3", "--config.replay.warmup: got 3", "Leave it out."),
+    ("--config=hpg_push --config.agent.epsilon=0.1", "--config.agent.epsilon: got 0.1", "Leave it out."),
+    ("--config=her_ddpg_push --config.env.actions=discrete", "her_ddpg needs continuous", "Use continuous, or"),
+    ("--config=hem_flip_bit --config.env.size=0", "got 0", "an integer in [1, 10000]"),
+    ("--config=hem_flip_bit --config.env.size=10_001", "got 10001", "an integer in [1, 10000]"),
+    ("--config=hem_flip_bit --config.env.start=ones", "'ones'", "one of uniform, zeros"),
+    ("--config=hpg_flip_bit --config.env.size=50 --config.total_steps=999", "got 999", "Use at least 1000"),
+    ("--config=her_ddpg_clipped_push --config.agent.gamma=1", "agent.gamma", "agent.clip_targets=false"),
     ("--confg=hdm_push", "--confg", "Did you mean --config?"),
     ("config=hdm_push", "config", "Did you mean --config?"),
     ("hdm_push", "hdm_push", "--config=hdm_push"),
@@ -265,8 +288,26 @@ def test_every_name_parses_to_its_values(name):
     arguments = config.parse(["--config", name, "--workdir", "some/where"])
     assert arguments.name == name
     assert config.values(arguments.config) == presets.config(name)
-    assert list(config.values(arguments.config)) == list(presets.FIELDS)
+    assert list(config.values(arguments.config)) == list(presets.fields_of(name))
     assert (arguments.workdir, arguments.resume, arguments.list, arguments.help) == (Path("some/where"), *[False] * 3)
+
+
+def test_the_size_of_a_task_is_its_horizon():
+    arguments = config.parse(["--config=hem_flip_bit", "--config.env.size=50"])
+    values = config.values(arguments.config)
+    assert (values["env.size"], presets.horizon("hem_flip_bit", values)) == (50, 50)
+    spec = presets.build("hem_flip_bit", values).env.spec
+    assert (spec.horizon, spec.observation_shape) == (50, (50,))
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_field_that_a_name_does_not_have_is_refused_with_its_own(name):
+    known = presets.fields_of(name)
+    for field, spec in fields.FIELDS.items():
+        if field not in known:
+            message = refused([f"--config={name}", f"--config.{field}={fields.text(spec.default)}"])
+            assert message.startswith(f"--config.{field}: got ")
+            assert message.endswith(", but this run has no use for it. Leave it out.")
 
 
 @pytest.mark.parametrize(
@@ -308,7 +349,7 @@ def test_overrides_have_the_exact_value_and_type(field, written, value, apart):
     got = parsed(*argv)[field]
     assert got == value
     assert type(got) is type(value)
-    assert type(got) is type(presets.FIELDS[field].default)
+    assert type(got) is type(fields.FIELDS[field].default)
 
 
 def test_order_does_not_matter_and_equal_repetitions_are_one():
@@ -342,7 +383,7 @@ def test_make_takes_typed_values_and_refuses_others():
 
 def in_range(field):
     """Text and value of a field, in its range."""
-    spec = presets.FIELDS[field]
+    spec = fields.FIELDS[field]
     whole = st.integers(max(int(spec.low), -(2**40)) if math.isfinite(spec.low) else 0, int(min(spec.high, 2**40)))
     if spec.options:
         return st.sampled_from(spec.options).map(lambda x: (x, x))
@@ -356,7 +397,10 @@ def in_range(field):
     return floats.map(lambda x: (repr(x), x))
 
 
-LINES = st.sampled_from(sorted(presets.FIELDS)).flatmap(lambda field: st.tuples(st.just(field), in_range(field)))
+def lines_of(name):
+    """A name, and up to four of its fields with a text and its value."""
+    line = st.sampled_from(sorted(presets.fields_of(name))).flatmap(lambda f: st.tuples(st.just(f), in_range(f)))
+    return st.tuples(st.just(name), st.lists(line, max_size=4, unique_by=lambda pair: pair[0]))
 
 
 def attempt(argv):
@@ -373,27 +417,34 @@ def same(one, other):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(LINES, max_size=4, unique_by=lambda pair: pair[0]))
-def test_values_in_range_parse_exactly_or_break_a_rule_between_fields(lines):
-    argv = [PUSH, *(f"--config.{field}={written}" for field, (written, _) in lines)]
+@given(st.sampled_from(presets.names()).flatmap(lines_of))
+def test_values_in_range_parse_exactly_or_break_a_rule_between_fields(case):
+    name, lines = case
+    argv = [f"--config={name}", *(f"--config.{field}={written}" for field, (written, _) in lines)]
     arguments, message = attempt(argv)
     if arguments is None:
-        assert not any(fields.allowed(presets.FIELDS[field]) in message for field, _ in lines)
+        assert not any(fields.allowed(fields.FIELDS[field]) in message for field, _ in lines)
+        assert "no use for it" not in message
         return
-    expected = presets.config("hdm_push") | {field: value for field, (_, value) in lines}
+    expected = presets.config(name) | {field: value for field, (_, value) in lines}
     assert same(config.values(arguments.config), expected)
     text = json.dumps(config.to_json_dict(arguments.config), allow_nan=False)
-    back = config.from_json_dict("hdm_push", json.loads(text))
+    back = config.from_json_dict(name, json.loads(text))
     assert same(config.values(back), expected)
 
 
+WRITTEN = st.text(max_size=12) | st.from_regex(r"[-+0-9._einfa,()]{1,8}")
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(sorted(presets.FIELDS)), st.text(max_size=12) | st.from_regex(r"[-+0-9._einfa,()]{1,8}"))
-def test_any_text_parses_to_a_value_in_range_or_is_refused(field, written):
-    arguments, _ = attempt([PUSH, f"--config.{field}={written}"])
+@given(st.sampled_from(presets.names()), st.sampled_from(sorted(fields.FIELDS)), WRITTEN)
+def test_any_text_parses_to_a_value_in_range_or_is_refused(name, field, written):
+    arguments, message = attempt([f"--config={name}", f"--config.{field}={written}"])
     if arguments is None:
+        assert message.startswith(f"--config.{field}") or field in message or "total_steps" in message
         return
-    spec, value = presets.FIELDS[field], config.values(arguments.config)[field]
+    assert field in presets.fields_of(name)
+    spec, value = fields.FIELDS[field], config.values(arguments.config)[field]
     assert type(value) is type(spec.default)
     if spec.options:
         assert value in spec.options
@@ -412,7 +463,11 @@ def test_any_command_line_parses_or_is_refused(argv):
     assert message.isprintable()
     if arguments is None:
         return
-    assert arguments.list or arguments.help or config.values(arguments.config).keys() == presets.FIELDS.keys()
+    assert (
+        arguments.list
+        or arguments.help
+        or config.values(arguments.config).keys() == presets.fields_of("hdm_push").keys()
+    )
 
 
 @pytest.fixture
@@ -465,6 +520,8 @@ def test_a_resumed_run_keeps_its_values_and_may_grow(stored, argv):
         ("--config=her_push", "her_push", "Leave --config out"),
         ("--config=hdm_psh", "hdm_psh", "Did you mean"),
         ("--config.total_steps=2147483647", "2147483647", "fewer steps"),
+        ("--config.agent.noise=0.5", "--config.agent.noise: got 0.5", "no use for it. Leave it out."),
+        ("--config.env.size=2", "--config.env.size: got 2", "no use for it. Leave it out."),
     ],
 )
 def test_a_resumed_run_takes_no_other_values(stored, argument, got, rule):
@@ -494,7 +551,9 @@ def test_a_damaged_config_is_refused(stored, text):
         (lambda d: d["config"]["agent"].update(gamma_hdm=10**400), r"agent\.gamma_hdm: got 1000"),
         (lambda d: d["config"]["agent"].update(hidden_sizes=[]), r"agent\.hidden_sizes: got \[\]"),
         (lambda d: d["config"]["agent"].update(zeta=1), r"agent\.zeta: .*no such field"),
+        (lambda d: d["config"]["agent"].update(noise=0.5), r"agent\.noise: got 0\.5, but this run has no use for it"),
         (lambda d: d["config"].update(agent=3), r"agent\.learning_rate: it is missing"),
+        (lambda d: d.update(name="her_ddpg_flip_bit"), "her_ddpg needs continuous actions"),
         (lambda d: d.update(name="hdm_psh"), "hdm_psh"),
     ],
 )
@@ -512,30 +571,49 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path):
         config.parse(resume(tmp_path))
 
 
-def test_the_list_holds_every_name_with_its_help_in_aligned_columns():
+def test_the_list_holds_every_name_with_its_numbers_in_aligned_columns():
     lines = config.list_text().splitlines()
     assert max(map(len, lines)) <= config.WIDTH
-    rows = [line for line in lines[1:] if line.split(" ")[0] in presets.names()]
-    assert [row.split()[0] for row in rows] == list(presets.names())
+    rows = [line for line in lines[1:] if line.split() and line.split()[0] in presets.names()]
+    assert [row.split()[0] for row in rows] == list(presets.names())  # a line each
     assert {len(row) for row in rows} == {len(lines[0])}
-    whole = " ".join(config.list_text().split())
-    for name in presets.names():
-        assert presets.describe(name) in whole
-        assert str(presets.config(name)["total_steps"]) in whole
+    for row in rows:
+        name, actions, horizon, steps, ratio, gamma_hdm, next_state, network = row.split()
+        values = presets.config(name)
+        assert (int(horizon), int(steps)) == (presets.horizon(name, values), values["total_steps"])
+        per_step = values.get("agent.updates_per_epoch", 1) / values["env.num_envs"] / presets.horizon(name, values)
+        assert float(ratio) == pytest.approx(per_step, rel=5e-3)
+        assert actions == values.get("env.actions", "discrete")
+        assert network == fields.text(values["agent.hidden_sizes"])
+        assert (gamma_hdm != "-") == name.startswith("hdm_")
+        assert next_state == (fields.text(values["relabel.next_state"]) if "relabel.next_state" in values else "-")
 
 
-@pytest.mark.parametrize("name", [None, "hdm_push"])
-def test_the_help_holds_every_field_with_value_help_and_range(name):
+def test_the_list_says_what_each_algorithm_and_each_task_is_once_and_what_paper_means():
+    lines = config.list_text().splitlines()
+    for algorithm, row in presets.ALGORITHMS.items():
+        at = lines.index(f"{algorithm}: {row.help}")
+        assert lines.count(lines[at]) == 1
+        below = next(name for name in presets.names() if presets.split(name)[0] == algorithm)
+        assert lines[at + 1].split()[0] == below
+    for task, row in presets.ENVIRONMENTS.items():
+        assert lines.count(f"  {task}: {row.help}") == 1
+    assert sum("to the letter" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("name", [None, "hdm_push", "hem_flip_bit", "reinforce_navigation_paper"])
+def test_the_help_holds_the_fields_that_there_are_with_value_help_and_range(name):
     text = config.help_text(name)
     assert max(map(len, text.splitlines())) <= config.WIDTH
     whole = " ".join(text.split())
-    for field, spec in presets.FIELDS.items():
-        assert f" {field} " in whole
-        assert spec.help in whole
-    gamma = presets.config(name)["agent.gamma"] if name else presets.FIELDS["agent.gamma"].default
-    assert f"agent.gamma {gamma} discount per env step; a number in [0, 1]" in whole
-    assert all(known in whole for known in presets.names())
-    assert ("as hdm_push sets them" in whole) == (name is not None)
+    known = presets.fields_of(name) if name else fields.FIELDS
+    values = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
+    for field, spec in fields.FIELDS.items():
+        entry = f" {field} {fields.text(values[field])} {spec.help}; {fields.allowed(spec)}" if field in known else None
+        assert entry in whole if entry else f" {field} " not in whole
+    assert name is None or f"{name}: {presets.describe(name)}. Its fields, as it sets them:" in whole
+    assert all(f" {part}" in whole for part in (*presets.ALGORITHMS, *presets.ENVIRONMENTS))
+    assert "--list" in whole
 
 
 @pytest.mark.parametrize("argv", [["--list"], ["--help"], ["-h"], [PUSH, "--help"], ["--list", "--workdir=x"]])
