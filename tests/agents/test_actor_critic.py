@@ -19,7 +19,6 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 ARM = types.Box(2)
 ROWS = {  # options of the agent
     "normalised": {},
-    "raw": {"normalise_inputs": False},
     "clipped": {"normalise_inputs": False, "clip_targets": True},
 }
 VALUES = {"learning_rate": 0.01, "gamma": 0.5, "target_rate": 0.3, "target_period": 2.0, "action_l2": 0.7}
@@ -279,15 +278,15 @@ def test_acting_sees_normalised_inputs():
 
 
 def test_without_normalisation_there_are_no_statistics():
-    assert row("raw")[0].init(jax.random.key(0)).normaliser is None
+    assert row("clipped")[0].init(jax.random.key(0)).normaliser is None
 
 
 # Target networks and first states
 
 
 def test_target_networks_move_every_target_period_updates():
-    _, update = row("raw")
-    state = first_state("raw", target_period=3.0, target_rate=0.25)
+    _, update = row("clipped")
+    state = first_state("clipped", target_period=3.0, target_rate=0.25)
     for count in range(1, 5):
         before = state.target_params
         state, _ = update(state, make_batch(seed=count), jax.random.key(count))
@@ -309,7 +308,7 @@ def test_the_defaults_are_those_of_hers_own_code():
 
 def test_first_networks():
     """The target networks are copies, actor and critic of keys of their own; options reach both."""
-    state = row("raw")[0].init(jax.random.key(0))
+    state = row("clipped")[0].init(jax.random.key(0))
     reference.same_bits(state.params, state.target_params)
     actor, critic = (layers[1][0] for layers in layers_of(state.params).values())
     assert not np.any(actor == critic)
@@ -343,3 +342,37 @@ def test_without_exploration_the_actor_acts():
 def test_a_discrete_action_set_is_refused():
     with pytest.raises(ValueError, match=r"spec\.action: got Discrete.*DDPG needs a Box.*continuous"):
         agents.actor_critic(reference.spec(types.Discrete(1, 3)))
+
+
+# Learning
+
+
+@pytest.mark.slow
+def test_it_learns_to_move_to_the_goal():
+    """One step, s' = s + a / 2 with -(s' - g)^2 as reward: the best action is 2 (g - s), within the bounds."""
+    agent = made(hidden_sizes=(32, 32))
+
+    def situations(key):
+        near = lambda key: jax.random.uniform(key, (64, 2), minval=-1.0, maxval=1.0)
+        observation, goal, action = map(near, jax.random.split(key, 3))
+        return jnp.pad(observation, ((0, 0), (0, 1))), goal, action
+
+    def step(state, key):
+        observation, goal, action = situations(key)
+        after = observation[:, :2] + action / 2
+        nothing = jnp.zeros(64)
+        reward = -jnp.sum(jnp.square(after - goal), axis=1)
+        batch = types.Transition(
+            observation, action, observation, goal, goal, after, reward, nothing, nothing > 0, nothing > 0, nothing
+        )
+        return agent.update(state, batch, key)[0], None
+
+    state = agent.init(jax.random.key(0), {"action_l2": 0.0, "learning_rate": 3e-3})
+    state, _ = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))(
+        state, jax.random.split(jax.random.key(1), 200)
+    )
+    observation, goal, _ = situations(jax.random.key(2))
+    act = jax.jit(jax.vmap(lambda o, g: agent.act(state, o, g, jax.random.key(0), False)))
+    best = jnp.clip(2 * (goal - observation[:, :2]), -1.0, 1.0)
+    error = float(jnp.mean(jnp.abs(act(observation, goal) - best)))
+    assert error < 0.15, error

@@ -37,12 +37,12 @@ MEMBERS = {  # numbers in which two members differ
 
 def made(name, **options):
     if name == "imitation":
-        return agents.imitation(reference.spec(ARM), hidden_sizes=(8,), **options)
+        return agents.imitation(reference.spec(ARM), hidden_sizes=(), **options)
     if name == "actor_critic":
-        return agents.actor_critic(reference.spec(ARM), hidden_sizes=(8,), **options)
+        return agents.actor_critic(reference.spec(ARM), hidden_sizes=(), **options)
     success = lambda achieved, goal: jnp.all(achieved == goal)
     spec = reference.spec(FLAT, HORIZON)
-    return agents.policy_gradient(spec, success=success, hidden_sizes=(8,), num_goals=2, baseline=True, **options)
+    return agents.policy_gradient(spec, success=success, hidden_sizes=(), num_goals=2, baseline=True, **options)
 
 
 @functools.cache

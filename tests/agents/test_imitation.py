@@ -66,7 +66,6 @@ def test_updates_equal_numpy(action):
 @pytest.mark.parametrize(
     ("action", "outputs", "taken", "loss"),
     [
-        (types.Discrete(1, 3), np.log([1.0, 2.0, 5.0]), [1], math.log(4)),  # 2 of 8
         (types.Discrete(2, 2), np.log([1.0, 1.0, 1.0, 4.0]), [0, 1], math.log(2 * 5 / 4)),  # 1/2 times 4/5
         (types.Box(2), [0.5, -1.0], [0.5, 1.0], math.log(2 * math.pi) + 2),  # std 1: distances 0 and 2
     ],

@@ -226,8 +226,7 @@ def exact_gradient(kernel, goal, rewards):
     return gradient
 
 
-@pytest.mark.parametrize("baseline", [False, True])
-@pytest.mark.parametrize("goals", ["visited", "own"])
+@pytest.mark.parametrize(("goals", "baseline"), [("visited", True), ("own", False), ("own", True)])
 def test_the_gradient_is_that_of_the_expected_return(goals, baseline):
     """On all walks, equally likely under the own goal, weights and ratios are exact, whatever hits when.
 
@@ -280,12 +279,12 @@ def test_hits_by_hand():
 @pytest.mark.parametrize(("goals", "worth"), [("visited", [4.0, 3.0, 2.0, 1.0]), ("own", [1.0] * 4)])
 @pytest.mark.parametrize("step", range(4))
 def test_the_reward_is_the_number_of_steps_left(goals, worth, step):
-    """One trajectory, whose goal is reached by that action and kept: the last is still worth 1."""
-    name = "hpg" if goals == "visited" else "reinforce"
-    batch = make_batch(name, lengths=[HORIZON])
-    achieved = np.full((1, HORIZON + 1, 2), 5.0, np.float32)
-    achieved[0, : step + 1] = np.nan  # equal to nothing, itself included
-    batch = batch._replace(achieved_goal=achieved, desired_goal=np.full((1, 2), 5.0, np.float32))
+    """The goal is reached by that action of each trajectory, and kept: the last is still worth 1."""
+    name, count = "hpg" if goals == "visited" else "reinforce", len(LENGTHS)
+    batch = jax.tree.map(lambda x: np.repeat(x[:1], count, axis=0), make_batch(name))
+    achieved = np.full((count, HORIZON + 1, 2), 5.0, np.float32)
+    achieved[:, : step + 1] = np.nan  # equal to nothing, itself included
+    batch = batch._replace(achieved_goal=achieved, desired_goal=np.full((count, 2), 5.0, np.float32))
     keys = map(jax.random.key, itertools.count())
     key = next(k for k in keys if not np.isnan(drawn_goals(batch, k)).any())
     _, metrics = row(name)[1](first_state(name), batch, key)
@@ -306,7 +305,7 @@ def test_every_visited_state_is_equally_likely_a_goal():
 
 
 def test_effective_sample_share_by_hand():
-    """Ratios 3 and 1, then 1 and 3: W = (3/4, 1/4) has 1 / (2 * 10/16) = 0.8, (1/2, 1/2) has 1. The end is left out."""
+    """Ratios 3 and 1, then 1 and 3: W = (3/4, 1/4) has 1 / (2 * 10/16) = 0.8, (1/2, 1/2) has 1; not alive, none."""
     share = jax.jit(effective_sample_share)
     log_ratio = np.log([[3.0, 1.0, 1.0], [1.0, 3.0, 1.0]]).astype(np.float32)
     alive = np.array([[True, True, False], [True, True, False]])
@@ -385,7 +384,13 @@ def test_a_box_is_sampled_and_clipped():
 # Learning
 
 
-@pytest.mark.parametrize("options", [{"num_goals": 8}, {"goals": "own", "baseline": True}], ids=["hpg", "reinforce"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"num_goals": 8}, id="hpg"),
+        pytest.param({"goals": "own", "baseline": True}, id="reinforce", marks=pytest.mark.slow),
+    ],
+)
 def test_it_learns_to_reach_goals(options):
     """On a chain of 5 cells, in 4 steps; a random walk reaches about half."""
     env = probes.Chain(horizon=4, ends_at_success=True)
@@ -408,6 +413,7 @@ def test_it_learns_to_reach_goals(options):
 # Options
 
 
+@pytest.mark.slow
 def test_options_reach_both_networks():
     spec = reference.spec(FLAT, HORIZON)._replace(observation_range=types.Range((-2.0,) * 3, (2.0,) * 3))
     make = lambda **options: agents.policy_gradient(spec, success=same, baseline=True, goals="own", **options)
