@@ -204,6 +204,15 @@ ENVIRONMENTS: dict[str, Environment] = {
     ),
 }
 
+# What all rows of the pure-JAX tasks share: inputs in [-1, 1], hEM's rhythm of collecting and learning, short runs.
+_SHORT: dict[str, Value] = {"total_steps": 150_000, "evaluation.every": 10_000, "agent.scale_inputs": True}
+_PURE: dict[str, Value] = _SHORT | {
+    "agent.learning_rate": 1e-3,
+    "agent.updates_per_epoch": 40,
+    "env.num_envs": 20,
+    "replay.warmup": 20,
+}
+
 # What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
 # comes last); BUILD_NOTES.md holds the ablation of push's.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
@@ -219,6 +228,43 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 10_000,
             "evaluation.every": 10_000,
         },
+    },
+    "flip_bit": {
+        "q_learning": _PURE
+        | {
+            "agent.target_period": 1,
+            "agent.hidden_sizes": (256,),
+            "agent.hindsight_bound": True,
+            "replay.capacity": 2_000,
+        },
+        "imitation": _PURE | {"agent.hidden_sizes": (256,)},
+        "policy_gradient": _SHORT | {"agent.hidden_sizes": (256,), "env.num_envs": 8, "agent.num_goals": 64},
+    },
+    "navigation": {
+        "q_learning": _PURE
+        | {
+            "agent.target_period": 1,
+            "agent.hidden_sizes": (256, 256),
+            "agent.hindsight_bound": True,
+            "replay.capacity": 2_000,
+        },
+        "imitation": _PURE
+        | {
+            "total_steps": 300_000,
+            "agent.hidden_sizes": (256,),
+            "agent.exploration": "mode",
+            "agent.noise": 0.1,
+            "agent.learning_rate": 5e-4,
+            "agent.batch_size": 1024,
+            "replay.capacity": 1_000,
+        },
+        "actor_critic": {"total_steps": 150_000, "evaluation.every": 15_000},
+        "policy_gradient": _SHORT,
+    },
+    "grid_four_rooms": {
+        "q_learning": _PURE | {"agent.target_period": 1, "agent.hidden_sizes": (256, 256), "replay.capacity": 2_000},
+        "imitation": _PURE | {"agent.hidden_sizes": (256, 256), "replay.capacity": 2_000},
+        "policy_gradient": _SHORT | {"agent.hidden_sizes": (256,), "env.num_envs": 16},
     },
 }
 
