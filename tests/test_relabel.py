@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hindsight_jax import relabel
+from hindsight_jax import relabel, replay, types
 from hindsight_jax.relabel import laws, rows
 
 HORIZON = 8
@@ -445,6 +445,61 @@ def test_reward_by_index_ignores_values_and_never_ends():
             assert reward.shape == discount.shape == ()
 
 
+def near(achieved, goal):
+    """Success within 0.5, in the first coordinate alone."""
+    return jnp.abs(achieved[0] - goal[0]) < 0.5
+
+
+@pytest.mark.parametrize(("reached", "otherwise"), [(1.0, 0.0), (0.0, -1.0), (2, -3)])
+def test_reward_by_success_looks_at_values_and_never_ends(reached, otherwise):
+    """|0.4| < 0.5 is a success and |0.5| < 0.5 is none, for hindsight goals and, where is_next is false, for others."""
+    reward_fn = jax.jit(relabel.reward_by_success(near, reached, otherwise))
+    for is_next in (True, False):
+        for place, success in ((0.4, True), (-0.4, True), (0.5, False), (3.0, False)):
+            achieved, goal = jnp.array([place, 9.0]), jnp.array([0.0, -9.0])
+            reward, discount = reward_fn(achieved, goal, jnp.asarray(is_next))
+            assert (reward.dtype, discount.dtype) == (jnp.float32, jnp.float32)
+            assert (float(reward), float(discount)) == (reached if success else otherwise, 1.0)
+
+
+def test_reward_by_success_is_one_and_zero_unless_said_otherwise():
+    reward_fn = relabel.reward_by_success(near)
+    rewards = [float(reward_fn(jnp.zeros(2), goal, jnp.asarray(False))[0]) for goal in (jnp.zeros(2), jnp.ones(2))]
+    assert rewards == [1.0, 0.0]
+
+
+def test_reward_by_success_eager_jitted_mapped_and_traced_are_the_same():
+    achieved, goal = jax.random.uniform(KEY, (2, 16, 2))
+    is_next = jnp.arange(16) % 2 == 0
+
+    def rewards(reached, otherwise):
+        return jax.vmap(relabel.reward_by_success(near, reached, otherwise))(achieved, goal, is_next)
+
+    eager = relabel.reward_by_success(near, 0.25, -0.5)
+    expected = [float(eager(*row)[0]) for row in zip(achieved, goal, is_next, strict=True)]
+    assert set(expected) == {0.25, -0.5}
+    np.testing.assert_array_equal(rewards(0.25, -0.5)[0], expected)
+    np.testing.assert_array_equal(jax.jit(rewards)(jnp.float32(0.25), jnp.float32(-0.5))[0], expected)
+    members = jax.jit(jax.vmap(rewards))(jnp.array([0.25, 7.0]), jnp.array([-0.5, 6.0]))[0]  # of a population
+    np.testing.assert_array_equal(members[0], expected)
+    np.testing.assert_array_equal(members[1], np.where(np.equal(expected, 0.25), 7.0, 6.0))
+
+
+@pytest.mark.parametrize(("law", "hits"), [(relabel.behaviour(), [0, 0, 1]), (relabel.next_state(), [1, 1, 1])])
+def test_rows_of_the_ring_are_rewarded_by_success(law, hits):
+    """States 0, 1, 2, 3 and the goal 3, which the last action reaches: its own goal earns the reward there alone."""
+    states = jnp.arange(4.0)[:, None]
+    length, ended = jnp.asarray(3, jnp.int32), jnp.asarray(True)
+    stored = types.Trajectory(states, states, jnp.zeros((3, 1), jnp.int32), jnp.array([3.0]), length, ended)
+    ring = replay.make_ring(stored, capacity=1)
+    state = ring.add(ring.init(), jax.tree.map(lambda x: x[None], stored))
+    rows = jax.jit(lambda state: ring.sample(state, KEY, 64, law, relabel.reward_by_success(near)))(state)
+    t = np.asarray(rows.observation[:, 0], int)
+    assert set(t) == {0, 1, 2}
+    np.testing.assert_array_equal(rows.reward, np.array(hits, np.float32)[t])
+    np.testing.assert_array_equal(rows.discount, 1.0)
+
+
 # The preference
 
 
@@ -517,6 +572,11 @@ def test_sample_and_pmf_refuse(name, call, says):
         call(LAWS[name]())
 
 
+def _by_success(success):
+    """A reward of two steps at the same place, by a test that is no test."""
+    return relabel.reward_by_success(success)(jnp.zeros(2), jnp.zeros(2), jnp.asarray(True))
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -551,6 +611,14 @@ def test_sample_and_pmf_refuse(name, call, says):
         (lambda: relabel.reward_by_index("0"), "reached: got '0'"),
         (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.zeros(2, bool)), "is_next: .*jax.vmap"),
         (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.int32(1)), "is_next: .*bool"),
+        (lambda: relabel.reward_by_success(None), "success: got None.*env.success"),
+        (lambda: relabel.reward_by_success(True), "success: got True.*a function"),
+        (lambda: relabel.reward_by_success(near, float("inf")), "reached: got inf"),
+        (lambda: relabel.reward_by_success(near, otherwise=float("nan")), "otherwise: got nan"),
+        (lambda: relabel.reward_by_success(near, "1"), "reached: got '1'"),
+        (lambda: relabel.reward_by_success(near, jnp.ones(2)), "reached: .*rank 0"),
+        (lambda: _by_success(lambda achieved, goal: achieved[0]), "bool"),
+        (lambda: _by_success(lambda achieved, goal: achieved == goal), "jax.vmap"),
         (lambda: relabel.prefer(None), "changed: got None"),
         (lambda: relabel.prefer(_differs, num_candidates=0), "num_candidates: got 0"),
         (lambda: relabel.prefer(_differs, num_candidates=2.0), "num_candidates: got 2.0"),

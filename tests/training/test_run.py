@@ -14,7 +14,7 @@ import probes
 import pytest
 import scipy.stats
 
-from hindsight_jax import agents, relabel, replay, training
+from hindsight_jax import agents, relabel, replay, training, types
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -25,19 +25,21 @@ def law_of(values):
     return relabel.hindsight(values.get("behaviour", 0.15), values.get("next_state", 0.2))
 
 
+SMALL = {
+    "num_envs": 2,
+    "updates_per_epoch": 2,
+    "batch_size": 8,
+    "warmup_trajectories": 5,
+    "evaluation_episodes": 16,
+}
+
+
 def make_run(env=None, agent=None, law=law_of, reward_fn=None, preference=None, capacity=64, hidden=(8,), **schedule):
     """A run on the chain, tiny unless said otherwise."""
     env = env or probes.Chain(horizon=4)
     agent = agent or agents.q_learning(env.spec, distance=env.distance, hidden_sizes=hidden)
-    small = {
-        "num_envs": 2,
-        "updates_per_epoch": 2,
-        "batch_size": 8,
-        "warmup_trajectories": 5,
-        "evaluation_episodes": 16,
-    }
     ring = replay.make_ring(training.example_trajectory(env), capacity)
-    schedule = training.Schedule(**(small | schedule))
+    schedule = training.Schedule(**(SMALL | schedule))
     return training.make_run(env, agent, ring, law, reward_fn or relabel.reward_by_index(), schedule, preference)
 
 
@@ -418,6 +420,188 @@ def test_an_advance_writes_the_ring_in_place():
     assert memory.temp_size_in_bytes < 0.05 * num_bytes
 
 
+# On policy
+
+
+def policy_gradient(env):
+    return agents.policy_gradient(env.spec, success=env.success, hidden_sizes=(8,), num_goals=3, baseline=True)
+
+
+def make_on_policy(env=None, agent=None, law=None, capacity=3, **schedule):
+    """A run of a policy gradient on the chain: three trajectories and one update an epoch."""
+    env = env or probes.Chain(horizon=4)
+    schedule = {"num_envs": 3, "updates_per_epoch": 1, "warmup_trajectories": 0, "evaluation_episodes": 16} | schedule
+    return make_run(env, agent or policy_gradient(env), law, capacity=capacity, **schedule)
+
+
+@functools.cache
+def on_policy():
+    return training.make_population(make_on_policy())
+
+
+def begun(num_members=3, seed=0, values=None):
+    """The first state of the on-policy population."""
+    return on_policy().init(training.member_keys(seed, num_members), values)
+
+
+class Seen(NamedTuple):
+    """The batch of the last update, its key, and how many there were."""
+
+    batch: types.Trajectory
+    key: jax.Array  # u32[2]
+    count: jax.Array
+
+
+def watcher(env, num_envs):
+    """An on-policy agent that moves at random, or right when it is evaluated, and keeps what `update` was given."""
+    example = training.example_trajectory(env)
+
+    def init(key, values):
+        del key, values
+        batch = jax.tree.map(lambda x: jnp.zeros((num_envs, *x.shape), x.dtype), example)
+        return Seen(batch, jnp.zeros(2, jnp.uint32), jnp.int32(0))
+
+    def act(state, observation, goal, key, explore):
+        del state, observation, goal
+        return jax.random.randint(key, (1,), 0, 3, dtype=jnp.int32) if explore else jnp.full((1,), 2, jnp.int32)
+
+    def update(state, batch, key):
+        return Seen(batch, jax.random.key_data(key), state.count + 1), {"loss": jnp.mean(batch.length * 1.0)}
+
+    return agents.Agent(init, act, update, batch="trajectories")
+
+
+def test_an_on_policy_update_sees_what_its_epoch_collected_whole_and_in_order():
+    """Nothing of an earlier epoch, nothing drawn, nothing relabelled: the rollout of this epoch's key, to the bit."""
+    env = probes.Chain(horizon=4, ends_at_success=True)
+    run = make_on_policy(env, watcher(env, 3))
+    state, epoch, collect = jax.jit(run.init)(jax.random.key(0)), jax.jit(run.epoch), jax.jit(run.collect)
+    assert int(state.env_steps) == int(state.replay.size) == 0
+    keys, lengths, before = set(), set(), None
+    for count in range(1, 4):
+        fresh = plain(collect(state, jax.random.split(state.key, 4)[1]))
+        state, metrics = epoch(state)
+        assert_same_bits(state.agent.batch, fresh.trajectories)
+        assert_same_bits(state.replay.trajectories, fresh.trajectories)
+        assert before is None or not np.array_equal(before.action, fresh.trajectories.action)
+        before = fresh.trajectories
+        lengths |= set(before.length.tolist())
+        keys.add(tuple(np.asarray(state.agent.key)))
+        assert int(state.agent.count) == int(state.updates) == count
+        assert int(state.env_steps) == 3 * 4 * count
+        assert float(metrics["loss"]) == pytest.approx(before.length.mean())
+        assert float(metrics["collect_success_end"]) == pytest.approx(fresh.success_end.mean())
+    assert len(keys) == 3
+    assert len(lengths) > 1
+
+
+def test_an_on_policy_population_counts_no_warm_up_and_has_no_law():
+    state = on_policy().advance(begun(), 3)
+    members = state.members
+    assert members.law is None
+    assert members.preference is None
+    np.testing.assert_array_equal(members.env_steps, 3 * 3 * 4)
+    np.testing.assert_array_equal(members.updates, 3)
+    np.testing.assert_array_equal(members.agent.updates, 3)
+    np.testing.assert_array_equal(members.replay.size, 3)
+    assert len(np.unique(np.reshape(members.replay.trajectories.action, (3, -1)), axis=0)) == 3
+    _, metrics = training.collect_metrics(state)
+    assert set(metrics) >= {"loss", "return_mean", "hit_fraction", "entropy", "value_loss", "collect_success_end"}
+    assert all(np.all(np.isfinite(value)) for value in metrics.values())
+
+
+def test_an_on_policy_member_equals_its_seed_alone():
+    """The same first data to the bit, and the same numbers to 1e-5 after five updates."""
+    values = {"agent.learning_rate": jnp.array([1e-3, 1e-2, 3e-3])}
+    together, alone = begun(3, values=values), begun(1, seed=2, values={"agent.learning_rate": jnp.array([3e-3])})
+    assert_close(member(together.members, 2), member(alone.members, 0), 0)
+    together, alone = on_policy().advance(together, 5), on_policy().advance(alone, 5)
+    assert_close(member(together.members, 2), member(alone.members, 0), 1e-5)
+    assert_close(member(together.metric_sums, 2), member(alone.metric_sums, 0), 1e-5)
+
+
+def test_pieces_of_an_on_policy_run_change_no_bit_and_compile_once():
+    """Cut anywhere, carried through host memory as a checkpoint carries it, with evaluations in between."""
+    whole, cut, keys = on_policy().advance(begun(), 12), begun(), training.member_keys(0, 3)
+    sizes = set()
+    for num_epochs in (1, 0, 4, 2, 5):
+        cut = on_policy().advance(carried(cut), num_epochs)
+        on_policy().evaluate(cut, keys)
+        sizes.add((on_policy().advance._cache_size(), on_policy().evaluate._cache_size()))
+    assert_same_bits(cut, whole)
+    assert len(sizes) == 1
+
+
+def carried(state):
+    """The state after a trip through NumPy, typed keys and all."""
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    back = lambda old, new: jax.random.wrap_key_data(jnp.array(new)) if is_key(old) else jnp.array(new)
+    return jax.tree.map(back, state, plain(state))
+
+
+def test_each_function_of_an_on_policy_epoch_is_traced_once():
+    env, traces = probes.Chain(horizon=4), []
+    agent = policy_gradient(env)
+
+    def counted(name, function):
+        return lambda *arguments: traces.append(name) or function(*arguments)
+
+    agent = agent._replace(update=counted("update", agent.update), act=counted("act", agent.act))
+    epoch = jax.jit(make_on_policy(env, agent).epoch)
+    state = jax.jit(make_on_policy(env, agent).init)(jax.random.key(0))
+    for _ in range(3):
+        state, _ = epoch(state)
+    assert sorted(traces) == ["act", "update"]
+
+
+def test_no_key_of_an_on_policy_run_is_used_twice():
+    run, key = make_on_policy(), jax.random.key(0)
+    state = jax.eval_shape(run.init, key)
+    with jax.debug_key_reuse(True):
+        jax.jit(run.init).trace(key)
+        jax.jit(run.epoch).trace(state)
+        jax.jit(run.evaluate).trace(state, key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"warmup_trajectories": 1},
+            r"^schedule\.warmup_trajectories: got 1, but it must be 0 for an agent that learns",
+        ),
+        ({"warmup_trajectories": None}, r"^schedule\.warmup_trajectories: got None, but it must be 0"),
+        ({"updates_per_epoch": 2}, r"^schedule\.updates_per_epoch: got 2, but it must be 1 for an agent that learns"),
+        ({"updates_per_epoch": 0}, r"^schedule\.updates_per_epoch: got 0, but it must be 1"),
+        ({"capacity": 2}, r"^schedule\.num_envs: got 3.*capacity, 2"),
+        ({"capacity": 4}, r"^ring\.capacity: got 4, but it must hold the trajectories of one collection, 3\. Make"),
+        ({"num_envs": 2}, r"^ring\.capacity: got 3, but it must hold the trajectories of one collection, 2\. Make"),
+        ({"num_envs": 0}, r"^schedule\.num_envs: got 0"),
+        ({"evaluation_episodes": 0}, r"^schedule\.evaluation_episodes: got 0"),
+        (
+            {"law": relabel.future()},
+            r"^law: got .*, but the agent learns from trajectories\. Pass a goal law for an agent",
+        ),
+        ({"law": law_of}, r"^law: got .*, but the agent learns from trajectories\."),
+    ],
+)
+def test_schedules_that_are_not_on_policy_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_on_policy(**arguments)
+
+
+def test_an_agent_of_transitions_needs_a_law_and_a_warm_up():
+    with pytest.raises(ValueError, match=r"^law: got None, but the agent learns from transitions\. Pass a goal law"):
+        make_run(law=None)
+    with pytest.raises(ValueError, match=r"^schedule\.warmup_trajectories: got 0"):
+        make_run(warmup_trajectories=0)
+
+
+def test_numbers_of_a_law_are_refused_on_policy():
+    with pytest.raises(ValueError, match="numbers of the law may be given only if"):
+        make_on_policy().init(jax.random.key(0), {"relabel.next_state": 0.5})
+
+
 # Rollouts
 
 
@@ -482,15 +666,16 @@ def test_starts_goals_and_action_keys_are_all_fresh():
     )
 
 
-def test_episodes_that_end_early_enter_the_ring_with_their_length():
+def test_episodes_that_end_early_enter_the_ring_with_their_length_and_count_their_horizon():
+    """Env steps are the same for all members then: the batch of episodes runs on to the horizon anyway."""
     env = probes.Chain(horizon=6, ends_at_success=True)
     run = make_run(env, stub(env, num_updates=2, batch_size=8), warmup_trajectories=40)
     state = jax.jit(run.init)(jax.random.key(0))
     lengths = np.asarray(state.replay.trajectories.length)[:40]
     assert lengths.min() < 6
-    assert int(state.env_steps) == lengths.sum()
+    assert int(state.env_steps) == 40 * 6
     state, _ = jax.jit(run.epoch)(state)
-    assert int(state.env_steps) == np.asarray(state.replay.trajectories.length)[:42].sum()
+    assert np.asarray(state.replay.trajectories.length)[:42].sum() < int(state.env_steps) == 42 * 6
 
 
 # Refusals
@@ -528,14 +713,6 @@ def test_numbers_of_members_out_of_range_are_refused(values):
     values = {name: jnp.array(value) for name, value in values.items()}
     with pytest.raises(ValueError, match=next(iter(values)).removeprefix("agent.")):
         tiny().init(training.member_keys(0, 2), values)
-
-
-def test_an_agent_that_wants_trajectories_is_refused():
-    agent = agents.q_learning(probes.Chain().spec, distance=probes.Chain().distance)._replace(batch="trajectories")
-    ring = replay.make_ring(training.example_trajectory(probes.Chain()), 64)
-    arguments = (relabel.future(), relabel.reward_by_index(), training.Schedule(warmup_trajectories=1))
-    with pytest.raises(ValueError, match=r"agent\.batch"):
-        training.make_run(probes.Chain(), agent, ring, *arguments)
 
 
 def test_the_law_that_was_passed_outlives_the_donated_state():
