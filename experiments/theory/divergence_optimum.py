@@ -148,7 +148,7 @@ def claim() -> Claim:
         ),
         verdict="holds for every row",
         remark=(
-            "The paper names any convex f*; the ones with a bounded domain need the shift by r, which changes the "
+            "The paper allows almost any convex f*; those with a bounded domain need the shift by r, which changes the "
             "residual and not the divergence. On sampled transitions f* sees Q(s, a, s+) - gamma V(s', s+) in place of "
             "its mean over s', and since f* is convex the loss is too high: exact for deterministic dynamics only."
         ),

@@ -117,7 +117,7 @@ def claim() -> Claim:
         remark=(
             "The theorems give the leading order; at the uniform policy the errors are exactly sqrt(k^2 - 1) and "
             "sqrt(k - 1), the same for every entry of the gradient. All k^2 outcomes are enumerated, since at k = 256 "
-            "a sample of a few hundred seldom holds a reward."
+            "a sample of k steps holds about one reward."
         ),
         figures=figures,
         caption="Relative error of one sample of the gradient, over k; dotted: sqrt(k^2 - 1) and sqrt(k - 1).",

@@ -124,7 +124,7 @@ def claim() -> Claim:
         remark=(
             "A replay buffer holds steps uniformly, not discounted. There the right side is off by exactly "
             "(1 - gamma) (mean_{t<T} v_t - v_0) + gamma (v_0 - v_T) / T with v_t = E V(s_t, g). The paper notes that "
-            "trajectories are not drawn in the discounted manner, but uses its lemma on a buffer all the same."
+            "trajectories are not drawn in the discounted manner, and then applies the lemma to a buffer."
         ),
         figures=figures,
         caption=(

@@ -27,12 +27,11 @@ def words_and_numbers(text):
     return _NUMBER.sub("#", text), [float(number) for number in _NUMBER.findall(text)]
 
 
-@pytest.mark.parametrize(("number", "key"), enumerate(CLAIMS, 1), ids=list(CLAIMS))
-def test_every_figure_holds_and_the_committed_page_says_so(number, key):
-    claim = CLAIMS[key]()
+@pytest.mark.parametrize("key", list(CLAIMS))
+def test_every_figure_holds_and_the_committed_page_says_so(key):
+    claim, number = CLAIMS[key](), list(CLAIMS).index(key) + 1
     assert claim.key == key
     assert [figure.name for figure in claim.figures if not figure.holds] == []
-    assert len({figure.name for figure in claim.figures}) >= len(claim.figures) - 3  # "the same .." may repeat
     committed = sections((DOCS / page.NAME).read_text(encoding="utf-8"))[number - 1]
     words, numbers = words_and_numbers(page.section(number, claim).strip())
     committed_words, committed_numbers = words_and_numbers(committed.strip())
@@ -63,6 +62,6 @@ def test_the_comparison_of_pages_sees_words_and_numbers():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", CLAIMS)
+@pytest.mark.parametrize("key", list(CLAIMS))
 def test_every_picture_is_drawn(key):
     assert CLAIMS[key]().draw()[:4] == b"\x89PNG"

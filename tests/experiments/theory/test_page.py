@@ -1,6 +1,5 @@
 """The page and the command, on a claim that costs nothing."""
 
-import doctest
 import io
 import subprocess
 import sys
@@ -28,10 +27,6 @@ def picture():
 def claim(key="k", measured=1.0, title="A claim, with |bars|"):
     figures = (equals("a | b", 1.0, measured, 0.1), between("off by", 0.1, 0.3, 0.2))
     return Claim(key, title, "[D 1]", "It is so.", ("one", "two"), "holds", "A remark.", figures, "A caption.", picture)
-
-
-def test_doctests():
-    assert doctest.testmod(page).failed == 0
 
 
 def test_a_section_says_everything():

@@ -1,16 +1,10 @@
 """A figure holds only within its tolerance, and a claim only if all of its figures do."""
 
-import doctest
 import math
 
 import pytest
 
-from experiments.theory import results
 from experiments.theory.results import Claim, between, equals
-
-
-def test_doctests():
-    assert doctest.testmod(results).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,9 @@
 """The solver of finite problems against its definitions: sums over time, and simulation by powers of the dynamics."""
 
-import doctest
-
 import numpy as np
 import pytest
 
 from experiments.theory import tabular
-
-
-def test_doctests():
-    assert doctest.testmod(tabular).failed == 0
 
 
 def test_visitation_is_the_discounted_sum_over_time(problem):
