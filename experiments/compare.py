@@ -1,6 +1,6 @@
 """One picture of several runs: success over env steps, mean and interval over seeds, from a JSON file of `collect`.
 
-    python -m experiments.compare experiments/results/flip_bit.json docs/flip_bit.png [--only PREFIX ...] [--measure any]
+    python -m experiments.compare experiments/results/flip_bit.json docs/flip_bit.png [--only PREFIX ...]
 
 Dimension key: S seeds, E evaluations.
 """

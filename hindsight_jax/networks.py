@@ -92,7 +92,8 @@ class QNetwork(nn.Module):
 class GaussianPolicy(nn.Module):
     """A Gaussian over a continuous action: a mean by an MLP, and one standard deviation for all states and dimensions.
 
-    hEM's policy [M, appendix C.2]. The logarithm of the deviation is a parameter, from 0 on, held to [-5, 2].
+    hEM's policy [M, appendix C.2]. The logarithm of the deviation is a parameter, from 0 on, held to [-5, 2]; beyond,
+    its gradient is that at the limit, so that it can come back.
     """
 
     action: types.Box
@@ -107,7 +108,8 @@ class GaussianPolicy(nn.Module):
         x = joined(observation, goal, self.observation_range, self.goal_range)
         mean = MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x)
         log_std = self.param("log_std", nn.initializers.zeros, ())
-        return mean, jnp.broadcast_to(jnp.clip(log_std, -5.0, 2.0), mean.shape)
+        held = log_std + jax.lax.stop_gradient(jnp.clip(log_std, -5.0, 2.0) - log_std)
+        return mean, jnp.broadcast_to(held, mean.shape)
 
 
 class DeterministicPolicy(nn.Module):

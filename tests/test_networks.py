@@ -230,3 +230,12 @@ def test_scale_to_range_keeps_shape_and_dtype(dtype):
 def test_scale_to_range_refuses(x, bounds):
     with pytest.raises(ValueError, match="got"):
         networks.scale_to_range(x, bounds)
+
+
+@pytest.mark.parametrize("log_std", [-7.0, -1.5, 3.0])
+def test_a_deviation_beyond_its_limits_can_come_back(log_std):
+    network = networks.GaussianPolicy(action=types.Box(2), hidden_sizes=(4,))
+    observation, goal = inputs(3)
+    params = network.init(jax.random.key(0), observation, goal)
+    of = lambda value: jnp.sum(network.apply({"params": params["params"] | {"log_std": value}}, observation, goal)[1])
+    assert float(jax.grad(of)(jnp.float32(log_std))) == 3 * 2  # three rows of two dimensions, one number
