@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 R = -1.0
@@ -64,7 +64,7 @@ def loss(data: Case, q: jax.Array, f: str, sampled: bool = False) -> jax.Array:
     q_policy = jnp.broadcast_to(values[:, None, None, None], shape)
     next_v = jnp.broadcast_to(p_q[:, :, None, None], shape)
     residual = jnp.broadcast_to(residual[..., None], shape)
-    each = functools.partial(losses.divergence, discount=problem.gamma, f=f, r=R)
+    each = functools.partial(losses.divergence, discount=jnp.asarray(problem.gamma), f=f, r=R)
     rows = jax.vmap(each)(residual.ravel(), q_policy.ravel(), next_v.ravel())
     return jnp.sum(weight.ravel() * rows)
 
@@ -110,7 +110,8 @@ def optimum(f: str) -> Optimum:
         moved = q + 0.02 * generator.normal(size=(NUM_PERTURBATIONS, *q.shape))
         value, gradient, others, biased = (np.asarray(x) for x in _readings(f, q, moved))
     exact = float(CLOSED_FORMS[f](data.p_pi, data.p_mu))
-    return Optimum(exact, float(value), float(np.abs(gradient).max()), others.min() - value, biased - value)
+    rise, bias = float(others.min() - value), float(biased - value)
+    return Optimum(exact, float(value), float(np.abs(gradient).max()), rise, bias)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -120,7 +121,7 @@ def _readings(f: str, q: jax.Array, moved: jax.Array) -> tuple[jax.Array, ...]:
     return *jax.value_and_grad(of_q)(q), jax.lax.map(of_q, moved), of_q(q, sampled=True)
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """Every row of `losses.DIVERGENCES` on one problem."""
     found = {f: optimum(f) for f in losses.DIVERGENCES}
     figures = [
@@ -134,6 +135,11 @@ def claim() -> Claim:
         between("kl with a sampled s' in f*: rise of the loss over D_f", 0.01, 100, too_high["kl"]),
         between("quadratic with a sampled s': the same", 0.01, 100, too_high["quadratic"]),
     ]
+    return tuple(figures)
+
+
+def claim() -> Claim:
+    """The minimum for every row."""
     return Claim(
         key="divergence_optimum",
         title="The minimum of f-divergence Q-learning is minus the divergence",
@@ -152,7 +158,7 @@ def claim() -> Claim:
             "residual and not the divergence. On sampled transitions f* sees Q(s, a, s+) - gamma V(s', s+) in place of "
             "its mean over s', and since f* is convex the loss is too high: exact for deterministic dynamics only."
         ),
-        figures=tuple(figures),
+        figures=measure(),
         caption=(
             "Left: residual at the optimum over the density ratio (points: the problem's own pairs). Right: the loss "
             "along one direction through the optimum, above its minimum."

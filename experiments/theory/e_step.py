@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, equals
+from experiments.theory.results import Claim, Figure, equals
 from hindsight_jax import losses
 
 SIZES, NUM_SAMPLES, NUM_SEEDS = (4, 8, 16, 32, 64, 128), 64, 400
@@ -88,7 +88,8 @@ def outcome(k: int) -> Outcome:
         seen = len(np.unique(buffer.action)) / k
         rows.append((informed.mean(), seen, success(policy), success(hindsight), left_over))
     columns = np.array(rows)
-    return Outcome(*(float(x) for x in columns[:, :4].mean(0)), float(columns[:, 4].max()))
+    informed, seen, reached, reached_hindsight = columns[:, :4].mean(0).tolist()
+    return Outcome(informed, seen, reached, reached_hindsight, float(columns[:, 4].max()))
 
 
 def gradient_error(temperature: float) -> float:
@@ -99,12 +100,12 @@ def gradient_error(temperature: float) -> float:
     return tabular.relative(m_step - policy_gradient, policy_gradient)
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """k = 64 and 64 samples, in full; k = 4 .. 128 for the picture."""
     found, k = outcome(64), 64
     informed, seen = 1 - (1 - k**-2.0) ** NUM_SAMPLES, 1 - (1 - 1 / k) ** NUM_SAMPLES
     temperatures = np.array([10.0, 100.0, 1000.0])
-    figures = (
+    return (
         equals("where Q = 0: largest |q - pi|", 0, found.left_over, 1e-10),
         equals("goals for which q differs from pi: 1 - (1 - 1/k^2)^64", informed, found.informed, 0.003),
         equals("goals that hindsight informs: 1 - (1 - 1/k)^64", seen, found.informed_hindsight, 0.01),
@@ -123,6 +124,10 @@ def claim() -> Claim:
             0.02,
         ),
     )
+
+
+def claim() -> Claim:
+    """One E-step, of either kind."""
     return Claim(
         key="e_step",
         title="With sparse rewards MPO's E-step gives the policy back; the hindsight E-step does not",
@@ -140,7 +145,7 @@ def claim() -> Claim:
             "The paper argues it in words; here the shares of goals that get a signal are those of the two events, a "
             "sample that hits its own goal (1/k^2 for each goal) and a sample that hits the goal at all (1/k)."
         ),
-        figures=figures,
+        figures=measure(),
         caption="Means over 400 buffers of 64 steps of the uniform policy; one E-step and one exact M-step.",
         draw=_draw,
     )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, equals
+from experiments.theory.results import Claim, Figure, equals
 from hindsight_jax import losses
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)
@@ -75,12 +75,12 @@ def errors() -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """k = 4, 8, .., 256."""
     found, k = errors(), np.array(SIZES, float)
     off = lambda values, exact: float(np.max(np.abs(values / exact - 1)))
     eight = reinforce_moments(8).variance[0, 0]
-    figures = (
+    return (
         equals(
             "REINFORCE against sqrt(k^2 - 1), largest relative difference",
             0,
@@ -100,6 +100,10 @@ def claim() -> Claim:
             1e-15,
         ),
     )
+
+
+def claim() -> Claim:
+    """The relative errors, and their growth."""
     return Claim(
         key="gradient_noise",
         title="Hindsight goals make the gradient's relative error sqrt(k - 1) instead of sqrt(k^2 - 1)",
@@ -119,7 +123,7 @@ def claim() -> Claim:
             "sqrt(k - 1), the same for every entry of the gradient. All k^2 outcomes are enumerated, since at k = 256 "
             "a sample of k steps holds about one reward."
         ),
-        figures=figures,
+        figures=measure(),
         caption="Relative error of one sample of the gradient, over k; dotted: sqrt(k^2 - 1) and sqrt(k - 1).",
         draw=_draw,
     )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, learner, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses, relabel
 
 R, BETA = -1.0, 1.0  # the reward of every step, and the weight of reaching s' itself
@@ -126,6 +126,13 @@ def errors(seed: int) -> dict[str, float]:
     return found
 
 
+@functools.cache
+def all_errors() -> dict[str, np.ndarray]:
+    """`errors` of ten problems, each [10]."""
+    runs = [errors(seed) for seed in range(NUM_PROBLEMS)]
+    return {name: np.array([run[name] for run in runs]) for name in runs[0]}
+
+
 def line_2_error(law: relabel.Law, t: int, weight: float) -> float:
     """Relabelling by `law` against line 2 with beta (1 - gamma_hdm) = weight, through the agent's own update.
 
@@ -156,13 +163,11 @@ def line_2_errors() -> dict[str, float]:
     }
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """Ten random problems, and the agent's two modes."""
-    runs = [errors(seed) for seed in range(NUM_PROBLEMS)]
-    table = {name: np.array([run[name] for run in runs]) for name in runs[0]}
-    line_2 = line_2_errors()
+    table, line_2 = all_errors(), line_2_errors()
     median = {name: float(np.median(values)) for name, values in table.items()}
-    figures = (
+    return (
         equals("[D 27] by index, float64: largest relative error of the gradient", 0, table["by index"].max(), 1e-10),
         equals("the same in float32", 0, table["float32"].max(), 1e-5),
         between("reward by value (s' = s+): median error", 0.05, 0.4, median["by value"]),
@@ -175,6 +180,10 @@ def claim() -> Claim:
         equals("line 2 with the weight of t 0: error at t 0", 0, line_2["default, first step"], 1e-5),
         between("the same at t 49", 0.1, 2.0, line_2["default, last step"]),
     )
+
+
+def claim() -> Claim:
+    """The identity, and what breaks it."""
     return Claim(
         key="her_reward",
         title="HER's reward follows from the divergence and the next-state term",
@@ -198,16 +207,17 @@ def claim() -> Claim:
             "with geometric(gamma) on a long horizon at gamma_hdm = gamma and beta = 2, rewards of -1 and no bound on "
             "the target. Under the default law that probability depends on t, and the two modes differ."
         ),
-        figures=figures,
+        figures=measure(),
         caption=(
             "Left: relative error of the gradient of [D 27] against [D 26] on ten random problems. Right: the two "
             "modes of `q_learning`, with line 2 weighted for t = 0 of a trajectory of 50 steps."
         ),
-        draw=functools.partial(_draw, table),
+        draw=_draw,
     )
 
 
-def _draw(table: dict[str, np.ndarray]) -> bytes:
+def _draw() -> bytes:
+    table = all_errors()
     figure, (left, right) = drawing.panels(2)
     for index, name in enumerate(("by index", "by value", "independent", "not stopped")):
         drawing.diagonal(left, np.full(NUM_PROBLEMS, index), np.maximum(table[name], 1e-17), name, index)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 SCALES, NUM_PROBLEMS = (0.5, 1.0, 1.5, 2.0), 10  # of the entries of Q
@@ -101,11 +101,11 @@ def table(single: bool) -> np.ndarray:
     return np.array(found)
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """Ten problems at four scales of Q."""
     double, single = table(False), table(True)
     silent, defined, drift = (double[..., i].max() for i in range(3))
-    figures = (
+    return (
         equals("[D 54] against [D 53], pi^ as in [D 57]: float64, relative", 0, silent, 1e-10),
         equals("the same in float32", 0, single[..., 0].max(), 1e-5),
         equals("mean_g w - (1 - gamma): float64", 0, drift, 1e-10),
@@ -115,6 +115,10 @@ def claim() -> Claim:
         between("pi^ = E_g pi: smallest error", 1e-3, 0.5, double[..., 1].min()),
         between("pi^ = E_g pi: largest error", 0.06, 0.5, defined),
     )
+
+
+def claim() -> Claim:
+    """The weight, and the marginal policy that it needs."""
     return Claim(
         key="importance_weight",
         title="The multi-step weight is the gradient of [D 53], with an unusual marginal policy",
@@ -134,7 +138,7 @@ def claim() -> Claim:
             "`losses.energy_weight` is [D 25], hence means the marginal of [D 57]. Its mean over goals is 1 - gamma, "
             "so together with the next-state term of [D 24] a constant added to Q changes nothing."
         ),
-        figures=figures,
+        figures=measure(),
         caption="The gradient of [D 54] against that of [D 53] with the marginal policy as defined; ten problems each.",
         draw=_draw,
     )

@@ -64,7 +64,7 @@ def make_state(seed: int, **values: float) -> Any:
 
 
 @jax.jit
-def heads(state: Any, observation: jax.Array, goal: jax.Array) -> jax.Array:
+def heads(state: Any, observation: jax.Array, goal: jax.Array) -> Any:
     """Q(s, ., g) of the online network, [B, 1, K]."""
     return networks.QNetwork(action=ACTION, hidden_sizes=HIDDEN_SIZES).apply(state.params, observation, goal)
 

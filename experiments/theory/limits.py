@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, learner, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 SEEDS = range(4)
@@ -99,9 +99,13 @@ def scalar_error(gamma_hdm: float, weight: float) -> float:
     return max(jax.tree.leaves(differences))
 
 
-def claim() -> Claim:
+def relative_to(value: np.ndarray, reference: np.ndarray) -> float:
+    """The distance of the two in units of the second."""
+    return tabular.relative(value - reference, reference)
+
+
+def measure() -> tuple[Figure, ...]:
     """Four batches."""
-    relative_to = lambda value, reference: tabular.relative(value - reference, reference)
     picked = [float(indicators(seed).mean()) for seed in SEEDS]
     at_infinity = [
         relative_to(hdm_gradient(s, gamma_hdm=math.inf, beta=BETA), row_gradient(s, "always", beta=BETA)) for s in SEEDS
@@ -115,7 +119,7 @@ def claim() -> Claim:
         relative_to(hdm_gradient(s, gamma_hdm=GAMMA_HDM, beta=BETAS[-1]) / BETAS[-1], gcsl_rows(s).mean(0))
         for s in SEEDS
     ]
-    figures = (
+    return (
         between("smallest share picked by the indicator at 0.85", 0.05, 0.95, min(picked)),
         between("largest share", 0.05, 0.95, max(picked)),
         equals(
@@ -137,6 +141,10 @@ def claim() -> Claim:
         ),
         between("beta = 1e4 against imitation of every row: error", 0.05, 10, min(unfiltered)),
     )
+
+
+def claim() -> Claim:
+    """The limits, and what a large beta does."""
     return Claim(
         key="limits",
         title="HER, HER + HBC and GCSL are limits of HDM",
@@ -155,16 +163,16 @@ def claim() -> Claim:
             "A large beta alone does not give GCSL: it gives imitation of the rows that the indicator picks, since the "
             "indicator depends on Q and not on beta."
         ),
-        figures=figures,
+        figures=measure(),
         caption=(
             "Left: distance of HDM's gradient to those of its two limits, over gamma_hdm (outermost: 0 and infinity). "
             "Right: HDM's gradient over beta, divided by beta, against imitation of the picked rows and of all rows."
         ),
-        draw=functools.partial(_draw, filtered[0]),
+        draw=_draw,
     )
 
 
-def _draw(filtered: np.ndarray) -> bytes:
+def _draw() -> bytes:
     figure, (left, right) = drawing.panels(2)
     her, hbc = row_gradient(0, "none", beta=BETA), row_gradient(0, "always", beta=BETA)
     gradients = [hdm_gradient(0, gamma_hdm=threshold, beta=BETA) for threshold in THRESHOLDS]
@@ -177,7 +185,7 @@ def _draw(filtered: np.ndarray) -> bytes:
     drawing.legend(left)
     every = gcsl_rows(0).mean(0)
     against_all = [tabular.relative(hdm_gradient(0, gamma_hdm=GAMMA_HDM, beta=b) / b - every, every) for b in BETAS]
-    drawing.line(right, BETAS, filtered, "picked rows", 0)
+    drawing.line(right, BETAS, filtered_errors(0), "picked rows", 0)
     drawing.line(right, BETAS, against_all, "all rows (GCSL)", 1)
     right.set_xscale("log")
     right.set_yscale("log")

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.optimize
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 DAMPING, MAX_ITERATIONS = 0.3, 4000
@@ -100,6 +100,12 @@ def switch_error(switch: float) -> float:
 
 
 @functools.cache
+def switch_root() -> float:
+    """The probability at which [D 48] holds."""
+    return float(scipy.optimize.brentq(switch_error, 0.6, 0.8, xtol=1e-15))  # pyright: ignore[reportArgumentType]
+
+
+@functools.cache
 def random_cases() -> list[Converged]:
     """Problems without structure."""
     problems = [
@@ -158,15 +164,14 @@ def contrastive_errors() -> dict[str, float]:
         return found | {f"nce, k {k:g}": error(minimum(of_nce, shape, k)) for k in (1.0, 8.0)}
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """The two cases where the lemma holds, the generic one, and what does recover the PMI."""
-    ring, cases = converge(circulant()), random_cases()
-    root = float(scipy.optimize.brentq(switch_error, 0.6, 0.8, xtol=1e-15))
+    ring, cases, root = converge(circulant()), random_cases(), switch_root()
     exact, other = converge(two_states(root)), converge(two_states(OTHER_SWITCH))
     shares = [case.error / np.ptp(case.pmi) for case in cases]
     explained = max(float(np.abs(c.lemma - c.pmi - c.energy_error).max()) for c in (*cases, other))
     contrastive = contrastive_errors()
-    figures = (
+    return (
         equals("one step, circulant .7 .2 .1: largest error of the PMI (nats)", 0, ring.error, 1e-12),
         equals("two states: the switch probability at which it holds", SWITCH, root, 1e-8),
         equals("two states at that probability: largest error (nats)", 0, exact.error, 1e-12),
@@ -178,6 +183,10 @@ def claim() -> Claim:
         equals("NCE's optimum, k = 1", 0, contrastive["nce, k 1"], 1e-10),
         equals("NCE's optimum, k = 8", 0, contrastive["nce, k 8"], 1e-10),
     )
+
+
+def claim() -> Claim:
+    """Where the lemma holds, where it does not, and what recovers the PMI."""
     return Claim(
         key="mutual_information",
         title="A converged Q gives the pointwise mutual information in special cases only",
@@ -197,18 +206,18 @@ def claim() -> Claim:
             "lemma is wrong by exactly what [D 48] is off by. With symmetry, or a probability solved for, both hold. "
             "The optima of InfoNCE and NCE need no such luck: on any table they are log p+ / rho+."
         ),
-        figures=figures,
+        figures=measure(),
         caption=(
             "Left: the lemma's formula against the true PMI, a point for each (s, a, g). Right: the two-state problem, "
             "over the probability with which action 1 changes the state."
         ),
-        draw=functools.partial(_draw, ring, exact),
+        draw=_draw,
     )
 
 
-def _draw(ring: Converged, exact: Converged) -> bytes:
+def _draw() -> bytes:
     figure, (left, right) = drawing.panels(2)
-    generic = random_cases()[:4]
+    generic, ring, exact = random_cases()[:4], converge(circulant()), converge(two_states(switch_root()))
     clouds = (
         (
             "4 random problems",

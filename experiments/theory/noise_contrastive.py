@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 NUM_GOALS = 256
@@ -71,13 +71,13 @@ def norms() -> dict[str, np.ndarray]:
         return {name: np.asarray(norm(term) / jnp.linalg.norm(reference)) for name, term in terms.items()}
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """k = 2^0 .. 2^20."""
     found, q = norms(), case()[0]
     slope = lambda name: tabular.slope(LARGE, found[name][len(SMALL) :])
     early = tabular.slope(SMALL[:4], found["noise"][:4])
     largest = np.exp(q).max() / np.exp(q).mean()
-    figures = (
+    return (
         equals("noise term: slope over k = 2^10 .. 2^20", -1, slope("noise"), 0.02),
         equals("positive term: slope", -1, slope("positive"), 0.02),
         equals("nce against InfoNCE [D 23]: slope", -1, slope("whole"), 0.02),
@@ -86,6 +86,10 @@ def claim() -> Claim:
         between("noise term: slope over k = 1 .. 8, below that", -0.5, 0.5, early),
         between("noise term at k = 2^20 with Z stopped", 0.1, 10, found["stopped"][-1]),
     )
+
+
+def claim() -> Claim:
+    """The limit, and its rate."""
     return Claim(
         key="noise_contrastive",
         title="With many noise samples NCE becomes InfoNCE",
@@ -104,7 +108,7 @@ def claim() -> Claim:
             "spread of Q: a Q that tells goals well apart needs many noise samples. If Z is treated as a constant the "
             "noise term keeps its gradient."
         ),
-        figures=figures,
+        figures=measure(),
         caption="Norms of the gradients, in units of InfoNCE's, for Q ~ N(0, 1) over 256 goals.",
         draw=_draw,
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing, tabular
-from experiments.theory.results import Claim, between, equals
+from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import relabel, replay, types
 
 NUM_PROBLEMS = 10
@@ -86,7 +86,7 @@ def random_case(seed: int) -> tuple[tabular.Problem, np.ndarray, np.ndarray]:
     return problem, generator.dirichlet(np.ones(3), (5, 5)), q
 
 
-def claim() -> Claim:
+def measure() -> tuple[Figure, ...]:
     """Random problems, and the chain."""
     cases = [random_case(seed) for seed in range(NUM_PROBLEMS)]
     sides = np.array([both_sides(*case) for case in cases])
@@ -97,7 +97,7 @@ def claim() -> Claim:
         formula.append(replay_side(v, problem.gamma) - (1 - problem.gamma) * v[0] - sum(replay_error(v, problem.gamma)))
     chain, slower = chain_values(0.9), chain_values(0.98)
     first, second = replay_error(slower, 0.98)
-    figures = (
+    return (
         equals("both sides, discounted visits: largest difference", 0, np.abs(sides[:, 0] - sides[:, 1]).max(), 1e-10),
         equals("both sides against (1 - gamma) E V(s_0, g)", 0, np.abs(sides[:, 0] - starts).max(), 1e-10),
         equals("buffer: error against its formula", 0, np.abs(formula).max(), 1e-10),
@@ -107,6 +107,10 @@ def claim() -> Claim:
         equals("chain, gamma 0.98, T 50: the terms' sum over the first", 0, (first + second) / first, 0.1),
         between("the first term alone, over the value sought", -1, -0.5, first / (0.02 * slower[0])),
     )
+
+
+def claim() -> Claim:
+    """The lemma, and what it misses over a buffer."""
     return Claim(
         key="online_to_offline",
         title="Residuals under the policy's own visits, from anybody's data",
@@ -126,7 +130,7 @@ def claim() -> Claim:
             "(1 - gamma) (mean_{t<T} v_t - v_0) + gamma (v_0 - v_T) / T with v_t = E V(s_t, g). The paper notes that "
             "trajectories are not drawn in the discounted manner, and then applies the lemma to a buffer."
         ),
-        figures=figures,
+        figures=measure(),
         caption=(
             "The chain of ten cells: what the lemma gives, what a buffer of one trajectory of T steps gives, and the "
             "two terms of the difference at T = 50. Near gamma 0.98 they nearly cancel; elsewhere they do not."

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 
 class Figure(NamedTuple):
@@ -41,7 +41,7 @@ class Figure(NamedTuple):
         return f"{self.tolerance:.1g}" if self.tolerance else "exact"
 
 
-def equals(name: str, expected: float, measured: float, tolerance: float) -> Figure:
+def equals(name: str, expected: float, measured: SupportsFloat, tolerance: float) -> Figure:
     """measured = expected +- tolerance.
 
     >>> equals("slope", -1.0, -0.999, 0.02).holds, equals("slope", -1.0, math.nan, 0.02).holds
@@ -50,7 +50,7 @@ def equals(name: str, expected: float, measured: float, tolerance: float) -> Fig
     return Figure(name, float(expected), float(measured), float(tolerance))
 
 
-def between(name: str, low: float, high: float, measured: float) -> Figure:
+def between(name: str, low: float, high: float, measured: SupportsFloat) -> Figure:
     """low <= measured <= high, for failures, whose size depends on the problem.
 
     >>> between("off by", 0.05, 0.13, 0.2).holds, between("off by", 0.05, 0.13, 0.1).expected_text

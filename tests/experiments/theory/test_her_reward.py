@@ -49,14 +49,6 @@ def test_gradients_in_closed_form(problem, generator):
     np.testing.assert_allclose(never, rho[:, :, None] * pulled, atol=1e-14)
 
 
-def test_all_rows_are_the_goals_of_one_step():
-    rows = learner.all_rows(seed=0, t=2, horizon=5)
-    np.testing.assert_array_equal(rows.offset, [0, -1, 0, 1, 2, 3])
-    np.testing.assert_array_equal(rows.goal[3], rows.next_achieved_goal[3])  # s_3 is the next state of step 2
-    np.testing.assert_array_equal(rows.goal[2], rows.achieved_goal[2])
-    np.testing.assert_array_equal(rows.reward, [-1, -1, -1, 0, -1, -1])
-
-
 def test_the_gradient_is_that_of_the_loss_by_finite_differences():
     """The loss that `update` reports, at parameters a step apart along its gradient, falls by the gradient's square."""
     agent = learner.make_agent(imitation="always", backup="max", upper=None)  # no choice by the moving network
