@@ -14,6 +14,8 @@ from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _parts, policies
 from hindsight_jax.agents.base import Agent, override
 
+ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
+
 
 class PolicyGradientValues(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them."""
@@ -164,17 +166,37 @@ def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key:
         own = _log_probs(row, params.policy, batch, batch.desired_goal)[0]
         drawn = visited_goals(batch, key, row.num_goals)
         goals = jnp.broadcast_to(drawn[:, None], (row.num_goals, *batch.desired_goal.shape))
-    gradient_of = jax.value_and_grad(_goal_loss, argnums=1, has_aux=True)
+    gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
 
-    def add(total: Any, goal: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        (loss, metrics), gradient = gradient_of(row, params, batch, own, goal)
+    def add(total: Any, goals: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        (loss, metrics), gradient = gradient_of(row, params, batch, own, goals)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
-    # goal after goal, so that memory holds the network's activations for one of them
-    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), goals)
-    gradient = jax.tree.map(lambda x: x / goals.shape[0], total)
+    # some goals after the others, so that memory holds the network's activations for those
+    size = goals_at_once(goals.shape[0], batch.action.shape[0] * batch.action.shape[1])
+    groups = goals.reshape(-1, size, *goals.shape[1:])
+    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), groups)
+    gradient = jax.tree.map(lambda x: x / groups.shape[0], total)
     params, adam = _parts.adam_step(params, state.adam, gradient, state.values.learning_rate)
     return PolicyGradientState(params, adam, state.updates + 1, state.values), jax.tree.map(jnp.mean, metrics)
+
+
+def goals_at_once(num_goals: int, rows_per_goal: int) -> int:
+    """The most goals, a divisor of their number, whose rows of the network's batch stay within ROWS; 1 at least.
+
+    >>> goals_at_once(64, 200), goals_at_once(7, 10_000)
+    (32, 1)
+    """
+    sizes = [size for size in range(1, num_goals + 1) if num_goals % size == 0 and size * rows_per_goal <= ROWS]
+    return max(sizes, default=1)
+
+
+def _mean_loss(
+    row: _Row, params: PolicyGradientParams, batch: types.Trajectory, own: jax.Array | None, goals: jax.Array
+):
+    """The mean of `_goal_loss` over goals [C, N, *G], and of its metrics."""
+    loss, metrics = jax.vmap(functools.partial(_goal_loss, row, params, batch, own))(goals)
+    return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
 
 
 def _goal_loss(
