@@ -47,7 +47,7 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
     if not len(ends.env_steps):
         raise ValueError(f"{workdir.path}: no evaluation that all seeds have. Let the run reach its first one.")
     seconds = rows.table(table_rows, "seconds_train").values[0] + rows.table(table_rows, "seconds_evaluate").values[0]
-    return {
+    found = {
         "name": document["name"],
         "values": document["config"],
         "commit": document["commit"],
@@ -61,8 +61,10 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
         "seconds": seconds.round(1).tolist(),
         "success_end": ends.values.round(4).tolist(),
         "success_any": anywhere.values.round(4).tolist(),
-        "q_mean": rows.table(table_rows, "q_mean").values.round(3).tolist(),
     }
+    if "q_mean" in rows.diagnostics(table_rows):  # who learns no values has none
+        found["q_mean"] = rows.table(table_rows, "q_mean").values.round(3).tolist()
+    return found
 
 
 def table(results: dict[str, Any]) -> str:

@@ -196,7 +196,11 @@ BAD_LINES = [
     ("--config=hem_flip_bit --config.env.size=0", "got 0", "an integer in [1, 10000]"),
     ("--config=hem_flip_bit --config.env.size=10_001", "got 10001", "an integer in [1, 10000]"),
     ("--config=hem_flip_bit --config.env.start=ones", "'ones'", "one of uniform, zeros"),
-    ("--config=hpg_flip_bit --config.env.size=50 --config.total_steps=999", "got 999", "Use at least 1000"),
+    (
+        "--config=hpg_flip_bit --config.env.size=25 --config.env.num_envs=2 --config.total_steps=49",
+        "got 49",
+        "Use at least 50",
+    ),
     ("--config=her_ddpg_clipped_push --config.agent.gamma=1", "agent.gamma", "agent.clip_targets=false"),
     ("--confg=hdm_push", "--confg", "Did you mean --config?"),
     ("config=hdm_push", "config", "Did you mean --config?"),
