@@ -89,6 +89,22 @@ def test_the_table_says_the_last_evaluation(two, tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+def test_runs_that_learn_no_values_have_no_q(tmp_path, capsys):
+    """A policy's rows have none; where all rows have it, it is kept, NaN of a failed seed and all."""
+    policy = WorkDir.create(tmp_path / "policy")
+    made = config.make("hem_flip_bit", {"seed": 10, "seeds": 1})
+    policy.write_config(config.to_json_dict(made), name="hem_flip_bit")
+    bare = {key: value for key, value in row(0, 1000, 0.5, entropy=0.25).items() if key != "q_mean"}
+    policy.append_rows([bare])
+    failed = fabricated(tmp_path / "failed", [[0.5], [math.nan]])
+    path = tmp_path / "all.json"
+    assert collect.main([str(path), f"hem={policy.path}", f"hdm={failed}"]) == 0
+    document = json.loads(path.read_text())
+    assert "q_mean" not in document["hem"]
+    assert set(document["hdm"]) - set(document["hem"]) == {"q_mean"}
+    assert "| hem | 1 | 1,000 | 500 | 0.500 | 0.750 | 10 |\n" in capsys.readouterr().out
+
+
 def test_a_label_is_replaced_and_others_stay(two, tmp_path, capsys):
     path = tmp_path / "push.json"
     collect.main([str(path), f"x={two[0]}", f"y={two[1]}"])

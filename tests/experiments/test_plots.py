@@ -104,6 +104,27 @@ def test_known_diagnostics_come_first_and_the_clock_never(monkeypatch):
     assert keys == ["learner/q_mean", "alpha"]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "titles"),
+    [
+        (("loss", "entropy", "collect_success_end", "distance_end"), ("entropy of the policy, nats", "loss")),
+        (
+            ("loss", "td_loss", "actor_loss", "q_mean", "target_mean", "reward_mean"),
+            ("mean Q of a batch", "TD loss", "actor loss"),
+        ),
+        (
+            ("loss", "return_mean", "hit_fraction", "entropy", "effective_sample_share", "value_loss"),
+            ("return on the goals of a batch", "entropy of the policy, nats", "effective share of a batch"),
+        ),
+    ],
+)
+def test_each_kind_of_agent_has_its_diagnostics_titled(metrics, titles):
+    """Imitation, actor and critic, policy gradient: what they measure, the most telling first."""
+    bare = {"member": 0, "seed": 7, "env_steps": 1, "updates": 1, "success_end": 0.5, "success_any": 0.5}
+    chosen = plots._chosen([bare | dict.fromkeys(metrics, 1.0)])
+    assert tuple(plots._TITLES[key] for key in chosen)[: len(titles)] == titles
+
+
 def test_rows_without_diagnostics_and_no_rows_at_all(monkeypatch):
     bare = [{key: entry[key] for key in entry if key in REQUIRED_KEYS} for entry in table_rows()]
     figure, _ = figure_of(bare, monkeypatch)

@@ -1,20 +1,21 @@
-"""A session in this process: a seed that breaks is named and harms no other, memory is checked, rows are completed."""
+"""A session in this process: each kind of agent, a seed that breaks and harms no other, memory, rows, refusals."""
 
 import contextlib
 import io
 import json
 import math
+import signal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import config, rows, session
+from experiments import collect, config, film, rows, session
 from experiments.interrupt import Interrupt
 from experiments.progress import Progress
 from experiments.workdir import WorkDir
-from hindsight_jax import presets
+from hindsight_jax import presets, training
 
 SEEDS = 3
 OVERRIDES = {
@@ -137,6 +138,111 @@ def test_a_run_without_a_bad_seed_warns_of_nothing(healthy):
     assert [row["env_steps"] for row in of_member(healthy, 0)] == [20, 30, 40]
     assert [row["updates"] for row in of_member(healthy, 0)] == [4, 8, 12]
     assert set(healthy.seconds) == {"train", "evaluate", "checkpoint"}
+
+
+# Every kind of agent, on tasks of a few numbers; Q-learning on push is tested with the command line
+
+TINY = {
+    "seeds": 2,
+    "env.num_envs": 2,
+    "agent.hidden_sizes": (4,),
+    "agent.batch_size": 4,
+    "agent.updates_per_epoch": 2,
+    "agent.num_goals": 2,
+    "replay.capacity": 8,
+    "replay.warmup": 2,
+    "evaluation.episodes": 4,
+    "checkpoint.seconds": 1e9,
+}
+BITS = {"env.size": 3, "total_steps": 27, "evaluation.every": 6}  # epochs of 6 steps, behind a warm-up of 0 or 6
+LINE = {"env.size": 1, "env.horizon": 3, "total_steps": 27, "evaluation.every": 6}
+KINDS = {
+    "hpg_baseline_flip_bit": (BITS, 5, {"loss", "value_loss", "return_mean", "entropy", "effective_sample_share"}),
+    "hem_flip_bit": (BITS, 4, {"loss", "entropy"}),
+    "her_ddpg_navigation": (LINE, 4, {"loss", "td_loss", "actor_loss", "q_mean", "reward_mean"}),
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] if i else []) for i, name in enumerate(KINDS)],
+)
+def kind(request, quick_compiles):
+    """(name, config), with one population and small pictures for all sessions of the name."""
+    name = request.param
+    overrides = {field: value for field, value in TINY.items() if field in presets.fields_of(name)}
+    made = config.make(name, overrides | KINDS[name][0])
+    experiment = presets.build(name, config.values(made))
+    population = training.make_population(experiment.run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presets, "build", lambda name, values: experiment)
+        patch.setattr(training, "make_population", lambda run: population)
+        patch.setattr(film, "SIZE", 24)
+        yield name, made
+
+
+@pytest.fixture(scope="module")
+def done(kind, tmp_path_factory):
+    """The session of a run that was never stopped."""
+    name, made = kind
+    path = tmp_path_factory.mktemp("kind") / "run"
+    with session.session(name, made, path, resume=False, argv=[]) as run:
+        assert run.train(Interrupt()) == 0
+    return run
+
+
+def test_a_run_of_each_kind_leaves_rows_plots_a_gif_a_checkpoint_and_a_summary(kind, done):
+    name, _ = kind
+    _, num_epochs, diagnostics = KINDS[name]
+    path, table = done.workdir.path, done.workdir.read_rows()
+    left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+    assert left == {
+        "config.json", "metrics.jsonl", "tensorboard", "curves.png", "policy.gif", "checkpoints", "summary.json",
+    }  # fmt: skip
+    updates = 1 if "replay.warmup" not in done.values else 2
+    assert int(done.state.epochs) == num_epochs
+    assert [row["updates"] for row in table] == [n * updates for n in range(1, num_epochs + 1) for _ in range(2)]
+    assert [row["env_steps"] for row in table[-2:]] == [30, 30]  # a started epoch is finished
+    assert all(diagnostics <= set(row) and all(map(math.isfinite, row.values())) for row in table)
+    assert all(0.0 <= row["success_end"] <= row["success_any"] <= 1.0 for row in table)
+    assert done.workdir.read_summary()["env_steps"] == 30
+    assert done.warned == set()
+
+
+def test_results_hold_q_where_values_are_learnt(kind, done):
+    digest = collect.digest(done.workdir)
+    assert ("q_mean" in digest) == (kind[0] == "her_ddpg_navigation")
+    assert np.shape(digest["success_end"]) == (2, KINDS[kind[0]][1])
+    assert f"| {kind[0]} | 2 | 30 | " in collect.table({kind[0]: digest})
+
+
+def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_path, monkeypatch):
+    """Stopped after the second evaluation, and taken up again as the command line would."""
+    name, made = kind
+    path, interrupt = tmp_path / "run", Interrupt()
+    with session.session(name, made, path, resume=False, argv=[]) as run:
+        evaluate, seen = run.evaluate, []
+
+        def stop_after_two(progress):
+            evaluate(progress)
+            seen.append(progress)
+            interrupt.signal = signal.SIGTERM if len(seen) == 2 else None
+
+        monkeypatch.setattr(run, "evaluate", stop_after_two)
+        assert run.train(interrupt) == 143
+    assert len(run.workdir.read_rows()) == 4
+    monkeypatch.setattr(film, "film", lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8))
+    again = config.parse(["--resume", f"--workdir={path}"])
+    with session.session(again.name, again.config, path, resume=True, argv=[]) as run:
+        assert run.began_at == min(row["env_steps"] for row in run.workdir.read_rows()[-2:])
+        assert run.train(Interrupt()) == 0
+    assert [rows.without_clock(row) for row in run.workdir.read_rows()] == [
+        rows.without_clock(row) for row in done.workdir.read_rows()
+    ]
+    for left, right in zip(jax.tree.leaves(run.state), jax.tree.leaves(done.state), strict=True):
+        if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
+            left, right = jax.random.key_data(left), jax.random.key_data(right)
+        np.testing.assert_array_equal(left, right, strict=True)
 
 
 # Rows
