@@ -64,11 +64,11 @@ def test_the_loss_is_what_the_page_says(page):
 
 
 def test_both_members_learn(page):
-    """At 8 bits the first networks' greedy actions seldom reach a goal."""
+    """From hardly any goal to nearly all."""
     untrained, trained = np.asarray(page["untrained"]), np.asarray(page["trained"])
     assert untrained.shape == trained.shape == (2,)
-    assert untrained.max() < 0.2
-    assert trained.min() > 0.4
+    assert untrained.max() < 0.1
+    assert trained.min() > 0.8
 
 
 def test_the_row_has_a_name_with_every_task_and_is_made_like_any_other(page):

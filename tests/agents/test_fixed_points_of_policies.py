@@ -164,28 +164,47 @@ def test_the_mean_step_of_reinforce_is_the_policy_gradient_and_a_baseline_change
     assert variances[0] < 0.9 * variances[1] < 0.09 * variances[2]
 
 
-@pytest.mark.parametrize(("algorithm", "slip"), [("hpg", 0.0), ("hpg", 0.25), ("hpg_baseline", 0.25)])
-def test_hpg_gives_the_policy_gradient_of_every_goal_once_each_trajectory_has_its_share(algorithm, slip):
-    """A batch with every trajectory as often as its probability says, the limit of many; whatever V is."""
-    _, experiment = tables.build(algorithm, env__horizon=2, agent__num_goals=1)
+def shared_out(slip):
+    """A batch with every trajectory as often as its probability says: the limit of many."""
     batch, chance = episodes(slip)
     counts = np.rint(chance * SIZE**2 * 256).astype(int)
     np.testing.assert_allclose(counts, chance * SIZE**2 * 256, atol=1e-9)
-    batch = jax.tree.map(lambda x: np.repeat(x, counts, axis=0), batch)
+    return jax.tree.map(lambda x: np.repeat(x, counts, axis=0), batch)
+
+
+def hpg_gradient(algorithm, batch, key, value=None):
+    """(the goal that is drawn, the gradient of the return in the policy's table)."""
+    _, experiment = tables.build(algorithm, env__horizon=2, agent__num_goals=1)
+    state, batches = acting(experiment.agent, value), jax.tree.map(lambda x: x[None], batch)
+    gradient, _ = tables.gradients_of(experiment.agent)(state, batches, key)
+    return int(np.argmax(one_visited_goal(batch, key)[0])), -tables.gradient_of_table(gradient.policy)
+
+
+one_visited_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))
+
+
+@pytest.mark.parametrize(("algorithm", "slip"), [("hpg", 0.0), ("hpg", 0.25), ("hpg_baseline", 0.25)])
+def test_hpg_gives_the_policy_gradient_of_every_goal_once_each_trajectory_has_its_share(algorithm, slip):
+    """The reward is 2 for an arrival by the first action, 1 by the second; V may be anything."""
     value = np.random.default_rng(2).normal(size=(SIZE, SIZE)) if algorithm == "hpg_baseline" else None
-    state, goals = acting(experiment.agent, value), set()
+    goals = set()
     for seed in range(3):
-        key = jax.random.key(seed)
-        goal = int(np.argmax(one_visited_goal(batch, key)[0]))
-        gradient, _ = tables.gradients_of(experiment.agent)(state, jax.tree.map(lambda x: x[None], batch), key)
+        goal, gradient = hpg_gradient(algorithm, shared_out(slip), jax.random.key(seed), value)
         expected = np.zeros((SIZE, SIZE, 3))
         expected[:, goal] = exact_gradient(slip, goal, (2, 1))
-        np.testing.assert_allclose(-tables.gradient_of_table(gradient.policy), expected, atol=2e-6)
+        np.testing.assert_allclose(gradient, expected, atol=2e-6)
         goals.add(goal)
     assert len(goals) > 1
 
 
-one_visited_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))
+def test_hpg_is_off_where_episodes_end_at_their_own_goal():
+    """What would have come after is missing for every other goal, and no weight makes up for it."""
+    batch = shared_out(0.25)
+    ended = np.sum(batch.achieved_goal[:, 1] * batch.desired_goal, axis=-1) > 0
+    batch = batch._replace(length=np.where(ended, 1, 2).astype(np.int32), terminal=ended)
+    goal, gradient = hpg_gradient("hpg", batch, jax.random.key(0))
+    exact = exact_gradient(0.25, goal, (2, 1))
+    assert 0.03 < np.linalg.norm(gradient[:, goal] - exact) / np.linalg.norm(exact) < 0.3
 
 
 def test_the_bias_of_hpg_falls_as_one_over_the_number_of_trajectories():
