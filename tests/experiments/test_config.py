@@ -252,7 +252,18 @@ def test_odd_text_is_shown_in_print_on_one_line(odd):
         refused(argv)
 
 
-@pytest.mark.parametrize("line", ["--config=hdm_psh", f"{PUSH} --config.seeds=0", f"{PUSH} stray", f"{PUSH} --resume"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--config=hdm_psh",
+        "--config=her_ddpg_flip_bit",
+        "--config=hem_flip_bit --config.agent.gamma_hdm=0.5",
+        f"{PUSH} --config.env.actions=continuous",
+        f"{PUSH} --config.seeds=0",
+        f"{PUSH} stray",
+        f"{PUSH} --resume",
+    ],
+)
 def test_main_returns_2_and_says_why_on_stderr(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run.main(line.split()) == 2
