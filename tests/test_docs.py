@@ -2,8 +2,11 @@
 
 import ast
 import copy
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -97,13 +100,18 @@ def test_the_other_row_needs_no_agent(page):
 
 
 @pytest.mark.slow  # it trains, and draws what a run leaves
-def test_the_command_takes_the_row(page, tmp_path):
-    small = ["--config.env.size=4", "--config.total_steps=400", "--config.replay.warmup=20", "--config.seeds=2"]
-    arguments = ["--config=discounted_gcsl_flip_bit", f"--workdir={tmp_path / 'run'}", *small]
-    assert page["command"].main(arguments) == 0
-    assert {"metrics.jsonl", "checkpoints", "curves.png", "summary.json"} <= {
-        p.name for p in (tmp_path / "run").iterdir()
-    }
+def test_the_file_trains_the_row_from_the_command_line(tmp_path):
+    (tmp_path / "my_run.py").write_text("\n\n".join(BLOCKS[i] for i in (AGENT, OTHER_ROW, ROW, COMMAND)))
+    small = {"env.size": 3, "total_steps": 60, "replay.warmup": 2, "seeds": 2, "env.num_envs": 2}
+    small |= {"agent.hidden_sizes": 8, "agent.updates_per_epoch": 2, "agent.batch_size": 8, "evaluation.episodes": 4}
+    arguments = ["--config=discounted_gcsl_flip_bit", f"--workdir={tmp_path / 'run'}"]
+    arguments += [f"--config.{field}={value}" for field, value in small.items()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path), "MPLBACKEND": "Agg"}
+    command = [sys.executable, str(tmp_path / "my_run.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"metrics.jsonl", "checkpoints", "curves.png", "summary.json"} <= left
 
 
 def test_what_the_page_points_at_is_there():
