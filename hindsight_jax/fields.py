@@ -72,6 +72,9 @@ FIELDS: dict[str, Field] = {
         agents=(_GRADIENT,),
     ),
     "agent.num_goals": Field(32, "visited goals drawn for an update", 1, 2**20, agents=(_GRADIENT,)),
+    "agent.group_size": Field(
+        0, "trajectories that share goals and weights, a divisor of env.num_envs; 0: all", 0, 2**20, agents=(_GRADIENT,)
+    ),
     "agent.baseline": Field(False, "subtract a learnt value from the return", agents=(_GRADIENT,)),
     "agent.batch_size": Field(256, "transitions per update", 1, 2**20, agents=_RING),
     "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE, agents=_RING),
@@ -227,6 +230,9 @@ def check(values: Mapping[str, Value]) -> None:
     _check_length(values)
     if "agent.bounded" in values:
         _check_rewards(values)
+    if values.get("agent.group_size") and values["env.num_envs"] % values["agent.group_size"]:
+        rule = f"env.num_envs ({values['env.num_envs']}) must be a multiple of it"
+        checks.fail("agent.group_size", values["agent.group_size"], rule, "Use 0 for one group, or another number.")
     if values.get("agent.clip_targets") and values["agent.gamma"] == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)

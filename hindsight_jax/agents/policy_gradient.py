@@ -49,6 +49,7 @@ def policy_gradient(
     scale_inputs: bool = False,
     goals: Literal["visited", "own"] = "visited",
     num_goals: int = 32,
+    group_size: int = 0,
     baseline: bool = False,
 ) -> Agent:
     """Policy gradients from trajectories that the present policy made (ALGORITHMS 1 and 3.7): `hpg` and `reinforce`.
@@ -57,12 +58,14 @@ def policy_gradient(
     its mean over the goals. An episode ends, for a goal, with its first success there: at t + 1 after the action a_t.
 
     * goals: "visited" is hindsight policy gradients (Rauber et al. 2019): `num_goals` goals, drawn with replacement
-      from phi(s_1) .. phi(s_length) of all trajectories, every state equally likely, each of them for all trajectories.
+      from phi(s_1) .. phi(s_length) of all trajectories, every state equally likely, each of them for all of its group.
       The reward is the number of steps left, T - t, at the first success: 1 for the last action, T for the first.
       "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
+    * group_size: trajectories that share goals and weights; 0 is the whole batch. The estimates of all groups, each
+      with `num_goals` goals of its own, are averaged in one step: work grows with the batch and not with its square.
     * weights: a trajectory that has ended keeps the ratio that it had at its end, with rewards of 0, so that at each t
-      the weights of all N sum to 1, and are 1/N for the own goal. Weights over those still alive would estimate the
-      reward *given* that the episode goes on: with late successes, of which few are left, worth more.
+      the weights of a group of N sum to 1, and are 1/N for the own goal. Weights over those still alive would estimate
+      the reward *given* that the episode goes on: with late successes, of which few are left, worth more.
     * baseline: a network V(s, g) lowers the variance; rewards become r_t - V(s_t) + V(s_{t+1}), with V = 0 after the
       end. What follows a step u then adds up to the return less V(s_u), and log pi(a_u) times V(s_u) has the mean
       gradient 0: with true ratios the expected gradient is the same for any V (normalised weights are biased anyway, as
@@ -105,7 +108,9 @@ def policy_gradient(
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals)
+    if isinstance(group_size, bool) or not isinstance(group_size, int) or group_size < 0:
+        checks.fail("group_size", repr(group_size), "it must be an integer >= 0", "0 is the whole batch.")
+    row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals, group_size)
     return Agent(
         init=functools.partial(_init, row, PolicyGradientValues() if values is None else values),
         act=functools.partial(_act, row),
@@ -124,6 +129,7 @@ class _Row(NamedTuple):
     success: Callable[[jax.Array, jax.Array], jax.Array]
     visited: bool
     num_goals: int
+    group_size: int
 
 
 class Hits(NamedTuple):
@@ -158,51 +164,70 @@ def _act(
 
 def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
     _parts.check_trajectories(row.spec, batch)
-    batch = without_padding(batch)
     params = state.params
-    own = None  # log pi under the own goals, where those differ from the goals learned from
-    goals = batch.desired_goal[None]
-    if row.visited:
-        own = _log_probs(row, params.policy, batch, batch.desired_goal)[0]
-        drawn = visited_goals(batch, key, row.num_goals)
-        goals = jnp.broadcast_to(drawn[:, None], (row.num_goals, *batch.desired_goal.shape))
+    tasks = _tasks(row, params, without_padding(batch), key)
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
 
-    def add(total: Any, goals: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        (loss, metrics), gradient = gradient_of(row, params, batch, own, goals)
+    def add(total: Any, tasks: Task) -> tuple[Any, dict[str, jax.Array]]:
+        (loss, metrics), gradient = gradient_of(row, params, tasks)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
-    # some goals after the others, so that memory holds the network's activations for those
-    size = goals_at_once(goals.shape[0], batch.action.shape[0] * batch.action.shape[1])
-    groups = goals.reshape(-1, size, *goals.shape[1:])
-    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), groups)
-    gradient = jax.tree.map(lambda x: x / groups.shape[0], total)
+    # some tasks after the others, so that memory holds the network's activations for those
+    count, size, horizon = tasks.batch.action.shape[:3]
+    chunk = tasks_at_once(count, size * horizon)
+    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
+    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), chunks)
+    gradient = jax.tree.map(lambda x: x * (chunk / count), total)
     params, adam = _parts.adam_step(params, state.adam, gradient, state.values.learning_rate)
     return PolicyGradientState(params, adam, state.updates + 1, state.values), jax.tree.map(jnp.mean, metrics)
 
 
-def goals_at_once(num_goals: int, rows_per_goal: int) -> int:
-    """The most goals, a divisor of their number, whose rows of the network's batch stay within ROWS; 1 at least.
+class Task(NamedTuple):
+    """A group of trajectories and a goal for each: the weights of one task sum to 1. Leading axis: all of them."""
 
-    >>> goals_at_once(64, 200), goals_at_once(7, 10_000)
+    batch: types.Trajectory  # [N, ...]
+    goal: jax.Array  # [N, *G]
+    own: jax.Array | None  # f32[N, T], log pi under the own goals, where those are not the goal
+
+
+def _tasks(row: _Row, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array) -> Task:
+    """Every goal of every group."""
+    count = batch.length.shape[0]
+    size = row.group_size or count
+    if count % size:
+        rule = f"the batch's number of trajectories, {count}, must be a multiple of group_size, {size}"
+        checks.fail("batch", f"{count} trajectories", rule, "Collect more, or make the groups smaller.")
+    groups = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), batch)
+    if not row.visited:
+        return Task(groups, groups.desired_goal, None)
+    num_groups = count // size
+    keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
+    drawn = jax.vmap(visited_goals, (0, 0, None))(groups, keys, row.num_goals)  # [groups, goals, *G]
+    own = _log_probs(row, params.policy, batch, batch.desired_goal)[0].reshape(num_groups, size, -1)
+    goal = jnp.broadcast_to(drawn[:, :, None], (*drawn.shape[:2], size, *drawn.shape[2:]))
+    each = lambda x: jnp.repeat(x, row.num_goals, axis=0)
+    return Task(jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own))
+
+
+def tasks_at_once(count: int, rows_per_task: int) -> int:
+    """The most tasks, a divisor of their number, whose rows of the network's batch stay within ROWS; 1 at least.
+
+    >>> tasks_at_once(64, 200), tasks_at_once(7, 10_000)
     (32, 1)
     """
-    sizes = [size for size in range(1, num_goals + 1) if num_goals % size == 0 and size * rows_per_goal <= ROWS]
+    sizes = [size for size in range(1, count + 1) if count % size == 0 and size * rows_per_task <= ROWS]
     return max(sizes, default=1)
 
 
-def _mean_loss(
-    row: _Row, params: PolicyGradientParams, batch: types.Trajectory, own: jax.Array | None, goals: jax.Array
-):
-    """The mean of `_goal_loss` over goals [C, N, *G], and of its metrics."""
-    loss, metrics = jax.vmap(functools.partial(_goal_loss, row, params, batch, own))(goals)
+def _mean_loss(row: _Row, params: PolicyGradientParams, tasks: Task):
+    """The mean of `_task_loss` over tasks, and of its metrics."""
+    loss, metrics = jax.vmap(functools.partial(_task_loss, row, params))(tasks)
     return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
 
 
-def _goal_loss(
-    row: _Row, params: PolicyGradientParams, batch: types.Trajectory, own: jax.Array | None, goal: jax.Array
-):
-    """The surrogate for one goal a trajectory, [N, *G], plus the baseline's loss, and metrics."""
+def _task_loss(row: _Row, params: PolicyGradientParams, task: Task):
+    """The surrogate for one goal a trajectory, plus the baseline's loss, and metrics."""
+    batch, goal, own = task
     alive, hit = hits(row.success, batch, goal)
     log_prob, entropy = _log_probs(row, params.policy, batch, goal)
     # 0 after the end, for both: the ratio stays as it was

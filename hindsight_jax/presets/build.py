@@ -125,6 +125,7 @@ def _policy_gradient(env: Any, values: Mapping[str, Any]) -> Any:
         scale_inputs=values["agent.scale_inputs"],
         goals=values["agent.goals"],
         num_goals=values["agent.num_goals"],
+        group_size=values["agent.group_size"],
         baseline=values["agent.baseline"],
     )
 

@@ -346,7 +346,7 @@ def config(name: str) -> dict[str, Any]:
     known = fields_of(name)
     values: dict[str, Any] = {field: spec.default for field, spec in known.items()}
     values["env.actions"] = next(kind for kind in row.actions if kind in task.actions)
-    numbers = task.values | (task.hdm if row.paper == "hdm" else {})
+    numbers = {**task.values, **(task.hdm if row.paper == "hdm" else {})}
     for part in (row.schedule, numbers, *([] if paper else tuned(algorithm, environment)), row.values):
         values |= part
     return {field: values[field] for field in known}

@@ -80,8 +80,16 @@ def make_run(
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."
         checks.fail("law", law, f"the agent learns from {agent.batch}", remedy)
     parts = _Parts(env, agent, ring, law, reward_fn, schedule, preference)
-    verbs = (_init, _epoch, _evaluate, _collect, _store, _sample, _learn, _check_values)
-    return Run(*(functools.partial(verb, parts) for verb in verbs))
+    return Run(
+        init=functools.partial(_init, parts),
+        epoch=functools.partial(_epoch, parts),
+        evaluate=functools.partial(_evaluate, parts),
+        collect=functools.partial(_collect, parts),
+        store=functools.partial(_store, parts),
+        sample=functools.partial(_sample, parts),
+        learn=functools.partial(_learn, parts),
+        check=functools.partial(_check_values, parts),
+    )
 
 
 class _Parts(NamedTuple):
