@@ -213,6 +213,15 @@ _PURE: dict[str, Value] = _SHORT | {
     "replay.warmup": 20,
 }
 
+# Policy gradients: many trajectories in small groups, and a small step, since nothing is replayed (see BUILD_NOTES.md).
+_GROUPS: dict[str, Value] = _SHORT | {
+    "agent.learning_rate": 3e-4,
+    "agent.hidden_sizes": (256,),
+    "agent.group_size": 4,
+    "agent.num_goals": 8,
+    "env.num_envs": 16,
+}
+
 # What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
 # comes last); BUILD_NOTES.md holds the ablation of push's.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
@@ -238,7 +247,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 2_000,
         },
         "imitation": _PURE | {"agent.hidden_sizes": (256,)},
-        "policy_gradient": _SHORT | {"agent.hidden_sizes": (256,), "env.num_envs": 8, "agent.num_goals": 64},
+        "policy_gradient": _GROUPS | {"total_steps": 3_200_000, "evaluation.every": 200_000},
     },
     "navigation": {
         "q_learning": _PURE
@@ -259,12 +268,18 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 1_000,
         },
         "actor_critic": {"total_steps": 150_000, "evaluation.every": 15_000},
-        "policy_gradient": _SHORT,
+        "policy_gradient": _GROUPS,
     },
     "grid_four_rooms": {
         "q_learning": _PURE | {"agent.target_period": 1, "agent.hidden_sizes": (256, 256), "replay.capacity": 2_000},
-        "imitation": _PURE | {"agent.hidden_sizes": (256, 256), "replay.capacity": 2_000},
-        "policy_gradient": _SHORT | {"agent.hidden_sizes": (256,), "env.num_envs": 16},
+        "imitation": _PURE
+        | {
+            "total_steps": 400_000,
+            "evaluation.every": 40_000,
+            "agent.hidden_sizes": (256, 256),
+            "replay.capacity": 2_000,
+        },
+        "policy_gradient": _GROUPS | {"total_steps": 400_000, "evaluation.every": 40_000},
     },
 }
 
