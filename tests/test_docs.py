@@ -13,7 +13,7 @@ import pytest
 
 from experiments import config
 from hindsight_jax import fields, presets
-from hindsight_jax.presets.build import _AGENTS
+from hindsight_jax.presets import AGENTS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "add_your_own.md").read_text()
@@ -24,7 +24,7 @@ AGENT, TRAIN, OTHER_ROW, ROW, LOOK, COMMAND, TEST = range(7)  # what each block 
 @pytest.fixture(scope="module")
 def page(quick_compiles):
     """What the page's Python defines, all of it; the tables are as they were afterwards."""
-    tables = presets.ALGORITHMS, fields.FIELDS, _AGENTS
+    tables = presets.ALGORITHMS, fields.FIELDS, AGENTS
     before = [copy.copy(table) for table in tables]
     namespace = {"__name__": "my_run"}  # as an import of the file: the command is not started
     try:

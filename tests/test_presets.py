@@ -145,7 +145,7 @@ AGENT_FIELDS = {
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
         "action_l2", "batch_size", "updates_per_epoch",
     ),
-    "policy_gradient": (*NETWORK, "scale_inputs", "goals", "num_goals", "baseline"),
+    "policy_gradient": (*NETWORK, "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
 }  # fmt: skip
 ENV_FIELDS = {
     "push": ("num_envs", "actions", "horizon", "threshold"),
@@ -493,7 +493,7 @@ def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
 
     spy.__signature__ = inspect.signature(make)
     monkeypatch.setattr(agents, kind, spy)
-    presets.build(name, values | {"env.num_envs": 2} | changed)
+    presets.build(name, values | {"env.num_envs": changed.get("agent.group_size", 2)} | changed)
     numbers = given.pop("values")._asdict()
     assert all(given.pop(name) is not None for name in ("distance", "success") if name in given)
     if "upper" in given:
@@ -557,7 +557,7 @@ def test_actions_that_an_algorithm_cannot_use_are_refused_with_the_reason(name, 
         ("hdm_push", {"env.horizon": 10, "env.num_envs": 3, "total_steps": 2100}, 4, 333),
         # bits: K steps each; no warm-up where the policy learns from its own trajectories
         ("hem_flip_bit", {"env.size": 5, "env.num_envs": 2, "replay.warmup": 4, "total_steps": 50}, 3, 2500),
-        ("hpg_flip_bit", {"env.size": 5, "env.num_envs": 2, "total_steps": 50, "evaluation.every": 20}, 5, 2),
+        ("hpg_flip_bit", {"env.size": 5, "env.num_envs": 4, "total_steps": 90, "evaluation.every": 40}, 5, 2),
         ("reinforce_push", {"env.num_envs": 3, "total_steps": 151}, 2, 166),
     ],
 )
@@ -676,10 +676,10 @@ def test_ddpg_has_four_goals_of_the_future_for_each_of_its_own_and_rewards_by_su
 
 @pytest.mark.parametrize("name", ["hpg_flip_bit", "hpg_baseline_navigation", "reinforce_grid_four_rooms"])
 def test_a_policy_gradient_has_no_law_and_a_ring_of_one_collection(name, given):
-    built(name, **{"env.num_envs": 7, "evaluation.episodes": 9})
-    assert (given["law"], given["preference"], given["ring"].capacity) == (None, None, 7)
+    built(name, **{"env.num_envs": 8, "evaluation.episodes": 9})
+    assert (given["law"], given["preference"], given["ring"].capacity) == (None, None, 8)
     assert given["schedule"] == training.Schedule(
-        num_envs=7, updates_per_epoch=1, batch_size=7, warmup_trajectories=0, evaluation_episodes=9
+        num_envs=8, updates_per_epoch=1, batch_size=8, warmup_trajectories=0, evaluation_episodes=9
     )
 
 

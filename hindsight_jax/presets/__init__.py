@@ -1,13 +1,7 @@
-"""Names such as hdm_push, and everything behind them: `rows` is the table, `build` makes a run of a row."""
+"""Names such as hdm_push, and everything behind them: `tables` are the data, `rows` reads them, `build` makes a run."""
 
-from hindsight_jax.presets.build import CHANGED_SHARE, Experiment, build
+from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
 from hindsight_jax.presets.rows import (
-    ALGORITHMS,
-    ENVIRONMENTS,
-    POPULATION_FIELDS,
-    TUNED,
-    Algorithm,
-    Environment,
     check,
     config,
     describe,
@@ -17,8 +11,10 @@ from hindsight_jax.presets.rows import (
     split,
     tuned,
 )
+from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, TUNED, Algorithm, Environment
 
 __all__ = [
+    "AGENTS",
     "ALGORITHMS",
     "CHANGED_SHARE",
     "ENVIRONMENTS",

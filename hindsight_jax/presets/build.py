@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hindsight_jax import checks, fields
-from hindsight_jax.presets import rows
+from hindsight_jax.presets import rows, tables
 
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
 
@@ -39,7 +39,7 @@ def build(name: str, values: Mapping[str, Any]) -> Experiment:
     taken = {field.removeprefix("env."): value for field, value in values.items() if field.startswith("env.")}
     num_envs = taken.pop("num_envs")
     env = envs.make(environment, **taken | {"horizon": steps})
-    kind = rows.ALGORITHMS[algorithm].agent
+    kind = tables.ALGORITHMS[algorithm].agent
     on_policy = kind == "policy_gradient"
     schedule = training.Schedule(
         num_envs=num_envs,
@@ -51,7 +51,7 @@ def build(name: str, values: Mapping[str, Any]) -> Experiment:
     capacity = num_envs if on_policy else values["replay.capacity"]
     ring = replay.make_ring(training.example_trajectory(env), capacity)
     law, preference = (None, None) if on_policy else _goals(env, values)
-    agent = _AGENTS[kind](env, values)
+    agent = AGENTS[kind](env, values)
     run = training.make_run(env, agent, ring, law, _reward_fn(env, values), schedule, preference)
     after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * steps, 0)
     return Experiment(
@@ -130,7 +130,8 @@ def _policy_gradient(env: Any, values: Mapping[str, Any]) -> Any:
     )
 
 
-_AGENTS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+# kind -> the agent of an environment and the values of a run
+AGENTS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
     "q_learning": _q_learning,
     "imitation": _imitation,
     "actor_critic": _actor_critic,

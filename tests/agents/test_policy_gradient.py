@@ -253,6 +253,47 @@ def test_the_gradient_is_that_of_the_expected_return(goals, baseline):
     assert len(found) >= (2 if goals == "visited" else 1)
 
 
+# Groups
+
+
+def test_groups_average_what_each_would_have_learnt_alone():
+    """Two groups of three: the first Adam moment, 0.1 times the gradient, is the mean of the groups' own."""
+    agent, alone = made(group_size=3), row("hpg")
+    state, batch = first_state("hpg"), make_batch("hpg")
+    key = jax.random.key(3)
+    after, metrics = jax.jit(agent.update)(state, batch, key)
+    keys = jax.random.split(key, 2)
+    halves = [jax.tree.map(lambda x, i=i: x[3 * i : 3 * i + 3], batch) for i in range(2)]
+    own = [jax.jit(alone[0].update)(state, half, k) for half, k in zip(halves, keys, strict=True)]
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, own[0][0].adam.mu, own[1][0].adam.mu)
+    reference.close(after.adam.mu.policy, mean.policy, atol=1e-5)
+    for name, value in metrics.items():
+        np.testing.assert_allclose(value, (own[0][1][name] + own[1][1][name]) / 2, rtol=1e-5, err_msg=name)
+    assert abs(float(own[0][1]["loss"]) - float(own[1][1]["loss"])) > 1e-3  # the halves do differ
+
+
+def test_one_group_is_the_whole_batch():
+    agent, state, batch = made(group_size=len(LENGTHS)), first_state("hpg"), make_batch("hpg")
+    one, _ = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    whole, _ = row("hpg")[1](state, batch, jax.random.key(0))
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.all(a == b)), one, whole)))
+
+
+def test_groups_change_nothing_for_own_goals():
+    """All weights are 1/N there, so that a mean of means is the mean."""
+    agent = made(goals="own", baseline=False, group_size=2)
+    state, batch = agent.init(jax.random.key(0)), make_batch("reinforce")
+    grouped, _ = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    whole, _ = jax.jit(made(goals="own", baseline=False).update)(state, batch, jax.random.key(0))
+    reference.close(grouped.adam.mu.policy, whole.adam.mu.policy, atol=1e-6)
+
+
+def test_a_batch_that_makes_no_whole_groups_is_refused():
+    agent = made(group_size=4)
+    with pytest.raises(ValueError, match=r"batch: got 6 trajectories, but .* multiple of group_size, 4"):
+        agent.update(agent.init(jax.random.key(0)), make_batch("hpg"), jax.random.key(0))
+
+
 # Hits, goals, weights
 
 
@@ -441,6 +482,9 @@ def test_networks_start_from_keys_of_their_own():
         ({"goals": None}, r"goals: got None, but it must be one of visited, own"),
         ({"num_goals": 0}, r"num_goals: got 0, but it must be an integer >= 1"),
         ({"num_goals": 2.0}, r"num_goals: got 2.0, but it must be an integer >= 1"),
+        ({"group_size": -1}, r"group_size: got -1, but it must be an integer >= 0"),
+        ({"group_size": True}, r"group_size: got True, but it must be an integer >= 0"),
+        ({"group_size": 2.0}, r"group_size: got 2.0, but it must be an integer >= 0"),
         ({"num_goals": True}, r"num_goals: got True, but it must be an integer >= 1"),
     ],
 )

@@ -149,6 +149,7 @@ TINY = {
     "agent.batch_size": 4,
     "agent.updates_per_epoch": 2,
     "agent.num_goals": 2,
+    "agent.group_size": 1,
     "replay.capacity": 8,
     "replay.warmup": 2,
     "evaluation.episodes": 4,
