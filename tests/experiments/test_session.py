@@ -158,7 +158,7 @@ TINY = {
 BITS = {"env.size": 3, "total_steps": 27, "evaluation.every": 6}  # epochs of 6 steps, behind a warm-up of 0 or 6
 LINE = {"env.size": 1, "env.horizon": 3, "total_steps": 27, "evaluation.every": 6}
 KINDS = {
-    "hpg_baseline_flip_bit": (BITS, 5, {"loss", "value_loss", "return_mean", "entropy", "effective_sample_share"}),
+    "hpg_flip_bit": (BITS, 5, {"loss", "return_mean", "hit_fraction", "entropy", "effective_sample_share"}),
     "hem_flip_bit": (BITS, 4, {"loss", "entropy"}),
     "her_ddpg_navigation": (LINE, 4, {"loss", "td_loss", "actor_loss", "q_mean", "reward_mean"}),
 }
