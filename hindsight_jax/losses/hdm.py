@@ -52,6 +52,7 @@ def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float |
 
     It picks the actions that, by the online network's own estimate, bring the goal closer by more than
     -log gamma_hdm steps (for a reward of -1 per step). Both values are the online network's; neither gets a gradient.
+    Where the dynamics are random, Q is a mean over s' and the value is of one s': lucky steps are picked as well.
 
     Args:
       q_tm1: float[], Q(s, a, g).
