@@ -21,6 +21,7 @@ class PolicyGradientValues(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them."""
 
     learning_rate: Any = 1e-3  # Adam's, per update, of the policy and of the baseline
+    epsilon: Any = 0.0  # probability of a uniform action while exploring; the importance weights know of it
 
 
 class PolicyGradientParams(NamedTuple):
@@ -78,8 +79,8 @@ def policy_gradient(
     horizon. Where they end at their own goal, what would have come after is missing for the other goals, and no weight
     makes up for it: 6 % of the gradient on a chain of two steps (`tests/agents/test_fixed_points_of_policies.py`).
 
-    Acting with exploration samples the policy, without it takes its mode. The ratios suppose just this, so there is no
-    uniform action with some probability, and each batch must come from the parameters that it updates. Of a Box,
+    Acting with exploration samples the policy, or with probability `epsilon` (the ratios' denominators know of it) a
+    uniform action; without, it takes the mode. Each batch must come from the parameters that it updates. Of a Box,
     samples are clipped to [-1, 1] and counted with the density at the clipped action, which biases the gradient once a
     mean comes within a deviation or so of a bound; a Discrete action set, the papers' case, has no such bias.
 
@@ -162,8 +163,11 @@ def _act(
 ) -> jax.Array:
     _parts.check_situation(row.spec, observation, goal)
     head = policies.head_of_one(row.policy, state.params.policy, observation, goal)
-    action = row.policy.sample(head, key) if explore else row.policy.mode(head)
-    return _parts.clipped(row.spec, action)
+    if not explore:
+        return _parts.clipped(row.spec, row.policy.mode(head))
+    key_sample, key_uniform = jax.random.split(key)
+    action = _parts.clipped(row.spec, row.policy.sample(head, key_sample))
+    return _parts.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
 
 
 def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
@@ -173,7 +177,7 @@ def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key:
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
 
     def add(total: Any, tasks: Task) -> tuple[Any, dict[str, jax.Array]]:
-        (loss, metrics), gradient = gradient_of(row, params, tasks)
+        (loss, metrics), gradient = gradient_of(row, params, tasks, state.values.epsilon)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
     # some tasks after the others, so that memory holds the network's activations for those
@@ -223,20 +227,20 @@ def tasks_at_once(count: int, rows_per_task: int) -> int:
     return max(sizes, default=1)
 
 
-def _mean_loss(row: _Row, params: PolicyGradientParams, tasks: Task):
+def _mean_loss(row: _Row, params: PolicyGradientParams, tasks: Task, epsilon: jax.Array):
     """The mean of `_task_loss` over tasks, and of its metrics."""
-    loss, metrics = jax.vmap(functools.partial(_task_loss, row, params))(tasks)
+    loss, metrics = jax.vmap(lambda task: _task_loss(row, params, task, epsilon))(tasks)
     return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
 
 
-def _task_loss(row: _Row, params: PolicyGradientParams, task: Task):
+def _task_loss(row: _Row, params: PolicyGradientParams, task: Task, epsilon: jax.Array):
     """The surrogate for one goal a trajectory, plus the baseline's loss, and metrics."""
     batch, goal, own = task
     alive, hit = hits(row.success, batch, goal)
     log_prob, entropy = _log_probs(row, params.policy, batch, goal)
+    own = exploring_log_prob(row.spec, jax.lax.stop_gradient(log_prob if own is None else own), epsilon)
     # 0 after the end, for both: the ratio stays as it was
-    log_prob = jnp.where(alive, log_prob, 0.0)
-    own = jax.lax.stop_gradient(log_prob) if own is None else jnp.where(alive, own, 0.0)
+    log_prob, own = jnp.where(alive, log_prob, 0.0), jnp.where(alive, own, 0.0)
     steps_left = row.spec.horizon - jnp.arange(row.spec.horizon)
     worth = steps_left.astype(jnp.float32) if row.visited else jnp.ones(row.spec.horizon)
     reward = jnp.where(hit, worth[None], 0.0)
@@ -253,6 +257,17 @@ def _task_loss(row: _Row, params: PolicyGradientParams, task: Task):
         metrics["value_loss"] = loss
         reward = reward - jax.lax.stop_gradient(value - next_value)
     return loss + losses.hindsight_policy_gradient(log_prob, own, reward, jnp.ones_like(alive)), metrics
+
+
+def exploring_log_prob(spec: types.EnvSpec, log_prob: jax.Array, epsilon: jax.Array) -> jax.Array:
+    """log((1 - epsilon) pi + epsilon uniform), of the actions whose log pi is given: how they were chosen.
+
+    >>> spec = types.EnvSpec((2,), (2,), types.Discrete(2, 2), 3, 0.5, True, *[types.Range((0.0,) * 2, (1.0,) * 2)] * 2)
+    >>> print(f"{jnp.exp(exploring_log_prob(spec, jnp.log(0.5), jnp.array(0.2))):.4f}")  # 0.8 / 2 + 0.2 / 4
+    0.4500
+    """
+    num_dims, choices = spec.action.num_dims, spec.action.num_bins if isinstance(spec.action, types.Discrete) else 2
+    return jnp.logaddexp(jnp.log1p(-epsilon) + log_prob, jnp.log(epsilon) - num_dims * jnp.log(float(choices)))
 
 
 def without_padding(batch: types.Trajectory) -> types.Trajectory:

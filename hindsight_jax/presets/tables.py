@@ -67,7 +67,12 @@ _SPARSE: dict[str, Value] = {
     "relabel.reward_otherwise": 0.0,
 }
 _DENSE: dict[str, Value] = _SPARSE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
-_GRADIENT: dict[str, Value] = {"agent.hidden_sizes": (256, 256), "agent.learning_rate": 1e-3, "env.num_envs": 20}
+_GRADIENT: dict[str, Value] = {
+    "agent.hidden_sizes": (256, 256),
+    "agent.learning_rate": 1e-3,
+    "agent.epsilon": 0.0,
+    "env.num_envs": 20,
+}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "hdm": Algorithm(
@@ -212,9 +217,9 @@ _PURE: dict[str, Value] = _SHORT | {
     "replay.warmup": 20,
 }
 
-# Policy gradients: many trajectories in small groups, and a small step, since nothing is replayed (see BUILD_NOTES.md).
+# Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (BUILD_NOTES.md).
 _GROUPS: dict[str, Value] = _SHORT | {
-    "agent.learning_rate": 3e-4,
+    "agent.epsilon": 0.3,
     "agent.hidden_sizes": (256,),
     "agent.group_size": 4,
     "agent.num_goals": 8,
@@ -246,7 +251,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 2_000,
         },
         "imitation": _PURE | {"agent.hidden_sizes": (256,)},
-        "policy_gradient": _GROUPS | {"total_steps": 3_200_000, "evaluation.every": 200_000},
+        "policy_gradient": _GROUPS | {"total_steps": 1_000_000, "evaluation.every": 50_000},
     },
     "navigation": {
         "q_learning": _PURE
