@@ -2,7 +2,7 @@
 
 For hindsight goals that a stored trajectory reached after k actions, the mean of Q(s, a, g) over the replay ring stands
 beside the return that the trajectory itself had, -(1 - gamma^(k-1)) / (1 - gamma) for rewards -1 and 0 at arrival. The
-best policy can only be faster, so Q below that line is too low. Rewards by index (the default) are assumed.
+best policy can only be faster, so Q below that line is too low. It is for Q-learning with these rewards, by index.
 """
 
 import sys
@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.workdir import WorkDir, WorkDirError
-from hindsight_jax import presets, relabel, replay, training
+from hindsight_jax import checks, presets, relabel, replay, training
 from hindsight_jax.training.checkpoint import CheckpointError, Checkpoints
 
 OFFSETS = (1, 2, 5, 10, 20, 30, 40)
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[int, float, float]]:
     """(k, return of the trajectory, mean Q over members) for k in OFFSETS below the horizon."""
+    refuse_without_q(name, values)
     experiment = presets.build(name, values)
     population = training.make_population(experiment.run)
     keys = training.member_keys(values["seed"], values["seeds"])
@@ -52,7 +53,7 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
     reward_fn = relabel.reward_by_index()
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))
     q_of = jax.jit(lambda agent, rows: experiment.agent.update(agent, rows, keys[0])[1]["q_mean"])
-    offsets = [k for k in OFFSETS if k <= values["env.horizon"]]
+    offsets = [k for k in OFFSETS if k <= experiment.env.spec.horizon]
     q = np.zeros((values["seeds"], len(offsets)))
     for i in range(values["seeds"]):
         member = jax.tree.map(lambda x, i=i: x[i], state.members)
@@ -62,6 +63,14 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
             q[i, j] = q_of(member.agent, jax.tree.map(lambda x, chosen=chosen: x[chosen], rows))
     gamma = values["agent.gamma"]
     return [(k, -sum(gamma**n for n in range(k - 1)), float(mean)) for k, mean in zip(offsets, q.mean(0), strict=True)]
+
+
+def refuse_without_q(name: str, values: dict[str, Any]) -> None:
+    """ValueError unless the run learns Q of rewards -1 and 0 by index."""
+    got = [values.get(f"relabel.{field}") for field in ("rewards", "reward_reached", "reward_otherwise")]
+    if "agent.backup" not in values or got != ["index", 0.0, -1.0]:
+        rule = "the table is for Q-learning with rewards of -1, and 0 for the next state by index"
+        checks.fail("--workdir", f"a run of {name}", rule, "Take a run of hdm, her or her_hbc.")
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ def complete(values: Mapping[str, Any], known: Iterable[str] = tuple(FIELDS)) ->
     return typed
 
 
-def check(values: Mapping[str, Value]) -> None:
+def check(values: Mapping[str, Any]) -> None:
     """The rules between fields. Raises ValueError with the numbers and the remedy.
 
     `values` holds what a run has, and `env.horizon` as the task's number of steps, above 0.

@@ -145,7 +145,7 @@ AGENT_FIELDS = {
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
         "action_l2", "batch_size", "updates_per_epoch",
     ),
-    "policy_gradient": (*NETWORK, "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
+    "policy_gradient": (*NETWORK, "epsilon", "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
 }  # fmt: skip
 ENV_FIELDS = {
     "push": ("num_envs", "actions", "horizon", "threshold"),

@@ -611,6 +611,10 @@ def _by_success(success):
         (lambda: relabel.reward_by_index("0"), "reached: got '0'"),
         (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.zeros(2, bool)), "is_next: .*jax.vmap"),
         (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.int32(1)), "is_next: .*bool"),
+        (
+            lambda: relabel.reward_by_success(jnp.subtract)(jnp.zeros(2), jnp.zeros(2), jnp.asarray(True)),
+            r"success\(.*bool",
+        ),
         (lambda: relabel.reward_by_success(None), "success: got None.*env.success"),
         (lambda: relabel.reward_by_success(True), "success: got True.*a function"),
         (lambda: relabel.reward_by_success(near, float("inf")), "reached: got inf"),

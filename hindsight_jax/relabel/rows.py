@@ -62,7 +62,8 @@ def reward_by_success(
       reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
 
     Raises:
-      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars.
+      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars; from reward_fn on a
+        `success` that gives no bool[].
 
     >>> near = lambda achieved, goal: jnp.linalg.norm(achieved - goal) < 0.1
     >>> reward, discount = reward_by_success(near)(jnp.zeros(2), jnp.full(2, 0.01), jnp.asarray(False))
@@ -75,7 +76,9 @@ def reward_by_success(
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
         del is_next  # by value, not by index
-        return by_index(next_achieved_goal, goal, success(next_achieved_goal, goal))
+        reached = success(next_achieved_goal, goal)
+        _arguments.boolean("success(next_achieved_goal, goal)", reached, ())
+        return by_index(next_achieved_goal, goal, reached)
 
     return reward_fn
 

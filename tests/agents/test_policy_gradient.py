@@ -14,7 +14,14 @@ import scipy.stats
 from scipy.special import softmax
 
 from hindsight_jax import agents, training, types
-from hindsight_jax.agents.policy_gradient import effective_sample_share, hits, visited_goals, without_padding
+from hindsight_jax.agents import policies
+from hindsight_jax.agents.policy_gradient import (
+    effective_sample_share,
+    exploring_log_prob,
+    hits,
+    visited_goals,
+    without_padding,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -251,6 +258,51 @@ def test_the_gradient_is_that_of_the_expected_return(goals, baseline):
         found.add(float(goal[0]))
         assert (float(metrics["effective_sample_share"]) > 0.999) == (float(goal[0]) == 0)
     assert len(found) >= (2 if goals == "visited" else 1)
+
+
+# Exploration
+
+
+def test_the_weights_know_how_actions_were_chosen():
+    """(1 - e) pi + e / K^D: 0.6 * 0.1 + 0.4 / 5 = 0.14 of five actions, 0.6 * 0.1 + 0.4 / 8 = 0.11 of 2^3."""
+    log_prob, epsilon = jnp.log(jnp.array(0.1)), jnp.array(0.4)
+    for action, expected in ((FLAT, 0.14), (CLAW, 0.11), (ARM, 0.16)):  # of a Box the density is 1/2 a dimension
+        got = exploring_log_prob(reference.spec(action, HORIZON), log_prob, epsilon)
+        np.testing.assert_allclose(jnp.exp(got), expected, rtol=1e-5)
+        assert exploring_log_prob(reference.spec(action, HORIZON), log_prob, jnp.array(0.0)) == log_prob
+
+
+def test_exploration_is_the_mixture_that_the_weights_suppose():
+    """30,000 draws: each action's share within 4 sigma of (1 - e) pi + e / 5."""
+    agent = made()
+    state = agent.init(jax.random.key(1), {"epsilon": 0.4})
+    head = policies.head_of_one(
+        policies.policy(agent_spec := reference.spec(FLAT, HORIZON), (8, 6)),
+        state.params.policy,
+        *situation(agent_spec),
+    )
+    expected = 0.6 * np.asarray(jax.nn.softmax(head[0])) + 0.4 / 5
+    act = jax.jit(jax.vmap(lambda key: agent.act(state, *situation(agent_spec), key, True)))
+    counts = np.bincount(np.asarray(act(jax.random.split(jax.random.key(2), 30_000)))[:, 0], minlength=5)
+    assert np.all(np.abs(counts / 30_000 - expected) < 4 * np.sqrt(expected * (1 - expected) / 30_000))
+
+
+def situation(spec):
+    return jnp.full(spec.observation_shape, 0.3), jnp.full(spec.goal_shape, -0.2)
+
+
+def test_the_gradient_is_that_of_the_expected_return_when_exploring_too():
+    """Every walk of a uniform policy is as likely under any epsilon: the ratios of the mixture are exact as before."""
+    agent = made(types.Discrete(1, 2), (), horizon=3, goals="own")
+    states = [agent.init(jax.random.key(0), {"epsilon": epsilon}) for epsilon in (0.0, 0.5)]
+    kernel = np.zeros((5, 2))
+    policy = reference.without_hidden_layers(states[0].params.policy, kernel, np.zeros(2))
+    moments = []
+    for state in states:
+        state = state._replace(params=state.params._replace(policy=policy))
+        after, _ = jax.jit(agent.update)(state, every_walk(), jax.random.key(0))
+        moments.append(after.adam.mu.policy)
+    reference.close(*moments, atol=1e-7)
 
 
 # Groups
