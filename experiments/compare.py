@@ -31,13 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="PREFIX", help="the runs whose label begins so, in this order")
     parser.add_argument("--measure", choices=sorted(LABELS), default="any")
     parser.add_argument("--title", default="")
+    parser.add_argument("--log", action="store_true", help="a logarithmic axis of env steps, for runs of many lengths")
     arguments = parser.parse_args(argv)
     try:
         results = chosen(json.loads(arguments.results.read_text()), arguments.only)
     except (OSError, ValueError) as error:
         print(f"{arguments.results}: {error}", file=sys.stderr)
         return 2
-    arguments.picture.write_bytes(picture(results, arguments.measure, arguments.title))
+    arguments.picture.write_bytes(picture(results, arguments.measure, arguments.title, arguments.log))
     return 0
 
 
@@ -60,7 +61,7 @@ def chosen(results: dict[str, Any], prefixes: Sequence[str] | None) -> dict[str,
     return kept
 
 
-def picture(results: dict[str, Any], measure: str = "any", title: str = "") -> bytes:
+def picture(results: dict[str, Any], measure: str = "any", title: str = "", log: bool = False) -> bytes:
     """A PNG: a line for each run, the mean over its seeds, and a band, their 95 % interval. One seed has no band."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -76,7 +77,10 @@ def picture(results: dict[str, Any], measure: str = "any", title: str = "") -> b
         if len(values) > 1:
             axis.fill_between(steps, np.maximum(low, 0), np.minimum(high, 1), color=colour, alpha=0.15, linewidth=0)
     axis.set_ylim(-0.02, 1.02)
-    axis.set_xlim(left=0)
+    if log:
+        axis.set_xscale("log")
+    else:
+        axis.set_xlim(left=0)
     axis.set_xlabel("env steps per seed")
     axis.set_ylabel(LABELS[measure])
     axis.grid(True, color="#DDDDDD", linewidth=0.6)

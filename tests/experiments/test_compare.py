@@ -43,6 +43,24 @@ def test_the_measure_says_which_success_is_drawn():
     assert compare.picture({"a": run}, "end") != compare.picture({"a": run}, "any")
 
 
+def test_a_logarithmic_axis_gives_early_steps_more_room():
+    """The line rises evenly in steps 10, 20, 30; on a logarithmic axis its first half is wider than its second."""
+    assert abs(share_of_first_half(log=False) - 0.5) < 0.05
+    assert share_of_first_half(log=True) > 0.57  # log 2 / log 3 = 0.63
+
+
+def share_of_first_half(log):
+    """Of the width of the line, up to half of its height."""
+    picture = compare.picture({"a": result(end=1.0)}, "any", "", log)
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), int)
+    line = np.argwhere(np.all(np.abs(pixels - [0x00, 0x72, 0xB2]) < 8, axis=-1))
+    line = line[line[:, 1] < 500]  # left of the legend
+    low, high = line[:, 0].max(), line[:, 0].min()
+    at = lambda height: np.median(line[np.abs(line[:, 0] - height) < 3, 1])
+    left, half, right = (at(low + share * (high - low)) for share in (0.02, 0.5, 0.98))
+    return (half - left) / (right - left)
+
+
 def test_no_runs_give_an_empty_picture():
     assert Image.open(io.BytesIO(compare.picture({}))).size[0] > 100
 
