@@ -38,7 +38,7 @@ FIELDS: dict[str, Field] = {
         0.85, "imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0, agents=(_Q,)
     ),
     "agent.beta": Field(1.0, "weight of imitation", 0.0, 1e6, agents=(_Q,)),
-    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0),
+    "agent.epsilon": Field(0.1, "probability of a uniform action while exploring", 0.0, 1.0, agents=AGENTS),
     "agent.noise": Field(
         0.5, "std of the noise on a continuous action while exploring", 0.0, 1e6, agents=(_IMITATION, _CRITIC)
     ),

@@ -191,7 +191,7 @@ BAD_LINES = [
     ("--config=hem_flip_bit --config.agent.gamma_hdm=0.5", "--config.agent.gamma_hdm: got 0.5", "Leave it out."),
     ("--config=hem_flip_bit --config.env.actions=discrete", "--config.env.actions: got", "Leave it out."),
     ("--config=hpg_flip_bit --config.replay.warmup=3", "--config.replay.warmup: got 3", "Leave it out."),
-    ("--config=hpg_push --config.agent.epsilon=0.1", "--config.agent.epsilon: got 0.1", "Leave it out."),
+    ("--config=hpg_push --config.agent.noise=0.1", "--config.agent.noise: got 0.1", "Leave it out."),
     ("--config=her_ddpg_push --config.env.actions=discrete", "her_ddpg needs continuous", "Use continuous, or"),
     ("--config=hem_flip_bit --config.env.size=0", "got 0", "an integer in [1, 10000]"),
     ("--config=hem_flip_bit --config.env.size=10_001", "got 10001", "an integer in [1, 10000]"),
