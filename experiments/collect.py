@@ -64,6 +64,9 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
     }
     if "q_mean" in rows.diagnostics(table_rows):  # who learns no values has none
         found["q_mean"] = rows.table(table_rows, "q_mean").values.round(3).tolist()
+    found["last"] = {  # of each seed: what a document says of causes
+        name: rows.table(table_rows, name).values[:, -1].round(4).tolist() for name in rows.diagnostics(table_rows)
+    }
     return found
 
 

@@ -68,6 +68,7 @@ def test_the_json_holds_every_evaluation_and_where_it_comes_from(two, tmp_path, 
         "success_end": [[0.1, 0.5], [0.2, 0.7]],
         "success_any": [[0.35, 0.75], [0.45, 0.95]],
         "q_mean": [[-2.0, -2.0], [-3.0, -3.0]],
+        "last": {"q_mean": [-2.0, -3.0]},
     }
     assert hdm["values"]["agent"]["gamma_hdm"] == "Infinity"
     assert document["her"]["values"]["agent"]["hidden_sizes"] == [400, 300]
