@@ -6,7 +6,6 @@ Dimension key: S seeds, E evaluations.
 """
 
 import argparse
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.plots import png
 from hindsight_jax import statistics
 
 # Okabe and Ito's colours, which the colour-blind tell apart, and a line style each, for paper without colour.
@@ -91,9 +91,7 @@ def picture(results: dict[str, Any], measure: str = "any", title: str = "", log:
         )
     seeds = sorted({len(result["seeds"]) for result in results.values()})
     axis.set_title(f"{title}\nmean and 95 % interval over {' or '.join(map(str, seeds))} seeds".strip(), fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure, dpi=100)
 
 
 if __name__ == "__main__":

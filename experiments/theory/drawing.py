@@ -4,8 +4,9 @@ Drawn with matplotlib's Figure and its Agg canvas: no pyplot, no window. Colours
 readers can tell apart; lines differ in their markers as well.
 """
 
-import io
 from typing import Any
+
+from experiments import plots
 
 MAX_BYTES = 150_000
 INK, GREY = "#333333", "#999999"
@@ -69,13 +70,5 @@ def legend(axis: Any, where: str = "best") -> None:
 
 
 def png(figure: Any) -> bytes:
-    """The figure in 128 colours, without a date."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    with Image.open(buffer) as image:
-        indexed = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    indexed.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    """The figure at 100 dots an inch."""
+    return plots.png(figure, dpi=100)

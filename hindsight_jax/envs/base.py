@@ -205,3 +205,21 @@ class GoalEnv(Env):
     def backend(self) -> str:
         """'mjx' where a physics engine steps; pure-JAX tasks override it."""
         return "mjx"
+
+
+class PureTask(GoalEnv):
+    """A task in plain JAX whose goals are states, phi(s) = s; a subclass sets `_spec`."""
+
+    _spec: types.EnvSpec
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    @property
+    def backend(self) -> str:
+        return "jax"
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself."""
+        return observation

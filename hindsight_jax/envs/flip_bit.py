@@ -21,7 +21,7 @@ TABLE, PLATE, WRONG = (0.86, 0.84, 0.80, 1.0), (0.74, 0.72, 0.68, 1.0), (0.85, 0
 ZERO, ONE = (0.97, 0.97, 0.95, 1.0), (0.16, 0.26, 0.42, 1.0)
 
 
-class FlipBit(base.GoalEnv):
+class FlipBit(base.PureTask):
     """K bits and a goal for each; an action flips one. The episode ends where all are right.
 
     Args:
@@ -50,18 +50,6 @@ class FlipBit(base.GoalEnv):
         bits = types.Range((0.0,) * size, (1.0,) * size)
         action = types.Discrete(1, size)
         self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, bits, bits)
-
-    @property
-    def spec(self) -> types.EnvSpec:
-        return self._spec
-
-    @property
-    def backend(self) -> str:
-        return "jax"
-
-    def achieved_goal(self, observation: jax.Array) -> jax.Array:
-        """The observation itself, [K]."""
-        return observation
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """The number of bits that differ (Hamming)."""

@@ -50,7 +50,7 @@ class Walk:
     key: jax.Array  # a typed key: of the slips to come
 
 
-class GridFourRooms(base.GoalEnv):
+class GridFourRooms(base.PureTask):
     """A walker on 11 x 11 cells of four rooms with four doors. The episode ends at the goal.
 
     Walls and borders stop a move: the walker stays. Starts are the four corners; a goal is any free cell but the
@@ -77,18 +77,6 @@ class GridFourRooms(base.GoalEnv):
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
         self._spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), int(horizon), float(threshold), True, cells, cells)
         self.slip = float(slip)
-
-    @property
-    def spec(self) -> types.EnvSpec:
-        return self._spec
-
-    @property
-    def backend(self) -> str:
-        return "jax"
-
-    def achieved_goal(self, observation: jax.Array) -> jax.Array:
-        """The observation itself, [2]."""
-        return observation
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Steps between two cells if there were no walls (Manhattan)."""

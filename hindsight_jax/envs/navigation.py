@@ -22,7 +22,7 @@ RADIUS = 0.07  # of the ball
 CHART, HALF_WIDTH = -2.5, 1.8  # the y of the chart's baseline, and half of its length
 
 
-class Navigation(base.GoalEnv):
+class Navigation(base.PureTask):
     """A point in [-1, 1]^K that moves at most 0.2 per dimension and step, and a goal for it.
 
     Args:
@@ -53,18 +53,6 @@ class Navigation(base.GoalEnv):
         action = base.choose("actions", actions, ACTIONS)(size)
         cube = types.Range((-1.0,) * size, (1.0,) * size)
         self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, cube, cube)
-
-    @property
-    def spec(self) -> types.EnvSpec:
-        return self._spec
-
-    @property
-    def backend(self) -> str:
-        return "jax"
-
-    def achieved_goal(self, observation: jax.Array) -> jax.Array:
-        """The observation itself, [K]."""
-        return observation
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclid in K dimensions."""

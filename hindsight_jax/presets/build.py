@@ -64,70 +64,40 @@ def build(name: str, values: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _numbers(kind: Any, values: Mapping[str, Any]) -> Any:
-    """The agent's NamedTuple of numbers, from the fields of the same names."""
-    return kind(**{name: values[f"agent.{name}"] for name in kind._fields})
+def _options(values: Mapping[str, Any], numbers: Any, *names: str) -> dict[str, Any]:
+    """An agent's keyword arguments: its NamedTuple of numbers, and those that have a field of their name."""
+    of = lambda names: {name: values[f"agent.{name}"] for name in names}
+    return {"values": numbers(**of(numbers._fields))} | of(("hidden_sizes", "layer_norm", *names))
 
 
 def _q_learning(env: Any, values: Mapping[str, Any]) -> Any:
     from hindsight_jax import agents
 
-    return agents.q_learning(
-        env.spec,
-        distance=env.distance,
-        values=_numbers(agents.QLearningValues, values),
-        hidden_sizes=values["agent.hidden_sizes"],
-        layer_norm=values["agent.layer_norm"],
-        scale_inputs=values["agent.scale_inputs"],
-        backup=values["agent.backup"],
-        imitation=values["agent.imitation"],
-        next_state=values["agent.next_state"],
-        hindsight_bound=values["agent.hindsight_bound"],
-        upper=0.0 if values["agent.bounded"] else None,
-    )
+    names = ("scale_inputs", "backup", "imitation", "next_state", "hindsight_bound")
+    options = _options(values, agents.QLearningValues, *names)
+    upper = 0.0 if values["agent.bounded"] else None
+    return agents.q_learning(env.spec, distance=env.distance, upper=upper, **options)
 
 
 def _imitation(env: Any, values: Mapping[str, Any]) -> Any:
     from hindsight_jax import agents
 
-    return agents.imitation(
-        env.spec,
-        values=_numbers(agents.ImitationValues, values),
-        hidden_sizes=values["agent.hidden_sizes"],
-        layer_norm=values["agent.layer_norm"],
-        scale_inputs=values["agent.scale_inputs"],
-        exploration=values["agent.exploration"],
-    )
+    return agents.imitation(env.spec, **_options(values, agents.ImitationValues, "scale_inputs", "exploration"))
 
 
 def _actor_critic(env: Any, values: Mapping[str, Any]) -> Any:
     from hindsight_jax import agents
 
-    return agents.actor_critic(
-        env.spec,
-        values=_numbers(agents.ActorCriticValues, values),
-        hidden_sizes=values["agent.hidden_sizes"],
-        layer_norm=values["agent.layer_norm"],
-        normalise_inputs=values["agent.normalise_inputs"],
-        clip_targets=values["agent.clip_targets"],
-    )
+    options = _options(values, agents.ActorCriticValues, "normalise_inputs", "clip_targets")
+    return agents.actor_critic(env.spec, **options)
 
 
 def _policy_gradient(env: Any, values: Mapping[str, Any]) -> Any:
     from hindsight_jax import agents
 
-    return agents.policy_gradient(
-        env.spec,
-        success=env.success,
-        values=_numbers(agents.PolicyGradientValues, values),
-        hidden_sizes=values["agent.hidden_sizes"],
-        layer_norm=values["agent.layer_norm"],
-        scale_inputs=values["agent.scale_inputs"],
-        goals=values["agent.goals"],
-        num_goals=values["agent.num_goals"],
-        group_size=values["agent.group_size"],
-        baseline=values["agent.baseline"],
-    )
+    names = ("scale_inputs", "goals", "num_goals", "group_size", "baseline")
+    options = _options(values, agents.PolicyGradientValues, *names)
+    return agents.policy_gradient(env.spec, success=env.success, **options)
 
 
 # kind -> the agent of an environment and the values of a run

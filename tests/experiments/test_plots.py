@@ -33,8 +33,8 @@ def table_rows(seeds=4, evaluations=10, nan_seed=None, **constant):
 def figure_of(rows, monkeypatch, title="hdm_push"):
     """The matplotlib figure behind the bytes."""
     kept = []
-    real = plots._png
-    monkeypatch.setattr(plots, "_png", lambda figure: kept.append(figure) or real(figure))
+    real = plots.png
+    monkeypatch.setattr(plots, "png", lambda figure: kept.append(figure) or real(figure))
     data = plots.curves(rows, title)
     return kept[0], data
 
