@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,9 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import flops, provenance, update_costs
+from experiments.timing import best_of, matrix_product, timed_first
 from hindsight_jax import presets, relabel, replay, training
 
-ROUNDS = 8
 ENV_BATCH = 64
 RING_SIZES = (10_000, 1_000_000)  # transitions
 
@@ -155,20 +154,19 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
         holder[0] = population.advance(holder[0], 4)
         return holder[0]
 
-    matrix = jnp.ones((2048, 2048), jnp.float32)
-    product = jax.jit(lambda a: a @ a)
+    product, operations = matrix_product()
     whole, evaluate, collecting, sampling, learning, matmul = best_of(
         advance,
         lambda: population.evaluate(holder[0], keys),
         lambda: collect(members, keys),
         lambda: sample(members, keys),
         lambda: learn(members, batches, keys),
-        lambda: product(matrix),
+        product,
     )
     epoch = whole / 4
     interval = experiment.epochs_between_evaluations * epoch + evaluate
     useful = seeds * values["agent.updates_per_epoch"] * flops.of_update(name, experiment.env.spec, values)
-    peak = 2 * 2048**3 / matmul
+    peak = operations / matmul
     share = lambda seconds: experiment.epochs_between_evaluations * seconds / interval
     return {
         "matmul_peak_gflops": peak / 1e9,
@@ -203,26 +201,6 @@ def stacked(example: Any, count: int, horizon: int) -> Any:
     """`count` trajectories of full length."""
     many = jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), example)
     return many._replace(length=jnp.full((count,), horizon, jnp.int32))
-
-
-def timed_first(seconds: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
-    """The result of a first call, which compiles; its seconds go under `name`."""
-    start = time.perf_counter()
-    result = jax.block_until_ready(call())
-    seconds[name] = time.perf_counter() - start
-    return result
-
-
-def best_of(*calls: Callable[[], Any]) -> list[float]:
-    """Least seconds of each call over several rounds, taken in turn; one round warms up."""
-    best = [float("inf")] * len(calls)
-    for round_ in range(ROUNDS + 1):
-        for i, call in enumerate(calls):
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            if round_:
-                best[i] = min(best[i], time.perf_counter() - start)
-    return best
 
 
 PARTS: dict[str, Callable[[str, presets.Experiment, dict[str, Any], int], dict[str, float]]] = {

@@ -5,7 +5,6 @@ Batches are random, so no environment is compiled; members are updated together,
 Dimension key: M members, U updates of a call, B batch or N trajectories.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,11 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from experiments import flops
+from experiments.timing import best_of, matrix_product
 from hindsight_jax import presets, training, types
 
-ROUNDS = 5
 UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
-SIDE = 2048  # of the square matrices whose product stands for the machine's peak
 
 
 class Cost(NamedTuple):
@@ -31,21 +29,16 @@ class Cost(NamedTuple):
 
 def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
     """The cost of an update of every name, M members at once; the best of several rounds each."""
-    matrix = jnp.ones((SIDE, SIDE), jnp.float32)
-    product = jax.jit(lambda a: a @ a)
-    jax.block_until_ready(product(matrix))
+    product, operations = matrix_product()
     costs = {}
     for name in names:
         values = presets.config(name)
         experiment = presets.build(name, values)
         call, count = updates(experiment, values, num_members)
-        jax.block_until_ready(call())
-        best, peak = float("inf"), 0.0
-        for _ in range(ROUNDS):
-            best = min(best, seconds_of(call))
-            peak = max(peak, 2 * SIDE**3 / seconds_of(lambda: product(matrix)))
+        seconds, matmul = best_of(call, product)
+        peak = operations / matmul
         useful = flops.of_update(name, experiment.env.spec, values)
-        one = best / count / num_members
+        one = seconds / count / num_members
         costs[name] = Cost(1e3 * one, useful / 1e9, 1e3 * useful / peak, one * peak / useful)
     return costs
 
@@ -103,10 +96,3 @@ def random_trajectories(key: jax.Array, spec: types.EnvSpec, count: int) -> type
         length=jnp.full((count,), spec.horizon, jnp.int32),
         terminal=jnp.zeros(count, jnp.bool_),
     )
-
-
-def seconds_of(call: Callable[[], Any]) -> float:
-    """Of one call, its results waited for."""
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - start

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import bench, flops, update_costs
+from experiments import bench, flops, timing, update_costs
 from hindsight_jax import presets, relabel, replay, training
 from hindsight_jax.types import Box, Discrete, EnvSpec, Range
 
@@ -76,8 +76,8 @@ def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
     small = {"agent.hidden_sizes": (8,), "env.num_envs": 2}
     config = presets.config
     monkeypatch.setattr(presets, "config", lambda name: config(name) | small)
-    monkeypatch.setattr(update_costs, "ROUNDS", 1)
-    monkeypatch.setattr(update_costs, "SIDE", 64)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    monkeypatch.setattr(timing, "SIDE", 64)
     costs = update_costs.measure(["gcsl_flip_bit", "reinforce_flip_bit"], 2)
     assert list(costs) == ["gcsl_flip_bit", "reinforce_flip_bit"]
     for name, cost in costs.items():
@@ -108,24 +108,24 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(bench, "time", types.SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(timing, "time", types.SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
 
 
 def test_the_best_of_the_rounds_taken_in_turn_without_the_first(clock, monkeypatch):
-    monkeypatch.setattr(bench, "ROUNDS", 3)
-    best = bench.best_of(clock.call("a", [0.5, 4.0, 2.0, 3.0]), clock.call("b", [9.0, 8.0, 16.0, 8.5]))
+    monkeypatch.setattr(timing, "ROUNDS", 3)
+    best = timing.best_of(clock.call("a", [0.5, 4.0, 2.0, 3.0]), clock.call("b", [9.0, 8.0, 16.0, 8.5]))
     assert best == [2.0, 8.0]  # a's 0.5 was its warm-up
     assert clock.order == ["a", "b"] * 4
 
 
 def test_nothing_to_time_is_nothing():
-    assert bench.best_of() == []
+    assert timing.best_of() == []
 
 
 def test_a_first_call_is_timed_by_name(clock):
     seconds = {"before": 1.0}
-    result = bench.timed_first(seconds, "init", clock.call("init", [0.25]))
+    result = timing.timed_first(seconds, "init", clock.call("init", [0.25]))
     assert result.shape == ()
     assert seconds == {"before": 1.0, "init": 0.25}
 
@@ -153,7 +153,7 @@ def test_the_learner_does_its_updates_in_one_call(chain, experiment):
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
     monkeypatch.setattr(bench, "RING_SIZES", (10, 20))
     monkeypatch.setattr(bench, "ENV_BATCH", 2)
 
