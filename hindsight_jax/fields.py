@@ -80,6 +80,7 @@ FIELDS: dict[str, Field] = {
     "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE, agents=_RING),
     "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
     "env.actions": Field("discrete", "kind of action", options=("discrete", "continuous")),
+    "env.bins": Field(3, "values of each move of a discrete action", 2, 101),
     "env.size": Field(2, "bits or dimensions of the task", 1, 10_000),
     "env.horizon": Field(0, "steps per episode; 0: the task's own", 0, 10_000),
     "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),

@@ -148,7 +148,7 @@ AGENT_FIELDS = {
     "policy_gradient": (*NETWORK, "epsilon", "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
 }  # fmt: skip
 ENV_FIELDS = {
-    "push": ("num_envs", "actions", "horizon", "threshold"),
+    "push": ("num_envs", "actions", "bins", "horizon", "threshold"),
     "flip_bit": ("num_envs", "size", "horizon", "start"),
     "navigation": ("num_envs", "actions", "size", "horizon", "threshold"),
     "grid_four_rooms": ("num_envs", "horizon", "slip"),

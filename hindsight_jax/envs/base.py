@@ -9,7 +9,7 @@ people's wrappers run on a GoalEnv; training never auto-resets, it resets a batc
 import abc
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -67,6 +67,25 @@ def check_probability(name: str, value: Any, remedy: str) -> None:
         checks.fail(name, repr(value), "it must be a number in [0, 1]", remedy)
 
 
+def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
+    """A box (low, high), each a sequence of numbers, that lies in the box from `low` to `high`; or a ValueError.
+
+    >>> box("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
+    Range(low=(0.0, 0.0), high=(1.0, 1.0))
+    """
+    rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
+    try:
+        first, last = (tuple(float(x) for x in corner) for corner in value)
+    except (TypeError, ValueError):
+        checks.fail(name, repr(value), rule, remedy)
+    ordered = len(first) == len(last) == len(low) and all(
+        a <= x <= y <= b for a, x, y, b in zip(low, first, last, high, strict=True)
+    )
+    if not ordered:
+        checks.fail(name, repr(value), rule, remedy)
+    return types.Range(first, last)
+
+
 def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(i32[] index, bool[] valid): which action of a flat Discrete(1, num_actions) is asked for.
 
@@ -100,9 +119,10 @@ def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: ja
 def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:
     """(f32[num_moves] in [-1, 1], bool[] valid): what an action asks of each moving dimension.
 
-    A flat Discrete(1, 3**n) is read in base 3, the first dimension most significant; a Discrete(n, 3) has one integer a
-    dimension; 0, 1, 2 mean -1, 0, +1. A Box is clipped to [-1, 1]. An action that is not finite or not in the set is no
-    motion, and not valid. A wrong shape or dtype raises ValueError.
+    A Discrete(n, bins) has one integer a dimension, a flat Discrete(1, bins**n) is read in base `bins`, the first
+    dimension most significant; bin i is the move 2 i / (bins - 1) - 1, so 0, 1, 2 of three mean -1, 0, +1. A Box is
+    clipped to [-1, 1]. An action that is not finite or not in the set is no motion, and not valid. A wrong shape or
+    dtype raises ValueError.
 
     >>> moves(types.Discrete(1, 9), jnp.array([2]), 2)[0].tolist()
     [-1.0, 1.0]
@@ -115,10 +135,11 @@ def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -
         return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
     checks.integer("action", action)
     valid = jnp.all((action >= 0) & (action < kind.num_bins))
-    digits = action.astype(jnp.int32)
-    if kind.num_bins != 3:
-        digits = digits // jnp.array([3**i for i in reversed(range(num_moves))]) % 3
-    return jnp.where(valid, digits - 1, 0).astype(jnp.float32), valid
+    digits, bins = action.astype(jnp.int32), kind.num_bins
+    if kind.num_dims != num_moves:
+        bins = round(kind.num_bins ** (1 / num_moves))
+        digits = digits // jnp.array([bins**i for i in reversed(range(num_moves))]) % bins
+    return jnp.where(valid, 2.0 * digits / (bins - 1) - 1.0, 0.0).astype(jnp.float32), valid
 
 
 class GoalEnv(Env):
@@ -153,6 +174,11 @@ class GoalEnv(Env):
     @abc.abstractmethod
     def step(self, state: State, action: jax.Array) -> State:
         """One control step with one action of `spec.action`."""
+
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether some state is a success for this goal, by geometry alone. True unless a task knows better."""
+        del goal
+        return jnp.array(True)
 
     def scene(self, state: State) -> Any:
         """The `rendering.Scene` of this state: its bodies, and the goal as a marker; optional."""

@@ -1,22 +1,29 @@
-"""MJX behind a small door: a model from an asset, a state of three vectors, and `substeps`.
+"""MJX behind a small door: `Engine` steps a model of an asset, `PhysicsTask` is a goal-conditioned task on one.
 
-Dimension key: V degrees of freedom (slides and hinges only, so positions count the same), U actuators, S substeps.
+Dimension key: V degrees of freedom (slides and hinges only, so positions count the same), U actuators, S substeps,
+M moving dimensions of an action, O observation dims, G goal dims.
 
 `mjx.Data` holds some hundred arrays, many of zero size, and all but three are computed anew in each step. So the three
 are the state: a scan carries less, a checkpoint holds no empty arrays, and XLA drops what nobody reads.
 """
 
+import abc
 import pathlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from hindsight_jax.envs import quiet
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, quiet
 
 with quiet.without_warp_message():
     import mujoco
     from mujoco import mjx
+
+Markers = Sequence[rendering.Scene]
 
 
 class Physics(NamedTuple):
@@ -46,10 +53,10 @@ class Engine:
             self._mjx_model = mjx.put_model(self.model, impl="jax")
             self._blank = mjx.make_data(self.model, impl="jax")
 
-    def start(self, qpos: jax.Array) -> Physics:
-        """The state at rest in the positions `qpos`, f32[V]."""
+    def start(self, qpos: jax.Array, qvel: jax.Array | None = None) -> Physics:
+        """The state in the positions `qpos` f32[V], at rest or with the velocities `qvel` f32[V]."""
         zeros = jnp.zeros(self.model.nv, jnp.float32)
-        return Physics(qpos.astype(jnp.float32), zeros, zeros)
+        return Physics(qpos.astype(jnp.float32), zeros if qvel is None else qvel.astype(jnp.float32), zeros)
 
     def substeps(self, state: Physics, controls: jax.Array) -> Physics:
         """The state after S substeps of the model's timestep with the controls f32[S, U], which must be finite."""
@@ -60,3 +67,94 @@ class Engine:
         data = self._blank.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.warmstart, ctrl=control)
         data = mjx.step(self._mjx_model, data)
         return Physics(data.qpos, data.qvel, data.qacc_warmstart), None
+
+    def scene(self, qpos: jax.Array) -> rendering.Scene:
+        """The model's geoms at the positions `qpos` f32[V], in their own colours; those of alpha 0 are left out."""
+        shown = np.flatnonzero(self.model.geom_rgba[:, 3] > 0)
+        with jax.numpy_rank_promotion("allow"):
+            data = mjx.kinematics(self._mjx_model, self._blank.replace(qpos=qpos))
+        return rendering.Scene(
+            tuple(int(kind) for kind in self.model.geom_type[shown]),
+            data.geom_xpos[shown],
+            data.geom_xmat[shown],
+            jnp.asarray(self.model.geom_size[shown], jnp.float32),
+            jnp.asarray(self.model.geom_rgba[shown], jnp.float32),
+        )
+
+
+class PhysicsTask(base.GoalEnv):
+    """A task whose state is an Engine's. A subclass says how it starts, what an action does, and what is observed.
+
+    Args:
+      asset: the model's file in envs/assets.
+      spec: shapes, action set, horizon and threshold.
+      num_moves: M, how many numbers in [-1, 1] an action stands for (`base.moves`).
+    """
+
+    def __init__(self, asset: str, spec: types.EnvSpec, num_moves: int):
+        self._spec, self._num_moves = spec, num_moves
+        self.engine = Engine(asset)
+
+    @property
+    def spec(self) -> types.EnvSpec:
+        return self._spec
+
+    @abc.abstractmethod
+    def sample_start(self, key: jax.Array) -> Physics:
+        """The first state of an episode."""
+
+    @abc.abstractmethod
+    def controls(self, now: Physics, move: jax.Array) -> jax.Array:
+        """The actuators' inputs f32[S, U] of one step, for a move f32[M] in [-1, 1]."""
+
+    @abc.abstractmethod
+    def observe(self, now: Physics) -> jax.Array:
+        """What the agent sees of a state, f32[*O]."""
+
+    def markers(self, goal: jax.Array) -> Markers:
+        """Translucent bodies that show where the goal is, and whatever else a picture needs."""
+        del goal
+        return ()
+
+    def reset(self, rng: jax.Array) -> base.State:
+        start_key, goal_key = jax.random.split(base.typed(rng))
+        start = self.sample_start(start_key)
+        return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), self.observe(start))
+
+    def step(self, state: base.State, action: jax.Array) -> base.State:
+        move, valid = base.moves(self.spec.action, action, self._num_moves)
+        now: Any = state.pipeline_state
+        after = self.engine.substeps(now.physics, self.controls(now.physics, move))
+        return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
+
+    def scene(self, state: base.State) -> rendering.Scene:
+        """The model's geoms, and the goal's markers."""
+        now: Any = state.pipeline_state
+        return rendering.compose(self.engine.scene(now.physics.qpos), *self.markers(now.goal))
+
+
+def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = False) -> types.Discrete | types.Box:
+    """The action set of M moves: 'discrete', `bins` values of each move, evenly from -1 to 1; or 'continuous'.
+
+    A discrete action is one integer in 0..bins^M - 1, the first move most significant; `factorised`, it is M integers in
+    0..bins - 1. Raises ValueError for other names, and for fewer than 2 bins.
+
+    >>> action_set("discrete", 3, 2)
+    Discrete(num_dims=1, num_bins=9)
+    >>> action_set("continuous", 3, 2)
+    Box(num_dims=2)
+    """
+    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 101:
+        checks.fail("bins", repr(bins), "it must be an integer in [2, 101]", "The papers' is 3: -1, 0 and +1.")
+    flat = types.Discrete(num_moves, bins) if factorised else types.Discrete(1, bins**num_moves)
+    return base.choose("actions", actions, {"discrete": flat, "continuous": types.Box(num_moves)})
+
+
+def straight(start: jax.Array, end: jax.Array, num_substeps: int) -> jax.Array:
+    """The controls f32[S, U] of a straight line at a constant speed, from `start` (left out) to `end` f32[U].
+
+    >>> straight(jnp.zeros(1), jnp.ones(1), 4)[:, 0].tolist()
+    [0.25, 0.5, 0.75, 1.0]
+    """
+    part = jnp.arange(1, num_substeps + 1, dtype=jnp.float32)[:, None] / num_substeps
+    return start[None] + part * (end - start)[None]

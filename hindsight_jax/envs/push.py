@@ -7,7 +7,6 @@ The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,18 +20,18 @@ NUM_SUBSTEPS = 4
 MIN_GAP = 0.055  # hand and puck start, and are asked for, at least this far apart
 HAND_START = ((-0.20, 0.50), (-0.17, 0.53))
 PUCK_START = ((-0.17, 0.53), (-0.10, 0.60))
-ACTIONS = {"discrete": types.Discrete(1, 9), "continuous": types.Box(2)}
 
 TABLE, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
 PUCK, TOOL, GOAL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0), (0.20, 0.65, 0.30, 0.4)
 
 
-class Push(base.GoalEnv):
+class Push(physics.PhysicsTask):
     """A hand, a puck, and a goal for both; success looks at the puck alone.
 
     Args:
       actions: 'discrete', one integer 3 i + j of the moves (i - 1, j - 1) along x and y; or 'continuous', two numbers,
         clipped to [-1, 1].
+      bins: values of each move of a discrete action.
       horizon: steps per episode.
       threshold: metres; success is a puck strictly nearer than this to its goal.
 
@@ -46,19 +45,13 @@ class Push(base.GoalEnv):
     0.0
     """
 
-    num_substeps = NUM_SUBSTEPS
-
-    def __init__(self, actions: str = "discrete", horizon: int = 50, threshold: float = 0.05):
+    def __init__(self, actions: str = "discrete", bins: int = 3, horizon: int = 50, threshold: float = 0.05):
         checks.positive_int("horizon", horizon, "The paper's is 50.")
         base.check_threshold(threshold, "The paper's is 0.05 m.")
         workspace = types.Range(LOW + LOW, HIGH + HIGH)
-        action = base.choose("actions", actions, ACTIONS)
-        self._spec = types.EnvSpec((4,), (4,), action, int(horizon), float(threshold), False, workspace, workspace)
-        self.engine = physics.Engine("push.xml")
-
-    @property
-    def spec(self) -> types.EnvSpec:
-        return self._spec
+        action = physics.action_set(actions, bins, num_moves=2)
+        spec = types.EnvSpec((4,), (4,), action, int(horizon), float(threshold), False, workspace, workspace)
+        super().__init__("push.xml", spec, num_moves=2)
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself, [4]."""
@@ -76,29 +69,24 @@ class Push(base.GoalEnv):
 
         return _redraw_until_apart(key, draw, jnp.zeros(4, jnp.float32))
 
-    def sample_start(self, key: jax.Array) -> jax.Array:
-        """Hand and puck each uniform in its box, the puck redrawn while within MIN_GAP of the hand. f32[4]"""
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """At rest; hand and puck each uniform in its box, the puck redrawn while within MIN_GAP of the hand."""
         hand_key, puck_key = jax.random.split(key)
         hand = jax.random.uniform(hand_key, (2,), jnp.float32, *map(jnp.array, HAND_START))
 
         def draw(key: jax.Array, last: jax.Array) -> jax.Array:
             return last.at[2:].set(jax.random.uniform(key, (2,), jnp.float32, *map(jnp.array, PUCK_START)))
 
-        return _redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand]))
+        return self.engine.start(_redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand])))
 
-    def reset(self, rng: jax.Array) -> base.State:
-        start_key, goal_key = jax.random.split(base.typed(rng))
-        start = self.engine.start(self.sample_start(start_key))
-        return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start.qpos)
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The hand's targets, on a straight line to the clipped end."""
+        hand = now.qpos[:2]
+        return physics.straight(hand, jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH)), NUM_SUBSTEPS)
 
-    def step(self, state: base.State, action: jax.Array) -> base.State:
-        move, valid = base.moves(self.spec.action, action, 2)
-        now: Any = state.pipeline_state
-        hand = now.physics.qpos[:2]
-        target = jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH))
-        part = jnp.arange(1, NUM_SUBSTEPS + 1, dtype=jnp.float32)[:, None] / NUM_SUBSTEPS
-        after = self.engine.substeps(now.physics, hand[None] + part * (target - hand)[None])
-        return self.next_state(state, base.PipelineState(after, now.goal), after.qpos, valid)
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """The positions, [4]."""
+        return now.qpos
 
     def scene(self, state: base.State) -> rendering.Scene:
         """The table and the workspace's outline, puck and tool, and the goal's puck and hand as translucent markers."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # name -> (module, class). A new task is a file beside this one and a line here.
 _TASKS = {
     "flip_bit": ("hindsight_jax.envs.flip_bit", "FlipBit"),
+    "four_rooms": ("hindsight_jax.envs.four_rooms", "FourRooms"),
     "grid_four_rooms": ("hindsight_jax.envs.grid_four_rooms", "GridFourRooms"),
     "navigation": ("hindsight_jax.envs.navigation", "Navigation"),
     "push": ("hindsight_jax.envs.push", "Push"),

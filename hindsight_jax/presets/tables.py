@@ -172,12 +172,23 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
 }
 
+_PHYSICS = ("env.bins", "env.horizon", "env.threshold")
+
 ENVIRONMENTS: dict[str, Environment] = {
+    "four_rooms": Environment(
+        _BOTH,
+        "hdm",
+        "a ball is pushed through the doors of four rooms",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
+        {"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.2},
+    ),
     "push": Environment(
         _BOTH,
         "hdm",
         "a hand pushes a puck to a goal place",
-        ("env.horizon", "env.threshold"),
+        _PHYSICS,
         50,
         {"env.threshold": 0.05},
         {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6},

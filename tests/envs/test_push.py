@@ -179,7 +179,8 @@ def same_law(ours, reference):
 
 def test_starts_have_the_law(push):
     """The hand is uniform in its box: only the puck is redrawn, or the hand would avoid the puck's corner."""
-    starts = np.asarray(jax.jit(jax.vmap(push.sample_start))(jax.random.split(jax.random.key(2), 20_000)))
+    draws = jax.jit(jax.vmap(push.sample_start))(jax.random.split(jax.random.key(2), 20_000))
+    starts = np.asarray(draws.qpos)
     assert np.all(np.linalg.norm(starts[:, :2] - starts[:, 2:], axis=1) >= 0.055)
     for column, low, width in zip(starts.T, (-0.20, 0.50, -0.17, 0.53), (0.03, 0.03, 0.07, 0.07), strict=True):
         assert low <= column.min() < low + 0.001

@@ -1,0 +1,100 @@
+"""four_rooms: a ball is pushed through the doors of four rooms to a place (HDM, Table 1; numbers from ENVIRONMENTS).
+
+Dimension key: O = G = 2, (x, y) in metres. The velocity is not observed, as in the paper.
+
+One step is 0.05 s, five substeps of 0.01 s at a constant force: 0.0403 m from rest, 0.05 m at full speed.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, physics
+
+NUM_SUBSTEPS = 5
+START = ((-0.33, -0.33), (-0.27, -0.27))
+GRID = 50  # goals per axis
+GOALS = ((-0.56, -0.56), (0.56, 0.56))  # the corners of their grid
+BORDER, CLEARANCE = 0.6, 0.08  # half of the room, and how near the ball's centre comes to a wall's
+WALLS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))  # the inner walls, along both axes
+GOAL = (0.20, 0.65, 0.30, 0.4)
+
+
+class FourRooms(physics.PhysicsTask):
+    """A ball in four rooms, and a place for it; success is the ball's centre within the threshold.
+
+    Args:
+      actions: 'discrete', one integer of the forces along x and y, 3 i + j for (i - 1, j - 1); or 'continuous', two
+        numbers clipped to [-1, 1], in newtons.
+      bins: values of each force of a discrete action.
+      horizon: steps per episode.
+      threshold: metres; success is strictly nearer than this.
+      start: the box ((x, y), (x, y)) of the starts, uniform, at rest.
+      goal: the box whose grid of 50 x 50 points holds the goals, uniform; a few lie in walls, as in the paper.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range pushes nowhere and sets `metrics["invalid_action"]`.
+
+    >>> env = FourRooms()
+    >>> state = jax.jit(env.reset)(jax.random.key(0))
+    >>> after = jax.jit(env.step)(state, jnp.array([7]))  # a force along +x
+    >>> round(float(after.obs["observation"][0] - state.obs["observation"][0]), 4)
+    0.0403
+    """
+
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.08,
+        start: Any = START,
+        goal: Any = GOALS,
+    ):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.08 m.")
+        free = (-BORDER + CLEARANCE,) * 2, (BORDER - CLEARANCE,) * 2
+        self._start = base.box("start", start, *free, f"The paper's is {START}.")
+        self._goal = base.box("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
+        action = physics.action_set(actions, bins, num_moves=2)
+        room = types.Range((-BORDER,) * 2, (BORDER,) * 2)
+        spec = types.EnvSpec((2,), (2,), action, int(horizon), float(threshold), False, room, room)
+        super().__init__("four_rooms.xml", spec, num_moves=2)
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The observation itself, [2]."""
+        return observation
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid, in metres."""
+        return jnp.linalg.norm(achieved - desired, axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """A point of the grid, each equally likely. f32[2]"""
+        low, high = map(jnp.array, self._goal)
+        cell = jax.random.randint(key, (2,), 0, GRID).astype(jnp.float32)
+        return low + cell / (GRID - 1) * (high - low)
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """Uniform in the start box, at rest."""
+        return self.engine.start(jax.random.uniform(key, (2,), jnp.float32, *map(jnp.array, self._start)))
+
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The same force in every substep, in newtons."""
+        del now
+        return jnp.broadcast_to(move[None], (NUM_SUBSTEPS, 2))
+
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """The position, [2]."""
+        return now.qpos
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """A disc: at a success its edge holds the ball's centre."""
+        centre = jnp.concatenate([goal, jnp.full(1, 0.04, jnp.float32)])
+        return (rendering.cylinder(centre, self.spec.threshold, 0.005, GOAL),)
+
+    def camera(self) -> rendering.Camera:
+        """From above."""
+        return rendering.orthographic((0.0, 0.0, 2.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=1.4)
