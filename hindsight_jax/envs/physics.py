@@ -136,8 +136,8 @@ class PhysicsTask(base.GoalEnv):
 def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = False) -> types.Discrete | types.Box:
     """The action set of M moves: 'discrete', `bins` values of each move, evenly from -1 to 1; or 'continuous'.
 
-    A discrete action is one integer in 0..bins^M - 1, the first move most significant; `factorised`, it is M integers in
-    0..bins - 1. Raises ValueError for other names, and for fewer than 2 bins.
+    A discrete action is one integer in 0..bins^M - 1, the first move most significant; `factorised`, it is M integers
+    in 0..bins - 1. Raises ValueError for other names, and for fewer than 2 bins.
 
     >>> action_set("discrete", 3, 2)
     Discrete(num_dims=1, num_bins=9)

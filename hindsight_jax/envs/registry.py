@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 # name -> (module, class). A new task is a file beside this one and a line here.
 _TASKS = {
+    "claw": ("hindsight_jax.envs.claw", "Claw"),
+    "door": ("hindsight_jax.envs.door", "Door"),
+    "fetch_reach": ("hindsight_jax.envs.fetch_reach", "FetchReach"),
     "flip_bit": ("hindsight_jax.envs.flip_bit", "FlipBit"),
     "four_rooms": ("hindsight_jax.envs.four_rooms", "FourRooms"),
     "grid_four_rooms": ("hindsight_jax.envs.grid_four_rooms", "GridFourRooms"),
+    "lunar_lander": ("hindsight_jax.envs.lunar_lander", "LunarLander"),
     "navigation": ("hindsight_jax.envs.navigation", "Navigation"),
+    "point_mass": ("hindsight_jax.envs.point_mass", "PointMass"),
     "push": ("hindsight_jax.envs.push", "Push"),
+    "reacher": ("hindsight_jax.envs.reacher", "Reacher"),
+    "sawyer_reach": ("hindsight_jax.envs.sawyer_reach", "SawyerReach"),
 }
 
 

@@ -34,7 +34,7 @@ class Environment(NamedTuple):
     hdm: Mapping[str, Value] = MappingProxyType({})  # numbers of HDM's algorithms on it
 
 
-_DISCRETE, _BOTH = ("discrete",), ("discrete", "continuous")
+_DISCRETE, _BOTH, _EITHER = ("discrete",), ("discrete", "continuous"), ("continuous", "discrete")
 _FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
 
 # hEM published no numbers of updates: these are ours (ALGORITHMS 3.7).
@@ -184,6 +184,15 @@ ENVIRONMENTS: dict[str, Environment] = {
         {"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
         {"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.2},
     ),
+    "lunar_lander": Environment(
+        _BOTH,
+        "hdm",
+        "a lander comes down on a place of the ground",
+        ("env.horizon", "env.threshold"),
+        50,
+        {"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
+        {"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.5},
+    ),
     "push": Environment(
         _BOTH,
         "hdm",
@@ -192,6 +201,56 @@ ENVIRONMENTS: dict[str, Environment] = {
         50,
         {"env.threshold": 0.05},
         {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
+    ),
+    "door": Environment(
+        _BOTH,
+        "hdm",
+        "a hooked hand opens a door to an angle",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.05},
+        {"agent.gamma_hdm": 0.4, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
+    ),
+    "claw": Environment(
+        _BOTH,
+        "hdm",
+        "three fingers turn a valve to an angle",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.1},
+        {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.2},
+    ),
+    "point_mass": Environment(
+        _EITHER,
+        "hem",
+        "a ball with momentum is steered through four rooms",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.02 * 2**0.5},
+    ),
+    "reacher": Environment(
+        _EITHER,
+        "hem",
+        "an arm of two links reaches a place with its fingertip",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.02 * 2**0.5},
+    ),
+    "fetch_reach": Environment(
+        _EITHER,
+        "hem",
+        "a gripper reaches a place in space",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.05},
+    ),
+    "sawyer_reach": Environment(
+        _EITHER,
+        "hem",
+        "a hand reaches a place above a table",
+        _PHYSICS,
+        50,
+        {"env.threshold": 0.06},
     ),
     "flip_bit": Environment(
         _DISCRETE,
@@ -202,7 +261,7 @@ ENVIRONMENTS: dict[str, Environment] = {
         {"env.size": 25},
     ),
     "navigation": Environment(
-        ("continuous", "discrete"),
+        _EITHER,
         "hem",
         "a point moves in a cube of any dimension",
         ("env.size", "env.horizon", "env.threshold"),
