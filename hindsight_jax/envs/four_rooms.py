@@ -18,7 +18,7 @@ START = ((-0.33, -0.33), (-0.27, -0.27))
 GRID = 50  # goals per axis
 GOALS = ((-0.56, -0.56), (0.56, 0.56))  # the corners of their grid
 BORDER, CLEARANCE = 0.6, 0.08  # half of the room, and how near the ball's centre comes to a wall's
-WALLS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))  # the inner walls, along both axes
+WALLS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))  # the inner walls, along both axes: y where x = 0, x where y = 0
 GOAL = (0.20, 0.65, 0.30, 0.4)
 
 
@@ -67,6 +67,10 @@ class FourRooms(physics.PhysicsTask):
         """The observation itself, [2]."""
         return observation
 
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether the ball can stand within the threshold; not where walls cross, for 12 of the 2500 goals."""
+        return distance_to_free(goal) < self.spec.threshold
+
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclid, in metres."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
@@ -98,3 +102,39 @@ class FourRooms(physics.PhysicsTask):
     def camera(self) -> rendering.Camera:
         """From above."""
         return rendering.orthographic((0.0, 0.0, 2.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=1.4)
+
+
+def overlap(point: jax.Array) -> jax.Array:
+    """f32[2], metres: how deep a ball centred at `point` f32[2] stands in the walls across x, and in those across y.
+
+    0.08 m is the sum of the radii. A wall's end is round, so in a doorway the depth shrinks with the distance from it.
+
+    >>> overlap(jnp.array([0.03, 0.5])).round(3).tolist()
+    [0.05, 0.0]
+    """
+    low, high = jnp.array(WALLS).T
+    along = point[::-1, None]
+    beyond = jnp.maximum(jnp.maximum(low[None] - along, along - high[None]), 0.0)  # [2, 3], past the inner walls' ends
+    inner = CLEARANCE - jnp.min(jnp.hypot(point[:, None], beyond), axis=1)
+    outer = CLEARANCE - (BORDER - jnp.abs(point))
+    return jnp.maximum(jnp.maximum(inner, outer), 0.0)
+
+
+def free(point: jax.Array) -> jax.Array:
+    """bool[]: whether a ball may be centred at `point` f32[2].
+
+    >>> free(jnp.array([0.0, 0.3])).tolist(), free(jnp.array([0.0, 0.25])).tolist()
+    (True, False)
+    """
+    return jnp.all(overlap(point) == 0.0)
+
+
+def distance_to_free(point: jax.Array) -> jax.Array:
+    """f32[], metres: from `point` f32[2] to the nearest centre that a ball may have; 0 where it is free.
+
+    The way out of a wall across x is along x: it enters no wall across y, and where two walls cross both ways are due.
+
+    >>> round(float(distance_to_free(jnp.zeros(2))), 4)  # of the middle cross: 0.08 sqrt 2
+    0.1131
+    """
+    return jnp.linalg.norm(overlap(point))
