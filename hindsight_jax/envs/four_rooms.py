@@ -109,7 +109,7 @@ def overlap(point: jax.Array) -> jax.Array:
 
     0.08 m is the sum of the radii. A wall's end is round, so in a doorway the depth shrinks with the distance from it.
 
-    >>> overlap(jnp.array([0.03, 0.5])).round(3).tolist()
+    >>> [round(depth, 3) for depth in overlap(jnp.array([0.03, 0.5])).tolist()]
     [0.05, 0.0]
     """
     low, high = jnp.array(WALLS).T
