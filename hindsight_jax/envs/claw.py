@@ -1,0 +1,108 @@
+"""claw: three fingers turn a valve to an angle (HDM, Table 1; numbers from ENVIRONMENTS).
+
+Dimension key: O = 11, the fingers' nine joint angles and (cos, sin) of the valve's; G = 2, (cos, sin).
+
+The physics is in MJX: assets/claw.xml says what is ours. One step is 0.1 s, ten substeps of 0.01 s (ours; 40 of
+0.0025 s in the original), during which the servos' targets stand still.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, physics
+
+NUM_SUBSTEPS = 10
+START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
+SCALE = (0.48, math.pi / 3, math.pi / 2) * 3  # the joint targets of the action 1
+TRAVEL = 0.2094  # a target's greatest distance to its joint's angle: 2 pi / 3 per second
+TURN = 2.0 * math.pi
+GOAL = (0.20, 0.65, 0.30, 0.4)
+
+
+class Claw(physics.PhysicsTask):
+    """Three fingers of three joints around a valve, and an angle for it; success looks at the valve alone.
+
+    Args:
+      actions: 'discrete', nine integers, three a finger, i for the target (i - 1) x (0.48, pi/3, pi/2) of the joint
+        that swings it sideways, its knuckle and its last joint; or 'continuous', nine numbers clipped to [-1, 1].
+      bins: values of each target of a discrete action.
+      horizon: steps per episode.
+      threshold: radians; success is strictly nearer than this.
+      goal: the range ((radians,), (radians,)) of the goals' angles, uniform.
+
+    A target is brought within 0.2094 rad of its joint's angle at the beginning of the step, then into the joint's
+    range. Every episode starts in the same pose, at rest.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range counts as targets of 0 and sets `metrics["invalid_action"]`.
+
+    >>> env = Claw()
+    >>> env.spec.action
+    Discrete(num_dims=9, num_bins=3)
+    >>> state = jax.jit(env.reset)(jax.random.key(0))
+    >>> [round(float(x), 4) for x in state.obs["observation"][[0, 1, 2, 9, 10]]]
+    [0.0, -1.0472, 1.0472, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.1,
+        goal: Any = ((0.0,), (TURN,)),
+    ):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.1 rad.")
+        self._goal = base.box("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
+        action = physics.action_set(actions, bins, num_moves=9, factorised=True)
+        ends = (*SCALE, 1.0, 1.0)
+        seen = types.Range(tuple(-x for x in ends), ends)
+        circle = types.Range((-1.0, -1.0), (1.0, 1.0))
+        spec = types.EnvSpec((11,), (2,), action, int(horizon), float(threshold), False, seen, circle)
+        super().__init__("claw.xml", spec, num_moves=9)
+        self._joint_range = jnp.asarray(self.engine.model.jnt_range[:9].T, jnp.float32)  # [2, 9]
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """(cos, sin) of the valve, [2]."""
+        return observation[..., 9:]
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """The angle between them, in [0, pi]."""
+        cross = achieved[..., 0] * desired[..., 1] - achieved[..., 1] * desired[..., 0]
+        return jnp.abs(jnp.arctan2(cross, jnp.sum(achieved * desired, axis=-1)))
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """An angle uniform in the goals' range, as f32[2]."""
+        (low,), (high,) = self._goal
+        angle = jax.random.uniform(key, (), jnp.float32, low, high)
+        return jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """Fingertips outside of the lobes and above them, the valve at 0: always the same."""
+        del key
+        return self.engine.start(jnp.array(START))
+
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The same targets in every substep, in radians."""
+        joints = now.qpos[:9]
+        target = jnp.clip(move * jnp.array(SCALE), joints - TRAVEL, joints + TRAVEL)
+        return jnp.broadcast_to(jnp.clip(target, *self._joint_range)[None], (NUM_SUBSTEPS, 9))
+
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """The nine angles, and (cos, sin) of the valve, [11]."""
+        return jnp.concatenate([now.qpos[:9], jnp.cos(now.qpos[9:]), jnp.sin(now.qpos[9:])])
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """A bar around the place that the red lobe is to take, reaching beyond it."""
+        bar = jnp.concatenate([goal, jnp.zeros(1)])
+        height = jnp.array([0.0, 0.0, 0.102])
+        return (rendering.capsule_between(height + 0.04 * bar, height + 0.14 * bar, 0.012, GOAL),)
+
+    def camera(self) -> rendering.Camera:
+        """From above the fingers and in front of them."""
+        return rendering.pinhole((0.42, 0.0, 0.62), target=(0.0, 0.0, 0.16), up=(0.0, 0.0, 1.0), fov_degrees=30.0)
