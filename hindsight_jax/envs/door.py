@@ -1,0 +1,127 @@
+"""door: a hooked hand opens a door to an angle (HDM, Table 1; numbers from ENVIRONMENTS).
+
+Dimension key: O = 4, (hand x, hand y, hand z in metres, door angle in radians, 0 shut); G = 1, the angle.
+
+assets/door.xml says what is ours of the physics. One step is 0.15 s, six substeps of 0.025 s (ours; 50 of 0.003 s in
+the original): the hand's target moves in a straight line, at a constant speed, to its clipped end.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, physics
+
+NUM_SUBSTEPS = 6
+STEP = 0.02  # the hand's travel per unit action
+LOW, HIGH = (-0.1, 0.45, 0.1), (0.05, 0.65, 0.25)  # the hand's workspace
+START = ((-0.05, 0.635, 0.225), (-0.05, 0.635, 0.225))
+CLEAR = 0.205  # a hook of this height passes over the handle
+GOALS = ((0.0,), (0.83,))
+MAX_ANGLE = 1.0472  # the hinge's
+
+HINGE = (0.21, 0.725)
+TIP, GRIP = 0.05, 0.04  # the tip ahead of the hand; the tip's distance from the panel's middle when it pulls
+GOAL = (0.20, 0.65, 0.30, 0.4)
+
+
+class Door(physics.PhysicsTask):
+    """A hooked hand, a door with a handle, and an angle for it; success is an angle nearer than the threshold.
+
+    The door starts shut, the hook above its handle: down, then back, pulls it open; forwards pushes it shut.
+
+    Args:
+      actions: 'discrete', one integer 9 i + 3 j + k of the moves (i - 1, j - 1, k - 1) along x, y and z; or
+        'continuous', three numbers clipped to [-1, 1].
+      bins: values of each move of a discrete action.
+      horizon: steps per episode.
+      threshold: radians; success is strictly nearer than this.
+      start: the box ((x, y, z), (x, y, z)) of the hand's starts, uniform, at rest; z is at least 0.205, above the handle.
+      goal: the range ((angle,), (angle,)) of the goals, uniform. The hand pulls the door as far as 0.807, see `reachable`.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
+
+    >>> env = Door()
+    >>> state, step = jax.jit(env.reset)(jax.random.key(0)), jax.jit(env.step)
+    >>> for action in (12, 12, 12, 10, 10, 10, 10):  # three times down, four times back
+    ...     state = step(state, jnp.array([action]))
+    >>> bool(0.2 < state.obs["achieved_goal"][0] < 0.4)
+    True
+    """
+
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.05,
+        start: Any = START,
+        goal: Any = GOALS,
+    ):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.05 rad.")
+        self._start = base.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
+        self._goal = base.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
+        action = physics.action_set(actions, bins, num_moves=3)
+        seen, asked = types.Range((*LOW, 0.0), (*HIGH, MAX_ANGLE)), types.Range((0.0,), (MAX_ANGLE,))
+        spec = types.EnvSpec((4,), (1,), action, int(horizon), float(threshold), False, seen, asked)
+        super().__init__("door.xml", spec, num_moves=3)
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The door's angle, [1]."""
+        return observation[..., 3:]
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """The difference of the angles, in radians."""
+        return jnp.abs(achieved - desired)[..., 0]
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform in the goal's range. f32[1]"""
+        return jax.random.uniform(key, (1,), jnp.float32, *map(jnp.array, self._goal))
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """The hand uniform in the start box, the door shut, both at rest."""
+        hand = jax.random.uniform(key, (3,), jnp.float32, *map(jnp.array, self._start))
+        return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
+
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The hand's targets, on a straight line to the clipped end."""
+        hand = now.qpos[:3]
+        return physics.straight(hand, jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH)), NUM_SUBSTEPS)
+
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """The positions, [4]."""
+        return now.qpos
+
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """Whether a hand in its workspace can pull the door that far, less the threshold."""
+        return goal[0] - self.spec.threshold < widest()
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """The door and its handle as they are to stand."""
+        turn = rendering.yaw(goal[0])
+        at = lambda x, y, z: jnp.array([*HINGE, 0.1]) + turn @ jnp.array([x - HINGE[0], y, z])
+        return (
+            rendering.box(at(0.0, 0.0, 0.0), (0.20, 0.01, 0.20), GOAL, rotation=turn),
+            rendering.capsule_between(at(-0.1485, -0.06, 0.05), at(0.0485, -0.06, 0.05), 0.01, GOAL),
+        )
+
+    def camera(self) -> rendering.Camera:
+        """From the left in front, and above."""
+        return rendering.pinhole((-0.55, -0.05, 0.75), target=(0.0, 0.65, 0.1), up=(0.0, 0.0, 1.0), fov_degrees=40.0)
+
+
+def widest() -> float:
+    """The largest angle to which the hand can pull, with the hook in the workspace's corner next to the hinge.
+
+    The tip lies at the angle atan(back / across) of the hinge, and by asin(GRIP / its distance) ahead of the panel.
+
+    >>> round(widest(), 3)
+    0.807
+    """
+    across, back = HINGE[0] - HIGH[0], HINGE[1] - (LOW[1] + TIP)
+    return math.atan2(back, across) - math.asin(GRIP / math.hypot(across, back))
