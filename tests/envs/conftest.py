@@ -8,6 +8,8 @@ from hindsight_jax import envs
 
 BATCH = 64
 
+pytest.register_assert_rewrite("physics_contract")
+
 
 @pytest.fixture(scope="session")
 def push():

@@ -1,0 +1,367 @@
+"""What every physics task promises: a task's own tests subclass `PhysicsContract` and say how near C MuJoCo it stays.
+
+    play = physics_contract.play_of("door", policy=pull)
+
+
+    class TestContract(physics_contract.PhysicsContract):
+        tolerances = ((1e-6, 1e-5), (1e-5, 1e-3), (1e-4, 1e-2))
+
+`play` is a fixture of the module: 64 environments, one compiled reset, one compiled step, and 100 steps of them. The
+task's own tests take it too, and place their states with `play.place`, so that nothing is compiled twice.
+
+Dimension key: N 64 environments, T 100 steps, V degrees of freedom, S substeps, U actuators, O observation dims.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from hindsight_jax import envs, rendering, types
+from hindsight_jax.envs import base
+from hindsight_jax.envs.physics import Physics
+
+BATCH, STEPS = 64, 100
+KEYS = jax.random.split(jax.random.key(0), BATCH)
+
+
+class Play:
+    """A task, and 100 steps of 64 of its environments.
+
+    policy(observations f32[N, O], rng) gives the actions [N, D] of a step; without one they are uniform. A scripted
+    one is for tasks in which a random policy touches nothing.
+    """
+
+    def __init__(self, task, policy=None, **overrides):
+        self.task, self.env = task, envs.make(task, **overrides)
+        self.reset, self.step = jax.jit(jax.vmap(self.env.reset)), jax.jit(jax.vmap(self.env.step))
+        kind, rng, policy = self.env.spec.action, np.random.default_rng(0), policy or self._uniform
+        dtype = np.float32 if isinstance(kind, types.Box) else np.int32
+        self.first = self.reset(KEYS)
+        self.actions, self.trace = [], [self.first]
+        for _ in range(STEPS):
+            action = np.asarray(policy(np.asarray(self.trace[-1].obs["observation"]), rng), dtype)
+            self.actions.append(action)
+            self.trace.append(self.step(self.trace[-1], action))
+        self.qpos = np.stack([engine_state(state).qpos for state in self.trace])  # [T + 1, N, V]
+
+    def _uniform(self, observations, rng):
+        kind, shape = self.env.spec.action, (len(observations), self.env.action_size)
+        return rng.uniform(-1.0, 1.0, shape) if isinstance(kind, types.Box) else rng.integers(0, kind.num_bins, shape)
+
+    def history(self, name):
+        """obs[name] of all states, [T + 1, N, ...]."""
+        return np.stack([state.obs[name] for state in self.trace])
+
+    def place(self, qpos, qvel=None):
+        """64 states in the positions [n <= N, V], the last one repeated, at rest or with the velocities [n, V]."""
+        full = lambda x: jnp.asarray(np.concatenate([x, np.repeat(x[-1:], BATCH - len(x), axis=0)]), jnp.float32)
+        qpos = np.asarray(qpos, np.float32)
+        qvel = np.zeros_like(qpos) if qvel is None else np.asarray(qvel, np.float32)
+        engine = Physics(full(qpos), full(qvel), full(np.zeros_like(qpos)))
+        now = self.first.pipeline_state
+        after = now.replace(physics=put(now.physics, engine))
+        look = lambda state, now: self.env.next_state(state, now, self.env.observe(now.physics), jnp.array(True))
+        return jax.vmap(look)(self.first, after)
+
+    def with_goals(self, states, goals):
+        """The 64 states with other goals f32[N, *G]; step them before you look at rewards."""
+        return states.replace(pipeline_state=states.pipeline_state.replace(goal=jnp.asarray(goals)))
+
+
+def play_of(task, policy=None, **overrides):
+    """A fixture of the module: `play = play_of("door")`."""
+
+    @pytest.fixture(scope="module")
+    def play():
+        return Play(task, policy, **overrides)
+
+    return play
+
+
+def put(now, engine):
+    """The task's own physics state with the engine's state in it, where it holds more than that."""
+    return engine if isinstance(now, Physics) else now._replace(physics=engine)
+
+
+def engine_state(state):
+    """The engine's state in a state of the task."""
+    now = state.pipeline_state.physics
+    return now if isinstance(now, Physics) else now.physics
+
+
+def row(tree, index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def plain(tree):
+    """Typed keys as their numbers, for comparisons."""
+    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
+
+
+def same(one, other, atol=0.0):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=atol, atol=atol), plain(one), plain(other))
+
+
+def in_c(play, controls_of):
+    """The same actions from the same starts in C MuJoCo on the same model: (qpos [T + 1, N, V], observations).
+
+    The controls come from the task's own `controls`, read off the C trajectory's own state: C is another environment
+    that gets the same actions. Controls replayed from MJX's trajectory would drag C's servos back to it in each step,
+    and hide errors. What a task's physics state holds beside the engine's, such as a key, comes from MJX's trajectory.
+    """
+    controls_of = jax.jit(jax.vmap(functools.partial(controls_of, play.env)))
+    observe = jax.jit(jax.vmap(play.env.observe))
+    runs = [_c_data(play.env.engine.model, row(engine_state(play.first), k)) for k in range(BATCH)]
+    qpos, observations = [], []
+    for t in range(STEPS + 1):
+        now = put(play.trace[t].pipeline_state.physics, _engine_states(runs))
+        qpos.append([data.qpos.copy() for data in runs])
+        observations.append(observe(now))
+        if t < STEPS:
+            for data, controls in zip(runs, np.asarray(controls_of(now, play.actions[t])), strict=True):
+                _substeps_in_c(play.env.engine.model, data, controls)
+    return np.array(qpos), np.array(observations)
+
+
+def _c_data(model, start):
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:], data.qacc_warmstart[:] = start
+    return data
+
+
+def _engine_states(runs):
+    columns = zip(*((data.qpos, data.qvel, data.qacc_warmstart) for data in runs), strict=True)
+    return Physics(*(jnp.asarray(np.stack(column), jnp.float32) for column in columns))
+
+
+def _substeps_in_c(model, data, controls):
+    """Steps with the controls [S, U]."""
+    for control in controls:
+        data.ctrl[:] = control
+        mujoco.mj_step(model, data)
+
+
+def no_boxes(size):
+    """What is no box of that many dims: no pair, a wrong size, the wrong order, NaN, and too far away."""
+    zeros, ones, far, nan = (tuple([x] * size) for x in (0.0, 1.0, 1e6, float("nan")))
+    yield from ("box", 0.0, (), (zeros,), (zeros, zeros, zeros), (zeros, (*zeros, 0.0)), (zeros[1:], zeros[1:]))
+    yield from ((ones, zeros), (nan, nan), (zeros, far), (far, far))
+
+
+def within(error, tolerances, name):
+    """The errors [T + 1, N] are small, by median and worst environment, up to the 1st, 20th and 100th step."""
+    for steps, (median, worst) in zip((1, 20, 100), tolerances, strict=True):
+        largest = error[: steps + 1].max(axis=0)
+        got = float(np.median(largest)), float(largest.max())
+        assert got[0] <= median, f"{name}, {steps} steps: (median, worst) is {got}"
+        assert got[1] <= worst, f"{name}, {steps} steps: (median, worst) is {got}"
+
+
+class PhysicsContract:
+    """Subclass it as `class TestContract` in a module with a `play` fixture, and give the tolerances.
+
+    What depends on the task stands in class attributes, or in methods to override.
+    """
+
+    tolerances: tuple  # (median, worst) of the 64 errors of qpos up to the 1st, 20th and 100th step
+    observation_tolerances: tuple | None = None  # likewise of the observations; `tolerances` if None
+    has_bins = True  # the task takes `bins`
+    boxes: tuple = ()  # (override, its number of dims) of start and goal boxes, such as ("goal", 2)
+    fixed_start = False  # every episode starts alike
+    idle = None  # the action that an invalid one counts as; the middle one if None
+
+    def controls_of(self, env, now, action):
+        """The controls [S, U] of one action, in one state."""
+        return env.controls(now, base.moves(env.spec.action, action, env._num_moves)[0])
+
+    def error(self, ours, c):
+        """[..., V] and [..., V] -> [...]: what `tolerances` bounds; the largest coordinate's by default."""
+        return np.abs(ours - c).max(axis=-1)
+
+    def observation_error(self, ours, c):
+        """[..., O] and [..., O] -> [...]: what `observation_tolerances` bounds."""
+        return np.abs(ours - c).max(axis=-1)
+
+    def test_it_follows_c_mujoco(self, play):
+        """Contacts amplify float32's errors, so they are judged by median and worst case, each up to its step."""
+        qpos, observations = in_c(play, self.controls_of)
+        error = self.error(play.qpos, qpos)
+        assert error.max() > 0.0  # float32 against float64, not one simulator twice
+        within(error, self.tolerances, "qpos")
+        error = self.observation_error(play.history("observation"), observations)
+        within(error, self.observation_tolerances or self.tolerances, "observation")
+
+    def test_the_spec_describes_the_arrays(self, play):
+        env, spec = play.env, play.env.spec
+        assert {name: leaf.shape[1:] for name, leaf in play.first.obs.items()} == env.observation_size
+        assert env.observation_size["observation"] == spec.observation_shape
+        assert env.observation_size["desired_goal"] == env.observation_size["achieved_goal"] == spec.goal_shape
+        assert all(leaf.dtype == jnp.float32 for leaf in play.first.obs.values())
+        assert (env.action_size, env.backend, spec.horizon) == (spec.action.num_dims, "mjx", 50)
+        for bounds, shape in ((spec.observation_range, spec.observation_shape), (spec.goal_range, spec.goal_shape)):
+            assert len(bounds.low) == len(bounds.high) == shape[0]
+            assert all(type(x) is float for x in bounds.low + bounds.high)
+            assert all(low < high for low, high in zip(bounds.low, bounds.high, strict=True))
+        assert type(spec.threshold) is float
+
+    def test_every_state_has_the_structure_of_the_first(self, play):
+        like = lambda s: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)), s)
+        assert like(play.trace[0]) == like(play.trace[1]) == like(play.trace[-1])
+        assert all(leaf.size > 0 for leaf in jax.tree.leaves(play.first))  # a checkpoint takes no empty arrays
+
+    def test_a_hundred_steps_stay_finite_and_move(self, play):
+        assert all(np.isfinite(leaf).all() for state in play.trace for leaf in jax.tree.leaves(plain(state)))
+        assert not any(state.metrics["invalid_action"].any() for state in play.trace)
+        assert np.all(np.ptp(play.qpos, axis=0).max(axis=-1) > 1e-4)
+
+    def test_starts_and_goals_are_fresh_and_independent(self, play):
+        draws = [play.reset(jax.random.split(jax.random.key(seed), BATCH)).obs for seed in range(1, 17)]
+        starts = np.concatenate([draw["observation"] for draw in draws])
+        goals = np.concatenate([draw["desired_goal"] for draw in draws])
+        assert len(np.unique(goals, axis=0)) > 0.5 * len(goals)
+        assert len(np.unique(starts, axis=0)) == 1 if self.fixed_start else len(np.unique(starts, axis=0)) > 1000
+        varied = lambda x: x[:, x.std(axis=0) > 1e-6]
+        starts, goals = varied(starts), varied(goals)
+        assert goals.shape[1] > 0
+        table = np.corrcoef(starts.T, goals.T)[: starts.shape[1], starts.shape[1] :]
+        assert np.abs(table).max(initial=0.0) < 0.14  # 4.5 sigma of 1024 draws
+
+    def test_reset_is_the_same_after_play_and_alone_for_a_raw_key(self, play):
+        same(play.reset(KEYS), play.first)
+        same(play.env.reset(jax.random.key_data(KEYS[5])), row(play.first, 5), atol=1e-6)
+
+    @pytest.mark.parametrize("rng", [0, np.zeros(2), np.zeros(3, np.uint32), KEYS[:2]], ids=["0", "f64", "3", "two"])
+    def test_reset_refuses_what_is_no_key(self, play, rng):
+        with pytest.raises(ValueError, match="rng: got"):
+            play.env.reset(rng)
+
+    def test_reward_is_success_of_what_was_achieved(self, play):
+        """Half of the environments want what they are about to achieve."""
+        env, before, action = play.env, play.trace[49], play.actions[49]
+        goals = play.trace[49].obs["desired_goal"].at[::2].set(play.trace[50].obs["achieved_goal"][::2])
+        after = play.step(play.with_goals(before, goals), action)
+        np.testing.assert_array_equal(after.obs["desired_goal"], goals)
+        np.testing.assert_array_equal(after.obs["achieved_goal"], play.trace[50].obs["achieved_goal"])
+        assert after.reward[::2].all()
+        assert not after.reward.all()
+        for state in (play.first, play.trace[50], after):
+            obs = state.obs
+            np.testing.assert_array_equal(obs["achieved_goal"], jax.vmap(env.achieved_goal)(obs["observation"]))
+            np.testing.assert_array_equal(obs["desired_goal"], state.pipeline_state.goal)
+            success = jax.vmap(env.success)(obs["achieved_goal"], obs["desired_goal"])
+            distance = jax.vmap(env.distance)(obs["achieved_goal"], obs["desired_goal"])
+            np.testing.assert_array_equal(success, np.asarray(distance) < np.float32(env.spec.threshold))
+            np.testing.assert_array_equal(state.metrics["success"], success)
+            np.testing.assert_array_equal(state.reward, success)
+        np.testing.assert_array_equal(after.done, after.reward if env.spec.ends_at_success else np.zeros(BATCH))
+        assert not play.first.done.any()
+        np.testing.assert_array_equal(play.history("desired_goal"), np.stack([play.first.obs["desired_goal"]] * 101))
+
+    def test_a_step_reads_neither_the_observation_nor_the_neighbours(self, play):
+        """brax's wrappers replace `obs`; and a batch of one row repeated steps as that row did."""
+        before = play.trace[7]
+        blank = before.replace(obs=jax.tree.map(jnp.zeros_like, before.obs))
+        same(play.step(blank, play.actions[7]), play.trace[8])
+        repeated = jax.tree.map(lambda leaf: jnp.stack([leaf[3]] * BATCH), before)
+        after = play.step(repeated, np.repeat(play.actions[7][3:4], BATCH, axis=0))
+        same(row(after, 0), row(play.trace[8], 3), atol=1e-5)
+        same(row(after, BATCH - 1), row(after, 0))
+
+    @pytest.mark.slow  # compiles a step for one environment, and one more operation by operation
+    def test_one_environment_alone_equals_its_row_of_a_batch_and_needs_no_jit(self, play):
+        alone = jax.jit(play.env.step)
+        for k in (0, 31, 63):
+            same(alone(row(play.trace[7], k), play.actions[7][k]), row(play.trace[8], k), atol=1e-5)
+        same(play.env.step(row(play.trace[7], 0), play.actions[7][0]), row(play.trace[8], 0), atol=1e-5)
+
+    def test_an_action_out_of_the_set_is_the_idle_one_and_is_counted(self, play):
+        kind = play.env.spec.action
+        idle = kind.num_bins // 2 if self.idle is None else self.idle
+        wanted = np.full((BATCH, kind.num_dims), idle, np.int32)
+        bad = wanted.copy()
+        bad[:5, -1] = (-1, kind.num_bins, 10_000, -(2**31), 2**31 - 1)
+        after, still = play.step(play.trace[7], bad), play.step(play.trace[7], wanted)
+        assert after.metrics["invalid_action"].tolist() == [1.0] * 5 + [0.0] * (BATCH - 5)
+        same(after.replace(metrics=still.metrics), still)
+        assert not play.step(after, play.actions[0]).metrics["invalid_action"].any()
+
+    def test_an_action_of_a_wrong_shape_or_dtype_is_refused(self, play):
+        state, num_dims = row(play.first, 0), play.env.action_size
+        shapes = [jnp.zeros(shape, jnp.int32) for shape in ((), (num_dims + 1,), (1, num_dims), (0,))]
+        for bad in (*shapes, jnp.zeros(num_dims), jnp.zeros(num_dims, bool)):
+            with pytest.raises(ValueError, match="action: got"):
+                play.env.step(state, bad)
+            with pytest.raises(ValueError, match="action: got"):
+                jax.jit(play.env.step)(state, bad)
+
+    @pytest.mark.slow  # its own compiled step
+    def test_continuous_actions_clip_and_survive_nan(self, play):
+        env = envs.make(play.task, actions="continuous")
+        num_dims, step, state = env.spec.action.num_dims, jax.jit(jax.vmap(env.step)), play.trace[7]
+        assert env.spec.action == types.Box(num_dims)
+        bad = jnp.zeros((BATCH, num_dims)).at[:3, -1].set(jnp.array([jnp.nan, jnp.inf, -jnp.inf]))
+        after, still = step(state, bad), step(state, jnp.zeros((BATCH, num_dims)))
+        assert after.metrics["invalid_action"].tolist() == [1.0] * 3 + [0.0] * (BATCH - 3)
+        same(after.replace(metrics=still.metrics), still)
+        large, one = step(state, jnp.full((BATCH, num_dims), 1e30)), step(state, jnp.ones((BATCH, num_dims)))
+        same(large, one)
+        assert not large.metrics["invalid_action"].any()
+        assert np.abs(engine_state(one).qpos - engine_state(still).qpos).max() > 1e-4
+        for wrong in (jnp.float32(0.5), jnp.zeros(num_dims + 1), jnp.zeros(num_dims, jnp.int32)):
+            with pytest.raises(ValueError, match="action: got"):
+                env.step(row(play.first, 0), wrong)
+
+    def test_overrides_reach_the_spec(self, play):
+        env = envs.make(play.task, horizon=7, threshold=0.123, actions="continuous")
+        assert (env.spec.horizon, env.spec.threshold) == (7, 0.123)
+        assert isinstance(env.spec.action, types.Box)
+        if self.has_bins:
+            moves, few = env.spec.action.num_dims, play.env.spec.action
+            wanted = types.Discrete(moves, 2) if few.num_dims > 1 else types.Discrete(1, 2**moves)
+            assert envs.make(play.task, bins=2).spec.action == wanted
+
+    def test_overrides_are_checked(self, play):
+        nan, inf = float("nan"), float("inf")
+        cases = [("threshold", value) for value in (0, 0.0, -1.0, nan, inf, "0.05", True, None, 1j, [0.1])]
+        cases += [("horizon", value) for value in (0, -1, 2.5, 50.0, True, None, "50")]
+        cases += [("actions", value) for value in ("Discrete", None, 9, ["discrete"])]
+        cases += [("bins", value) for value in (0, 1, -3, 3.0, True, "3", None, 102)] * self.has_bins
+        cases += [(name, value) for name, size in self.boxes for value in no_boxes(size)]
+        for name, value in cases:
+            with pytest.raises(ValueError, match=rf"^{name}: got .*, but it must .*\. \S"):
+                envs.make(play.task, **{name: value})
+        with pytest.raises(ValueError, match="Did you mean 'threshold'"):
+            envs.make(play.task, treshold=0.1)
+
+    def test_the_scene_is_finite_and_the_camera_sees_it(self, play):
+        """Every body's centre is in the picture, of width = height; the goal shows as something translucent."""
+        draw, camera = jax.jit(play.env.scene), play.env.camera()
+        scene, moved = draw(row(play.trace[9], 0)), draw(row(play.trace[60], 0))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(scene))
+        assert isinstance(scene, rendering.Scene)
+        assert isinstance(camera, rendering.Camera)
+        assert np.abs(np.asarray(scene.position - moved.position)).max() > 1e-4
+        assert np.any((np.asarray(scene.rgba)[:, 3] > 0) & (np.asarray(scene.rgba)[:, 3] < 1))
+        bodies = np.array([kind != rendering.PLANE for kind in scene.kinds])
+        local = np.asarray((scene.position - camera.position[None]) @ camera.rotation)[bodies]  # right, up, forward
+        assert np.all(local[:, 2] > 0)
+        scale = local[:, 2] if camera.perspective else np.ones(len(local))
+        assert np.all(np.abs(local[:, :2]) < float(camera.extent) * scale[:, None])
+
+    @pytest.mark.slow
+    def test_the_picture_shows_state_and_goal(self, play):
+        camera = play.env.camera()
+        picture = jax.jit(lambda state: rendering.render(play.env.scene(state), camera, 64, 64))
+        now, later = row(play.trace[9], 0), row(play.trace[60], 0)
+        other = row(play.with_goals(play.trace[9], jnp.roll(play.first.obs["desired_goal"], 1, axis=0)), 0)
+        other = other.replace(obs={**other.obs, "desired_goal": other.pipeline_state.goal})
+        image = np.asarray(picture(now))
+        assert image.shape == (64, 64, 3)
+        assert np.all((image >= 0) & (image <= 1))
+        assert np.any(np.abs(picture(later) - image) > 0.05)
+        assert np.any(np.abs(picture(other) - image) > 0.02)
