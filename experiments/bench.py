@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import flops, provenance, update_costs
+from experiments import flops, provenance, stepping, update_costs
 from experiments.timing import best_of, matrix_product, timed_first
 from hindsight_jax import presets, relabel, replay, training
 
@@ -67,50 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure_environment(
     name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int
 ) -> dict[str, float]:
-    """Env steps/s at a batch of 64, and of a loop over nothing but mjx.step with as many substeps."""
+    """Env steps/s at a batch of 64, and of a loop over nothing but mjx.step with the same controls."""
     del name, values, seeds
-    env = experiment.env
-    states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), ENV_BATCH))
-    action = jax.vmap(env.spec.action.sample)(jax.random.split(jax.random.key(1), ENV_BATCH))
-    steps = 50
-
-    @jax.jit
-    def ours(states: Any) -> Any:
-        def step(states: Any, _: None) -> Any:
-            return jax.vmap(env.step)(states, action), states.obs["observation"]
-
-        return jax.lax.scan(step, states, length=steps)
-
-    last, path = ours(states)
-    raw = raw_mjx_loop(env, jnp.concatenate([path, last.obs["observation"][None]]))
-    ours_seconds, raw_seconds = best_of(lambda: ours(states), raw)
-    return {
-        "env_steps_per_second": ENV_BATCH * steps / ours_seconds,
-        "raw_mjx_steps_per_second": ENV_BATCH * steps / raw_seconds,
-        "ratio": raw_seconds / ours_seconds,
-    }
-
-
-def raw_mjx_loop(env: Any, path: jax.Array) -> Callable[[], Any]:
-    """A scan over nothing but mjx.step that moves the same hands along the same path, f32[T + 1, N, positions]."""
-    from mujoco import mjx
-
-    model_in_c = env.engine.model
-    part = jnp.arange(1, env.num_substeps + 1)[:, None, None] / env.num_substeps
-    hand = path[:, None, :, : model_in_c.nu]  # [T + 1, 1, N, U]
-    controls = hand[:-1] + part[None] * (hand[1:] - hand[:-1])
-    controls = controls.reshape(-1, *controls.shape[2:])  # [T * substeps, N, U]
-    with jax.numpy_rank_promotion("allow"):
-        model, data = mjx.put_model(model_in_c), mjx.make_data(model_in_c)
-        batch = jax.vmap(lambda qpos: data.replace(qpos=qpos))(path[0])
-
-        def step(batch: Any, control: jax.Array) -> Any:
-            return jax.vmap(mjx.step, (None, 0))(model, batch.replace(ctrl=control)), None
-
-        compiled = (
-            jax.jit(lambda batch, controls: jax.lax.scan(step, batch, controls)[0]).lower(batch, controls).compile()
-        )
-    return lambda: compiled(batch, controls)
+    speed = stepping.measure(experiment.env, [ENV_BATCH])[ENV_BATCH]
+    return {name: value for name, value in speed._asdict().items() if name != "compile_seconds"}
 
 
 def measure_ring(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:

@@ -1,0 +1,87 @@
+"""Speeds of tasks: what is recorded is what was done, and the raw loop does it again."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import stepping, timing
+from hindsight_jax import envs
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+COUNT, SUBSTEPS = 3, 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stepping, "STEPS", 6)
+        patch.setattr(timing, "ROUNDS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def rooms():
+    return envs.make("four_rooms")
+
+
+@pytest.fixture(scope="module")
+def path(rooms):
+    return stepping.record(rooms, COUNT)
+
+
+def test_controls_are_what_the_actions_ask_for(rooms, path):
+    """four_rooms pushes with the same force in all five substeps: 3 i + j means (i - 1, j - 1)."""
+    assert path.controls.shape == (6, SUBSTEPS, COUNT, 2)
+    expected = np.stack([path.actions[..., 0] // 3 - 1, path.actions[..., 0] % 3 - 1], axis=-1)
+    np.testing.assert_array_equal(path.controls, np.broadcast_to(expected[:, None], path.controls.shape))
+    assert len(np.unique(expected.reshape(-1, 2), axis=0)) > 5  # the actions differ
+    assert isinstance(rooms.engine, envs.physics.Engine)  # the task is as it was
+
+
+def test_the_path_starts_in_the_middle_of_an_episode(path):
+    """After six steps, not at rest; `physics` is what the first states hold."""
+    assert np.all(np.abs(path.physics.qvel).max(axis=1) > 0.1)
+    for ours, states in zip(path.physics, path.first.pipeline_state.physics, strict=True):
+        np.testing.assert_array_equal(ours, states)
+
+
+def test_the_raw_loop_arrives_where_the_task_does(rooms, path):
+    last, (observations, achieved, rewards) = stepping.task_loop(rooms, path)()
+    assert (observations.shape, achieved.shape, rewards.shape) == ((6, COUNT, 2), (6, COUNT, 2), (6, COUNT))
+    with jax.numpy_rank_promotion("allow"):
+        raw = stepping.raw_mjx_loop(rooms, path)()
+    np.testing.assert_allclose(raw.qpos, observations[-1], atol=1e-6)
+    np.testing.assert_allclose(raw.qpos, last.pipeline_state.physics.qpos, atol=1e-6)
+    assert np.abs(observations[-1] - path.first.obs["observation"]).max() > 0.05  # they moved
+
+
+def test_part_of_a_path_is_its_first_environments(path):
+    part = path.of(2)
+    assert part.controls.shape == (6, SUBSTEPS, 2, 2)
+    np.testing.assert_array_equal(part.controls, path.controls[:, :, :2])
+    np.testing.assert_array_equal(part.actions, path.actions[:, :2])
+    np.testing.assert_array_equal(part.physics.qpos, path.physics.qpos[:2])
+    np.testing.assert_array_equal(part.first.obs["observation"], path.first.obs["observation"][:2])
+
+
+def test_a_task_in_plain_jax_has_no_raw_loop(chain):
+    path = stepping.record(chain, 4)
+    assert (path.physics, path.controls) == (None, None)
+    assert path.actions.shape == (6, 4, 1)
+    speeds = stepping.measure(chain, (1, 4))
+    assert list(speeds) == [1, 4]
+    for speed in speeds.values():
+        assert (speed.raw_mjx_steps_per_second, speed.ratio) == (None, None)
+        assert speed.env_steps_per_second > 0
+        assert speed.compile_seconds > 0
+
+
+def test_figures_follow_from_the_times(rooms, path, monkeypatch):
+    """6 steps of 3 environments in 0.5 s and 0.25 s: 36 and 72 a second, half of the raw loop's."""
+    monkeypatch.setattr(stepping, "task_loop", lambda env, path: lambda: jnp.zeros(()))
+    monkeypatch.setattr(stepping, "raw_mjx_loop", lambda env, path: lambda: jnp.zeros(()))
+    monkeypatch.setattr(stepping, "best_of", lambda *calls: [0.5, 0.25][: len(calls)])
+    assert stepping.speed(rooms, path)[:3] == (36.0, 72.0, 0.5)
+    bare = path._replace(physics=None, controls=None)
+    assert stepping.speed(rooms, bare)[:3] == (36.0, None, None)
