@@ -7,7 +7,8 @@
         tolerances = ((1e-6, 1e-5), (1e-5, 1e-3), (1e-4, 1e-2))
 
 `play` is a fixture of the module: 64 environments, one compiled reset, one compiled step, and 100 steps of them. The
-task's own tests take it too, and place their states with `play.place`, so that nothing is compiled twice.
+task's own tests take it too, and place their states with `play.place`, so that nothing is compiled twice. A task whose
+physics state is more than the engine's has that in a field named `physics`.
 
 Dimension key: N 64 environments, T 100 steps, V degrees of freedom, S substeps, U actuators, O observation dims.
 """
@@ -146,6 +147,14 @@ def _substeps_in_c(model, data, controls):
         mujoco.mj_step(model, data)
 
 
+def hostile(kind, idle):
+    """(the action that moves nothing, last entries of invalid actions) of an action set."""
+    if isinstance(kind, types.Box):
+        return 0.0, np.array([np.nan, np.inf, -np.inf], np.float32)
+    middle = kind.num_bins // 2 if idle is None else idle
+    return middle, np.array([-1, kind.num_bins, 10_000, -(2**31), 2**31 - 1], np.int32)
+
+
 def no_boxes(size):
     """What is no box of that many dims: no pair, a wrong size, the wrong order, NaN, and too far away."""
     zeros, ones, far, nan = (tuple([x] * size) for x in (0.0, 1.0, 1e6, float("nan")))
@@ -173,7 +182,7 @@ class PhysicsContract:
     has_bins = True  # the task takes `bins`
     boxes: tuple = ()  # (override, its number of dims) of start and goal boxes, such as ("goal", 2)
     fixed_start = False  # every episode starts alike
-    idle = None  # the action that an invalid one counts as; the middle one if None
+    idle = None  # the discrete action that an invalid one counts as; the middle one if None
 
     def controls_of(self, env, now, action):
         """The controls [S, U] of one action, in one state."""
@@ -233,7 +242,7 @@ class PhysicsContract:
 
     def test_reset_is_the_same_after_play_and_alone_for_a_raw_key(self, play):
         same(play.reset(KEYS), play.first)
-        same(play.env.reset(jax.random.key_data(KEYS[5])), row(play.first, 5), atol=1e-6)
+        same(jax.jit(play.env.reset)(jax.random.key_data(KEYS[5])), row(play.first, 5), atol=1e-6)
 
     @pytest.mark.parametrize("rng", [0, np.zeros(2), np.zeros(3, np.uint32), KEYS[:2]], ids=["0", "f64", "3", "two"])
     def test_reset_refuses_what_is_no_key(self, play, rng):
@@ -279,42 +288,37 @@ class PhysicsContract:
             same(alone(row(play.trace[7], k), play.actions[7][k]), row(play.trace[8], k), atol=1e-5)
         same(play.env.step(row(play.trace[7], 0), play.actions[7][0]), row(play.trace[8], 0), atol=1e-5)
 
-    def test_an_action_out_of_the_set_is_the_idle_one_and_is_counted(self, play):
-        kind = play.env.spec.action
-        idle = kind.num_bins // 2 if self.idle is None else self.idle
-        wanted = np.full((BATCH, kind.num_dims), idle, np.int32)
-        bad = wanted.copy()
-        bad[:5, -1] = (-1, kind.num_bins, 10_000, -(2**31), 2**31 - 1)
-        after, still = play.step(play.trace[7], bad), play.step(play.trace[7], wanted)
-        assert after.metrics["invalid_action"].tolist() == [1.0] * 5 + [0.0] * (BATCH - 5)
-        same(after.replace(metrics=still.metrics), still)
-        assert not play.step(after, play.actions[0]).metrics["invalid_action"].any()
-
-    def test_an_action_of_a_wrong_shape_or_dtype_is_refused(self, play):
-        state, num_dims = row(play.first, 0), play.env.action_size
-        shapes = [jnp.zeros(shape, jnp.int32) for shape in ((), (num_dims + 1,), (1, num_dims), (0,))]
-        for bad in (*shapes, jnp.zeros(num_dims), jnp.zeros(num_dims, bool)):
-            with pytest.raises(ValueError, match="action: got"):
-                play.env.step(state, bad)
-            with pytest.raises(ValueError, match="action: got"):
-                jax.jit(play.env.step)(state, bad)
+    def test_an_invalid_action_is_the_idle_one_and_is_counted(self, play):
+        self.check_hostile_actions(play.env, play.step, play.trace[7])
 
     @pytest.mark.slow  # its own compiled step
-    def test_continuous_actions_clip_and_survive_nan(self, play):
-        env = envs.make(play.task, actions="continuous")
-        num_dims, step, state = env.spec.action.num_dims, jax.jit(jax.vmap(env.step)), play.trace[7]
-        assert env.spec.action == types.Box(num_dims)
-        bad = jnp.zeros((BATCH, num_dims)).at[:3, -1].set(jnp.array([jnp.nan, jnp.inf, -jnp.inf]))
-        after, still = step(state, bad), step(state, jnp.zeros((BATCH, num_dims)))
-        assert after.metrics["invalid_action"].tolist() == [1.0] * 3 + [0.0] * (BATCH - 3)
+    def test_the_other_kind_of_actions_steps_and_refuses_likewise(self, play):
+        other = "discrete" if isinstance(play.env.spec.action, types.Box) else "continuous"
+        env = envs.make(play.task, actions=other)
+        assert type(env.spec.action) is not type(play.env.spec.action)
+        self.check_hostile_actions(env, jax.jit(jax.vmap(env.step)), play.trace[7])
+
+    def check_hostile_actions(self, env, step, states):
+        """Invalid rows step as idle ones do, valid ones beside them as ever, and numbers are clipped to [-1, 1]."""
+        num_dims = env.action_size
+        idle, bad = hostile(env.spec.action, self.idle)
+        wanted = np.broadcast_to(idle, (BATCH, num_dims)).astype(bad.dtype)
+        mixed = wanted.copy()
+        mixed[: len(bad), -1] = bad
+        after, still = step(states, mixed), step(states, wanted)
+        assert after.metrics["invalid_action"].tolist() == [1.0] * len(bad) + [0.0] * (BATCH - len(bad))
+        assert not still.metrics["invalid_action"].any()
         same(after.replace(metrics=still.metrics), still)
-        large, one = step(state, jnp.full((BATCH, num_dims), 1e30)), step(state, jnp.ones((BATCH, num_dims)))
-        same(large, one)
-        assert not large.metrics["invalid_action"].any()
+        one = step(states, np.ones_like(wanted))
         assert np.abs(engine_state(one).qpos - engine_state(still).qpos).max() > 1e-4
-        for wrong in (jnp.float32(0.5), jnp.zeros(num_dims + 1), jnp.zeros(num_dims, jnp.int32)):
+        if isinstance(env.spec.action, types.Box):
+            large = step(states, np.full_like(wanted, 1e30))
+            same(large, one)
+        state, others = row(states, 0), (np.float32, np.int32, np.bool_)
+        wrong = [np.zeros(shape, bad.dtype) for shape in ((), (num_dims + 1,), (1, num_dims), (0,))]
+        for action in (*wrong, *(np.zeros(num_dims, dtype) for dtype in others if dtype != bad.dtype)):
             with pytest.raises(ValueError, match="action: got"):
-                env.step(row(play.first, 0), wrong)
+                env.step(state, action)
 
     def test_overrides_reach_the_spec(self, play):
         env = envs.make(play.task, horizon=7, threshold=0.123, actions="continuous")
@@ -339,16 +343,17 @@ class PhysicsContract:
             envs.make(play.task, treshold=0.1)
 
     def test_the_scene_is_finite_and_the_camera_sees_it(self, play):
-        """Every body's centre is in the picture, of width = height; the goal shows as something translucent."""
+        """The centres of what moves and of what is translucent, the goal, are in a picture of width = height."""
         draw, camera = jax.jit(play.env.scene), play.env.camera()
         scene, moved = draw(row(play.trace[9], 0)), draw(row(play.trace[60], 0))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(scene))
         assert isinstance(scene, rendering.Scene)
         assert isinstance(camera, rendering.Camera)
         assert np.abs(np.asarray(scene.position - moved.position)).max() > 1e-4
-        assert np.any((np.asarray(scene.rgba)[:, 3] > 0) & (np.asarray(scene.rgba)[:, 3] < 1))
-        bodies = np.array([kind != rendering.PLANE for kind in scene.kinds])
-        local = np.asarray((scene.position - camera.position[None]) @ camera.rotation)[bodies]  # right, up, forward
+        alpha = np.asarray(scene.rgba)[:, 3]
+        assert np.any((alpha > 0) & (alpha < 1))
+        shown = (alpha < 1) | np.any(scene.position != moved.position, axis=1)
+        local = np.asarray((scene.position - camera.position[None]) @ camera.rotation)[shown]  # right, up, forward
         assert np.all(local[:, 2] > 0)
         scale = local[:, 2] if camera.perspective else np.ones(len(local))
         assert np.all(np.abs(local[:, :2]) < float(camera.extent) * scale[:, None])
