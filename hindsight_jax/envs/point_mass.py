@@ -1,0 +1,135 @@
+"""point_mass: a ball with momentum is steered through four rooms (hEM, appendix C.1; numbers from ENVIRONMENTS).
+
+Dimension key: O = 4, (x, y, x', y') in metres and metres per second; G = 2, (x, y).
+
+The paper's map and ball are unpublished. Ours are the walls of four_rooms, and a ball that keeps 0.77 of its velocity
+in a step: assets/point_mass.xml. One step is 0.05 s, five substeps of 0.01 s at a constant force.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, four_rooms, physics
+
+NUM_SUBSTEPS = 5
+BORDER = four_rooms.BORDER  # half of the room, by which distances are normalised
+MAX_SPEED = 1.0  # metres per second, where damping holds the full force
+INSIDE = ((-BORDER + four_rooms.CLEARANCE,) * 2, (BORDER - four_rooms.CLEARANCE,) * 2)
+LATTICE, LEAST_FREE = 65, 0.01  # points per axis that look for free space in a box, and the share that it must have
+
+
+class PointMass(physics.PhysicsTask):
+    """A ball with momentum in four rooms, and a place for it; the episode ends at the first success.
+
+    Args:
+      actions: 'discrete', one integer 3 i + j of the forces (i - 1, j - 1) along x and y; or 'continuous', two numbers
+        clipped to [-1, 1], in newtons.
+      bins: values of each force of a discrete action.
+      horizon: steps per episode.
+      threshold: success is a ball's centre strictly nearer than this to its goal, as `distance` measures.
+      start: the box ((x, y), (x, y)) of the starts, uniform where the ball touches no wall, at rest.
+      goal: the box of the goals, uniform likewise.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range pushes nowhere and sets `metrics["invalid_action"]`.
+
+    >>> env = PointMass()
+    >>> state = jax.jit(env.reset)(jax.random.key(0))
+    >>> after = jax.jit(env.step)(state, jnp.array([7]))  # a force along +x
+    >>> round(float(after.obs["observation"][2]), 4)  # 1 - 0.95^5, from rest
+    0.2262
+    """
+
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.02 * math.sqrt(2.0),
+        start: Any = INSIDE,
+        goal: Any = INSIDE,
+    ):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.02 sqrt(2), of a room of width 1.")
+        self._start, self._goal = free_box("start", start), free_box("goal", goal)
+        action = physics.action_set(actions, bins, num_moves=2)
+        room, usual = (BORDER,) * 2, (BORDER,) * 2 + (MAX_SPEED,) * 2
+        ranges = (types.Range(tuple(-x for x in high), high) for high in (usual, room))
+        spec = types.EnvSpec((4,), (2,), action, int(horizon), float(threshold), True, *ranges)
+        super().__init__("point_mass.xml", spec, num_moves=2)
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The position, [2]."""
+        return observation[..., :2]
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid in widths of the room: 1 is 1.2 m."""
+        return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform over the free part of the goal box. f32[2]"""
+        return sample_free(self._goal, key)
+
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether the ball can stand within the threshold; the goals of `sample_goal` all are."""
+        return four_rooms.distance_to_free(goal) / (2.0 * BORDER) < self.spec.threshold
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """Uniform over the free part of the start box, at rest."""
+        return self.engine.start(sample_free(self._start, key))
+
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The same force in every substep, in newtons."""
+        del now
+        return jnp.broadcast_to(move[None], (NUM_SUBSTEPS, 2))
+
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """Position and velocity, [4]."""
+        return jnp.concatenate([now.qpos, now.qvel])
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """A disc on the ball's height: at a success it holds the ball's centre."""
+        centre = jnp.concatenate([goal, jnp.full(1, 0.06, jnp.float32)])
+        return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.005, four_rooms.GOAL),)
+
+    def camera(self) -> rendering.Camera:
+        """From above."""
+        return rendering.orthographic((0.0, 0.0, 2.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=1.4)
+
+
+def free_box(name: str, value: Any) -> types.Range:
+    """A box (low, high) in the room, of which at least a hundredth is free; or a ValueError.
+
+    >>> free_box("goal", ((0.1, 0.1), (0.5, 0.5)))
+    Range(low=(0.1, 0.1), high=(0.5, 0.5))
+    """
+    bounds = base.box(name, value, *INSIDE, f"All of the room is {INSIDE}.")
+    axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
+    points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    share = float(jnp.mean(jax.vmap(four_rooms.free)(points)))
+    if share < LEAST_FREE:
+        rule = f"the ball must be free of walls in at least {LEAST_FREE} of the box, and is in {share:.3g}"
+        checks.fail(name, repr(value), rule, "Widen the box, or move it out of the walls.")
+    return bounds
+
+
+def sample_free(bounds: types.Range, key: jax.Array) -> jax.Array:
+    """A point uniform over the free part of a box that `free_box` accepts, by redrawing. f32[2]
+
+    >>> point = sample_free(free_box("goal", ((0.0, 0.0), (0.5, 0.5))), jax.random.key(0))
+    >>> four_rooms.free(point).tolist()
+    True
+    """
+    low, high = map(jnp.array, bounds)
+
+    def redraw(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        key, use = jax.random.split(carry[0])
+        return key, jax.random.uniform(use, (2,), jnp.float32, low, high)
+
+    in_a_wall = jnp.zeros(2, jnp.float32)  # where the inner walls cross
+    return jax.lax.while_loop(lambda carry: ~four_rooms.free(carry[1]), redraw, (key, in_a_wall))[1]

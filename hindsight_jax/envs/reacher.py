@@ -1,0 +1,128 @@
+"""reacher: an arm of two links brings its fingertip to a place (hEM, appendix C.1; numbers from ENVIRONMENTS).
+
+Dimension key: O = 11, G = 2, the fingertip's (x, y) in metres. The goal is no part of the observation:
+
+    0, 1    cos of the shoulder's and of the elbow's angle
+    2, 3    sin of both
+    4, 5    fingertip x, y, metres
+    6, 7    angular velocities, rad/s
+    8, 9    fingertip x', y', metres per second (ours, up to the paper's 11)
+    10      the elbow's angle, radians: how near its limit is (ours)
+
+The physics is assets/reacher.xml. One step is 0.02 s, two substeps of 0.01 s at constant torques.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import base, physics
+
+NUM_SUBSTEPS = 2
+UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
+ELBOW_LIMIT = 3.0  # radians to both sides
+MAX_SPEED = 200.0  # rad/s, where damping holds a motor's full torque
+BORDER = 0.3  # half of the square room, by which distances are normalised
+START = ((-0.1, -0.1, -0.005, -0.005), (0.1, 0.1, 0.005, 0.005))
+GOALS = ((0.0, -math.pi), (0.2, math.pi))
+USUAL = (1.0, 1.0, 1.0, 1.0, 0.21, 0.21, 30.0, 30.0, 4.0, 4.0, 3.0)  # where random play keeps the observation
+GOAL = (0.20, 0.65, 0.30, 0.4)
+
+
+class Reacher(physics.PhysicsTask):
+    """A shoulder, an elbow, and a place for the fingertip; the episode ends at the first success.
+
+    Args:
+      actions: 'discrete', one integer 3 i + j of the torques (i - 1, j - 1) of shoulder and elbow, in units of 200 N m;
+        or 'continuous', two numbers clipped to [-1, 1].
+      bins: values of each torque of a discrete action.
+      horizon: steps per episode.
+      threshold: success is a fingertip strictly nearer than this to its goal, as `distance` measures.
+      start: the box of the starts, ((shoulder, elbow, shoulder', elbow'), same) in radians and rad/s, uniform.
+      goal: the sector of the goals, ((radius, angle), (radius, angle)) about the shoulder in metres and radians,
+        uniform by area; the paper's is a disc.
+
+    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range is no torque and sets `metrics["invalid_action"]`.
+
+    >>> env = Reacher()
+    >>> state = jax.jit(env.reset)(jax.random.key(0))
+    >>> after = jax.jit(env.step)(state, jnp.array([7]))  # the shoulder's full torque
+    >>> round(float(after.obs["observation"][6] - state.obs["observation"][6]), 1)  # 200 rad/s^2 for 0.02 s
+    4.0
+    """
+
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.02 * math.sqrt(2.0),
+        start: Any = START,
+        goal: Any = GOALS,
+    ):
+        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        base.check_threshold(threshold, "The paper's is 0.02 sqrt(2), of a room of width 1.")
+        widest = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
+        self._start = base.box("start", start, tuple(-x for x in widest), widest, f"The original's is {START}.")
+        sector = (0.0, -math.pi), (UPPER + LOWER, math.pi)
+        self._goal = base.box("goal", goal, *sector, f"The original's is {GOALS}.")
+        action = physics.action_set(actions, bins, num_moves=2)
+        usual, room = types.Range(tuple(-x for x in USUAL), USUAL), types.Range((-BORDER,) * 2, (BORDER,) * 2)
+        spec = types.EnvSpec((11,), (2,), action, int(horizon), float(threshold), True, usual, room)
+        super().__init__("reacher.xml", spec, num_moves=2)
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The fingertip, [2]."""
+        return observation[..., 4:6]
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid in widths of the room: 1 is 0.6 m."""
+        return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform by area in the sector. f32[2]"""
+        (inner, first), (outer, last) = self._goal
+        square, angle = jax.random.uniform(
+            key, (2,), jnp.float32, jnp.array([inner**2, first]), jnp.array([outer**2, last])
+        )
+        return jnp.sqrt(square) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """Whether the fingertip, between the folded and the stretched arm, can come near enough."""
+        radius = jnp.linalg.norm(goal)
+        folded = math.sqrt(UPPER**2 + LOWER**2 + 2.0 * UPPER * LOWER * math.cos(ELBOW_LIMIT))
+        missing = jnp.maximum(folded - radius, radius - (UPPER + LOWER))
+        return missing < self.spec.threshold * 2.0 * BORDER
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """Uniform in the start box."""
+        drawn = jax.random.uniform(key, (4,), jnp.float32, *map(jnp.array, self._start))
+        return self.engine.start(drawn[:2], drawn[2:])
+
+    def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
+        """The same torques in every substep, in units of 200 N m."""
+        del now
+        return jnp.broadcast_to(move[None], (NUM_SUBSTEPS, 2))
+
+    def observe(self, now: physics.Physics) -> jax.Array:
+        """The table above, [11]."""
+        angles, speeds = now.qpos, now.qvel
+        lengths = jnp.array([UPPER, LOWER])
+        cos, sin = (lengths * f(jnp.cumsum(angles)) for f in (jnp.cos, jnp.sin))
+        turning = jnp.cumsum(speeds)  # of each link in the room
+        tip = jnp.stack([jnp.sum(cos), jnp.sum(sin)])
+        tip_speed = jnp.stack([-jnp.sum(sin * turning), jnp.sum(cos * turning)])
+        return jnp.concatenate([jnp.cos(angles), jnp.sin(angles), tip, speeds, tip_speed, angles[1:]])
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """A disc: at a success it holds the fingertip's centre."""
+        centre = jnp.concatenate([goal, jnp.full(1, 0.02, jnp.float32)])
+        return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, GOAL),)
+
+    def camera(self) -> rendering.Camera:
+        """From above."""
+        return rendering.orthographic((0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=0.66)
