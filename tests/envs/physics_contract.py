@@ -39,6 +39,7 @@ class Play:
     def __init__(self, task, policy=None, **overrides):
         self.task, self.env = task, envs.make(task, **overrides)
         self.reset, self.step = jax.jit(jax.vmap(self.env.reset)), jax.jit(jax.vmap(self.env.step))
+        self.draw = jax.jit(self.env.scene)  # of one state
         kind, rng, policy = self.env.spec.action, np.random.default_rng(0), policy or self._uniform
         dtype = np.float32 if isinstance(kind, types.Box) else np.int32
         self.first = self.reset(KEYS)
@@ -344,8 +345,8 @@ class PhysicsContract:
 
     def test_the_scene_is_finite_and_the_camera_sees_it(self, play):
         """The centres of what moves and of what is translucent, the goal, are in a picture of width = height."""
-        draw, camera = jax.jit(play.env.scene), play.env.camera()
-        scene, moved = draw(row(play.trace[9], 0)), draw(row(play.trace[60], 0))
+        scene, moved = play.draw(row(play.trace[9], 0)), play.draw(row(play.trace[60], 0))
+        camera = play.env.camera()
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(scene))
         assert isinstance(scene, rendering.Scene)
         assert isinstance(camera, rendering.Camera)
