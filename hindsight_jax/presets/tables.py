@@ -296,9 +296,21 @@ _GROUPS: dict[str, Value] = _SHORT | {
     "env.num_envs": 16,
 }
 
+# HDM's tasks on a CPU, where updates are the cost: a smaller network, and an update for every four steps.
+_LEAN: dict[str, Value] = {
+    "agent.hidden_sizes": (256, 256),
+    "agent.scale_inputs": True,
+    "env.num_envs": 4,
+    "replay.capacity": 4_000,
+}
+
 # What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
 # comes last); BUILD_NOTES.md holds the ablation of push's.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
+    "four_rooms": {
+        "q_learning": _LEAN | {"agent.learning_rate": 7e-4, "agent.target_period": 2, "agent.hindsight_bound": True},
+        "imitation": _LEAN,
+    },
     "push": {
         "q_learning": {
             "total_steps": 250_000,
