@@ -113,7 +113,7 @@ class Recorder:
 
 
 def task_loop(env: GoalEnv, path: Path) -> Callable[[], Any]:
-    """A scan over env.step that keeps what a rollout reads: (the last states, observations, achieved goals, rewards)."""
+    """A scan over env.step: the last states, and what a rollout reads, (observations, achieved goals, rewards)."""
 
     @jax.jit
     def loop(states: Any, actions: jax.Array) -> Any:
