@@ -38,7 +38,7 @@ class Play:
 
     def __init__(self, task, policy=None, **overrides):
         self.task, self.env = task, envs.make(task, **overrides)
-        self.reset, self.step = jax.jit(jax.vmap(self.env.reset)), jax.jit(jax.vmap(self.env.step))
+        self.reset, self._step = jax.jit(jax.vmap(self.env.reset)), jax.jit(jax.vmap(self.env.step))
         self.draw = jax.jit(self.env.scene)  # of one state
         kind, rng, policy = self.env.spec.action, np.random.default_rng(0), policy or self._uniform
         dtype = np.float32 if isinstance(kind, types.Box) else np.int32
@@ -49,6 +49,10 @@ class Play:
             self.actions.append(action)
             self.trace.append(self.step(self.trace[-1], action))
         self.qpos = np.stack([engine_state(state).qpos for state in self.trace])  # [T + 1, N, V]
+
+    def step(self, states, actions):
+        """One step of 64 states with actions [N, D]. As NumPy's, for a weak type of JAX's would compile anew."""
+        return self._step(states, np.asarray(actions))
 
     def _uniform(self, observations, rng):
         kind, shape = self.env.spec.action, (len(observations), self.env.action_size)
