@@ -39,8 +39,8 @@ class Door(physics.PhysicsTask):
       bins: values of each move of a discrete action.
       horizon: steps per episode.
       threshold: radians; success is strictly nearer than this.
-      start: the box ((x, y, z), (x, y, z)) of the hand's starts, uniform, at rest; z is at least 0.205, above the handle.
-      goal: the range ((angle,), (angle,)) of the goals, uniform. The hand pulls the door as far as 0.807, see `reachable`.
+      start: the box ((x, y, z), (x, y, z)) of the hand's starts, uniform, at rest, above the handle: z >= 0.205.
+      goal: the range ((angle,), (angle,)) of the goals, uniform. `widest()` is as far as the hand can pull.
 
     Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
@@ -67,8 +67,9 @@ class Door(physics.PhysicsTask):
         self._start = base.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
         self._goal = base.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
         action = physics.action_set(actions, bins, num_moves=3)
-        seen, asked = types.Range((*LOW, 0.0), (*HIGH, MAX_ANGLE)), types.Range((0.0,), (MAX_ANGLE,))
-        spec = types.EnvSpec((4,), (1,), action, int(horizon), float(threshold), False, seen, asked)
+        angles = types.Range(*GOALS)  # of all that the hand can reach, too
+        seen = types.Range(LOW + angles.low, HIGH + angles.high)
+        spec = types.EnvSpec((4,), (1,), action, int(horizon), float(threshold), False, seen, angles)
         super().__init__("door.xml", spec, num_moves=3)
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
@@ -98,17 +99,14 @@ class Door(physics.PhysicsTask):
         return now.qpos
 
     def reachable(self, goal: jax.Array) -> jax.Array:
-        """Whether a hand in its workspace can pull the door that far, less the threshold."""
-        return goal[0] - self.spec.threshold < widest()
+        """Whether a hand in its workspace can pull the door that far, or so near to it."""
+        return jnp.abs(goal[0] - jnp.clip(goal[0], 0.0, widest())) < self.spec.threshold
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """The door and its handle as they are to stand."""
+        """The panel as it is to stand, a little larger, so that a door at its goal is green all over."""
         turn = rendering.yaw(goal[0])
-        at = lambda x, y, z: jnp.array([*HINGE, 0.1]) + turn @ jnp.array([x - HINGE[0], y, z])
-        return (
-            rendering.box(at(0.0, 0.0, 0.0), (0.20, 0.01, 0.20), GOAL, rotation=turn),
-            rendering.capsule_between(at(-0.1485, -0.06, 0.05), at(0.0485, -0.06, 0.05), 0.01, GOAL),
-        )
+        centre = jnp.array([*HINGE, 0.1]) + turn @ jnp.array([-HINGE[0], 0.0, 0.0])
+        return (rendering.box(centre, (0.205, 0.014, 0.205), GOAL, rotation=turn),)
 
     def camera(self) -> rendering.Camera:
         """From the left in front, and above."""
