@@ -61,6 +61,9 @@ FIELDS: dict[str, Field] = {
     ),
     "agent.bounded": Field(True, "targets are at most 0", agents=(_Q,)),
     "agent.hindsight_bound": Field(False, "values are at least what the trajectory itself reached", agents=(_Q,)),
+    "agent.evaluated": Field(
+        "online", "network whose greedy action is evaluated", options=("online", "target"), agents=(_Q,)
+    ),
     "agent.clip_targets": Field(
         False, "targets are clipped to [-1 / (1 - gamma), 0], as DDPG + HER was released", agents=(_CRITIC,)
     ),

@@ -146,7 +146,7 @@ NETWORK = ("learning_rate", "hidden_sizes", "layer_norm")
 AGENT_FIELDS = {
     "q_learning": (
         *NETWORK, "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature",
-        "scale_inputs", "backup", "imitation", "next_state", "bounded", "hindsight_bound", "batch_size",
+        "scale_inputs", "backup", "imitation", "next_state", "bounded", "hindsight_bound", "evaluated", "batch_size",
         "updates_per_epoch",
     ),
     "imitation": (
@@ -277,6 +277,7 @@ SCHEDULE = {
     "agent.scale_inputs": False,
     "agent.next_state": "relabel",
     "agent.hindsight_bound": False,
+    "agent.evaluated": "online",
     "env.num_envs": 1,
     "env.actions": "discrete",
     "env.bins": 3,

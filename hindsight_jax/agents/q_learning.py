@@ -55,6 +55,7 @@ def q_learning(
     next_state: Literal["relabel", "loss"] = "relabel",
     upper: float | None = 0.0,
     hindsight_bound: bool = False,
+    evaluated: Literal["online", "target"] = "online",
 ) -> Agent:
     """The row-driven Q-learning agent (ALGORITHMS 1): td by `backup`, plus imitation, plus Algorithm 1's line 2.
 
@@ -65,6 +66,8 @@ def q_learning(
     * next_state: "relabel" leaves the rewards of next-state goals to the goal law and the reward function; "loss" adds
       -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
     * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
+    * evaluated: whose greedy action `act` takes without exploring, the online network's or the target network's. The
+      target is a running mean of the online network, so its policy has less of the noise of the last updates (ours).
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
     * distance: the environment's, for the metric `imitated_x_distance` alone.
 
@@ -95,7 +98,8 @@ def q_learning(
     _parts.check_option("backup", backup, ("double", "max", "mellow"))
     _parts.check_option("imitation", imitation, ("none", "always", "indicator"))
     _parts.check_option("next_state", next_state, ("relabel", "loss"))
-    row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound)
+    _parts.check_option("evaluated", evaluated, ("online", "target"))
+    row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound, evaluated)
     defaults = QLearningValues() if values is None else values
     return Agent(
         init=functools.partial(_init, row, defaults),
@@ -117,6 +121,7 @@ class _Row(NamedTuple):
     next_state: str
     upper: float | None
     hindsight_bound: bool
+    evaluated: str
 
 
 def _init(
@@ -134,7 +139,8 @@ def _act(
     row: _Row, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
     _parts.check_situation(row.spec, observation, goal)
-    q = row.network.apply(state.params, observation[None], goal[None])[0]
+    params = state.target_params if row.evaluated == "target" and not explore else state.params
+    q = row.network.apply(params, observation[None], goal[None])[0]
     greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
     if not explore:
         return greedy

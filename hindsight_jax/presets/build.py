@@ -73,7 +73,7 @@ def _options(values: Mapping[str, Any], numbers: Any, *names: str) -> dict[str, 
 def _q_learning(env: Any, values: Mapping[str, Any]) -> Any:
     from hindsight_jax import agents
 
-    names = ("scale_inputs", "backup", "imitation", "next_state", "hindsight_bound")
+    names = ("scale_inputs", "backup", "imitation", "next_state", "hindsight_bound", "evaluated")
     options = _options(values, agents.QLearningValues, *names)
     upper = 0.0 if values["agent.bounded"] else None
     return agents.q_learning(env.spec, distance=env.distance, upper=upper, **options)

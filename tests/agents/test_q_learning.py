@@ -538,3 +538,25 @@ def test_update_refuses_a_batch(fault):
     state = agent.init(jax.random.key(0))
     with pytest.raises(ValueError, match="batch"):
         update(state, BROKEN_BATCHES[fault](reference.transitions(FLAT)), jax.random.key(0))
+
+
+def test_the_target_network_is_evaluated_where_asked():
+    """Exploration reads the online network all the same."""
+    spec = types.EnvSpec((2,), (2,), types.Discrete(1, 5), 50, 0.05, False, *[types.Range((-1.0,) * 2, (1.0,) * 2)] * 2)
+    values = agents.QLearningValues(epsilon=0.0)
+    key, observations, goals = jax.random.key(0), *jax.random.normal(jax.random.key(1), (2, 64, 2))
+    chosen = {}
+    for evaluated in ("online", "target"):
+        agent = agents.q_learning(
+            spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=values, hidden_sizes=(16,), evaluated=evaluated
+        )
+        state = agent.init(key)
+        state = state._replace(target_params=agent.init(jax.random.key(2)).params)
+        for explore in (False, True):
+            act = jax.vmap(lambda o, g, agent=agent, state=state, explore=explore: agent.act(state, o, g, key, explore))
+            chosen[evaluated, explore] = np.asarray(act(observations, goals))
+    np.testing.assert_array_equal(chosen["online", False], chosen["online", True])
+    np.testing.assert_array_equal(chosen["target", True], chosen["online", True])
+    assert np.mean(chosen["target", False] != chosen["online", False]) > 0.2
+    with pytest.raises(ValueError, match="evaluated: got 'mean'"):
+        agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), evaluated="mean")
