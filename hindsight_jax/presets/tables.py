@@ -307,6 +307,32 @@ _LEAN: dict[str, Value] = {
 # What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
 # comes last); BUILD_NOTES.md holds the ablation of push's.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
+    "lunar_lander": {  # nothing in flight can be kept: no bound of hindsight
+        "q_learning": _LEAN | {"agent.target_period": 2, "agent.evaluated": "target"},
+        "imitation": _LEAN,
+    },
+    "door": {
+        "q_learning": _LEAN
+        | {
+            "total_steps": 200_000,
+            "agent.target_period": 2,
+            "agent.hindsight_bound": True,
+            "agent.evaluated": "target",
+            "evaluation.every": 10_000,
+        },
+        "imitation": _LEAN | {"total_steps": 200_000, "evaluation.every": 10_000},
+    },
+    "claw": {
+        "q_learning": _LEAN
+        | {
+            "total_steps": 200_000,
+            "agent.target_period": 2,
+            "agent.hindsight_bound": True,
+            "agent.evaluated": "target",
+            "evaluation.every": 20_000,
+        },
+        "imitation": _LEAN | {"total_steps": 200_000, "evaluation.every": 20_000},
+    },
     "four_rooms": {
         "q_learning": _LEAN | {"agent.target_period": 2, "agent.hindsight_bound": True, "agent.evaluated": "target"},
         "imitation": _LEAN,
