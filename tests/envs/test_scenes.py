@@ -18,13 +18,14 @@ import physics_contract
 import pytest
 
 from hindsight_jax import envs, rendering
-from hindsight_jax.rendering import picture, shapes
+from hindsight_jax.rendering import picture
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 IN_PLAIN_JAX = {"flip_bit", "grid_four_rooms", "navigation"}
 TASKS = sorted(set(envs.names()) - IN_PLAIN_JAX)
 QUICK = {"four_rooms", "door"}  # parallel rays and a pinhole; plane, sphere, capsules and boxes
 SIDE, POSES = 128, 3
+GL_SIDE = 256  # rasterisers and rays disagree on edges: these must be few pixels beside those of a thin link
 UP = (0.0, 0.0, 1.0)
 FEW = 40  # pixels; a smaller silhouette is not compared by its overlap
 
@@ -57,12 +58,12 @@ class View:
         """Indices into `shown` of the geoms that no weld ties to the world."""
         return np.flatnonzero(self.model.body_weldid[self.model.geom_bodyid[self.shown]] != 0)
 
-    def drawn(self, scene):
-        """i32[W, W]: which of the N geoms our picture shows, -1 for the background."""
+    def drawn(self, scene, side=SIDE):
+        """i32[side, side]: which of the N geoms our picture shows, -1 for the background."""
         angle = jnp.linspace(0.0, jnp.pi / 2, len(self.shown))
         code = jnp.stack([jnp.cos(angle) / 2, jnp.sin(angle) / 2, 0 * angle, 0 * angle + 1], axis=1)
         coded = rendering.Scene(scene.kinds, scene.position, scene.rotation, scene.size, code)
-        image = rendering.render(coded, self.camera, SIDE, SIDE, antialias=1, background=np.zeros((2, 3)))
+        image = rendering.render(coded, self.camera, side, side, antialias=1, background=np.zeros((2, 3)))
         red, green = np.asarray(image[..., 0]), np.asarray(image[..., 1])
         index = np.round(np.arctan2(green, red) / (np.pi / 2) * (len(self.shown) - 1)).astype(int)
         return np.where(red + green > 0, index, -1)
@@ -165,16 +166,11 @@ def overlap(one, other):
     return (one & other).sum() / (one | other).sum()
 
 
-def compare_silhouettes(view, ours, theirs):
-    """Of all moving geoms together, and of each that is no speck. Returns the pixels on which they were seen."""
-    moving = view.moving()
-    assert overlap(np.isin(ours, moving), np.isin(theirs, moving)) >= 0.97
-    for geom in moving:
-        if (theirs == geom).sum() >= FEW:
-            assert overlap(ours == geom, theirs == geom) >= 0.97, mujoco.mj_id2name(
-                view.model, mujoco.mjtObj.mjOBJ_GEOM, int(view.shown[geom])
-            )
-    return np.isin(theirs, moving).sum()
+def compare_moving(view, ours, theirs):
+    """The silhouette of all moving geoms together, which is seen."""
+    ours, theirs = (np.isin(image, view.moving()) for image in (ours, theirs))
+    assert theirs.sum() >= FEW
+    assert overlap(ours, theirs) >= 0.97
 
 
 @pytest.mark.parametrize("name", parameters())
@@ -182,7 +178,10 @@ def test_every_ray_meets_what_it_meets_in_c_mujoco(name, view):
     view = view(name)
     for qpos, scene in zip(view.poses, view.scenes, strict=True):
         ours, (theirs, distance) = view.drawn(scene), view.in_c(qpos)
-        assert compare_silhouettes(view, ours, theirs) >= FEW
+        compare_moving(view, ours, theirs)
+        for geom in view.moving():
+            if (theirs == geom).sum() >= FEW:
+                assert overlap(ours == geom, theirs == geom) >= 0.97, view.model.geom(view.shown[geom]).name
         agree = ours == theirs
         assert agree.mean() > 0.995
         hit = agree & (theirs >= 0)
@@ -214,10 +213,10 @@ def test_every_silhouette_is_that_of_mujocos_own_picture(name, view, gl, tmp_pat
     view = view(name)
     mujoco.mj_saveModel(view.model, str(tmp_path / "model.mjb"))
     looks = {key: np.asarray(getattr(view.camera, key)) for key in ("perspective", "position", "rotation", "extent")}
-    np.savez(tmp_path / "given.npz", side=SIDE, poses=view.poses, **looks)
+    np.savez(tmp_path / "given.npz", side=GL_SIDE, poses=view.poses, **looks)
     done = python(GL_SCRIPT, gl, *(tmp_path / file for file in ("given.npz", "model.mjb", "pictures.npy")))
     assert done.returncode == 0, done.stderr
     for scene, theirs in zip(view.scenes, np.load(tmp_path / "pictures.npy"), strict=True):
-        ours, theirs = view.drawn(scene), view.as_shown(theirs)
-        assert compare_silhouettes(view, ours, theirs) >= FEW
-        assert (ours == theirs).mean() > 0.97
+        ours, theirs = view.drawn(scene, GL_SIDE), view.as_shown(theirs)
+        compare_moving(view, ours, theirs)
+        assert (ours == theirs).mean() > 0.97  # links that lie in one another show either

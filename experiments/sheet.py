@@ -1,0 +1,89 @@
+"""One picture of all tasks: a tile each, halfway to a goal, with its name and what is asked.
+
+Dimension key: N episodes, T horizon, D action dims, P pixels of a tile's side.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import plots
+from hindsight_jax import rendering
+from hindsight_jax.envs.base import GoalEnv, State
+
+ASKED = {
+    "claw": "turn the red valve\nuntil its mark meets the green one",
+    "door": "open the door to the green one,\nwith a hook behind its handle",
+    "fetch_reach": "bring the gripper\ninto the green ball",
+    "flip_bit": "flip the bits on red plates,\none a step",
+    "four_rooms": "push the ball through the doors\nonto the green disc",
+    "grid_four_rooms": "walk to the green cell;\none step in five slips",
+    "lunar_lander": "land on the green mark:\nthree engines, two legs",
+    "navigation": "move the ball onto the disc,\nin a cube of K dimensions",
+    "point_mass": "bring the ball, which keeps its speed,\nonto the green disc",
+    "push": "push the red puck\nonto the green one",
+    "reacher": "bring the fingertip of two links\nonto the green disc",
+    "sawyer_reach": "bring the hand\ninto the green ball",
+}
+COLUMNS = 4
+EPISODES, HELD = 128, 5  # N of the search; steps for which a random action is held, since fewer lead nowhere
+SIDE = 272  # P
+_INK = "#333333"
+
+
+def draw(envs: Mapping[str, GoalEnv]) -> bytes:
+    """The PNG: the tasks in the given order, row by row. Each needs `scene` and `camera`, and a line in ASKED."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(envs))
+    rows = math.ceil(len(envs) / columns)
+    width, height, dpi = SIDE + 24, SIDE + 84, 100
+    figure = Figure(figsize=(columns * width / dpi, rows * height / dpi), facecolor="white")
+    FigureCanvasAgg(figure)
+    for i, (name, env) in enumerate(envs.items()):
+        row, column = divmod(i, columns)
+        left, bottom = (column * width + 12) / (columns * width), ((rows - 1 - row) * height + 72) / (rows * height)
+        axis = figure.add_axes((left, bottom, SIDE / (columns * width), SIDE / (rows * height)))
+        axis.imshow(tile(env), interpolation="none")
+        axis.set_axis_off()
+        axis.text(0.0, -0.02, name, transform=axis.transAxes, va="top", fontsize=11, weight="bold", color=_INK)
+        axis.text(0.0, -0.105, ASKED[name], transform=axis.transAxes, va="top", fontsize=8.5, color=_INK)
+    return plots.png(figure, dpi)
+
+
+def tile(env: GoalEnv) -> np.ndarray:
+    """The picture u8[P, P, 3] of a telling state."""
+    picture = lambda state: rendering.render(env.scene(state), env.camera(), SIDE, SIDE, antialias=3)
+    return np.asarray(rendering.to_uint8(jax.jit(picture)(telling_state(env))))
+
+
+def telling_state(env: GoalEnv) -> State:
+    """The state of N random episodes that is nearest to halfway to its goal, of the goals that are far at the start.
+
+    Halfway shows both what has been done and what is left; far is beyond the median of the N distances at the start.
+    """
+    key_reset, key_actions = jax.random.split(jax.random.key(0))
+    first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, EPISODES))
+    blocks = math.ceil(env.spec.horizon / HELD)
+    keys = jax.random.split(key_actions, (blocks, EPISODES))
+    actions = jnp.repeat(jax.vmap(jax.vmap(env.spec.action.sample))(keys), HELD, axis=0)[: env.spec.horizon]
+
+    @jax.jit
+    def run(states: State, actions: jax.Array) -> State:
+        def step(states: State, action: jax.Array) -> tuple[State, State]:
+            states = jax.vmap(env.step)(states, action)
+            return states, states
+
+        return jax.lax.scan(step, states, actions)[1]
+
+    states = run(first, actions)  # [T, N]
+    apart = lambda state: env.distance(state.obs["achieved_goal"], state.obs["desired_goal"])
+    at_start = np.asarray(jax.vmap(apart)(first))
+    left = np.asarray(jax.vmap(jax.vmap(apart))(states)) / np.maximum(at_start, 1e-9)[None]
+    cost = np.where(at_start[None] >= np.median(at_start), np.abs(left - 0.5), np.inf)
+    step, episode = np.unravel_index(np.argmin(cost), cost.shape)
+    return jax.tree.map(lambda leaf: leaf[step, episode], states)
