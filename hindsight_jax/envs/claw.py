@@ -98,11 +98,11 @@ class Claw(physics.PhysicsTask):
         return jnp.concatenate([now.qpos[:9], jnp.cos(now.qpos[9:]), jnp.sin(now.qpos[9:])])
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A bar around the place that the red lobe is to take, reaching beyond it."""
-        bar = jnp.concatenate([goal, jnp.zeros(1)])
-        height = jnp.array([0.0, 0.0, 0.102])
-        return (rendering.capsule_between(height + 0.04 * bar, height + 0.14 * bar, 0.012, GOAL),)
+        """A shell around the place that the red lobe's end is to take, reaching beyond it."""
+        outwards = jnp.concatenate([goal, jnp.zeros(1)])
+        centre = jnp.array([0.0, 0.0, 0.102])
+        return (rendering.capsule_between(centre + 0.06 * outwards, centre + 0.115 * outwards, 0.024, GOAL),)
 
     def camera(self) -> rendering.Camera:
         """From above the fingers and in front of them."""
-        return rendering.pinhole((0.42, 0.0, 0.62), target=(0.0, 0.0, 0.16), up=(0.0, 0.0, 1.0), fov_degrees=30.0)
+        return rendering.pinhole((0.38, 0.0, 0.70), target=(0.0, 0.0, 0.15), up=(0.0, 0.0, 1.0), fov_degrees=31.0)
