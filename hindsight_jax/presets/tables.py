@@ -296,7 +296,7 @@ _GROUPS: dict[str, Value] = _SHORT | {
     "env.num_envs": 16,
 }
 
-# HDM's tasks on a CPU, where updates are the cost: a smaller network, and an update for every four steps.
+# HDM's tasks on a CPU, where updates are the cost: a smaller network, and fewer updates for a step.
 _LEAN: dict[str, Value] = {
     "agent.hidden_sizes": (256, 256),
     "agent.scale_inputs": True,
@@ -334,8 +334,15 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         "imitation": _LEAN | {"total_steps": 200_000, "evaluation.every": 20_000},
     },
     "four_rooms": {
-        "q_learning": _LEAN | {"agent.target_period": 2, "agent.hindsight_bound": True, "agent.evaluated": "target"},
-        "imitation": _LEAN,
+        "q_learning": _LEAN
+        | {
+            "agent.learning_rate": 1e-3,
+            "agent.target_period": 2,
+            "agent.hindsight_bound": True,
+            "agent.evaluated": "target",
+            "env.num_envs": 8,
+        },
+        "imitation": _LEAN | {"agent.learning_rate": 1e-3, "env.num_envs": 8},
     },
     "push": {
         "q_learning": {
