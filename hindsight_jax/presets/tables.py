@@ -287,6 +287,16 @@ _PURE: dict[str, Value] = _SHORT | {
     "replay.warmup": 20,
 }
 
+# hEM where places must be met closely: the mode and some noise, a short ring, larger batches.
+_REACH: dict[str, Value] = {
+    "agent.scale_inputs": True,
+    "agent.hidden_sizes": (256, 256),
+    "agent.exploration": "mode",
+    "agent.noise": 0.2,
+    "agent.batch_size": 512,
+    "replay.capacity": 1_000,
+}
+
 # Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (BUILD_NOTES.md).
 _GROUPS: dict[str, Value] = _SHORT | {
     "agent.epsilon": 0.3,
@@ -307,9 +317,9 @@ _LEAN: dict[str, Value] = {
 # What the defaults change in the papers' schedules, by environment and by algorithm or kind of agent (the algorithm's
 # comes last); BUILD_NOTES.md holds the ablation of push's.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
-    "lunar_lander": {  # nothing in flight can be kept: no bound of hindsight
-        "q_learning": _LEAN | {"agent.target_period": 2, "agent.evaluated": "target"},
-        "imitation": _LEAN,
+    "lunar_lander": {  # nothing in flight can be kept: no bound of hindsight; and every update tells
+        "q_learning": _LEAN | {"agent.target_period": 4, "agent.evaluated": "target", "env.num_envs": 1},
+        "imitation": _LEAN | {"env.num_envs": 1},
     },
     "door": {
         "q_learning": _LEAN
@@ -356,6 +366,18 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 10_000,
             "evaluation.every": 10_000,
         },
+    },
+    "fetch_reach": {
+        "imitation": {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True},
+        "actor_critic": {"total_steps": 100_000, "evaluation.every": 10_000},
+    },
+    "sawyer_reach": {
+        "imitation": {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True},
+        "actor_critic": {"total_steps": 200_000, "evaluation.every": 10_000},
+    },
+    "reacher": {
+        "imitation": _REACH | {"total_steps": 300_000, "evaluation.every": 20_000},
+        "actor_critic": {"total_steps": 200_000, "evaluation.every": 20_000},
     },
     "flip_bit": {
         "q_learning": _PURE
