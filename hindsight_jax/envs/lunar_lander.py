@@ -163,14 +163,14 @@ class LunarLander(physics.PhysicsTask):
         return rendering.compose(self.engine.scene(now.physics.physics.qpos), *self.markers(now.goal))
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A box: at a success it holds the hull's origin."""
-        half = (self.spec.threshold * SCALE[0], 1.0, self.spec.threshold * SCALE[1])
+        """A panel behind the lander: at a success it has the hull's origin before it."""
+        half = (self.spec.threshold * SCALE[0], 0.05, self.spec.threshold * SCALE[1])
         x, z = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST
-        return (rendering.box(jnp.stack([x, jnp.zeros_like(x), z]), half, GOAL),)
+        return (rendering.box(jnp.stack([x, jnp.full_like(x, 0.6), z]), half, GOAL),)
 
     def camera(self) -> rendering.Camera:
-        """From the side."""
-        return rendering.orthographic((0.0, -20.0, 5.5), target=(0.0, 0.0, 5.5), up=(0.0, 0.0, 1.0), height=15.0)
+        """From the side, and a little from above."""
+        return rendering.orthographic((0.0, -20.0, 7.5), target=(0.0, 0.0, 5.5), up=(0.0, 0.0, 1.0), height=15.0)
 
 
 def _bounded(name: str, value: Any, high: float, remedy: str) -> float:
