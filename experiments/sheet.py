@@ -15,12 +15,12 @@ from hindsight_jax import rendering
 from hindsight_jax.envs.base import GoalEnv, State
 
 ASKED = {
-    "claw": "turn the red valve\nuntil its mark meets the green one",
-    "door": "open the door to the green one,\nwith a hook behind its handle",
+    "claw": "turn the valve with three fingers\nuntil its red lobe is in the green",
+    "door": "pull the door open by its handle\nto where the green one stands",
     "fetch_reach": "bring the gripper\ninto the green ball",
     "flip_bit": "flip the bits on red plates,\none a step",
     "four_rooms": "push the ball through the doors\nonto the green disc",
-    "grid_four_rooms": "walk to the green cell;\none step in five slips",
+    "grid_four_rooms": "walk to the green cell\non ground that slips",
     "lunar_lander": "land on the green mark:\nthree engines, two legs",
     "navigation": "move the ball onto the disc,\nin a cube of K dimensions",
     "point_mass": "bring the ball, which keeps its speed,\nonto the green disc",
@@ -68,9 +68,6 @@ def telling_state(env: GoalEnv) -> State:
     """
     key_reset, key_actions = jax.random.split(jax.random.key(0))
     first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, EPISODES))
-    blocks = math.ceil(env.spec.horizon / HELD)
-    keys = jax.random.split(key_actions, (blocks, EPISODES))
-    actions = jnp.repeat(jax.vmap(jax.vmap(env.spec.action.sample))(keys), HELD, axis=0)[: env.spec.horizon]
 
     @jax.jit
     def run(states: State, actions: jax.Array) -> State:
@@ -80,10 +77,17 @@ def telling_state(env: GoalEnv) -> State:
 
         return jax.lax.scan(step, states, actions)[1]
 
-    states = run(first, actions)  # [T, N]
+    states = run(first, held_actions(env, key_actions))  # [T, N]
     apart = lambda state: env.distance(state.obs["achieved_goal"], state.obs["desired_goal"])
     at_start = np.asarray(jax.vmap(apart)(first))
     left = np.asarray(jax.vmap(jax.vmap(apart))(states)) / np.maximum(at_start, 1e-9)[None]
     cost = np.where(at_start[None] >= np.median(at_start), np.abs(left - 0.5), np.inf)
     step, episode = np.unravel_index(np.argmin(cost), cost.shape)
     return jax.tree.map(lambda leaf: leaf[step, episode], states)
+
+
+def held_actions(env: GoalEnv, key: jax.Array) -> jax.Array:
+    """Random actions [T, N, D], each held for a few steps."""
+    keys = jax.random.split(key, (math.ceil(env.spec.horizon / HELD), EPISODES))
+    actions = jax.vmap(jax.vmap(env.spec.action.sample))(keys)
+    return jnp.repeat(actions, HELD, axis=0)[: env.spec.horizon]

@@ -7,9 +7,10 @@ import pytest
 
 from experiments import stepping, timing
 from hindsight_jax import envs
+from hindsight_jax.envs import physics
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
-COUNT, SUBSTEPS = 3, 5
+COUNT, SUBSTEPS = 3, 4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,22 +22,25 @@ def short():
 
 
 @pytest.fixture(scope="module")
-def rooms():
-    return envs.make("four_rooms")
+def reach():
+    """Compiles in little time: no contacts."""
+    return envs.make("fetch_reach")
 
 
 @pytest.fixture(scope="module")
-def path(rooms):
-    return stepping.record(rooms, COUNT)
+def path(reach):
+    return stepping.record(reach, COUNT)
 
 
-def test_controls_are_what_the_actions_ask_for(rooms, path):
-    """four_rooms pushes with the same force in all five substeps: 3 i + j means (i - 1, j - 1)."""
-    assert path.controls.shape == (6, SUBSTEPS, COUNT, 2)
-    expected = np.stack([path.actions[..., 0] // 3 - 1, path.actions[..., 0] % 3 - 1], axis=-1)
-    np.testing.assert_array_equal(path.controls, np.broadcast_to(expected[:, None], path.controls.shape))
-    assert len(np.unique(expected.reshape(-1, 2), axis=0)) > 5  # the actions differ
-    assert isinstance(rooms.engine, envs.physics.Engine)  # the task is as it was
+def test_controls_are_what_the_actions_ask_for(reach, path):
+    """The first of the six steps: a target 0.05 m away, the same in all four substeps; 9 i + 3 j + k is (i-1, j-1, k-1)."""
+    assert path.controls.shape == (6, SUBSTEPS, COUNT, 3)
+    index = np.asarray(path.actions[0, :, 0])
+    moves = np.stack([index // 9 - 1, index // 3 % 3 - 1, index % 3 - 1], axis=-1)
+    assert len(np.unique(moves, axis=0)) == COUNT  # the actions differ
+    expected = np.asarray(path.physics.qpos) + 0.05 * moves
+    np.testing.assert_allclose(path.controls[0], np.broadcast_to(expected, (SUBSTEPS, COUNT, 3)), atol=1e-6)
+    assert isinstance(reach.engine, physics.Engine)  # the task is as it was
 
 
 def test_the_path_starts_in_the_middle_of_an_episode(path):
@@ -46,19 +50,19 @@ def test_the_path_starts_in_the_middle_of_an_episode(path):
         np.testing.assert_array_equal(ours, states)
 
 
-def test_the_raw_loop_arrives_where_the_task_does(rooms, path):
-    last, (observations, achieved, rewards) = stepping.task_loop(rooms, path)()
-    assert (observations.shape, achieved.shape, rewards.shape) == ((6, COUNT, 2), (6, COUNT, 2), (6, COUNT))
+def test_the_raw_loop_arrives_where_the_task_does(reach, path):
+    last, (observations, achieved, rewards) = stepping.task_loop(reach, path)()
+    assert (observations.shape, achieved.shape, rewards.shape) == ((6, COUNT, 10), (6, COUNT, 3), (6, COUNT))
     with jax.numpy_rank_promotion("allow"):
-        raw = stepping.raw_mjx_loop(rooms, path)()
-    np.testing.assert_allclose(raw.qpos, observations[-1], atol=1e-6)
+        raw = stepping.raw_mjx_loop(reach, path)()
+    np.testing.assert_allclose(raw.qpos, achieved[-1], atol=1e-6)
     np.testing.assert_allclose(raw.qpos, last.pipeline_state.physics.qpos, atol=1e-6)
-    assert np.abs(observations[-1] - path.first.obs["observation"]).max() > 0.05  # they moved
+    assert np.abs(achieved[-1] - path.first.obs["achieved_goal"]).max() > 0.03  # they moved
 
 
 def test_part_of_a_path_is_its_first_environments(path):
     part = path.of(2)
-    assert part.controls.shape == (6, SUBSTEPS, 2, 2)
+    assert part.controls.shape == (6, SUBSTEPS, 2, 3)
     np.testing.assert_array_equal(part.controls, path.controls[:, :, :2])
     np.testing.assert_array_equal(part.actions, path.actions[:, :2])
     np.testing.assert_array_equal(part.physics.qpos, path.physics.qpos[:2])
@@ -77,11 +81,11 @@ def test_a_task_in_plain_jax_has_no_raw_loop(chain):
         assert speed.compile_seconds > 0
 
 
-def test_figures_follow_from_the_times(rooms, path, monkeypatch):
+def test_figures_follow_from_the_times(reach, path, monkeypatch):
     """6 steps of 3 environments in 0.5 s and 0.25 s: 36 and 72 a second, half of the raw loop's."""
     monkeypatch.setattr(stepping, "task_loop", lambda env, path: lambda: jnp.zeros(()))
     monkeypatch.setattr(stepping, "raw_mjx_loop", lambda env, path: lambda: jnp.zeros(()))
     monkeypatch.setattr(stepping, "best_of", lambda *calls: [0.5, 0.25][: len(calls)])
-    assert stepping.speed(rooms, path)[:3] == (36.0, 72.0, 0.5)
+    assert stepping.speed(reach, path)[:3] == (36.0, 72.0, 0.5)
     bare = path._replace(physics=None, controls=None)
-    assert stepping.speed(rooms, bare)[:3] == (36.0, None, None)
+    assert stepping.speed(reach, bare)[:3] == (36.0, None, None)
