@@ -260,26 +260,33 @@ class PhysicsContract:
             play.env.reset(rng)
 
     def test_reward_is_success_of_what_was_achieved(self, play):
-        """Half of the environments want what they are about to achieve."""
-        env, before, action = play.env, play.trace[49], play.actions[49]
-        goals = play.trace[49].obs["desired_goal"].at[::2].set(play.trace[50].obs["achieved_goal"][::2])
-        after = play.step(play.with_goals(before, goals), action)
-        np.testing.assert_array_equal(after.obs["desired_goal"], goals)
-        np.testing.assert_array_equal(after.obs["achieved_goal"], play.trace[50].obs["achieved_goal"])
-        assert after.reward[::2].all()
-        assert not after.reward.all()
-        for state in (play.first, play.trace[50], after):
-            obs = state.obs
-            np.testing.assert_array_equal(obs["achieved_goal"], jax.vmap(env.achieved_goal)(obs["observation"]))
-            np.testing.assert_array_equal(obs["desired_goal"], state.pipeline_state.goal)
-            success = jax.vmap(env.success)(obs["achieved_goal"], obs["desired_goal"])
-            distance = jax.vmap(env.distance)(obs["achieved_goal"], obs["desired_goal"])
-            np.testing.assert_array_equal(success, np.asarray(distance) < np.float32(env.spec.threshold))
-            np.testing.assert_array_equal(state.metrics["success"], success)
-            np.testing.assert_array_equal(state.reward, success)
-        np.testing.assert_array_equal(after.done, after.reward if env.spec.ends_at_success else np.zeros(BATCH))
+        """Ten steps again; half of the environments want what they achieve in the last, and come near on the way."""
+        env, achieved = play.env, play.trace[59].obs["achieved_goal"]
+        goals = play.first.obs["desired_goal"].at[::2].set(achieved[::2])
+        states = [play.with_goals(play.trace[49], goals)]
+        for action in play.actions[49:59]:
+            states.append(play.step(states[-1], action))
+        np.testing.assert_array_equal(states[-1].obs["achieved_goal"], achieved)
+        np.testing.assert_array_equal(states[-1].obs["desired_goal"], goals)
+        assert states[-1].reward[::2].all()
+        assert not states[-1].reward.all()
+        for state in (play.first, *states[1:]):
+            self.check_success(env, state)
+        for state in states[1:]:
+            np.testing.assert_array_equal(state.done, state.reward * env.spec.ends_at_success)
         assert not play.first.done.any()
         np.testing.assert_array_equal(play.history("desired_goal"), np.stack([play.first.obs["desired_goal"]] * 101))
+
+    def check_success(self, env, state):
+        """Goals, reward and metrics of 64 states follow from the observation and the goal."""
+        obs = state.obs
+        np.testing.assert_array_equal(obs["achieved_goal"], jax.vmap(env.achieved_goal)(obs["observation"]))
+        np.testing.assert_array_equal(obs["desired_goal"], state.pipeline_state.goal)
+        success = jax.vmap(env.success)(obs["achieved_goal"], obs["desired_goal"])
+        distance = jax.vmap(env.distance)(obs["achieved_goal"], obs["desired_goal"])
+        np.testing.assert_array_equal(success, np.asarray(distance) < np.float32(env.spec.threshold))
+        np.testing.assert_array_equal(state.metrics["success"], success)
+        np.testing.assert_array_equal(state.reward, success)
 
     def test_a_step_reads_neither_the_observation_nor_the_neighbours(self, play):
         """brax's wrappers replace `obs`; and a batch of one row repeated steps as that row did."""
