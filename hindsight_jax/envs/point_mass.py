@@ -111,7 +111,7 @@ def free_box(name: str, value: Any) -> types.Range:
     bounds = base.box(name, value, *INSIDE, f"All of the room is {INSIDE}.")
     axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    share = float(jnp.mean(jax.vmap(four_rooms.free)(points)))
+    share = float(jnp.mean(jax.vmap(four_rooms.free)(jnp.asarray(points))))
     if share < LEAST_FREE:
         rule = f"the ball must be free of walls in at least {LEAST_FREE} of the box, and is in {share:.3g}"
         checks.fail(name, repr(value), rule, "Widen the box, or move it out of the walls.")
