@@ -121,7 +121,7 @@ def sanity(env: GoalEnv, episodes: int) -> Sanity:
         reachable = jax.vmap(env.reachable)(goals)
         return at_start.mean(), played.success_end.mean(), played.success_any.mean(), (~same).mean(), reachable.mean()
 
-    return Sanity(*map(float, shares(jax.random.key(0))))
+    return Sanity(*(round(float(share), 6) for share in shares(jax.random.key(0))))
 
 
 def images_per_second(env: GoalEnv) -> float:

@@ -11,7 +11,6 @@ from PIL import Image
 from experiments import plots, sheet
 from hindsight_jax import envs
 
-
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 

@@ -33,7 +33,7 @@ def path(reach):
 
 
 def test_controls_are_what_the_actions_ask_for(reach, path):
-    """The first of the six steps: a target 0.05 m away, the same in all four substeps; 9 i + 3 j + k is (i-1, j-1, k-1)."""
+    """The first of six steps: targets 0.05 m away, the same in all substeps; 9 i + 3 j + k means (i-1, j-1, k-1)."""
     assert path.controls.shape == (6, SUBSTEPS, COUNT, 3)
     index = np.asarray(path.actions[0, :, 0])
     moves = np.stack([index // 9 - 1, index // 3 % 3 - 1, index % 3 - 1], axis=-1)
