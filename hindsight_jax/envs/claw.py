@@ -44,8 +44,8 @@ class Claw(physics.PhysicsTask):
     >>> env.spec.action
     Discrete(num_dims=9, num_bins=3)
     >>> state = jax.jit(env.reset)(jax.random.key(0))
-    >>> [round(float(x), 4) for x in state.obs["observation"][[0, 1, 2, 9, 10]]]
-    [0.0, -1.0472, 1.0472, 1.0, 0.0]
+    >>> [round(float(x), 4) for x in state.obs["achieved_goal"]]  # (cos, sin) of the valve
+    [1.0, 0.0]
     """
 
     def __init__(
