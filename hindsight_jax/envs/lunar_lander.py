@@ -91,7 +91,7 @@ class LunarLander(physics.PhysicsTask):
         asked = types.Range((-1.0, -0.1, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.0, 1.0))
         spec = types.EnvSpec((8,), (5,), action, int(horizon), float(threshold), False, seen, asked)
         super().__init__("lunar_lander.xml", spec, num_moves=2)
-        self._answer = FRAME * np.linalg.inv(_inertia_with_locked_legs(self.engine.model))[:, :2]
+        self._per_newton = FRAME * np.linalg.inv(_inertia_with_locked_legs(self.engine.model))[:, :2]
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """x, z, angle and contacts, [5]."""
@@ -117,7 +117,7 @@ class LunarLander(physics.PhysicsTask):
         """
         force_key, key = jax.random.split(key)
         force = self._start_force * jax.random.uniform(force_key, (2,), jnp.float32, -1.0, 1.0)
-        velocity = jnp.asarray(self._answer, jnp.float32) @ force - FRAME * jnp.array([0.0, GRAVITY, 0.0])
+        velocity = jnp.asarray(self._per_newton, jnp.float32) @ force - FRAME * jnp.array([0.0, GRAVITY, 0.0])
         root = jnp.array([0.0, START + CENTRE, 0.0]) + FRAME * velocity
         legs = jnp.full(2, LEGS_OUT, jnp.float32)
         return Lander(self.engine.start(jnp.append(root, legs), jnp.append(velocity, jnp.zeros(2))), key)

@@ -246,7 +246,7 @@ def test_starts_have_the_law(play):
 def test_the_start_is_one_frame_of_c_mujoco(play):
     """The push comes at the hull's centre of mass, which the legs drag behind: the lander turns a little."""
     start = play.env.sample_start(jax.random.key(7)).physics
-    force = np.linalg.solve(play.env._answer[:2], start.qvel[:2] - np.array([0.0, -0.2]))
+    force = np.linalg.solve(play.env._per_newton[:2], start.qvel[:2] - np.array([0.0, -0.2]))
     assert np.all(np.abs(force) <= 1000)
     data = mujoco.MjData(play.env.engine.model)
     data.qpos[:] = (0.0, lunar_lander.START + lunar_lander.CENTRE, 0.0, 0.4, 0.4)
