@@ -375,6 +375,10 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         "imitation": {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True},
         "actor_critic": {"total_steps": 200_000, "evaluation.every": 10_000},
     },
+    "point_mass": {
+        "imitation": _REACH | {"total_steps": 200_000, "evaluation.every": 20_000},
+        "actor_critic": {"total_steps": 200_000, "evaluation.every": 20_000},
+    },
     "reacher": {
         "imitation": _REACH | {"total_steps": 300_000, "evaluation.every": 20_000},
         "actor_critic": {"total_steps": 200_000, "evaluation.every": 20_000},
