@@ -76,7 +76,7 @@ def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], reme
     rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
     try:
         first, last = (tuple(float(x) for x in corner) for corner in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         checks.fail(name, repr(value), rule, remedy)
     ordered = len(first) == len(last) == len(low) and all(
         a <= x <= y <= b for a, x, y, b in zip(low, first, last, high, strict=True)

@@ -6,7 +6,9 @@ The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.
 20 of 0.002 s in the original): the hand's target moves in a straight line, at a constant speed, to its clipped end.
 """
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +20,8 @@ LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the 
 STEP = 0.02  # the hand's travel per unit action
 NUM_SUBSTEPS = 4
 MIN_GAP = 0.055  # hand and puck start, and are asked for, at least this far apart
-HAND_START = ((-0.20, 0.50), (-0.17, 0.53))
-PUCK_START = ((-0.17, 0.53), (-0.10, 0.60))
+START = ((-0.20, 0.50, -0.17, 0.53), (-0.17, 0.53, -0.10, 0.60))
+GOALS = (LOW + LOW, HIGH + HIGH)
 
 TABLE, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
 PUCK, TOOL, GOAL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0), (0.20, 0.65, 0.30, 0.4)
@@ -34,6 +36,8 @@ class Push(physics.PhysicsTask):
       bins: values of each move of a discrete action.
       horizon: steps per episode.
       threshold: metres; success is a puck strictly nearer than this to its goal.
+      start: the box ((hand x, y, puck x, y), (..)) of the starts, uniform, the puck redrawn while too near to the hand.
+      goal: the box of the goals likewise, both redrawn.
 
     Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
@@ -45,9 +49,18 @@ class Push(physics.PhysicsTask):
     0.0
     """
 
-    def __init__(self, actions: str = "discrete", bins: int = 3, horizon: int = 50, threshold: float = 0.05):
+    def __init__(
+        self,
+        actions: str = "discrete",
+        bins: int = 3,
+        horizon: int = 50,
+        threshold: float = 0.05,
+        start: Any = START,
+        goal: Any = GOALS,
+    ):
         checks.positive_int("horizon", horizon, "The paper's is 50.")
         base.check_threshold(threshold, "The paper's is 0.05 m.")
+        self._start, self._goal = _box_with_a_gap("start", start, START), _box_with_a_gap("goal", goal, GOALS)
         workspace = types.Range(LOW + LOW, HIGH + HIGH)
         action = physics.action_set(actions, bins, num_moves=2)
         spec = types.EnvSpec((4,), (4,), action, int(horizon), float(threshold), False, workspace, workspace)
@@ -62,20 +75,21 @@ class Push(physics.PhysicsTask):
         return jnp.linalg.norm(achieved[..., 2:] - desired[..., 2:], axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """Hand and puck each uniform in the workspace, both redrawn while within MIN_GAP of each other."""
+        """Hand and puck each uniform in the goal box, both redrawn while within MIN_GAP of each other."""
 
         def draw(key: jax.Array, _: jax.Array) -> jax.Array:
-            return jax.random.uniform(key, (4,), jnp.float32, jnp.array(LOW + LOW), jnp.array(HIGH + HIGH))
+            return jax.random.uniform(key, (4,), jnp.float32, *map(jnp.array, self._goal))
 
         return _redraw_until_apart(key, draw, jnp.zeros(4, jnp.float32))
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """At rest; hand and puck each uniform in its box, the puck redrawn while within MIN_GAP of the hand."""
         hand_key, puck_key = jax.random.split(key)
-        hand = jax.random.uniform(hand_key, (2,), jnp.float32, *map(jnp.array, HAND_START))
+        low, high = map(jnp.array, self._start)
+        hand = jax.random.uniform(hand_key, (2,), jnp.float32, low[:2], high[:2])
 
         def draw(key: jax.Array, last: jax.Array) -> jax.Array:
-            return last.at[2:].set(jax.random.uniform(key, (2,), jnp.float32, *map(jnp.array, PUCK_START)))
+            return last.at[2:].set(jax.random.uniform(key, (2,), jnp.float32, low[2:], high[2:]))
 
         return self.engine.start(_redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand])))
 
@@ -113,6 +127,24 @@ def outline() -> list[rendering.Scene]:
     corners = [(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)]
     ends = zip(corners, corners[1:] + corners[:1], strict=True)
     return [rendering.capsule_between(a, b, 0.002, LINE) for a, b in ends]
+
+
+def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
+    """A box of hands and pucks in the workspace, in which a redraw ends.
+
+    Even from the hand that is nearest to the middle of the pucks, the farthest puck is more than a gap away.
+    """
+    low, high = found = base.box(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
+    reach = []
+    for hand_low, hand_high, puck_low, puck_high in zip(low[:2], high[:2], low[2:], high[2:], strict=True):
+        middle = (puck_low + puck_high) / 2
+        reach.append(abs(min(max(middle, hand_low), hand_high) - middle) + (puck_high - puck_low) / 2)
+    if math.hypot(*reach) < 1.2 * MIN_GAP:
+        rule = (
+            f"some puck must be {1.2 * MIN_GAP:.3g} m from every hand, and the farthest is {math.hypot(*reach):.3g} m"
+        )
+        checks.fail(name, repr(value), rule, "Widen the puck's part of the box, or move it away from the hand's.")
+    return found
 
 
 def _redraw_until_apart(key: jax.Array, draw: Callable, too_near: jax.Array) -> jax.Array:

@@ -296,7 +296,7 @@ class PhysicsContract:
         repeated = jax.tree.map(lambda leaf: jnp.stack([leaf[3]] * BATCH), before)
         after = play.step(repeated, np.repeat(play.actions[7][3:4], BATCH, axis=0))
         same(row(after, 0), row(play.trace[8], 3), atol=1e-5)
-        same(row(after, BATCH - 1), row(after, 0))
+        same(row(after, BATCH - 1), row(after, 0), atol=1e-6)
 
     @pytest.mark.slow  # compiles a step for one environment, and one more operation by operation
     def test_one_environment_alone_equals_its_row_of_a_batch_and_needs_no_jit(self, play):
@@ -326,7 +326,9 @@ class PhysicsContract:
         assert after.metrics["invalid_action"].tolist() == [1.0] * len(bad) + [0.0] * (BATCH - len(bad))
         assert not still.metrics["invalid_action"].any()
         same(after.replace(metrics=still.metrics), still)
-        one = step(states, np.ones_like(wanted))
+        one = step(
+            states, np.full_like(wanted, 1 if isinstance(env.spec.action, types.Box) else env.spec.action.num_bins - 1)
+        )
         assert np.abs(engine_state(one).qpos - engine_state(still).qpos).max() > 1e-4
         if isinstance(env.spec.action, types.Box):
             large = step(states, np.full_like(wanted, 1e30))

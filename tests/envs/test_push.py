@@ -42,6 +42,7 @@ class TestContract(physics_contract.PhysicsContract):
     contact law that jumps fails by centimetres."""
 
     tolerances = ((1e-6, 1e-5), (1e-5, 1e-3), (1e-3, 5e-3))
+    boxes = (("start", 4), ("goal", 4))
 
 
 def puck_errors(positions, other):
@@ -224,3 +225,17 @@ def test_the_scene_shows_puck_tool_and_goal(play):
     np.testing.assert_allclose(xy[is_puck & translucent], goal[None, 2:])
     np.testing.assert_allclose(xy[~is_puck & translucent], goal[None, :2])
     assert np.any(np.all(np.isclose(xy, now[:2]), axis=1))
+
+
+def test_boxes_of_starts_and_goals_are_kept_and_leave_a_gap():
+    start, goal = ((0.0, 0.6, 0.1, 0.6), (0.0, 0.6, 0.1, 0.6)), ((-0.2, 0.5, 0.0, 0.6), (-0.1, 0.55, 0.1, 0.7))
+    env = envs.make("push", start=start, goal=goal)
+    assert env.sample_start(jax.random.key(0)).qpos.tolist() == pytest.approx(start[0])
+    goals = np.asarray(jax.vmap(env.sample_goal)(jax.random.split(jax.random.key(1), 500)))
+    assert np.all((goals >= np.float32(goal[0])) & (goals <= np.float32(goal[1])))
+    assert np.all(np.ptp(goals, axis=0) > 0.9 * np.subtract(*goal[::-1]))
+    # half of the puck's box is 0.04 wide: from a hand in its middle 0.057 is the farthest, from its edge 0.089
+    near = (0.0, 0.6, -0.04, 0.56), (0.0, 0.6, 0.04, 0.64)
+    with pytest.raises(ValueError, match=r"start: got .* 0\.066 m from every hand, and the farthest is 0\.0566 m"):
+        envs.make("push", start=near)
+    envs.make("push", start=((0.04, *near[0][1:]), (0.04, *near[1][1:])))
