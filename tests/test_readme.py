@@ -68,7 +68,7 @@ def test_ci_runs_the_commands_as_printed(number):
 VENV = r"python3 -m venv \.venv"
 STEPS = {
     1: (VENV, r"\.venv/bin/pip install .* \.", r"\.venv/bin/python -m experiments\.run --config=hdm_push"),
-    2: (VENV, r"\.venv/bin/pip install .* '\.\[test\]'", r"\.venv/bin/python -m pytest -q -n auto"),
+    2: (VENV, r"\.venv/bin/pip install .* '\.\[test\]'", r"\.venv/bin/python -m pytest -q -n auto --dist loadfile"),
 }
 
 
