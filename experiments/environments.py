@@ -50,7 +50,7 @@ class Sanity(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures, prints the table, and writes what is asked for; the exit status."""
+    """Measures, prints the tables, and writes what is asked for; the exit status."""
     arguments = parse(argv)
     if arguments.sheet:
         arguments.sheet.write_bytes(sheet.draw({name: envs.make(name) for name in arguments.tasks}))
@@ -133,13 +133,14 @@ def images_per_second(env: GoalEnv) -> float:
 
 
 def show(console: Console, tasks: dict[str, Any]) -> None:
-    """The table of all tasks."""
-    table = Table(title="tasks under a random policy, and their speed", title_justify="left")
-    for column in report.COLUMNS:
-        table.add_column(column, justify="left" if column == "task" else "right")
-    for cells in report.rows(tasks):
-        table.add_row(*cells)
-    console.print(table)
+    """The figures of all tasks, in two tables that fit."""
+    for title, part in (("a random policy, shares", slice(1, 6)), ("speed", slice(6, None))):
+        table = Table("task", title=title, title_justify="left")
+        for column in report.COLUMNS[part]:
+            table.add_column(column, justify="right")
+        for name, *cells in report.rows(tasks):
+            table.add_row(name, *[name, *cells][part])
+        console.print(table)
 
 
 if __name__ == "__main__":
