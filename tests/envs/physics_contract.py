@@ -99,6 +99,16 @@ def engine_state(state):
     return now if isinstance(now, Physics) else now.physics
 
 
+def without_warmstart(state):
+    """The state with the solver's warm start at 0: an acceleration, which makes rounding errors of places large."""
+    now, blank = (
+        state.pipeline_state.physics,
+        lambda engine: engine._replace(warmstart=jnp.zeros_like(engine.warmstart)),
+    )
+    now = blank(now) if isinstance(now, Physics) else now._replace(physics=blank(now.physics))
+    return state.replace(pipeline_state=state.pipeline_state.replace(physics=now))
+
+
 def row(tree, index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
@@ -300,10 +310,11 @@ class PhysicsContract:
 
     @pytest.mark.slow  # compiles a step for one environment, and one more operation by operation
     def test_one_environment_alone_equals_its_row_of_a_batch_and_needs_no_jit(self, play):
-        alone = jax.jit(play.env.step)
+        alone, before, action = jax.jit(play.env.step), play.trace[7], play.actions[7]
+        after = without_warmstart(play.trace[8])
         for k in (0, 31, 63):
-            same(alone(row(play.trace[7], k), play.actions[7][k]), row(play.trace[8], k), atol=1e-5)
-        same(play.env.step(row(play.trace[7], 0), play.actions[7][0]), row(play.trace[8], 0), atol=1e-5)
+            same(without_warmstart(alone(row(before, k), action[k])), row(after, k), atol=1e-5)
+        same(without_warmstart(play.env.step(row(before, 0), action[0])), row(after, 0), atol=1e-5)
 
     def test_an_invalid_action_is_the_idle_one_and_is_counted(self, play):
         self.check_hostile_actions(play.env, play.step, play.trace[7])

@@ -54,22 +54,6 @@ class TestContract(physics_contract.PhysicsContract):
     boxes = (("start", 3), ("goal", 1))
     fixed_start = True
 
-    @pytest.mark.slow  # as in the contract, which this replaces
-    def test_one_environment_alone_equals_its_row_of_a_batch_and_needs_no_jit(self, play):
-        """The servo makes an acceleration of 1600/s^2 times a rounding error of the hand's place, 6e-8 m: the solver's
-        warm start is left out."""
-
-        def without(state):
-            engine = state.pipeline_state.physics._replace(warmstart=jnp.zeros(4))
-            return state.replace(pipeline_state=state.pipeline_state.replace(physics=engine))
-
-        row, same, alone = physics_contract.row, physics_contract.same, jax.jit(play.env.step)
-        for k in (0, 31, 63):
-            after = alone(row(play.trace[7], k), play.actions[7][k])
-            same(without(after), without(row(play.trace[8], k)), atol=1e-5)
-        eager = play.env.step(row(play.trace[7], 0), play.actions[7][0])
-        same(without(eager), without(row(play.trace[8], 0)), atol=1e-5)
-
 
 def run(play, positions, *script):
     """Positions [n, 4] of the last state of a script of moves (move, times), from the positions [n, 4] at rest."""
