@@ -28,7 +28,8 @@ ELSEWHERE = {
     "hindsight_jax.training.population",
 }
 # They compile MJX for nothing but the example; tests/envs runs the same code.
-SLOW = {"hindsight_jax.envs.physics", "hindsight_jax.envs.wrappers"}
+TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mass", "push", "reacher", "sawyer_reach")
+SLOW = {f"hindsight_jax.envs.{name}" for name in ("physics", "wrappers", *TASKS)}
 
 
 def modules_with_examples() -> set[str]:
