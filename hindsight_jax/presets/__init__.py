@@ -1,4 +1,4 @@
-"""Names such as hdm_push, and everything behind them: `tables` are the data, `rows` reads them, `build` makes a run."""
+"""Names such as hdm_push, and all behind them: `tables` and `schedules` are the data, `rows` reads, `build` makes a run."""
 
 from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
 from hindsight_jax.presets.rows import (
@@ -11,7 +11,8 @@ from hindsight_jax.presets.rows import (
     split,
     tuned,
 )
-from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, TUNED, Algorithm, Environment
+from hindsight_jax.presets.schedules import TUNED
+from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, Algorithm, Environment
 
 __all__ = [
     "AGENTS",

@@ -9,7 +9,8 @@ from typing import Any
 
 from hindsight_jax import checks, fields
 from hindsight_jax.fields import FIELDS, Field, Value
-from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, TUNED
+from hindsight_jax.presets.schedules import TUNED
+from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS
 
 
 def names() -> tuple[str, ...]:
