@@ -34,6 +34,7 @@ RING_SIZES = (10_000, 1_000_000)  # transitions
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints every table, and writes the figures as JSON if asked to."""
+    xla.avoid_deadlock()
     parser = argparse.ArgumentParser(
         prog="python -m experiments.bench", description="Speed against limits, in one run."
     )

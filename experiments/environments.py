@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import environments_report as report
-from experiments import provenance, sheet, stepping
+from experiments import provenance, sheet, stepping, xla
 from experiments.timing import best_of
 from hindsight_jax import envs, rendering, training
 from hindsight_jax.envs.base import GoalEnv
@@ -51,6 +51,7 @@ class Sanity(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints the tables, and writes what is asked for; the exit status."""
+    xla.avoid_deadlock()
     arguments = parse(argv)
     if arguments.sheet:
         arguments.sheet.write_bytes(sheet.draw({name: envs.make(name) for name in arguments.tasks}))

@@ -53,6 +53,9 @@ def configure_jax() -> None:
     """Float32 products in full (a GPU would round them to TF32), and compiled code kept for the next start."""
     import jax
 
+    from experiments import xla
+
+    xla.avoid_deadlock()
     os.environ.setdefault("MUJOCO_GL", "disable")  # or mujoco looks for GL when it is imported
     if jax.config.jax_default_matmul_precision is None:  # JAX_DEFAULT_MATMUL_PRECISION sets it
         jax.config.update("jax_default_matmul_precision", "float32")

@@ -1,4 +1,4 @@
-"""Names such as hdm_push, and all behind them: `tables` and `schedules` are the data, `rows` reads, `build` makes a run."""
+"""Names such as hdm_push: `tables` and `schedules` are the data, `rows` reads them, `build` makes a run."""
 
 from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
 from hindsight_jax.presets.rows import (
