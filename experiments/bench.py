@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import flops, provenance, stepping, update_costs
+from experiments import flops, provenance, stepping, update_costs, xla
 from experiments.timing import best_of, matrix_product, timed_first
 from hindsight_jax import presets, relabel, replay, training
 
