@@ -1,6 +1,6 @@
 """What the tasks are before anybody trains on them: python -m experiments.environments [--tasks push door]
-[--episodes=1000] [--output=FILE] [--plot=PNG] [--page=MD]; and a picture of all: python -m experiments.environments
---sheet=PNG.
+[--episodes=1000] [--rounds=8] [--output=FILE] [--plot=PNG] [--page=MD]; and a picture of all:
+python -m experiments.environments --sheet=PNG.
 
 For each task, with a policy that draws every action at random: success at the end and at any step, and HDM's initial
 achieved-goal change ratio (section 5.3),
@@ -30,7 +30,7 @@ from rich.table import Table
 
 from experiments import environments_report as report
 from experiments import provenance, sheet, stepping, xla
-from experiments.timing import best_of
+from experiments.timing import ROUNDS, best_of
 from hindsight_jax import envs, rendering, training
 from hindsight_jax.envs.base import GoalEnv
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = json.loads(arguments.load.read_text())
     else:
         figures = {"episodes": arguments.episodes} | provenance.describe(sys.argv[1:] if argv is None else argv)
-        figures["tasks"] = {name: measure(name, arguments.episodes) for name in arguments.tasks}
+        figures["tasks"] = {name: measure(name, arguments.episodes, arguments.rounds) for name in arguments.tasks}
     show(Console(file=sys.stdout, width=140), figures["tasks"])
     if arguments.output:
         arguments.output.write_text(json.dumps(figures, indent=1) + "\n")
@@ -78,14 +78,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--tasks", nargs="+", default=list(envs.names()), choices=envs.names(), metavar="TASK")
     parser.add_argument("--episodes", type=int, default=1000, help="of the random policy, per task")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which the fastest is kept, for each speed")
     parser.add_argument("--load", type=pathlib.Path, help="figures of an earlier --output, instead of measuring")
     parser.add_argument("--output", type=pathlib.Path, help="a JSON file for the figures")
     parser.add_argument("--plot", type=pathlib.Path, help="a PNG of the figures")
     parser.add_argument("--page", type=pathlib.Path, help="a Markdown page whose table of figures is rewritten")
     parser.add_argument("--sheet", type=pathlib.Path, help="only this: a PNG of all tasks, a tile each")
     arguments = parser.parse_args(argv)
-    if arguments.episodes < 1:
-        parser.error(f"--episodes: got {arguments.episodes}, but it must be at least 1")
+    for name in ("episodes", "rounds"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name}: got {getattr(arguments, name)}, but it must be at least 1")
     if arguments.sheet and (arguments.load or arguments.output or arguments.plot or arguments.page):
         parser.error("--sheet: it measures nothing; leave out --load, --output, --plot and --page, or call twice")
     for name in ("load", "page"):
@@ -95,12 +97,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def measure(name: str, episodes: int) -> dict[str, Any]:
+def measure(name: str, episodes: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """All figures of one task."""
     env = envs.make(name)
     figures: dict[str, Any] = sanity(env, episodes)._asdict()
-    figures["images_per_second"] = images_per_second(env)
-    figures["speed"] = {str(batch): speed._asdict() for batch, speed in stepping.measure(env, BATCHES).items()}
+    figures["images_per_second"] = images_per_second(env, rounds)
+    figures["speed"] = {str(batch): speed._asdict() for batch, speed in stepping.measure(env, BATCHES, rounds).items()}
     jax.clear_caches()  # the next task's programs are others
     return figures
 
@@ -125,12 +127,12 @@ def sanity(env: GoalEnv, episodes: int) -> Sanity:
     return Sanity(*(round(float(share), 6) for share in shares(jax.random.key(0))))
 
 
-def images_per_second(env: GoalEnv) -> float:
+def images_per_second(env: GoalEnv, rounds: int) -> float:
     """Image observations of P x P pixels, one after the other on the device."""
     states = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), IMAGES))
     picture = lambda state: rendering.render(env.scene(state), env.camera(), SIDE, SIDE)
     draw = jax.jit(lambda states: jax.lax.map(picture, states))
-    return IMAGES / best_of(lambda: draw(states))[0]
+    return IMAGES / best_of(lambda: draw(states), rounds=rounds)[0]
 
 
 def show(console: Console, tasks: dict[str, Any]) -> None:

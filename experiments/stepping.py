@@ -44,21 +44,21 @@ class Path(NamedTuple):
         return Path(front(self.first), self.actions[:, :count], front(self.physics), controls)
 
 
-def measure(env: GoalEnv, batches: Sequence[int]) -> dict[int, Speed]:
+def measure(env: GoalEnv, batches: Sequence[int], rounds: int | None = None) -> dict[int, Speed]:
     """Env steps/s at each batch size, and of the raw loop; best of several rounds, taken in turn."""
     path = record(env, max(batches))
-    return {count: speed(env, path.of(count)) for count in batches}
+    return {count: speed(env, path.of(count), rounds) for count in batches}
 
 
-def speed(env: GoalEnv, path: Path) -> Speed:
+def speed(env: GoalEnv, path: Path, rounds: int | None = None) -> Speed:
     """Env steps/s along one path."""
     seconds: dict[str, float] = {}
     ours = task_loop(env, path)
     timed_first(seconds, "ours", ours)
     count = path.actions.shape[0] * path.actions.shape[1]
     if path.controls is None:
-        return Speed(count / best_of(ours)[0], None, None, seconds["ours"])
-    ours_seconds, raw_seconds = best_of(ours, raw_mjx_loop(env, path))
+        return Speed(count / best_of(ours, rounds=rounds)[0], None, None, seconds["ours"])
+    ours_seconds, raw_seconds = best_of(ours, raw_mjx_loop(env, path), rounds=rounds)
     return Speed(count / ours_seconds, count / raw_seconds, raw_seconds / ours_seconds, seconds["ours"])
 
 

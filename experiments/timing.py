@@ -11,10 +11,10 @@ ROUNDS = 8
 SIDE = 2048  # of the square matrices whose product stands for the machine's peak
 
 
-def best_of(*calls: Callable[[], Any]) -> list[float]:
-    """Least seconds of each call over several rounds, taken in turn; one round warms up."""
+def best_of(*calls: Callable[[], Any], rounds: int | None = None) -> list[float]:
+    """Least seconds of each call over several rounds (ROUNDS by default), taken in turn; one round warms up."""
     best = [float("inf")] * len(calls)
-    for round_ in range(ROUNDS + 1):
+    for round_ in range((ROUNDS if rounds is None else rounds) + 1):
         for i, call in enumerate(calls):
             start = time.perf_counter()
             jax.block_until_ready(call())

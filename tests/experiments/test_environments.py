@@ -147,7 +147,7 @@ def test_one_task_is_measured_with_all_its_figures(chain, monkeypatch):
     monkeypatch.setattr(environments, "IMAGES", 2)
     monkeypatch.setattr(environments, "SIDE", 8)
     monkeypatch.setattr(environments, "BATCHES", (2, 1))
-    figures = environments.measure("chain", 16)
+    figures = environments.measure("chain", 16, rounds=1)
     assert figures.keys() == FIGURES.keys()
     assert list(figures["speed"]) == ["2", "1"]
     assert all(speed.keys() == FIGURES["speed"]["1"].keys() for speed in figures["speed"].values())
