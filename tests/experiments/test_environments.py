@@ -73,16 +73,17 @@ def test_shares_are_those_of_the_random_walk(stops):
 def measured(monkeypatch):
     """Tasks are not measured; the names that were asked for."""
     asked = []
-    monkeypatch.setattr(environments, "measure", lambda name, episodes: asked.append((name, episodes)) or FIGURES)
+    monkeypatch.setattr(environments, "measure", lambda *arguments: asked.append(arguments) or FIGURES)
     return asked
 
 
 def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
     output, plot, page = (tmp_path / name for name in ("f.json", "f.png", "f.md"))
     page.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
-    arguments = ["--tasks", "push", "door", "--episodes=7", f"--output={output}", f"--plot={plot}", f"--page={page}"]
+    files = [f"--output={output}", f"--plot={plot}", f"--page={page}"]
+    arguments = ["--tasks", "push", "door", "--episodes=7", "--rounds=3", *files]
     assert environments.main(arguments) == 0
-    assert measured == [("push", 7), ("door", 7)]
+    assert measured == [("push", 7, 3), ("door", 7, 3)]
     figures = json.loads(output.read_text())
     assert list(figures["tasks"]) == ["push", "door"]
     assert figures["tasks"]["door"] == FIGURES
@@ -106,7 +107,7 @@ def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
 
 def test_all_tasks_are_measured_by_default_at_the_batches_of_the_table(measured):
     environments.main([])
-    assert measured == [(name, 1000) for name in envs.names()]
+    assert measured == [(name, 1000, 8) for name in envs.names()]
     assert [str(batch) for batch in environments.BATCHES] == list(FIGURES["speed"])
 
 

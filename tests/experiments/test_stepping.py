@@ -85,7 +85,7 @@ def test_figures_follow_from_the_times(reach, path, monkeypatch):
     """6 steps of 3 environments in 0.5 s and 0.25 s: 36 and 72 a second, half of the raw loop's."""
     monkeypatch.setattr(stepping, "task_loop", lambda env, path: lambda: jnp.zeros(()))
     monkeypatch.setattr(stepping, "raw_mjx_loop", lambda env, path: lambda: jnp.zeros(()))
-    monkeypatch.setattr(stepping, "best_of", lambda *calls: [0.5, 0.25][: len(calls)])
+    monkeypatch.setattr(stepping, "best_of", lambda *calls, rounds: [0.5, 0.25][: len(calls)])
     assert stepping.speed(reach, path)[:3] == (36.0, 72.0, 0.5)
     bare = path._replace(physics=None, controls=None)
     assert stepping.speed(reach, bare)[:3] == (36.0, None, None)
