@@ -61,10 +61,10 @@ def check_threshold(value: Any, remedy: str) -> None:
         checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
 
 
-def check_probability(name: str, value: Any, remedy: str) -> None:
-    """A real number in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= 1.0:
-        checks.fail(name, repr(value), "it must be a number in [0, 1]", remedy)
+def check_number(name: str, value: Any, remedy: str, high: float = 1.0) -> None:
+    """A real number in [0, high]; by default a probability."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= high:
+        checks.fail(name, repr(value), f"it must be a number in [0, {high:g}]", remedy)
 
 
 def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
@@ -84,6 +84,15 @@ def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], reme
     if not ordered:
         checks.fail(name, repr(value), rule, remedy)
     return types.Range(first, last)
+
+
+def uniform(key: jax.Array, box: types.Range) -> jax.Array:
+    """A point uniform in a box of n dimensions, f32[n].
+
+    >>> uniform(jax.random.key(0), types.Range((1.0, 2.0), (1.0, 2.0))).tolist()
+    [1.0, 2.0]
+    """
+    return jax.random.uniform(key, (len(box.low),), jnp.float32, *map(jnp.array, box))
 
 
 def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:

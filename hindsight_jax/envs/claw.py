@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, physics
 
 NUM_SUBSTEPS = 10
@@ -20,7 +20,6 @@ START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
 SCALE = (0.48, math.pi / 3, math.pi / 2) * 3  # the joint targets of the action 1
 TRAVEL = 0.2094  # a target's greatest distance to its joint's angle: 2 pi / 3 per second
 TURN = 2.0 * math.pi
-GOAL = (0.20, 0.65, 0.30, 0.4)
 
 
 class Claw(physics.PhysicsTask):
@@ -56,15 +55,19 @@ class Claw(physics.PhysicsTask):
         threshold: float = 0.1,
         goal: Any = ((0.0,), (TURN,)),
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.1 rad.")
         self._goal = base.box("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
         action = physics.action_set(actions, bins, num_moves=9, factorised=True)
         ends = (*SCALE, 1.0, 1.0)
-        seen = types.Range(tuple(-x for x in ends), ends)
-        circle = types.Range((-1.0, -1.0), (1.0, 1.0))
-        spec = types.EnvSpec((11,), (2,), action, int(horizon), float(threshold), False, seen, circle)
-        super().__init__("claw.xml", spec, num_moves=9)
+        super().__init__(
+            "claw.xml",
+            action,
+            num_moves=9,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=False,
+            observation_range=types.Range(tuple(-x for x in ends), ends),
+            goal_range=types.Range((-1.0, -1.0), (1.0, 1.0)),
+        )
         self._joint_range = jnp.asarray(self.engine.model.jnt_range[:9].T, jnp.float32)  # [2, 9]
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
@@ -91,7 +94,7 @@ class Claw(physics.PhysicsTask):
         """The same targets in every substep, in radians."""
         joints = now.qpos[:9]
         target = jnp.clip(move * jnp.array(SCALE), joints - TRAVEL, joints + TRAVEL)
-        return jnp.broadcast_to(jnp.clip(target, *self._joint_range)[None], (NUM_SUBSTEPS, 9))
+        return physics.held(jnp.clip(target, *self._joint_range), NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
         """The nine angles, and (cos, sin) of the valve, [11]."""
@@ -101,7 +104,9 @@ class Claw(physics.PhysicsTask):
         """A shell around the place that the red lobe's end is to take, reaching beyond it."""
         outwards = jnp.concatenate([goal, jnp.zeros(1)])
         centre = jnp.array([0.0, 0.0, 0.102])
-        return (rendering.capsule_between(centre + 0.06 * outwards, centre + 0.115 * outwards, 0.024, GOAL),)
+        return (
+            rendering.capsule_between(centre + 0.06 * outwards, centre + 0.115 * outwards, 0.024, rendering.MARKER),
+        )
 
     def camera(self) -> rendering.Camera:
         """From above the fingers and in front of them."""

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, physics
 
 NUM_SUBSTEPS = 6
@@ -25,7 +25,6 @@ MAX_ANGLE = 1.0472  # the hinge's
 
 HINGE = (0.21, 0.725)
 TIP, GRIP = 0.053, 0.04  # the tip ahead of the hand; the tip's distance from the panel's middle when it pulls
-GOAL = (0.20, 0.65, 0.30, 0.4)
 
 
 class Door(physics.PhysicsTask):
@@ -62,15 +61,20 @@ class Door(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.05 rad.")
         self._start = base.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
         self._goal = base.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
         action = physics.action_set(actions, bins, num_moves=3)
         angles = types.Range(*GOALS)  # of all that the hand can reach, too
-        seen = types.Range(LOW + angles.low, HIGH + angles.high)
-        spec = types.EnvSpec((4,), (1,), action, int(horizon), float(threshold), False, seen, angles)
-        super().__init__("door.xml", spec, num_moves=3)
+        super().__init__(
+            "door.xml",
+            action,
+            num_moves=3,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=False,
+            observation_range=types.Range(LOW + angles.low, HIGH + angles.high),
+            goal_range=angles,
+        )
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The door's angle, [1]."""
@@ -82,11 +86,11 @@ class Door(physics.PhysicsTask):
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in the goal's range. f32[1]"""
-        return jax.random.uniform(key, (1,), jnp.float32, *map(jnp.array, self._goal))
+        return base.uniform(key, self._goal)
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """The hand uniform in the start box, the door shut, both at rest."""
-        hand = jax.random.uniform(key, (3,), jnp.float32, *map(jnp.array, self._start))
+        hand = base.uniform(key, self._start)
         return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
@@ -106,7 +110,7 @@ class Door(physics.PhysicsTask):
         """The panel as it is to stand, a little larger, so that a door at its goal is green all over."""
         turn = rendering.yaw(goal[0])
         centre = jnp.array([*HINGE, 0.1]) + turn @ jnp.array([-HINGE[0], 0.0, 0.0])
-        return (rendering.box(centre, (0.205, 0.014, 0.205), GOAL, rotation=turn),)
+        return (rendering.box(centre, (0.205, 0.014, 0.205), rendering.MARKER, rotation=turn),)
 
     def camera(self) -> rendering.Camera:
         """From the left in front, and above."""

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, hand, physics
 
 STEP = 0.05  # from the gripper to its target, per unit action
@@ -57,21 +57,26 @@ class FetchReach(hand.Reach):
         start: Any = (START, START),
         goal: Any = GOALS,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.05 m.")
         starts = base.box("start", start, LOW, HIGH, f"The original's is {(START, START)}.")
         offsets = base.box("goal", goal, (-REACH,) * 3, (REACH,) * 3, f"It is relative to {START}; use {GOALS}.")
         low, high = (tuple(x + y for x, y in zip(START, corner, strict=True)) for corner in offsets)
         observations = types.Range((*LOW, 0.0, 0.0, *(-SPEED,) * 5), (*HIGH, FINGER, FINGER, *(SPEED,) * 5))
         action = physics.action_set(actions, bins, num_moves=3)
-        places = types.Range(LOW, HIGH)
-        spec = types.EnvSpec((10,), (3,), action, int(horizon), float(threshold), True, observations, places)
-        super().__init__("fetch_reach.xml", spec, starts, types.Range(low, high))
+        super().__init__(
+            starts,
+            types.Range(low, high),
+            asset="fetch_reach.xml",
+            action=action,
+            horizon=horizon,
+            threshold=threshold,
+            observation_range=observations,
+            goal_range=types.Range(LOW, HIGH),
+        )
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The gripper's target, the same in every substep."""
         target = jnp.clip(now.qpos + STEP * move, jnp.array(LOW), jnp.array(HIGH))
-        return jnp.broadcast_to(target[None], (NUM_SUBSTEPS, 3))
+        return physics.held(target, NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
         """The gripper's place, its closed fingers, and their velocities in metres per step, [10]."""

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, physics
 
 NUM_SUBSTEPS = 5
@@ -19,7 +19,6 @@ GRID = 50  # goals per axis
 GOALS = ((-0.56, -0.56), (0.56, 0.56))  # the corners of their grid
 BORDER, CLEARANCE = 0.6, 0.08  # half of the room, and how near the ball's centre comes to a wall's
 WALLS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))  # the inner walls, along both axes: y where x = 0, x where y = 0
-GOAL = (0.20, 0.65, 0.30, 0.4)
 
 
 class FourRooms(physics.PhysicsTask):
@@ -53,15 +52,21 @@ class FourRooms(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.08 m.")
         free = (-BORDER + CLEARANCE,) * 2, (BORDER - CLEARANCE,) * 2
         self._start = base.box("start", start, *free, f"The paper's is {START}.")
         self._goal = base.box("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
         action = physics.action_set(actions, bins, num_moves=2)
         room = types.Range((-BORDER,) * 2, (BORDER,) * 2)
-        spec = types.EnvSpec((2,), (2,), action, int(horizon), float(threshold), False, room, room)
-        super().__init__("four_rooms.xml", spec, num_moves=2)
+        super().__init__(
+            "four_rooms.xml",
+            action,
+            num_moves=2,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=False,
+            observation_range=room,
+            goal_range=room,
+        )
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself, [2]."""
@@ -83,12 +88,12 @@ class FourRooms(physics.PhysicsTask):
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """Uniform in the start box, at rest."""
-        return self.engine.start(jax.random.uniform(key, (2,), jnp.float32, *map(jnp.array, self._start)))
+        return self.engine.start(base.uniform(key, self._start))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The same force in every substep, in newtons."""
         del now
-        return jnp.broadcast_to(move[None], (NUM_SUBSTEPS, 2))
+        return physics.held(move, NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
         """The position, [2]."""
@@ -97,7 +102,7 @@ class FourRooms(physics.PhysicsTask):
     def markers(self, goal: jax.Array) -> physics.Markers:
         """A disc: at a success its edge holds the ball's centre."""
         centre = jnp.concatenate([goal, jnp.full(1, 0.04, jnp.float32)])
-        return (rendering.cylinder(centre, self.spec.threshold, 0.005, GOAL),)
+        return (rendering.cylinder(centre, self.spec.threshold, 0.005, rendering.MARKER),)
 
     def camera(self) -> rendering.Camera:
         """From above."""
@@ -118,15 +123,6 @@ def overlap(point: jax.Array) -> jax.Array:
     inner = CLEARANCE - jnp.min(jnp.hypot(point[:, None], beyond), axis=1)
     outer = CLEARANCE - (BORDER - jnp.abs(point))
     return jnp.maximum(jnp.maximum(inner, outer), 0.0)
-
-
-def free(point: jax.Array) -> jax.Array:
-    """bool[]: whether a ball may be centred at `point` f32[2].
-
-    >>> free(jnp.array([0.0, 0.3])).tolist(), free(jnp.array([0.0, 0.25])).tolist()
-    (True, False)
-    """
-    return jnp.all(overlap(point) == 0.0)
 
 
 def distance_to_free(point: jax.Array) -> jax.Array:

@@ -72,7 +72,7 @@ class GridFourRooms(base.PureTask):
 
     def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
         checks.positive_int("horizon", horizon, "The paper's is 31.")
-        base.check_probability("slip", slip, "The paper's is 0.2.")
+        base.check_number("slip", slip, "The paper's is 0.2.")
         base.check_threshold(threshold, "Use 0.5: the goal's cell.")
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
         self._spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), int(horizon), float(threshold), True, cells, cells)

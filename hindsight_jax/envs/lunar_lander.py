@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, physics
 
 FRAME, NUM_FRAMES, FRAME_SUBSTEPS = 0.02, 2, 2
@@ -37,7 +37,8 @@ START = 40 / 3 - GROUND
 REST = 10 / 3 + 0.6 - GROUND  # the height of the origin that is observed as 0
 SCALE = (10.0, 20 / 3)  # metres per observed unit of x and z
 MOVES = ((0.0, 0.0), (0.0, -1.0), (1.0, 0.0), (0.0, 1.0))  # (main, side) of the four actions
-GOAL = (0.20, 0.65, 0.30, 0.4)
+SEEN = (-1.0, -0.1, -1.0, -1.5, -1.0, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0)  # usual observations
+ASKED = (-1.0, -0.1, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.0, 1.0)  # usual goals
 
 
 class Lander(NamedTuple):
@@ -80,17 +81,22 @@ class LunarLander(physics.PhysicsTask):
         start_force: float = 1000.0,
         goal_spread: float = 0.3,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.08.")
-        self._start_force = _bounded("start_force", start_force, 2000.0, "The original's is 1000 N.")
-        self._goal_spread = _bounded("goal_spread", goal_spread, 2.0, "The original's is 0.3.")
+        base.check_number("start_force", start_force, "The original's is 1000 N.", high=2000.0)
+        base.check_number("goal_spread", goal_spread, "The original's is 0.3.", high=2.0)
+        self._start_force, self._goal_spread = float(start_force), float(goal_spread)
         action = base.choose(
             "actions", actions, {"discrete": types.Discrete(1, len(MOVES)), "continuous": types.Box(2)}
         )
-        seen = types.Range((-1.0, -0.1, -1.0, -1.5, -1.0, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0))
-        asked = types.Range((-1.0, -0.1, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.0, 1.0))
-        spec = types.EnvSpec((8,), (5,), action, int(horizon), float(threshold), False, seen, asked)
-        super().__init__("lunar_lander.xml", spec, num_moves=2)
+        super().__init__(
+            "lunar_lander.xml",
+            action,
+            num_moves=2,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=False,
+            observation_range=types.Range(*SEEN),
+            goal_range=types.Range(*ASKED),
+        )
         self._per_newton = FRAME * np.linalg.inv(_inertia_with_locked_legs(self.engine.model))[:, :2]
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
@@ -166,18 +172,11 @@ class LunarLander(physics.PhysicsTask):
         """A panel behind the lander: at a success it has the hull's origin before it."""
         half = (self.spec.threshold * SCALE[0], 0.05, self.spec.threshold * SCALE[1])
         x, z = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST
-        return (rendering.box(jnp.stack([x, jnp.full_like(x, 0.6), z]), half, GOAL),)
+        return (rendering.box(jnp.stack([x, jnp.full_like(x, 0.6), z]), half, rendering.MARKER),)
 
     def camera(self) -> rendering.Camera:
         """From the side, and a little from above."""
         return rendering.orthographic((0.0, -20.0, 7.5), target=(0.0, 0.0, 5.5), up=(0.0, 0.0, 1.0), height=15.0)
-
-
-def _bounded(name: str, value: Any, high: float, remedy: str) -> float:
-    """A real number in [0, high], or a ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= high:
-        checks.fail(name, repr(value), f"it must be a number in [0, {high:g}]", remedy)
-    return float(value)
 
 
 def _inertia_with_locked_legs(model: mujoco.MjModel) -> np.ndarray:

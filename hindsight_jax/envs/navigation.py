@@ -17,7 +17,7 @@ STEP = 0.2  # the change per unit action
 ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types.Box}
 
 FLOOR, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
-POINT, GOAL, ERROR = (0.80, 0.25, 0.20, 1.0), (0.20, 0.65, 0.30, 0.4), (0.85, 0.45, 0.15, 1.0)
+POINT, ERROR = (0.80, 0.25, 0.20, 1.0), (0.85, 0.45, 0.15, 1.0)
 RADIUS = 0.07  # of the ball
 CHART, HALF_WIDTH = -2.5, 1.8  # the y of the chart's baseline, and half of its length
 
@@ -84,7 +84,7 @@ class Navigation(base.PureTask):
             rendering.plane((0.0, 0.0, 0.0), FLOOR, (1.1, 1.1)),
             *outline(),
             rendering.sphere(at(now, 0.1), RADIUS, POINT),
-            rendering.cylinder(at(goal, 0.01), self.spec.threshold + RADIUS, 0.01, GOAL),
+            rendering.cylinder(at(goal, 0.01), self.spec.threshold + RADIUS, 0.01, rendering.MARKER),
             *(error_bars(now - goal) if now.shape[0] > 2 else ()),
         )
 

@@ -87,12 +87,42 @@ class PhysicsTask(base.GoalEnv):
 
     Args:
       asset: the model's file in envs/assets.
-      spec: shapes, action set, horizon and threshold.
+      action: the action set, of `action_set`.
       num_moves: M, how many numbers in [-1, 1] an action stands for (`base.moves`).
+      horizon: steps per episode.
+      threshold: success is a distance below this.
+      ends_at_success: the episode ends at the first success.
+      observation_range: where observations usually lie; its length is O.
+      goal_range: where goals lie; its length is G.
+
+    Raises ValueError for a bad horizon or threshold.
     """
 
-    def __init__(self, asset: str, spec: types.EnvSpec, num_moves: int):
-        self._spec, self._num_moves = spec, num_moves
+    def __init__(
+        self,
+        asset: str,
+        action: types.Discrete | types.Box,
+        num_moves: int,
+        *,
+        horizon: int,
+        threshold: float,
+        ends_at_success: bool,
+        observation_range: types.Range,
+        goal_range: types.Range,
+    ):
+        checks.positive_int("horizon", horizon, "The papers' is 50.")
+        base.check_threshold(threshold, "Leave it out for the paper's.")
+        self._spec = types.EnvSpec(
+            observation_shape=(len(observation_range.low),),
+            goal_shape=(len(goal_range.low),),
+            action=action,
+            horizon=int(horizon),
+            threshold=float(threshold),
+            ends_at_success=ends_at_success,
+            observation_range=observation_range,
+            goal_range=goal_range,
+        )
+        self._num_moves = num_moves
         self.engine = Engine(asset)
 
     @property
@@ -148,6 +178,15 @@ def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = Fa
         checks.fail("bins", repr(bins), "it must be an integer in [2, 101]", "The papers' is 3: -1, 0 and +1.")
     flat = types.Discrete(num_moves, bins) if factorised else types.Discrete(1, bins**num_moves)
     return base.choose("actions", actions, {"discrete": flat, "continuous": types.Box(num_moves)})
+
+
+def held(control: jax.Array, num_substeps: int) -> jax.Array:
+    """The same control f32[U] in every substep, f32[S, U].
+
+    >>> held(jnp.ones(1), 3)[:, 0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return jnp.broadcast_to(control[None], (num_substeps, *control.shape))
 
 
 def straight(start: jax.Array, end: jax.Array, num_substeps: int) -> jax.Array:

@@ -24,7 +24,7 @@ START = ((-0.20, 0.50, -0.17, 0.53), (-0.17, 0.53, -0.10, 0.60))
 GOALS = (LOW + LOW, HIGH + HIGH)
 
 TABLE, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
-PUCK, TOOL, GOAL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0), (0.20, 0.65, 0.30, 0.4)
+PUCK, TOOL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0)
 
 
 class Push(physics.PhysicsTask):
@@ -58,13 +58,19 @@ class Push(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.05 m.")
         self._start, self._goal = _box_with_a_gap("start", start, START), _box_with_a_gap("goal", goal, GOALS)
         workspace = types.Range(LOW + LOW, HIGH + HIGH)
         action = physics.action_set(actions, bins, num_moves=2)
-        spec = types.EnvSpec((4,), (4,), action, int(horizon), float(threshold), False, workspace, workspace)
-        super().__init__("push.xml", spec, num_moves=2)
+        super().__init__(
+            "push.xml",
+            action,
+            num_moves=2,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=False,
+            observation_range=workspace,
+            goal_range=workspace,
+        )
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself, [4]."""
@@ -78,7 +84,7 @@ class Push(physics.PhysicsTask):
         """Hand and puck each uniform in the goal box, both redrawn while within MIN_GAP of each other."""
 
         def draw(key: jax.Array, _: jax.Array) -> jax.Array:
-            return jax.random.uniform(key, (4,), jnp.float32, *map(jnp.array, self._goal))
+            return base.uniform(key, self._goal)
 
         return _redraw_until_apart(key, draw, jnp.zeros(4, jnp.float32))
 
@@ -109,8 +115,8 @@ class Push(physics.PhysicsTask):
         return rendering.compose(
             rendering.plane((0.0, 0.6, 0.0), TABLE, (0.35, 0.25)),
             *outline(),
-            rendering.cylinder(at(goal[2:], 0.015), 0.04, 0.015, GOAL),
-            rendering.sphere(at(goal[:2], 0.06), 0.00625, GOAL),
+            rendering.cylinder(at(goal[2:], 0.015), 0.04, 0.015, rendering.MARKER),
+            rendering.sphere(at(goal[:2], 0.06), 0.00625, rendering.MARKER),
             rendering.cylinder(at(now[2:], 0.015), 0.04, 0.015, PUCK),
             rendering.capsule(at(now[:2] - jnp.array([0.0, 0.0025]), 0.06), 0.00625, 0.05, TOOL),
             rendering.sphere(at(now[:2], 0.13), 0.025, TOOL),

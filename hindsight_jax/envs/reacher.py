@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, physics
 
 NUM_SUBSTEPS = 2
@@ -29,7 +29,6 @@ BORDER = 0.3  # half of the square room, by which distances are normalised
 START = ((-0.1, -0.1, -0.005, -0.005), (0.1, 0.1, 0.005, 0.005))
 GOALS = ((0.0, -math.pi), (0.2, math.pi))
 USUAL = (1.0, 1.0, 1.0, 1.0, 0.21, 0.21, 30.0, 30.0, 4.0, 4.0, 3.0)  # where random play keeps the observation
-GOAL = (0.20, 0.65, 0.30, 0.4)
 
 
 class Reacher(physics.PhysicsTask):
@@ -64,16 +63,21 @@ class Reacher(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.02 sqrt(2), of a room of width 1.")
         widest = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
         self._start = base.box("start", start, tuple(-x for x in widest), widest, f"The original's is {START}.")
         sector = (0.0, -math.pi), (UPPER + LOWER, math.pi)
         self._goal = base.box("goal", goal, *sector, f"The original's is {GOALS}.")
         action = physics.action_set(actions, bins, num_moves=2)
-        usual, room = types.Range(tuple(-x for x in USUAL), USUAL), types.Range((-BORDER,) * 2, (BORDER,) * 2)
-        spec = types.EnvSpec((11,), (2,), action, int(horizon), float(threshold), True, usual, room)
-        super().__init__("reacher.xml", spec, num_moves=2)
+        super().__init__(
+            "reacher.xml",
+            action,
+            num_moves=2,
+            horizon=horizon,
+            threshold=threshold,
+            ends_at_success=True,
+            observation_range=types.Range(tuple(-x for x in USUAL), USUAL),
+            goal_range=types.Range((-BORDER,) * 2, (BORDER,) * 2),
+        )
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The fingertip, [2]."""
@@ -100,13 +104,13 @@ class Reacher(physics.PhysicsTask):
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """Uniform in the start box."""
-        drawn = jax.random.uniform(key, (4,), jnp.float32, *map(jnp.array, self._start))
+        drawn = base.uniform(key, self._start)
         return self.engine.start(drawn[:2], drawn[2:])
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The same torques in every substep, in units of 200 N m."""
         del now
-        return jnp.broadcast_to(move[None], (NUM_SUBSTEPS, 2))
+        return physics.held(move, NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
         """The table above, [11]."""
@@ -121,7 +125,7 @@ class Reacher(physics.PhysicsTask):
     def markers(self, goal: jax.Array) -> physics.Markers:
         """A disc: at a success it holds the fingertip's centre."""
         centre = jnp.concatenate([goal, jnp.full(1, 0.02, jnp.float32)])
-        return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, GOAL),)
+        return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, rendering.MARKER),)
 
     def camera(self) -> rendering.Camera:
         """From above."""

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import rendering, types
 from hindsight_jax.envs import base, hand, physics
 
 STEP = 0.02  # the hand's travel per unit action
@@ -51,14 +51,20 @@ class SawyerReach(hand.Reach):
         start: Any = (START, START),
         goal: Any = (LOW, HIGH),
     ):
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The original's is 0.06 m.")
         starts = base.box("start", start, LOW, HIGH, f"The default is {(START, START)}.")
         goals = base.box("goal", goal, LOW, HIGH, f"The original's is {(LOW, HIGH)}.")
         workspace = types.Range(LOW, HIGH)
         action = physics.action_set(actions, bins, num_moves=3)
-        spec = types.EnvSpec((3,), (3,), action, int(horizon), float(threshold), True, workspace, workspace)
-        super().__init__("sawyer_reach.xml", spec, starts, goals)
+        super().__init__(
+            starts,
+            goals,
+            asset="sawyer_reach.xml",
+            action=action,
+            horizon=horizon,
+            threshold=threshold,
+            observation_range=workspace,
+            goal_range=workspace,
+        )
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The hand's target, for one substep."""

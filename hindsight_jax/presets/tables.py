@@ -223,7 +223,7 @@ ENVIRONMENTS: dict[str, Environment] = {
     "point_mass": Environment(
         _EITHER,
         "hem",
-        "a ball with momentum is steered through four rooms",
+        "a ball with momentum is steered between pillars",
         _PHYSICS,
         50,
         {"env.threshold": 0.02 * 2**0.5},

@@ -16,6 +16,7 @@ from hindsight_jax import checks
 # The kinds have MuJoCo's numbers (mjtGeom), so a model's `geom_type` serves as `Scene.kinds`.
 PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
 
+MARKER = (0.20, 0.65, 0.30, 0.4)  # the colour of what shows a goal
 _TINY = 1e-9
 
 Scalar = jax.typing.ArrayLike  # []

@@ -22,8 +22,7 @@ import numpy as np
 import pytest
 
 from hindsight_jax import envs, rendering, types
-from hindsight_jax.envs import base
-from hindsight_jax.envs.physics import Physics
+from hindsight_jax.envs import base, physics
 
 BATCH, STEPS = 64, 100
 KEYS = jax.random.split(jax.random.key(0), BATCH)
@@ -67,7 +66,7 @@ class Play:
         full = lambda x: jnp.asarray(np.concatenate([x, np.repeat(x[-1:], BATCH - len(x), axis=0)]), jnp.float32)
         qpos = np.asarray(qpos, np.float32)
         qvel = np.zeros_like(qpos) if qvel is None else np.asarray(qvel, np.float32)
-        engine = Physics(full(qpos), full(qvel), full(np.zeros_like(qpos)))
+        engine = physics.Physics(full(qpos), full(qvel), full(np.zeros_like(qpos)))
         now = self.first.pipeline_state
         after = now.replace(physics=put(now.physics, engine))
         look = lambda state, now: self.env.next_state(state, now, self.env.observe(now.physics), jnp.array(True))
@@ -90,13 +89,13 @@ def play_of(task, policy=None, **overrides):
 
 def put(now, engine):
     """The task's own physics state with the engine's state in it, where it holds more than that."""
-    return engine if isinstance(now, Physics) else now._replace(physics=engine)
+    return engine if isinstance(now, physics.Physics) else now._replace(physics=engine)
 
 
 def engine_state(state):
     """The engine's state in a state of the task."""
     now = state.pipeline_state.physics
-    return now if isinstance(now, Physics) else now.physics
+    return now if isinstance(now, physics.Physics) else now.physics
 
 
 def without_warmstart(state):
@@ -105,7 +104,7 @@ def without_warmstart(state):
         state.pipeline_state.physics,
         lambda engine: engine._replace(warmstart=jnp.zeros_like(engine.warmstart)),
     )
-    now = blank(now) if isinstance(now, Physics) else now._replace(physics=blank(now.physics))
+    now = blank(now) if isinstance(now, physics.Physics) else now._replace(physics=blank(now.physics))
     return state.replace(pipeline_state=state.pipeline_state.replace(physics=now))
 
 
@@ -157,7 +156,7 @@ def _c_data(model, start):
 
 def _engine_states(runs):
     columns = zip(*((data.qpos, data.qvel, data.qacc_warmstart) for data in runs), strict=True)
-    return Physics(*(jnp.asarray(np.stack(column), jnp.float32) for column in columns))
+    return physics.Physics(*(jnp.asarray(np.stack(column), jnp.float32) for column in columns))
 
 
 def _substeps_in_c(model, data, controls):
@@ -165,6 +164,35 @@ def _substeps_in_c(model, data, controls):
     for control in controls:
         data.ctrl[:] = control
         mujoco.mj_step(model, data)
+
+
+def with_short_steps(asset, factor, positions, targets, num_substeps):
+    """C MuJoCo's positions [T + 1, N, V] at a fraction of the timestep, from positions[0]; step t leads the slides of
+    the hand, which come first, from their place in positions[t] to targets[t], in a straight line of substeps.
+
+    The laws stay: damping, servos and contacts forget within one short substep as they did within a long one.
+    """
+    fine = physics.load(asset)
+    fine.opt.timestep /= factor
+    fine.dof_damping *= factor
+    fine.actuator_gainprm[:, 0] *= factor**2
+    fine.actuator_biasprm[:, 1:3] *= (factor**2, factor)
+    fine.actuator_forcerange *= factor
+    for solref in (fine.pair_solref, fine.jnt_solref):
+        solref[:, :2] *= (factor**2, factor)
+    fine.opt.iterations, fine.opt.ls_iterations = 100, 50
+    data, visited = mujoco.MjData(fine), np.empty((len(targets) + 1, *positions.shape[1:]))
+    slides = targets.shape[-1]
+    for k in range(positions.shape[1]):
+        mujoco.mj_resetData(fine, data)
+        data.qpos[:] = visited[0, k] = positions[0, k]
+        for t, target in enumerate(targets[:, k]):
+            place = positions[t, k, :slides]
+            for part in np.arange(1, num_substeps + 1)[:, None] / num_substeps:
+                data.ctrl[:] = place + part * (target - place)
+                mujoco.mj_step(fine, data)
+            visited[t + 1, k] = data.qpos
+    return visited
 
 
 def hostile(kind, idle):

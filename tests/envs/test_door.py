@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import door, physics
+from hindsight_jax.envs import door
 
 LOW, HIGH = np.array([-0.1, 0.45, 0.1]), np.array([0.05, 0.65, 0.25])
 IDLE, BACK, FORWARD, DOWN = (0, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1)
@@ -180,38 +180,10 @@ def test_reachable_is_what_can_be_pulled_to_within_the_threshold(play):
     assert got == [False, True, True, True, True, True, False, False]
 
 
-def short_steps():
-    """The same laws at a tenth of the timestep: servo, door and contacts forget within one short substep."""
-    fine = physics.load("door.xml")
-    fine.opt.timestep /= 10
-    fine.dof_damping *= 10
-    fine.actuator_gainprm[:, 0] *= 100
-    fine.actuator_biasprm[:, 1:3] *= (100, 10)
-    fine.actuator_forcerange *= 10
-    for solref in (fine.pair_solref, fine.jnt_solref):
-        solref[:, :2] *= (100, 10)
-    fine.opt.iterations, fine.opt.ls_iterations = 100, 50
-    return fine
-
-
-def along(model, positions, targets):
-    """C MuJoCo's positions [T + 1, 4]; step t leads the hand from its place in positions[t] to targets[t]."""
-    data = mujoco.MjData(model)
-    data.qpos[:] = positions[0]
-    visited = [positions[0]]
-    for place, target in zip(positions, targets, strict=False):
-        for part in np.arange(1, 61)[:, None] / 60:
-            data.ctrl[:] = place[:3] + part * (target - place[:3])
-            mujoco.mj_step(model, data)
-        visited.append(data.qpos.copy())
-    return np.array(visited)
-
-
 def test_six_substeps_follow_sixty_short_ones(play):
     """0.025 s is short enough: the door lags by a few milliradians, and where the hook slips, by a few hundredths."""
     targets = np.clip(play.qpos[:20, :, :3] + 0.02 * moves(np.stack(play.actions[:20])), LOW, HIGH)
-    fine = short_steps()
-    c = np.stack([along(fine, play.qpos[:, k], targets[:, k]) for k in range(64)], axis=1)
+    c = physics_contract.with_short_steps("door.xml", 10, play.qpos, targets, num_substeps=60)
     error = np.abs(play.qpos[:21, :, 3] - c[..., 3])
     assert np.median(error, axis=1).max() < 4e-3
     assert np.quantile(error, 0.99, axis=1).max() < 0.04

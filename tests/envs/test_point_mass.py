@@ -14,10 +14,8 @@ from hindsight_jax.envs import physics
 play = physics_contract.play_of("point_mass")
 
 SOUTH, NORTH, WEST, EAST = 3, 5, 1, 7  # actions
-NEAR = 0.08  # a ball touches a wall: 0.05 + 0.03
-PARTS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))
-INNER = [((0, a), (0, b)) for a, b in PARTS] + [((a, 0), (b, 0)) for a, b in PARTS]
-BORDERS = [((-0.6, s), (0.6, s)) for s in (-0.6, 0.6)] + [((s, -0.6), (s, 0.6)) for s in (-0.6, 0.6)]
+PILLARS = np.array([(0.0, 0.0), (0.3, 0.0), (-0.3, 0.0), (0.0, 0.3), (0.0, -0.3)])
+NEAR = 0.1  # the ball touches a pillar: 0.05 + 0.05, and a wall at 0.52: 0.6 - 0.05 - 0.03
 
 
 class TestContract(physics_contract.PhysicsContract):
@@ -32,12 +30,8 @@ def forces(actions):
 
 
 def clearance(points):
-    """Distances [N] of points [N, 2] to the nearest wall's middle line."""
-    nearest = np.full(len(points), np.inf)
-    for start, end in np.array(INNER + BORDERS, float):
-        part = np.clip((points - start) @ (end - start) / np.sum((end - start) ** 2), 0.0, 1.0)
-        nearest = np.minimum(nearest, np.linalg.norm(points - start - part[:, None] * (end - start), axis=1))
-    return nearest
+    """Distances [N] of points [N, 2] to the nearest pillar's axis."""
+    return np.min(np.linalg.norm(points[:, None] - PILLARS, axis=-1), axis=1)
 
 
 def run(play, states, actions, num_steps):
@@ -72,22 +66,22 @@ def test_in_the_open_the_ball_has_momentum(play):
     assert after[EAST, 2] == pytest.approx(0.2262, abs=1e-4)  # 1 - 0.95^5
 
 
-# start, which way, and the coordinate at which the wall stands
+# start, which way, and the coordinate at which something stands
 COURSES = [
     ((-0.45, -0.30), WEST, -0.52),
     ((-0.30, -0.45), SOUTH, -0.52),
-    ((-0.30, -0.50), EAST, -0.08),
-    ((-0.30, -0.12), EAST, -0.08),
-    ((-0.50, -0.30), NORTH, -0.08),
-    ((-0.12, -0.30), NORTH, -0.08),
     ((0.30, 0.45), NORTH, 0.52),
     ((0.45, 0.30), EAST, 0.52),
-    ((0.30, 0.50), WEST, 0.08),
-    ((0.50, 0.30), SOUTH, 0.08),
+    ((-0.15, 0.0), EAST, -0.10),
+    ((0.15, 0.0), WEST, 0.10),
+    ((0.0, -0.45), NORTH, -0.40),
+    ((0.0, 0.45), SOUTH, 0.40),
+    ((0.45, 0.0), WEST, 0.40),
+    ((-0.45, 0.0), EAST, -0.40),
 ]
 
 
-def test_walls_stop_the_ball_and_throw_little_back(play):
+def test_walls_and_pillars_stop_the_ball_and_throw_little_back(play):
     """Met at full speed they give way by 1 cm and return a quarter of it at most; leant on, they give way by 0.2 mm."""
     place, action, stop = (np.array(column) for column in zip(*COURSES, strict=True))
     direction, rows = forces(action[:, None]), np.arange(len(COURSES))
@@ -100,6 +94,14 @@ def test_walls_stop_the_ball_and_throw_little_back(play):
     np.testing.assert_allclose(trace[:, rows, 1 - axis], np.tile(place[rows, 1 - axis], (31, 1)), atol=2e-4)
 
 
+def test_a_ball_pushed_at_a_pillar_off_its_middle_slides_round_it(play):
+    """Nothing rubs and the pillar is round, so only an exact head-on course is a dead end."""
+    trace = run(play, play.place([[-0.2, 0.02], [-0.2, -0.02]]), np.full((64, 1), EAST), 20)[:, :2]
+    assert clearance(trace[:, :, :2].reshape(-1, 2)).min() > NEAR - 1e-2
+    assert np.all(trace[-1, :, 0] > 0.1)
+    np.testing.assert_allclose(trace[:, 0, 1], -trace[:, 1, 1], atol=1e-5)
+
+
 def test_the_ball_slides_along_a_wall_without_friction(play):
     """Pressed into the eastern wall it moves north as in the open: v = 1 - 0.95^n after n substeps."""
     trace = run(play, play.place([[0.52, 0.15]]), np.full((64, 1), 8), 4)[:, 0]
@@ -109,11 +111,11 @@ def test_the_ball_slides_along_a_wall_without_friction(play):
     assert trace[-1, 0] == pytest.approx(0.5202, abs=1e-4)
 
 
-def test_the_four_doors_are_open(play):
-    """Through the middle of each at full speed, 0.05 m a step, and nothing touches."""
-    action = np.array([NORTH, EAST, WEST, SOUTH])
-    place = np.array([[-0.3, -0.3], [-0.3, -0.3], [0.3, 0.3], [0.3, 0.3]])
-    trace = run(play, play.place(place, forces(action[:, None])), np.resize(action, (64, 1)), 12)[:, :4]
+def test_the_ways_between_pillars_are_open(play):
+    """Along x = 0.15 and y = 0.15 at full speed, 0.05 m a step, and nothing touches."""
+    action = np.array([NORTH, EAST])
+    place = np.array([[0.15, -0.3], [-0.3, 0.15]])
+    trace = run(play, play.place(place, forces(action[:, None])), np.resize(action, (64, 1)), 12)[:, :2]
     np.testing.assert_allclose(trace[-1, :, :2], place + 0.6 * forces(action[:, None]), atol=1e-5)
 
 
@@ -151,6 +153,13 @@ def test_starts_and_goals_are_uniform_over_free_space(play):
             assert stats.ks_2samp(ours, theirs).pvalue > 1e-4
 
 
+def test_most_straight_ways_are_blocked(play):
+    keys = jax.random.split(jax.random.key(3), 10_000)
+    starts, goals = np.split(np.asarray(jax.jit(jax.vmap(play.env.sample_goal))(keys)), 2)
+    blocked = np.array([first_in_the_way(*pair) is not None for pair in zip(starts, goals, strict=True)])
+    assert np.mean(blocked) == pytest.approx(0.59, abs=0.03)
+
+
 def test_start_and_goal_boxes_are_kept_and_must_have_free_space(play):
     place, corner = (-0.3, 0.2), ((0.0, 0.0), (0.2, 0.2))
     env = envs.make("point_mass", start=(place, place), goal=corner)
@@ -158,9 +167,9 @@ def test_start_and_goal_boxes_are_kept_and_must_have_free_space(play):
     goals = np.asarray(jax.jit(jax.vmap(env.sample_goal))(jax.random.split(jax.random.key(1), 500)))
     assert clearance(goals).min() > NEAR - 1e-6
     assert np.all((goals >= 0.0) & (goals <= 0.2))
-    for walled in (((0.0, 0.0), (0.0, 0.0)), ((-0.05, 0.41), (0.05, 0.5)), ((-0.5, 0.0), (-0.41, 0.0))):
-        with pytest.raises(ValueError, match=r"goal: got .* free of walls .* Widen the box"):
-            envs.make("point_mass", goal=walled)
+    for inside in (((0.0, 0.0), (0.0, 0.0)), ((-0.05, -0.36), (0.05, -0.25)), ((0.25, 0.0), (0.39, 0.0))):
+        with pytest.raises(ValueError, match=r"goal: got .* must touch nothing .* Widen the box"):
+            envs.make("point_mass", goal=inside)
 
 
 def test_the_distance_is_in_widths_of_the_room_and_looks_at_the_position_alone(play):
@@ -172,21 +181,30 @@ def test_the_distance_is_in_widths_of_the_room_and_looks_at_the_position_alone(p
 
 
 def test_a_goal_is_reachable_up_to_a_threshold_from_free_space(play):
-    """The outer walls leave +-0.52 free."""
-    asked = jnp.array([[0.3, 0.3], [0.55, 0.3], [0.3, -0.5539], [0.3, -0.5540], [0.0, 0.0]])
-    assert jax.vmap(play.env.reachable)(asked).tolist() == [True, True, True, False, False]
+    """The walls leave +-0.52 free, the pillars all beyond 0.1; the threshold is 0.0339 m."""
+    asked = jnp.array(
+        [[0.3, 0.3], [0.55, 0.3], [0.3, -0.5539], [0.3, -0.5540], [0.0, 0.0], [0.3, 0.0662], [0.3, 0.066]]
+    )
+    assert jax.vmap(play.env.reachable)(asked).tolist() == [True, True, True, False, False, True, False]
+
+
+def first_in_the_way(place, goal):
+    """The pillar that the straight way from place to goal meets first, or None."""
+    way = goal - place
+    part = np.clip((PILLARS - place) @ way / (way @ way), 0.0, 1.0)
+    meets = np.linalg.norm(place + part[:, None] * way - PILLARS, axis=1) < NEAR
+    return int(np.argmin(np.where(meets, part, np.inf))) if meets.any() else None
 
 
 def towards(place, goal):
-    """Where to steer next: the goal, or the way to, then through, the middle of the door in between."""
-    other_side = np.sign(place) != np.sign(goal)
-    if not other_side.any():
+    """Where to steer next: the goal, or a point beside the pillar in between, on the side of the straight way."""
+    pillar = first_in_the_way(place, goal)
+    if pillar is None:
         return goal
-    axis = int(np.argmax(other_side))
-    aim = np.full(2, 0.3) * np.where(place[1 - axis] > 0, 1.0, -1.0)
-    lined_up = abs(place[1 - axis] - aim[1 - axis]) < 0.03
-    aim[axis] = 0.15 * np.sign(goal[axis]) * (1.0 if lined_up else -1.0)
-    return aim
+    way = (goal - place) / np.linalg.norm(goal - place)
+    across = np.array([-way[1], way[0]])
+    side = 1.0 if (place - PILLARS[pillar]) @ across >= 0.0 else -1.0
+    return PILLARS[pillar] + 0.14 * side * across
 
 
 def test_a_controller_reaches_every_goal_within_an_episode(play):

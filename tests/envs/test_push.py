@@ -2,14 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import mujoco
 import numpy as np
 import physics_contract
 import pytest
 from scipy import stats
 
 from hindsight_jax import envs, rendering, types
-from hindsight_jax.envs import physics
 
 TOOL = np.array([0.0, -0.0025])  # of the hand's point
 TOUCH = 0.04 + 0.00625  # distance of the centres of puck and tool in contact
@@ -64,40 +62,12 @@ def test_the_pucks_of_the_trace_are_pushed(play):
     assert np.median(travelled) > 0.2
 
 
-def short_steps():
-    """The same laws at a fifth of the timestep: servo, damping and contacts forget within one short substep."""
-    fine = physics.load("push.xml")
-    fine.opt.timestep /= 5
-    fine.dof_damping *= 5
-    fine.actuator_gainprm[:, 0] *= 25
-    fine.actuator_biasprm[:, 1:3] *= (25, 5)
-    fine.actuator_forcerange *= 5
-    for solref in (fine.pair_solref, fine.jnt_solref):
-        solref[:, :2] *= (25, 5)
-    fine.opt.iterations, fine.opt.ls_iterations = 100, 50
-    return fine
-
-
-def along(model, positions, targets):
-    """C MuJoCo's places [T + 1, 4]; step t leads the hand from its place in positions[t] to targets[t], 20 substeps."""
-    data = mujoco.MjData(model)
-    data.qpos[:] = positions[0]
-    visited = [positions[0]]
-    for place, target in zip(positions, targets, strict=False):
-        for part in np.arange(1, 21)[:, None] / 20:
-            data.ctrl[:] = place[:2] + part * (target - place[:2])
-            mujoco.mj_step(model, data)
-        visited.append(data.qpos.copy())
-    return np.array(visited)
-
-
 def test_four_substeps_follow_twenty_short_ones(play):
     """0.01 s is short enough: the hand meets the puck up to 5 mm late, and that is all."""
     actions = np.stack(play.actions[:20])[..., 0]
     moves = np.stack([actions // 3 - 1, actions % 3 - 1], axis=-1)
     targets = np.clip(play.qpos[:20, :, :2] + 0.02 * moves, (-0.2, 0.5), (0.2, 0.7))
-    fine = short_steps()
-    c = np.stack([along(fine, play.qpos[:, k], targets[:, k]) for k in range(64)], axis=1)
+    c = physics_contract.with_short_steps("push.xml", 5, play.qpos, targets, num_substeps=20)
     assert np.median(puck_errors(play.qpos[:21], c), axis=1).max() < 3e-3
 
 
