@@ -56,11 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.sheet:
         arguments.sheet.write_bytes(sheet.draw({name: envs.make(name) for name in arguments.tasks}))
         return 0
+    here = {"episodes": arguments.episodes} | provenance.describe(sys.argv[1:] if argv is None else argv)
     if arguments.load:
         figures = json.loads(arguments.load.read_text())
+        figures["again"] = figures.get("again", {}) | dict.fromkeys(arguments.tasks, here)
     else:
-        figures = {"episodes": arguments.episodes} | provenance.describe(sys.argv[1:] if argv is None else argv)
-        figures["tasks"] = {name: measure(name, arguments.episodes, arguments.rounds) for name in arguments.tasks}
+        figures = here | {"tasks": {}}
+    figures["tasks"] |= {name: measure(name, arguments.episodes, arguments.rounds) for name in arguments.tasks}
     show(Console(file=sys.stdout, width=140), figures["tasks"])
     if arguments.output:
         arguments.output.write_text(json.dumps(figures, indent=1) + "\n")
@@ -76,15 +78,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.environments", description="What the tasks are before anybody trains on them."
     )
-    parser.add_argument("--tasks", nargs="+", default=list(envs.names()), choices=envs.names(), metavar="TASK")
+    which = "to measure or to draw; all by default, and with --load none"
+    parser.add_argument("--tasks", nargs="+", choices=envs.names(), metavar="TASK", help=which)
     parser.add_argument("--episodes", type=int, default=1000, help="of the random policy, per task")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which the fastest is kept, for each speed")
-    parser.add_argument("--load", type=pathlib.Path, help="figures of an earlier --output, instead of measuring")
+    parser.add_argument("--load", type=pathlib.Path, help="figures of an earlier --output, for all but --tasks")
     parser.add_argument("--output", type=pathlib.Path, help="a JSON file for the figures")
     parser.add_argument("--plot", type=pathlib.Path, help="a PNG of the figures")
     parser.add_argument("--page", type=pathlib.Path, help="a Markdown page whose table of figures is rewritten")
     parser.add_argument("--sheet", type=pathlib.Path, help="only this: a PNG of all tasks, a tile each")
     arguments = parser.parse_args(argv)
+    if arguments.tasks is None:
+        arguments.tasks = [] if arguments.load else list(envs.names())
     for name in ("episodes", "rounds"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name}: got {getattr(arguments, name)}, but it must be at least 1")

@@ -105,6 +105,18 @@ def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
     assert page.read_text() == text[len("before\n") : -len("\nafter\n")]
 
 
+def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, tmp_path):
+    path = tmp_path / "figures.json"
+    old = {"episodes": 7, "commit": "old", "tasks": {"push": {**FIGURES, "success_end": 0.5}, "door": FIGURES}}
+    path.write_text(json.dumps(old))
+    assert environments.main([f"--load={path}", "--tasks", "push", "claw", "--episodes=9", f"--output={path}"]) == 0
+    assert [name for name, *_ in measured] == ["push", "claw"]
+    figures = json.loads(path.read_text())
+    assert figures["tasks"] == {"push": FIGURES, "door": FIGURES, "claw": FIGURES}
+    assert (figures["episodes"], figures["commit"]) == (7, "old")
+    assert {name: run["episodes"] for name, run in figures["again"].items()} == {"push": 9, "claw": 9}
+
+
 def test_all_tasks_are_measured_by_default_at_the_batches_of_the_table(measured):
     environments.main([])
     assert measured == [(name, 1000, 8) for name in envs.names()]
