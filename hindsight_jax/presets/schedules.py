@@ -41,7 +41,8 @@ _LEAN: dict[str, Value] = {
 # By environment, then by kind of agent or by algorithm, which comes last.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "lunar_lander": {  # nothing in flight can be kept: no bound of hindsight; and every update tells
-        "q_learning": _LEAN | {"agent.target_period": 4, "agent.evaluated": "target", "env.num_envs": 1},
+        "q_learning": _LEAN
+        | {"agent.target_period": 4, "agent.evaluated": "target", "env.num_envs": 1, "agent.updates_per_epoch": 100},
         "imitation": _LEAN | {"env.num_envs": 1},
     },
     "door": {
