@@ -18,6 +18,8 @@ _INDEX = {
     "training": "hindsight_jax.training",
     "presets": "hindsight_jax.presets",
     "statistics": "hindsight_jax.statistics",
+    "study": "hindsight_jax.study",
+    "train": "hindsight_jax.study:train",
     "types": "hindsight_jax.types",
 }
 
@@ -28,7 +30,9 @@ __all__ = sorted(_INDEX)
 def __getattr__(name: str) -> Any:
     if name not in _INDEX:
         raise AttributeError(f"module 'hindsight_jax' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return importlib.import_module(_INDEX[name])
+    module, _, attribute = _INDEX[name].partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,7 @@ ALLOWED = {
     "training": {"types", "checks", "relabel", "replay", "agents.base", "envs.base"},
     "fields": {"checks"},
     "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
+    "study": {"checks", "fields", "presets", "statistics", "training"},
     "__init__": set(),
 }
 

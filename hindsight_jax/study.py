@@ -1,0 +1,278 @@
+"""A study: one named run over seeds and hyper-parameters, in one call; what comes back is named arrays.
+
+Dimension key: S seeds, E evaluations, M members of one population. A grid of n fields is n axes in front of S and E, in
+the order in which it was given: [*grid, S, E].
+"""
+
+import dataclasses
+import importlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hindsight_jax import checks, fields, presets, statistics, training
+
+_SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
+_NOT_IN_A_GRID = {
+    "seed": _SEEDS_ARE_AN_ARGUMENT,
+    "seeds": _SEEDS_ARE_AN_ARGUMENT,
+    "total_steps": "the arrays hold every evaluation on the way",
+    "checkpoint.seconds": "a study writes no checkpoints",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What `train` found. `study["success_end"]` is the array [*grid, S, E] of that metric."""
+
+    name: str
+    values: dict[str, Any]  # of the fields that the grid leaves alone
+    grid: dict[str, tuple[Any, ...]]  # field -> its values, an axis each
+    seeds: tuple[int, ...]  # [S]
+    metrics: dict[str, np.ndarray]  # f64[*grid, S, E] each; NaN after a setting's last evaluation
+    num_programs: int  # how often the run was compiled: once for each combination of values that change shapes
+
+    def __getitem__(self, metric: str) -> np.ndarray:
+        if metric not in self.metrics:
+            known = ", ".join(sorted(self.metrics))
+            checks.fail("metric", fields.short(metric), f"it must be one of {known}", "Pick one of them.")
+        return self.metrics[metric]
+
+    def interval(self, metric: str = "success_end", confidence: float = 0.95) -> statistics.Interval:
+        """Mean over seeds and its interval, [*grid, E] each; NaN where a seed has no finite value."""
+        seeds_first = np.moveaxis(self[metric], -2, 0)
+        return statistics.interval(seeds_first, confidence, nan_policy="propagate")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """A flat dict for each setting, seed and evaluation: the grid's fields, seed, env_steps, every other metric."""
+        for index, values in settings(self.grid):
+            for (s, seed), e in itertools.product(enumerate(self.seeds), range(self.metrics["env_steps"].shape[-1])):
+                row = {metric: float(array[(*index, s, e)]) for metric, array in self.metrics.items()}
+                if np.isfinite(row["env_steps"]):
+                    yield {**values, "seed": seed, **row}
+
+    def to_dataframe(self) -> Any:
+        """`rows` as a pandas.DataFrame. Raises ImportError without pandas, which is no dependency of ours."""
+        try:
+            pandas: Any = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_dataframe needs pandas: pip install pandas. Or use rows().") from error
+        return pandas.DataFrame(list(self.rows()))
+
+    def plot(self, metric: str = "success_end", confidence: float = 0.95) -> Any:
+        """A matplotlib Figure: the mean over seeds with its interval over env steps, a line for each setting.
+
+        With two fields or more there is a panel for each value of the first. `figure.savefig(path)` writes it.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        interval = self.interval(metric, confidence)
+        steps = self.metrics["env_steps"][..., 0, :]
+        panels = next(iter(self.grid.values())) if len(self.grid) > 1 else (None,)
+        figure = Figure(figsize=(4.5 * len(panels) + 1.5, 4.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for index, values in settings(self.grid):
+            panel = index[0] if len(panels) > 1 else 0
+            shown = list(values.items())[len(self.grid) > 1 :]
+            label = ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in shown)
+            line = axes[panel].plot(steps[index], interval.mean[index], label=label or None)[0]
+            low, high = interval.low[index], interval.high[index]
+            axes[panel].fill_between(steps[index], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        for axis, value in zip(axes, panels, strict=True):
+            title = "" if value is None else f": {next(iter(self.grid)).rpartition('.')[2]} {fields.text(value)}"
+            axis.set(title=self.name + title, xlabel="env steps")
+            if self.grid:
+                axis.legend(fontsize="small")
+        axes[0].set_ylabel(metric)
+        return figure
+
+
+def train(
+    name: str,
+    *,
+    seeds: int | Sequence[int] = 4,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    total_steps: int | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Study:
+    """Trains the named run for every setting of a grid and every seed, and evaluates each as it goes.
+
+    Fields that change no shape (presets.POPULATION_FIELDS) are axes of one vmapped population, compiled once; for any
+    other field the run is compiled anew for each of its values. A member's numbers do not depend on the rest of the
+    grid, up to the order of floating-point sums, and all settings of a seed share their evaluation's goals.
+
+    Args:
+      name: of the run, such as "hdm_push" (presets.names()).
+      seeds: how many, from 0 on, or which.
+      grid: field -> its values: {"agent.gamma_hdm": [0.3, 0.5, 0.85]}. All combinations are run.
+      values: other fields to set, for all.
+      total_steps: env steps per member; by default the run's own.
+      report: called with a line after each evaluation, for example `print`.
+
+    Returns:
+      A `Study`: `study["success_end"]` is f64[*grid, S, E], and so are env_steps, updates, success_any, distance_end
+      and the learner's metrics, each the mean since the evaluation before. A member with a metric that is not finite
+      has NaN successes from there on: what NaN chooses is no policy.
+
+    Raises:
+      ValueError: an unknown name, field or value, an empty axis, or a setting whose values do not fit each other;
+        before anything runs.
+
+    >>> study = train(
+    ...     "her_flip_bit",
+    ...     seeds=2,
+    ...     grid={"agent.epsilon": [0.1, 0.2, 0.3]},
+    ...     values={"env.size": 4, "evaluation.episodes": 8, "evaluation.every": 160},
+    ...     total_steps=400,
+    ... )
+    >>> study["success_end"].shape, study["env_steps"][0, 0].tolist()
+    ((3, 2, 2), [240.0, 400.0])
+    """
+    fixed, axes, chosen_seeds = _checked(name, seeds, grid, values, total_steps)
+    shaping = {field: axis for field, axis in axes.items() if _changes_program(field, axis)}
+    programs = [[part for part in settings(axes) if part[1].items() >= own.items()] for _, own in settings(shaping)]
+    # All are built before the first begins, so that no setting is refused after hours.
+    experiments = [presets.build(name, fixed | members[0][1]) for members in programs]
+    parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
+    for number, (members, experiment) in enumerate(zip(programs, experiments, strict=True)):
+        say = report and _reporter(report, name, members[0][1], shaping, (number, len(programs)), fixed["total_steps"])
+        columns = _trained(experiment, chosen_seeds, [chosen for _, chosen in members], set(axes) - set(shaping), say)
+        for i, (index, _) in enumerate(members):
+            mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
+            parts[index] = {metric: column[mine] for metric, column in columns.items()}
+    left = {field: value for field, value in fixed.items() if field not in (*axes, "seed", "seeds")}
+    return Study(name, left, axes, chosen_seeds, _stacked(parts, [len(axis) for axis in axes.values()]), len(programs))
+
+
+def settings(grid: Mapping[str, Sequence[Any]]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """(index, {field: value}) of every combination, the last field fastest.
+
+    >>> list(settings({"a": (1,), "b": (2, 3)}))
+    [((0, 0), {'a': 1, 'b': 2}), ((0, 1), {'a': 1, 'b': 3})]
+    """
+    for index in itertools.product(*(range(len(axis)) for axis in grid.values())):
+        yield index, {field: axis[i] for (field, axis), i in zip(grid.items(), index, strict=True)}
+
+
+def _checked(name: str, seeds: Any, grid: Any, values: Any, total_steps: Any):
+    """(every fixed value, the axes, the seeds), all typed and in range; every setting fits in itself."""
+    known = presets.fields_of(name)
+    fixed = presets.config(name) | dict(values or {})
+    if total_steps is not None:
+        fixed["total_steps"] = total_steps
+    for field in ("seed", "seeds"):
+        if field in (values or {}):
+            checks.fail(f"values[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1).")
+    fixed = fields.complete(fixed, known)
+    seeds = _checked_seeds(seeds)
+    axes = {field: _checked_axis(field, axis, known, values) for field, axis in dict(grid or {}).items()}
+    for _, chosen in settings(axes):
+        presets.check(name, fixed | chosen)
+    return fixed, axes, seeds
+
+
+def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        checks.positive_int("seeds", seeds, "Give how many, or a sequence of seeds.")
+        return tuple(range(seeds))
+    remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
+    if isinstance(seeds, (str, bool)) or not isinstance(seeds, (Sequence, np.ndarray)) or not len(seeds):
+        checks.fail("seeds", fields.short(seeds), "it must be a count or a sequence of integers", remedy)
+    typed = tuple(fields.checked("seed", seed.item() if isinstance(seed, np.generic) else seed) for seed in seeds)
+    if len(set(typed)) < len(typed):
+        checks.fail("seeds", fields.short(seeds), "a seed must not come twice", remedy)
+    return typed
+
+
+def _checked_axis(field: str, axis: Any, known: Mapping[str, Any], values: Any) -> tuple[Any, ...]:
+    """The typed values of one axis."""
+    where = f"grid[{field!r}]"
+    if field in _NOT_IN_A_GRID:
+        checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
+    if field in (values or {}):
+        checks.fail(where, fields.short(axis), "values sets it, too", "Set it in one of them.")
+    if isinstance(axis, str) or not isinstance(axis, (Sequence, np.ndarray)) or not len(axis):
+        checks.fail(where, fields.short(axis), "it must be a list of values", f"For example {{{field!r}: [..]}}.")
+    if field in fields.FIELDS and field not in known:
+        checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
+    typed = tuple(
+        fields.checked(field, value.item() if isinstance(value, np.generic) else value) for value in list(axis)
+    )
+    if len(set(typed)) < len(typed):
+        checks.fail(where, fields.short(axis), "a value must not come twice", "Drop what repeats.")
+    return typed
+
+
+def _changes_program(field: str, axis: Sequence[Any]) -> bool:
+    """Whether the run is compiled for each value: a shape depends on it, or (a preference) it switches a part off."""
+    return field not in presets.POPULATION_FIELDS or (field == "relabel.preference" and min(axis) == 0.0)
+
+
+def _trained(
+    experiment: presets.Experiment,
+    seeds: tuple[int, ...],
+    members: Sequence[Mapping[str, Any]],
+    varied: Iterable[str],
+    say: Callable[[int, np.ndarray], None] | None,
+) -> dict[str, np.ndarray]:
+    """One population of settings x seeds, the seeds fastest, trained to its end: metric -> f64[M, E]."""
+    population = training.make_population(experiment.run)
+    keys = jax.vmap(jax.random.key)(jnp.tile(jnp.array(seeds, jnp.int32), len(members)))
+    own = {
+        field: jnp.repeat(jnp.array([chosen[field] for chosen in members], jnp.float32), len(seeds)) for field in varied
+    }
+    state = population.init(keys, own)
+    evaluations = []
+    while (epoch := int(state.epochs)) < experiment.num_epochs:
+        every = experiment.epochs_between_evaluations
+        state = population.advance(state, min(every - epoch % every, experiment.num_epochs - epoch))
+        results = population.evaluate(state, keys)
+        state, metrics = training.collect_metrics(state)
+        counts = {"env_steps": state.members.env_steps, "updates": state.members.updates}
+        row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get({**counts, **results, **metrics}))
+        failed = ~np.isfinite(np.stack(list(row.values()))).all(axis=0)
+        for metric in ("success_end", "success_any"):
+            row[metric] = np.where(failed, np.nan, row[metric])
+        evaluations.append(row)
+        if say:
+            say(int(row["env_steps"][0]), row["success_end"])
+    return {metric: np.stack([row[metric] for row in evaluations], axis=1) for metric in evaluations[0]}
+
+
+def _reporter(
+    report: Callable[[str], None],
+    name: str,
+    chosen: Mapping[str, Any],
+    shaping: Iterable[str],
+    part: tuple[int, int],
+    total: int,
+) -> Callable[[int, np.ndarray], None]:
+    """What is called after an evaluation with the env steps and the successes [M]."""
+    number, count = part
+    which = "".join(f", {field} {fields.text(chosen[field])}" for field in shaping)
+    title = f"{name} ({number + 1} of {count} programs{which})" if count > 1 else name
+
+    def say(env_steps: int, success: np.ndarray) -> None:
+        spread = f"success {success.min():.3f} to {success.max():.3f}"
+        report(f"{title}: {min(env_steps, total):,} of {total:,} env steps, {spread}")
+
+    return say
+
+
+def _stacked(parts: Mapping[tuple[int, ...], Mapping[str, np.ndarray]], sizes: Sequence[int]) -> dict[str, np.ndarray]:
+    """Settings' arrays [S, E] as [*grid, S, E], NaN where a setting has fewer evaluations, or no such metric."""
+    metrics = list(dict.fromkeys(metric for part in parts.values() for metric in part))
+    num_seeds = len(next(iter(parts.values()))["env_steps"])
+    longest = max(part["env_steps"].shape[1] for part in parts.values())
+    out = {metric: np.full((*sizes, num_seeds, longest), np.nan) for metric in metrics}
+    for index, part in parts.items():
+        for metric, array in part.items():
+            out[metric][index][:, : array.shape[1]] = array
+    return out

@@ -1,0 +1,242 @@
+"""train: seeds x settings in one call, as named arrays; equal to runs of their own."""
+
+import math
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import hindsight_jax as hj
+from hindsight_jax import presets, study, training
+
+SMALL = {
+    "env.size": 3,
+    "env.num_envs": 2,
+    "evaluation.episodes": 8,
+    "evaluation.every": 12,
+    "agent.hidden_sizes": (8,),
+    "agent.batch_size": 4,
+    "agent.updates_per_epoch": 2,
+    "replay.warmup": 2,
+    "replay.capacity": 10,
+}
+NAME = "her_flip_bit"
+
+
+def without(field):
+    return {known: value for known, value in SMALL.items() if known != field}
+
+
+def trained(**changes):
+    arguments = {"seeds": 2, "values": SMALL, "total_steps": 30} | changes
+    return hj.train(NAME, **arguments)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Epsilon x gamma: one program; warm-up 6 steps, epochs of 6, so evaluations at 18 and 30."""
+    lines = []
+    result = trained(grid={"agent.epsilon": [0.1, 0.5, 1.0], "agent.gamma": (0.5, 0.9)}, report=lines.append)
+    return result, lines
+
+
+def test_the_axes_are_the_grid_s_then_seeds_then_evaluations(found):
+    result, lines = found
+    assert result.grid == {"agent.epsilon": (0.1, 0.5, 1.0), "agent.gamma": (0.5, 0.9)}
+    assert (result.name, result.seeds, result.num_programs) == (NAME, (0, 1), 1)
+    assert {array.shape for array in result.metrics.values()} == {(3, 2, 2, 2)}
+    assert {"env_steps", "updates", "success_end", "success_any", "distance_end", "q_mean"} <= set(result.metrics)
+    assert np.all(result["env_steps"] == [18, 30])
+    assert np.all(result["updates"] == [4, 8])
+    assert "agent.epsilon" not in result.values
+    assert result.values["env.size"] == 3
+    assert result.values["total_steps"] == 30
+    assert len(lines) == 2
+    assert lines[0].startswith("her_flip_bit: 18 of 30 env steps, success ")
+    with pytest.raises(ValueError, match=r"metric: got 'succes', but it must be one of .*success_any"):
+        result["succes"]
+
+
+def test_the_numbers_are_those_of_a_population_of_one_s_own(found):
+    """Setting (0.5, 0.9): the same seeds as members of `training.make_population`, without `study`."""
+    result, _ = found
+    values = presets.config(NAME) | SMALL | {"total_steps": 30, "agent.epsilon": 0.5, "agent.gamma": 0.9}
+    experiment = presets.build(NAME, values)
+    population, keys = training.make_population(experiment.run), training.member_keys(0, 2)
+    state = population.init(keys)
+    for evaluation in range(2):
+        state = population.advance(state, 2)
+        want = population.evaluate(state, keys)
+        state, metrics = training.collect_metrics(state)
+        for metric, value in (want | metrics).items():
+            np.testing.assert_allclose(result[metric][1, 1, :, evaluation], value, rtol=1e-4, atol=1e-5, err_msg=metric)
+
+
+def test_settings_differ_and_seeds_differ(found):
+    q = found[0]["q_mean"]
+    assert len(np.unique(q)) == q.size
+
+
+def test_the_interval_is_over_seeds(found):
+    result, _ = found
+    mean, low, high = result.interval("q_mean", confidence=0.5)
+    np.testing.assert_allclose(mean, result["q_mean"].mean(axis=2))
+    # Student's t with one degree of freedom: its median deviation is 1, and s / sqrt(2) is half of the difference
+    half = np.abs(np.diff(result["q_mean"], axis=2))[:, :, 0] / 2
+    np.testing.assert_allclose(high - low, 2 * half, rtol=1e-6)
+
+
+def test_rows_are_flat_and_complete(found):
+    result, _ = found
+    rows = list(result.rows())
+    assert len(rows) == 3 * 2 * 2 * 2
+    assert rows[0].keys() == {"agent.epsilon", "agent.gamma", "seed", *result.metrics}
+    last = rows[-1]
+    assert (last["agent.epsilon"], last["agent.gamma"], last["seed"], last["env_steps"]) == (1.0, 0.9, 1, 30.0)
+    assert last["q_mean"] == result["q_mean"][2, 1, 1, 1]
+
+
+def test_without_pandas_a_frame_is_refused_with_the_way_out(found, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install pandas\. Or use rows\(\)"):
+        found[0].to_dataframe()
+
+
+def test_a_frame_has_a_line_for_each_row(found):
+    pandas = pytest.importorskip("pandas")
+    frame = found[0].to_dataframe()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns[:3]) == ["agent.epsilon", "agent.gamma", "seed"]
+    assert len(frame) == 24
+
+
+def test_the_plot_has_a_panel_for_the_first_field_and_a_line_for_each_setting(found):
+    axes = found[0].plot("q_mean").axes
+    assert [axis.get_title() for axis in axes] == [f"her_flip_bit: epsilon {value}" for value in ("0.1", "0.5", "1")]
+    for i, axis in enumerate(axes):
+        assert [line.get_label() for line in axis.lines] == ["gamma 0.5", "gamma 0.9"]
+        np.testing.assert_allclose(axis.lines[1].get_ydata(), found[0].interval("q_mean").mean[i, 1])
+        np.testing.assert_array_equal(axis.lines[1].get_xdata(), [18, 30])
+
+
+def test_shapes_make_programs_of_their_own_and_shorter_ones_end_in_nan():
+    """Collections of 2 and of 6 episodes: 6 and 18 steps an epoch, so evaluations at 18 and 24, and at 24 alone."""
+    lines = []
+    grid = {"agent.epsilon": [0.1, 0.9], "env.num_envs": [2, 6]}
+    result = trained(seeds=(7,), grid=grid, values=without("env.num_envs"), total_steps=24, report=lines.append)
+    assert result.num_programs == 2
+    assert result["env_steps"].shape == (2, 2, 1, 2)
+    np.testing.assert_array_equal(result["env_steps"][:, 0, 0], [[18, 24]] * 2)
+    np.testing.assert_array_equal(result["env_steps"][:, 1, 0], [[24, math.nan]] * 2)
+    assert np.isnan(result["success_end"][:, 1, 0, 1]).all()
+    assert np.isfinite(result["success_end"][:, :, 0, 0]).all()
+    assert [(row["env.num_envs"], row["env_steps"]) for row in result.rows()] == [(2, 18), (2, 24), (6, 24)] * 2
+    assert "(1 of 2 programs, env.num_envs 2)" in lines[0]
+    assert "(2 of 2 programs, env.num_envs 6)" in lines[-1]
+    assert result.plot().axes[0].get_title() == "her_flip_bit: epsilon 0.1"
+
+
+def test_no_grid_is_seeds_alone_and_a_seed_is_the_same_in_any_company(found):
+    alone = trained(seeds=[1], values=SMALL | {"agent.epsilon": 0.1, "agent.gamma": 0.5})
+    assert alone["q_mean"].shape == (1, 2)
+    np.testing.assert_allclose(alone["q_mean"][0], found[0]["q_mean"][0, 0, 1], rtol=1e-4, atol=1e-5)
+    assert len(alone.plot().axes) == 1
+
+
+@pytest.fixture
+def skipped(monkeypatch):
+    """Nothing is trained; what each program's members differ in."""
+    ran = []
+
+    def stand_in(experiment, seeds, members, varied, say):
+        ran.append(varied)
+        return {"env_steps": np.zeros((len(seeds) * len(members), 1))}
+
+    monkeypatch.setattr(study, "_trained", stand_in)
+    return ran
+
+
+def test_a_preference_that_is_off_for_some_compiles_for_each_and_else_is_a_member_s_own(skipped):
+    assert trained(grid={"relabel.preference": [0.0, 0.5]}).num_programs == 2
+    assert trained(grid={"relabel.preference": [0.25, 0.5]}).num_programs == 1
+    assert skipped == [set(), set(), {"relabel.preference"}]
+
+
+def test_a_member_that_is_not_finite_has_no_success_and_the_others_keep_theirs(monkeypatch):
+    real = training.collect_metrics
+
+    def broken(state):
+        state, metrics = real(state)
+        return state, metrics | {"q_mean": metrics["q_mean"].at[1].set(np.nan)}
+
+    monkeypatch.setattr(training, "collect_metrics", broken)
+    result = trained(total_steps=18)
+    assert np.isnan(result["success_end"][1]).all()
+    assert np.isnan(result["success_any"][1]).all()
+    assert np.isfinite(result["success_end"][0]).all()
+    assert np.isnan(result.interval().mean).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "hdm_psh"}, r"name: got .*hdm_psh.*Did you mean hdm_push"),
+        ({"seeds": 0}, r"seeds: got 0"),
+        ({"seeds": []}, r"seeds: got \[\], but it must be a count or a sequence"),
+        ({"seeds": True}, r"seeds: got True"),
+        ({"seeds": "12"}, r"seeds: got '?12"),
+        ({"seeds": 2.5}, r"seeds: got 2\.5"),
+        ({"seeds": (1, 1)}, r"a seed must not come twice"),
+        ({"seeds": (-1,)}, r"seed: got -1"),
+        ({"seeds": (0.5,)}, r"seed: got 0\.5"),
+        (
+            {"grid": {"agent.gama": [0.5]}},
+            r"agent\.gama: got 0\.5, .* no such field\. Did you mean agent\.gamma",
+        ),
+        ({"grid": {"agent.gamma": []}}, r"grid\['agent\.gamma'\]: got \[\], but it must be a list of values"),
+        ({"grid": {"agent.gamma": 0.5}}, r"grid\['agent\.gamma'\]: got 0\.5, but it must be a list of values"),
+        ({"grid": {"agent.gamma": [0.5, 2]}}, r"agent\.gamma: got 2, but it must be a number in \[0, 1\]"),
+        ({"grid": {"agent.gamma": [math.nan]}}, r"agent\.gamma: got nan"),
+        ({"grid": {"agent.gamma": [0.5, 0.5]}}, r"a value must not come twice"),
+        ({"grid": {"agent.noise": [0.5]}}, r"grid\['agent\.noise'\]: .*this run has no use for it"),
+        ({"grid": {"seed": [1, 2]}}, r"grid\['seed'\]: .*seeds are an argument of train"),
+        ({"grid": {"total_steps": [100]}}, r"grid\['total_steps'\]: .*every evaluation on the way"),
+        ({"grid": {"agent.gamma": [0.5]}, "values": SMALL | {"agent.gamma": 0.9}}, r"values sets it, too"),
+        (
+            {"grid": {"replay.warmup": [2, 11]}, "values": without("replay.warmup")},
+            r"replay\.warmup: got 11, .* at most replay\.capacity \(10\)",
+        ),
+        ({"grid": {"agent.hidden_sizes": [8]}, "values": without("agent.hidden_sizes")}, r"agent\.hidden_sizes: got 8"),
+        ({"values": {"seeds": 3}}, r"values\['seeds'\]: got 3, but seeds are an argument"),
+        ({"values": {"agent.gamma": "high"}}, r"agent\.gamma: got '?high"),
+        ({"total_steps": 3}, r"total_steps: got 3, but the warm-up takes 6 steps"),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_runs(arguments, message, monkeypatch):
+    monkeypatch.setattr(study, "_trained", lambda *_: pytest.fail("it ran"))
+    arguments = {"name": NAME, "values": SMALL, "total_steps": 30} | arguments
+    name = arguments.pop("name")
+    with pytest.raises(ValueError, match=message):
+        hj.train(name, **arguments)
+
+
+def test_numpy_numbers_are_taken(skipped):
+    result = trained(seeds=np.arange(3, 5), grid={"agent.gamma": np.linspace(0.5, 1.0, 3)})
+    assert result.seeds == (3, 4)
+    assert result.grid == {"agent.gamma": (0.5, 0.75, 1.0)}
+
+
+@pytest.mark.parametrize("name", ["hdm_flip_bit", "hem_flip_bit", "hpg_flip_bit", "her_ddpg_navigation"])
+def test_every_population_field_may_stand_in_a_grid_of_one_program(name, skipped):
+    for field in set(presets.POPULATION_FIELDS) & set(presets.fields_of(name)):
+        axis = [1, 2] if field == "agent.target_period" else [0.25, 0.5]
+        assert hj.train(name, seeds=2, grid={field: axis}).num_programs == 1, field
+    assert {varied for one in skipped for varied in one} >= {"agent.learning_rate", "agent.epsilon"}
+
+
+def test_the_example_runs():
+    import doctest
+
+    with jax.numpy_rank_promotion("raise"):
+        assert doctest.testmod(study).failed == 0
