@@ -36,7 +36,7 @@ class Session:
         """Makes the population's functions; nothing is computed yet."""
         self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
         self.checkpoints = Checkpoints(workdir.checkpoints)
-        self.population = training.make_population(experiment.run)
+        self.population = training.make_population(experiment.run, training.devices_for(values["seeds"]))
         self.seeds = [values["seed"] + i for i in range(values["seeds"])]
         self.keys = training.member_keys(values["seed"], values["seeds"])
         self.state: Any = None
@@ -57,7 +57,7 @@ class Session:
         ValueError if the checkpoint was made with other values than config.json now holds.
         """
         if any(self.workdir.checkpoints.glob("*step_*")):
-            _, self.state, extra = self.checkpoints.restore(jax.eval_shape(self.population.init, self.keys))
+            _, self.state, extra = self.checkpoints.restore(self.population.template(self.keys))
             self.refuse_other_values(extra["values"])
             self.workdir.truncate(extra["rows_bytes"])
             self.seconds = dict(extra["seconds"])

@@ -223,12 +223,10 @@ def _trained(
     say: Callable[[int, np.ndarray], None] | None,
 ) -> dict[str, np.ndarray]:
     """One population of settings x seeds, the seeds fastest, trained to its end: metric -> f64[M, E]."""
-    population = training.make_population(experiment.run)
     keys = jax.vmap(jax.random.key)(jnp.tile(jnp.array(seeds, jnp.int32), len(members)))
-    own = {
-        field: jnp.repeat(jnp.array([chosen[field] for chosen in members], jnp.float32), len(seeds)) for field in varied
-    }
-    state = population.init(keys, own)
+    population = training.make_population(experiment.run, training.devices_for(len(keys)))
+    column = lambda field: jnp.array([chosen[field] for chosen in members], jnp.float32)
+    state = population.init(keys, {field: jnp.repeat(column(field), len(seeds)) for field in varied})
     evaluations = []
     while (epoch := int(state.epochs)) < experiment.num_epochs:
         every = experiment.epochs_between_evaluations

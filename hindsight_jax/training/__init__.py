@@ -4,6 +4,7 @@ from hindsight_jax.training.population import (
     Population,
     PopulationState,
     collect_metrics,
+    devices_for,
     make_population,
     member_keys,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "RunState",
     "Schedule",
     "collect_metrics",
+    "devices_for",
     "example_trajectory",
     "make_population",
     "make_run",

@@ -3,11 +3,13 @@
 Dimension key: M members.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hindsight_jax import checks
 from hindsight_jax.training.run import Run, RunState
@@ -25,6 +27,7 @@ class PopulationState(NamedTuple):
 class Population(NamedTuple):
     """Jitted functions. `advance` donates its state: the ring is written in place."""
 
+    template: Callable[[jax.Array], PopulationState]  # of keys [M]: shapes, dtypes and devices, nothing computed
     init: Callable[..., PopulationState]
     advance: Callable[[PopulationState, Any], PopulationState]
     evaluate: Callable[[PopulationState, jax.Array], dict[str, jax.Array]]
@@ -36,9 +39,24 @@ def member_keys(seed: int, num_members: int) -> jax.Array:
     return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
 
 
-def make_population(run: Run) -> Population:
-    """The run over M members.
+def devices_for(num_members: int) -> tuple[Any, ...]:
+    """As many local devices as can share M members equally.
 
+    >>> len(devices_for(1))
+    1
+    """
+    checks.positive_int("num_members", num_members, "A population has at least one member.")
+    local = jax.local_devices()
+    count = max(count for count in range(1, len(local) + 1) if num_members % count == 0)
+    return tuple(local[:count])
+
+
+def make_population(run: Run, devices: Sequence[Any] | None = None) -> Population:
+    """The run over M members, spread over `devices`, an equal number on each; by default all on one, JAX's own choice.
+
+    Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are.
+
+    * `template(keys [M])`: the state of `init` as shapes, dtypes and shardings: what a checkpoint is restored into.
     * `init(keys [M], values=None)`: `values` maps dotted names to arrays [M].
     * `advance(state, num_epochs)`: that many epochs; the number is traced, so any number runs the same compiled code,
       and cutting a run into calls differently changes no bit of it.
@@ -70,24 +88,49 @@ def make_population(run: Run) -> Population:
         fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
         return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
 
-    compiled_init = jax.jit(init)
+    each, whole = PartitionSpec(_AXIS), PartitionSpec()
+    layout: Any = PopulationState._make((each, each, whole, whole))
+    mesh = None if devices is None or len(devices) == 1 else Mesh(np.array(devices), (_AXIS,))
+
+    def spread(function: Callable, inputs: Any, outputs: Any) -> Callable:
+        if mesh is None:
+            return function
+        return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+
+    compiled_init = jax.jit(spread(init, (each, each), layout))
+
+    def template(keys: jax.Array) -> PopulationState:
+        shapes = jax.eval_shape(compiled_init, keys, {})
+        if mesh is None:
+            return shapes
+        placed = lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part)
+        return PopulationState(*map(placed, [NamedSharding(mesh, spec) for spec in layout], shapes))
 
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         values = dict(values or {})
         for name, value in values.items():
             checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
+        if mesh is not None and len(keys) % mesh.size:
+            rule = f"each of the {mesh.size} devices must have as many members as the others"
+            checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
         if all(checks.is_concrete(value) for value in values.values()):
             run.check(values)  # while the numbers are known: inside of jit they are not
         return compiled_init(keys, values)
 
-    return Population(checked_init, jax.jit(advance, donate_argnums=0), jax.jit(evaluate))
+    return Population(
+        template,
+        checked_init,
+        jax.jit(spread(advance, (layout, whole), layout), donate_argnums=0),
+        jax.jit(spread(evaluate, (layout, each), each)),
+    )
 
 
 def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:
     """Means over the epochs since the last call, f32[M] each (NaN if there were none), and a state that starts anew."""
     means = jax.tree.map(lambda total: total / state.summed_epochs, state.metric_sums)
     fresh = jax.tree.map(jnp.zeros_like, state.metric_sums)
-    return state._replace(metric_sums=fresh, summed_epochs=jnp.zeros((), jnp.int32)), means
+    return state._replace(metric_sums=fresh, summed_epochs=jnp.zeros_like(state.summed_epochs)), means
 
 
+_AXIS = "members"
 _EVALUATION = 0x6576616C  # 'eval': keeps evaluation keys apart from those that init splits off the same key

@@ -1,0 +1,105 @@
+"""A population over several devices: the numbers of one, one program, and a checkpoint that moves between counts."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from hindsight_jax import training
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+SCRIPT = """
+import sys, warnings
+warnings.filterwarnings("ignore", "JAXopt")
+import jax, jax.numpy as jnp, numpy as np
+from hindsight_jax import presets, training
+from hindsight_jax.training.checkpoint import Checkpoints
+
+jax.config.update("jax_disable_most_optimizations", True)
+values = presets.config("hdm_flip_bit") | {
+    "env.size": 3, "env.num_envs": 2, "evaluation.episodes": 8, "agent.hidden_sizes": (8,), "agent.batch_size": 4,
+    "agent.updates_per_epoch": 2, "replay.warmup": 2, "replay.capacity": 10, "total_steps": 60,
+}
+run = presets.build("hdm_flip_bit", values).run
+keys, own = training.member_keys(0, 4), {"agent.epsilon": jnp.array([0.1, 0.4, 0.7, 1.0])}
+compiled = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, _, **more: compiled.append(event) if event.endswith("backend_compile_duration") else None)
+
+def play(population, state, epochs):
+    seen = []
+    for _ in range(epochs):
+        state = population.advance(state, 1)
+        results = population.evaluate(state, keys)
+        state, metrics = training.collect_metrics(state)
+        seen.append(jax.device_get(results | metrics))
+    return state, seen
+
+def plain(tree):
+    data = lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+    return jax.device_get(jax.tree.map(data, tree))
+
+def near(one, other):
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=jax.tree_util.keystr(path))
+
+kept = {}
+for count in (1, 2, 4):
+    population = training.make_population(run, jax.local_devices()[:count])
+    start = population.init(keys, own)
+    template = population.template(keys)
+    assert jax.tree.structure(start) == jax.tree.structure(template)
+    for value, wanted in zip(jax.tree.leaves(start), jax.tree.leaves(template), strict=True):
+        assert (value.shape, value.dtype) == (wanted.shape, wanted.dtype)
+        assert len(value.sharding.device_set) == count
+        assert count == 1 or value.sharding == wanted.sharding
+    begun, seen = play(population, start, 1)
+    number = len(compiled)
+    half, more = play(population, begun, 2)
+    assert len(compiled) == number, compiled[number:]
+    store = Checkpoints(f"{sys.argv[1]}/{count}")
+    store.save(3, half)
+    kept[count] = plain(half), seen + more, store
+    near(kept[count][0], kept[1][0])
+    near(kept[count][1], kept[1][1])
+    action = lambda state: state.members.replay.trajectories.action
+    assert np.array_equal(action(kept[count][0]), action(kept[1][0]))
+
+# saved by one device, taken up by four, and the other way round
+ends = {}
+for count, source in ((1, 1), (4, 1), (1, 4)):
+    population = training.make_population(run, jax.local_devices()[:count])
+    _, state, _ = kept[source][2].restore(population.template(keys))
+    assert all(len(leaf.sharding.device_set) == count for leaf in jax.tree.leaves(state))
+    ends[count, source] = plain(play(population, state, 2)[0])
+near(ends[4, 1], ends[1, 1])
+near(ends[1, 4], ends[1, 1])
+
+assert [len(training.devices_for(members)) for members in (1, 2, 3, 4, 6, 7, 8)] == [1, 2, 3, 4, 3, 1, 4]
+try:
+    training.make_population(run, jax.local_devices()[:3]).init(keys)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_counts(tmp_path):
+    """In a process that sees four devices; near, not equal: products of fewer members may be summed in another order."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "keys: got 4 members, but each of the 3 devices must have as many members as the others. "
+        "Pass devices=training.devices_for(num_members).\n"
+    )
+
+
+def test_one_device_serves_any_number_of_members():
+    assert training.devices_for(7) == (jax.local_devices()[0],)
+    with pytest.raises(ValueError, match="num_members: got 0"):
+        training.devices_for(0)
