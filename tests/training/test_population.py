@@ -88,7 +88,7 @@ except ValueError as error:
 
 
 def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_counts(tmp_path):
-    """In a process that sees four devices; near, not equal: products of fewer members may be summed in another order."""
+    """In a process that sees four devices; near, not equal: products of fewer members may be summed otherwise."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
