@@ -23,7 +23,7 @@ ASKED = {
     "grid_four_rooms": "walk to the green cell\non ground that slips",
     "lunar_lander": "land on the green mark:\nthree engines, two legs",
     "navigation": "move the ball onto the disc,\nin a cube of K dimensions",
-    "point_mass": "bring the ball, which keeps its speed,\nonto the green disc",
+    "point_mass": "steer the ball, which keeps its speed,\nonto the green disc",
     "push": "push the red puck\nonto the green one",
     "reacher": "bring the fingertip of two links\nonto the green disc",
     "sawyer_reach": "bring the hand\ninto the green ball",

@@ -3,6 +3,7 @@
 Dimension key: M members.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ class PopulationState(NamedTuple):
     metric_sums: dict[str, jax.Array]  # f32[M] each, summed over epochs
     epochs: jax.Array  # i32[], done so far
     summed_epochs: jax.Array  # i32[], epochs in metric_sums
+
+
+_AXIS = "members"  # of the mesh
+_EACH, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
+_LAYOUT: Any = PopulationState._make((_EACH, _EACH, _WHOLE, _WHOLE))
 
 
 class Population(NamedTuple):
@@ -88,23 +94,12 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
         fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
         return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
 
-    each, whole = PartitionSpec(_AXIS), PartitionSpec()
-    layout: Any = PopulationState._make((each, each, whole, whole))
-    mesh = None if devices is None or len(devices) == 1 else Mesh(np.array(devices), (_AXIS,))
-
-    def spread(function: Callable, inputs: Any, outputs: Any) -> Callable:
-        if mesh is None:
-            return function
-        return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
-
-    compiled_init = jax.jit(spread(init, (each, each), layout))
+    mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
+    spread = functools.partial(_spread, mesh)
+    compiled_init = jax.jit(spread(init, (_EACH, _EACH), _LAYOUT))
 
     def template(keys: jax.Array) -> PopulationState:
-        shapes = jax.eval_shape(compiled_init, keys, {})
-        if mesh is None:
-            return shapes
-        placed = lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part)
-        return PopulationState(*map(placed, [NamedSharding(mesh, spec) for spec in layout], shapes))
+        return _placed(mesh, jax.eval_shape(compiled_init, keys, {}))
 
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         values = dict(values or {})
@@ -120,9 +115,24 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
     return Population(
         template,
         checked_init,
-        jax.jit(spread(advance, (layout, whole), layout), donate_argnums=0),
-        jax.jit(spread(evaluate, (layout, each), each)),
+        jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
+        jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH)),
     )
+
+
+def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:
+    """The function on each device's members, by themselves."""
+    if mesh is None:
+        return function
+    return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+
+
+def _placed(mesh: Mesh | None, shapes: PopulationState) -> PopulationState:
+    """The shapes with the shardings that `_spread` gives."""
+    if mesh is None:
+        return shapes
+    placed = lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part)
+    return PopulationState(*map(placed, [NamedSharding(mesh, spec) for spec in _LAYOUT], shapes))
 
 
 def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:
@@ -132,5 +142,4 @@ def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, 
     return state._replace(metric_sums=fresh, summed_epochs=jnp.zeros_like(state.summed_epochs)), means
 
 
-_AXIS = "members"
 _EVALUATION = 0x6576616C  # 'eval': keeps evaluation keys apart from those that init splits off the same key

@@ -177,7 +177,7 @@ def kind(request, quick_compiles):
     population = training.make_population(experiment.run)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "build", lambda name, values: experiment)
-        patch.setattr(training, "make_population", lambda run: population)
+        patch.setattr(training, "make_population", lambda run, devices: population)
         patch.setattr(film, "SIZE", 24)
         yield name, made
 
