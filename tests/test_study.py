@@ -10,6 +10,8 @@ import pytest
 import hindsight_jax as hj
 from hindsight_jax import presets, study, training
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 SMALL = {
     "env.size": 3,
     "env.num_envs": 2,
