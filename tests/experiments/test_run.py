@@ -15,15 +15,17 @@ import pytest
 from experiments import rows
 
 SMALL = (
-    "--config=hdm_push",
+    "--config=hdm_navigation",
     "--config.seeds=2",
     "--config.total_steps=2400",
     "--config.replay.warmup=8",
     "--config.replay.capacity=30",
     "--config.env.horizon=20",
+    "--config.env.actions=discrete",
     "--config.env.num_envs=1",
     "--config.agent.hidden_sizes=16,16",
     "--config.agent.batch_size=32",
+    "--config.agent.learning_rate=0.002",
     "--config.agent.updates_per_epoch=10",
     "--config.evaluation.every=400",
     "--config.evaluation.episodes=8",
