@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     here = {"episodes": arguments.episodes} | provenance.describe(sys.argv[1:] if argv is None else argv)
     if arguments.load:
         figures = json.loads(arguments.load.read_text())
-        figures["again"] = figures.get("again", {}) | dict.fromkeys(arguments.tasks, here)
+        if arguments.tasks:
+            figures["again"] = figures.get("again", {}) | dict.fromkeys(arguments.tasks, here)
     else:
         figures = here | {"tasks": {}}
     figures["tasks"] |= {name: measure(name, arguments.episodes, arguments.rounds) for name in arguments.tasks}

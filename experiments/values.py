@@ -48,7 +48,7 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
     experiment = presets.build(name, values)
     population = training.make_population(experiment.run)
     keys = training.member_keys(values["seed"], values["seeds"])
-    _, state, _ = Checkpoints(checkpoints).restore(jax.eval_shape(population.init, keys))
+    _, state, _ = Checkpoints(checkpoints).restore(population.template(keys))
     ring = replay.make_ring(training.example_trajectory(experiment.env), values["replay.capacity"])
     reward_fn = relabel.reward_by_index()
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))

@@ -183,12 +183,7 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
         checks.positive_int("seeds", seeds, "Give how many, or a sequence of seeds.")
         return tuple(range(seeds))
     remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
-    if isinstance(seeds, (str, bool)) or not isinstance(seeds, (Sequence, np.ndarray)) or not len(seeds):
-        checks.fail("seeds", fields.short(seeds), "it must be a count or a sequence of integers", remedy)
-    typed = tuple(fields.checked("seed", seed.item() if isinstance(seed, np.generic) else seed) for seed in seeds)
-    if len(set(typed)) < len(typed):
-        checks.fail("seeds", fields.short(seeds), "a seed must not come twice", remedy)
-    return typed
+    return _checked_entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
 
 
 def _checked_axis(field: str, axis: Any, known: Mapping[str, Any], values: Any) -> tuple[Any, ...]:
@@ -198,15 +193,19 @@ def _checked_axis(field: str, axis: Any, known: Mapping[str, Any], values: Any) 
         checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
     if field in (values or {}):
         checks.fail(where, fields.short(axis), "values sets it, too", "Set it in one of them.")
-    if isinstance(axis, str) or not isinstance(axis, (Sequence, np.ndarray)) or not len(axis):
-        checks.fail(where, fields.short(axis), "it must be a list of values", f"For example {{{field!r}: [..]}}.")
     if field in fields.FIELDS and field not in known:
         checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
-    typed = tuple(
-        fields.checked(field, value.item() if isinstance(value, np.generic) else value) for value in list(axis)
-    )
+    return _checked_entries(where, field, axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
+
+
+def _checked_entries(where: str, field: str, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
+    """The values of a sequence, typed as the field's; each must differ from the others."""
+    entries = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(entries, str) or not isinstance(entries, Sequence) or not entries:
+        checks.fail(where, fields.short(given), rule, remedy)
+    typed = tuple(fields.checked(field, entry) for entry in entries)
     if len(set(typed)) < len(typed):
-        checks.fail(where, fields.short(axis), "a value must not come twice", "Drop what repeats.")
+        checks.fail(where, fields.short(given), "a value must not come twice", "Drop what repeats.")
     return typed
 
 

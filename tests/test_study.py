@@ -189,7 +189,9 @@ def test_a_member_that_is_not_finite_has_no_success_and_the_others_keep_theirs(m
         ({"seeds": True}, r"seeds: got True"),
         ({"seeds": "12"}, r"seeds: got '?12"),
         ({"seeds": 2.5}, r"seeds: got 2\.5"),
-        ({"seeds": (1, 1)}, r"a seed must not come twice"),
+        ({"seeds": (1, 1)}, r"seeds: got .*1.*, but a value must not come twice"),
+        ({"seeds": np.array(2)}, r"seeds: got .*it must be a count or a sequence"),
+        ({"grid": {"agent.gamma": np.array(0.5)}}, r"grid\['agent\.gamma'\]: got .*it must be a list of values"),
         ({"seeds": (-1,)}, r"seed: got -1"),
         ({"seeds": (0.5,)}, r"seed: got 0\.5"),
         (

@@ -38,6 +38,16 @@ _LEAN: dict[str, Value] = {
     "replay.capacity": 4_000,
 }
 
+# Q-learning where what was reached can be kept, so that what a trajectory did bounds what can be done.
+_KEPT: dict[str, Value] = _LEAN | {
+    "agent.target_period": 2,
+    "agent.hindsight_bound": True,
+    "agent.evaluated": "target",
+}
+_DOOR: dict[str, Value] = {"total_steps": 200_000, "evaluation.every": 10_000}
+_CLAW: dict[str, Value] = {"total_steps": 200_000, "evaluation.every": 20_000}
+_HAND: dict[str, Value] = {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True}
+
 # By environment, then by kind of agent or by algorithm, which comes last.
 TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "lunar_lander": {  # nothing in flight can be kept: no bound of hindsight; and every update tells
@@ -45,37 +55,10 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         | {"agent.target_period": 4, "agent.evaluated": "target", "env.num_envs": 1, "agent.updates_per_epoch": 100},
         "imitation": _LEAN | {"env.num_envs": 1},
     },
-    "door": {
-        "q_learning": _LEAN
-        | {
-            "total_steps": 200_000,
-            "agent.target_period": 2,
-            "agent.hindsight_bound": True,
-            "agent.evaluated": "target",
-            "evaluation.every": 10_000,
-        },
-        "imitation": _LEAN | {"total_steps": 200_000, "evaluation.every": 10_000},
-    },
-    "claw": {
-        "q_learning": _LEAN
-        | {
-            "total_steps": 200_000,
-            "agent.target_period": 2,
-            "agent.hindsight_bound": True,
-            "agent.evaluated": "target",
-            "evaluation.every": 20_000,
-        },
-        "imitation": _LEAN | {"total_steps": 200_000, "evaluation.every": 20_000},
-    },
+    "door": {"q_learning": _KEPT | _DOOR, "imitation": _LEAN | _DOOR},
+    "claw": {"q_learning": _KEPT | _CLAW, "imitation": _LEAN | _CLAW},
     "four_rooms": {
-        "q_learning": _LEAN
-        | {
-            "agent.learning_rate": 1e-3,
-            "agent.target_period": 2,
-            "agent.hindsight_bound": True,
-            "agent.evaluated": "target",
-            "env.num_envs": 8,
-        },
+        "q_learning": _KEPT | {"agent.learning_rate": 1e-3, "env.num_envs": 8},
         "imitation": _LEAN | {"agent.learning_rate": 1e-3, "env.num_envs": 8},
     },
     "push": {
@@ -92,11 +75,11 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         },
     },
     "fetch_reach": {
-        "imitation": {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True},
+        "imitation": _HAND,
         "actor_critic": {"total_steps": 100_000, "evaluation.every": 10_000},
     },
     "sawyer_reach": {
-        "imitation": {"total_steps": 50_000, "evaluation.every": 5_000, "agent.scale_inputs": True},
+        "imitation": _HAND,
         "actor_critic": {"total_steps": 200_000, "evaluation.every": 10_000},
     },
     "point_mass": {

@@ -103,6 +103,8 @@ def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
     assert environments.main([f"--load={output}", f"--page={page}"]) == 0
     assert len(measured) == 2  # nothing new
     assert page.read_text() == text[len("before\n") : -len("\nafter\n")]
+    assert environments.main([f"--load={output}", f"--output={output}"]) == 0
+    assert json.loads(output.read_text()) == figures
 
 
 def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, tmp_path):
