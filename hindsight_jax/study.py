@@ -11,18 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, fields, presets, statistics, training
 
 _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
-_NOT_IN_A_GRID = {
-    "seed": _SEEDS_ARE_AN_ARGUMENT,
-    "seeds": _SEEDS_ARE_AN_ARGUMENT,
-    "total_steps": "the arrays hold every evaluation on the way",
-    "checkpoint.seconds": "a study writes no checkpoints",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Study:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A flat dict for each setting, seed and evaluation: the grid's fields, seed, env_steps, every other metric."""
-        for index, values in settings(self.grid):
+        for index, values in presets.settings(self.grid):
             for (s, seed), e in itertools.product(enumerate(self.seeds), range(self.metrics["env_steps"].shape[-1])):
                 row = {metric: float(array[(*index, s, e)]) for metric, array in self.metrics.items()}
                 if np.isfinite(row["env_steps"]):
@@ -77,7 +70,7 @@ class Study:
         figure = Figure(figsize=(4.5 * len(panels) + 1.5, 4.0), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for index, values in settings(self.grid):
+        for index, values in presets.settings(self.grid):
             panel = index[0] if len(panels) > 1 else 0
             shown = list(values.items())[len(self.grid) > 1 :]
             label = ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in shown)
@@ -136,45 +129,36 @@ def train(
     ((3, 2, 2), [240.0, 400.0])
     """
     fixed, axes, chosen_seeds = _checked(name, seeds, grid, values, total_steps)
-    shaping = {field: axis for field, axis in axes.items() if _changes_program(field, axis)}
-    programs = [[part for part in settings(axes) if part[1].items() >= own.items()] for _, own in settings(shaping)]
+    varied, shaping = presets.programs(axes)
+    programs = [
+        [part for part in presets.settings(axes) if part[1].items() >= own.items()]
+        for _, own in presets.settings(shaping)
+    ]
     # All are built before the first begins, so that no setting is refused after hours.
-    experiments = [presets.build(name, fixed | members[0][1]) for members in programs]
+    experiments = [presets.build(name, fixed | program[0][1]) for program in programs]
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
-    for number, (members, experiment) in enumerate(zip(programs, experiments, strict=True)):
-        say = report and _reporter(report, name, members[0][1], shaping, (number, len(programs)), fixed["total_steps"])
-        columns = _trained(experiment, chosen_seeds, [chosen for _, chosen in members], set(axes) - set(shaping), say)
-        for i, (index, _) in enumerate(members):
+    for number, (program, experiment) in enumerate(zip(programs, experiments, strict=True)):
+        say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
+        members = training.members(chosen_seeds, [chosen for _, chosen in program])
+        columns = _trained(experiment, members, tuple(varied), say)
+        for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
             parts[index] = {metric: column[mine] for metric, column in columns.items()}
     left = {field: value for field, value in fixed.items() if field not in (*axes, "seed", "seeds")}
     return Study(name, left, axes, chosen_seeds, _stacked(parts, [len(axis) for axis in axes.values()]), len(programs))
 
 
-def settings(grid: Mapping[str, Sequence[Any]]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """(index, {field: value}) of every combination, the last field fastest.
-
-    >>> list(settings({"a": (1,), "b": (2, 3)}))
-    [((0, 0), {'a': 1, 'b': 2}), ((0, 1), {'a': 1, 'b': 3})]
-    """
-    for index in itertools.product(*(range(len(axis)) for axis in grid.values())):
-        yield index, {field: axis[i] for (field, axis), i in zip(grid.items(), index, strict=True)}
-
-
 def _checked(name: str, seeds: Any, grid: Any, values: Any, total_steps: Any):
     """(every fixed value, the axes, the seeds), all typed and in range; every setting fits in itself."""
-    known = presets.fields_of(name)
     fixed = presets.config(name) | dict(values or {})
     if total_steps is not None:
         fixed["total_steps"] = total_steps
     for field in ("seed", "seeds"):
         if field in (values or {}):
             checks.fail(f"values[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1).")
-    fixed = fields.complete(fixed, known)
+    fixed = fields.complete(fixed, presets.fields_of(name))
     seeds = _checked_seeds(seeds)
-    axes = {field: _checked_axis(field, axis, known, values) for field, axis in dict(grid or {}).items()}
-    for _, chosen in settings(axes):
-        presets.check(name, fixed | chosen)
+    axes = presets.check_grid(name, fixed, dict(grid or {}), taken=values)
     return fixed, axes, seeds
 
 
@@ -183,49 +167,19 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
         checks.positive_int("seeds", seeds, "Give how many, or a sequence of seeds.")
         return tuple(range(seeds))
     remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
-    return _checked_entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
-
-
-def _checked_axis(field: str, axis: Any, known: Mapping[str, Any], values: Any) -> tuple[Any, ...]:
-    """The typed values of one axis."""
-    where = f"grid[{field!r}]"
-    if field in _NOT_IN_A_GRID:
-        checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
-    if field in (values or {}):
-        checks.fail(where, fields.short(axis), "values sets it, too", "Set it in one of them.")
-    if field in fields.FIELDS and field not in known:
-        checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
-    return _checked_entries(where, field, axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
-
-
-def _checked_entries(where: str, field: str, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
-    """The values of a sequence, typed as the field's; each must differ from the others."""
-    entries = given.tolist() if isinstance(given, np.ndarray) else given
-    if isinstance(entries, str) or not isinstance(entries, Sequence) or not entries:
-        checks.fail(where, fields.short(given), rule, remedy)
-    typed = tuple(fields.checked(field, entry) for entry in entries)
-    if len(set(typed)) < len(typed):
-        checks.fail(where, fields.short(given), "a value must not come twice", "Drop what repeats.")
-    return typed
-
-
-def _changes_program(field: str, axis: Sequence[Any]) -> bool:
-    """Whether the run is compiled for each value: a shape depends on it, or (a preference) it switches a part off."""
-    return field not in presets.POPULATION_FIELDS or (field == "relabel.preference" and min(axis) == 0.0)
+    return presets.entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
 
 
 def _trained(
     experiment: presets.Experiment,
-    seeds: tuple[int, ...],
-    members: Sequence[Mapping[str, Any]],
-    varied: Iterable[str],
+    members: training.Members,
+    varied: Sequence[str],
     say: Callable[[int, np.ndarray], None] | None,
 ) -> dict[str, np.ndarray]:
-    """One population of settings x seeds, the seeds fastest, trained to its end: metric -> f64[M, E]."""
-    keys = jax.vmap(jax.random.key)(jnp.tile(jnp.array(seeds, jnp.int32), len(members)))
+    """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
+    keys = members.keys()
     population = training.make_population(experiment.run, training.devices_for(len(keys)))
-    column = lambda field: jnp.array([chosen[field] for chosen in members], jnp.float32)
-    state = population.init(keys, {field: jnp.repeat(column(field), len(seeds)) for field in varied})
+    state = population.init(keys, members.values(varied))
     evaluations = []
     while (epoch := int(state.epochs)) < experiment.num_epochs:
         every = experiment.epochs_between_evaluations

@@ -1,6 +1,7 @@
 """Names such as hdm_push: `tables` and `schedules` are the data, `rows` reads them, `build` makes a run."""
 
 from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
+from hindsight_jax.presets.grids import Grid, check_grid, entries, programs, settings
 from hindsight_jax.presets.rows import (
     check,
     config,
@@ -24,13 +25,18 @@ __all__ = [
     "Algorithm",
     "Environment",
     "Experiment",
+    "Grid",
     "build",
     "check",
+    "check_grid",
     "config",
     "describe",
+    "entries",
     "fields_of",
     "horizon",
     "names",
+    "programs",
+    "settings",
     "split",
     "tuned",
 ]

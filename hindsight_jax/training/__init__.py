@@ -1,5 +1,6 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
+from hindsight_jax.training.members import Members, members
 from hindsight_jax.training.population import (
     Population,
     PopulationState,
@@ -12,6 +13,7 @@ from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, RunState, Schedule, example_trajectory, make_run
 
 __all__ = [
+    "Members",
     "Population",
     "PopulationState",
     "Rollout",
@@ -24,5 +26,6 @@ __all__ = [
     "make_population",
     "make_run",
     "member_keys",
+    "members",
     "rollout",
 ]

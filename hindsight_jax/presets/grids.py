@@ -1,0 +1,86 @@
+"""Grids: fields with several values each, all combinations of which are run. Typed and checked before anything runs."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hindsight_jax import checks, fields
+from hindsight_jax.presets import rows, tables
+
+Grid = Mapping[str, tuple[Any, ...]]  # field -> its values, an axis each
+
+_SEEDS = "every setting has the same seeds"
+_NOT_IN_A_GRID = {
+    "seed": _SEEDS,
+    "seeds": _SEEDS,
+    "total_steps": "every evaluation on the way is kept",
+    "checkpoint.seconds": "no number depends on it",
+}
+
+
+def check_grid(
+    name: str, values: Mapping[str, Any], grid: Mapping[str, Any], taken: Mapping[str, Any] | None = None
+) -> dict[str, tuple[Any, ...]]:
+    """The grid of the run `name`, typed. `values` are complete, `taken` the fields that someone has set on purpose.
+
+    Raises ValueError: a field that the run has not, that is no axis or that is in `taken`, an axis that is no list of
+    different values in range, or a setting whose values do not fit each other.
+
+    >>> check_grid("hdm_push", rows.config("hdm_push"), {"agent.beta": [1, 2.5]})
+    {'agent.beta': (1.0, 2.5)}
+    """
+    axes = {field: _axis(name, field, axis, taken or {}) for field, axis in grid.items()}
+    for _, chosen in settings(axes):
+        rows.check(name, {**values, **chosen})
+    return axes
+
+
+def settings(grid: Mapping[str, Sequence[Any]]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """(index, {field: value}) of every combination, the last field fastest.
+
+    >>> list(settings({"a": (1,), "b": (2, 3)}))
+    [((0, 0), {'a': 1, 'b': 2}), ((0, 1), {'a': 1, 'b': 3})]
+    """
+    for index in itertools.product(*(range(len(axis)) for axis in grid.values())):
+        yield index, {field: axis[i] for (field, axis), i in zip(grid.items(), index, strict=True)}
+
+
+def programs(grid: Grid) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
+    """The axes that members of one population may differ in, and those that need a program for each value.
+
+    A field of the second kind changes a shape, or (a preference of 0) switches a part off.
+
+    >>> programs({"agent.gamma": (0.9, 1.0), "agent.hidden_sizes": ((8,), (16,))})
+    ({'agent.gamma': (0.9, 1.0)}, {'agent.hidden_sizes': ((8,), (16,))})
+    """
+    own = {field: axis for field, axis in grid.items() if _is_a_member_s_own(field, axis)}
+    return own, {field: axis for field, axis in grid.items() if field not in own}
+
+
+def entries(where: str, field: str, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
+    """The values of a sequence, typed as the field's. Each must differ from the others, or it is a ValueError."""
+    listed = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(listed, str) or not isinstance(listed, Sequence) or not listed:
+        checks.fail(where, fields.short(given), rule, remedy)
+    typed = tuple(fields.checked(field, entry) for entry in listed)
+    if len(set(typed)) < len(typed):
+        checks.fail(where, fields.short(given), "a value must not come twice", "Drop what repeats.")
+    return typed
+
+
+def _axis(name: str, field: str, axis: Any, taken: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The typed values of one axis."""
+    where = f"grid[{field!r}]"
+    if field in _NOT_IN_A_GRID:
+        checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
+    if field in taken:
+        checks.fail(where, fields.short(axis), f"it is set to {fields.text(taken[field])}, too", "Set it in one place.")
+    if field in fields.FIELDS and field not in rows.fields_of(name):
+        checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
+    return entries(where, field, axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
+
+
+def _is_a_member_s_own(field: str, axis: Sequence[Any]) -> bool:
+    return field in tables.POPULATION_FIELDS and not (field == "relabel.preference" and min(axis) == 0.0)
