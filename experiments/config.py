@@ -1,6 +1,7 @@
 """The command line: names of `presets`, typed overrides, ranges, and for whatever else a message with its remedy.
 
     --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
+    --config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
 
 A thin layer over ml_collections, whose `config_flags` takes no bare name, accepts `lr=nan`, prints tracebacks on
 unknown keys and ignores stray arguments. Which fields exist, and what they take, stands in `fields.FIELDS` alone.
@@ -12,23 +13,25 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from ml_collections import ConfigDict
 
+from experiments import grids
 from hindsight_jax import fields, presets
 
 WIDTH = 120
 USAGE = """\
-python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--workdir=DIR]
+python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--config.grid=JSON] [--workdir=DIR] [--explain]
 python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
 python -m experiments.run --list
 python -m experiments.run --help [--config=NAME]
 """
 # What a resumed run may be given anew: its numbers so far do not depend on it.
 RESUMABLE = ("total_steps", "checkpoint.seconds")
-_VALUED = ("--config", "--workdir")
-_SWITCHES = ("--resume", "--list", "--help")
+_VALUED = ("--config", "--workdir", "--config.grid")
+_SWITCHES = ("--resume", "--list", "--help", "--explain")
 _LIST = "List the names: python -m experiments.run --list."
 _HELP = "See python -m experiments.run --help."
 _NUMBER = re.compile(r"[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)([eE][+-]?\d{1,6})?", re.ASCII)
@@ -45,10 +48,12 @@ class Arguments(NamedTuple):
 
     name: str | None = None  # of the preset
     config: ConfigDict | None = None  # nested and locked; None with list or help
+    grid: presets.Grid = MappingProxyType({})  # what the members differ in beside their seeds
     workdir: Path | None = None  # None: the caller chooses; given with resume
     resume: bool = False
     list: bool = False  # print `list_text()`
     help: bool = False  # print `help_text(name)`
+    explain: bool = False  # print what the run will need, and end
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -73,10 +78,12 @@ def parse(argv: Sequence[str]) -> Arguments:
     if "--resume" in flags:
         if workdir is None:
             raise UsageError("--resume: the run's directory is missing. Add --workdir=DIR.")
-        return _resumed(Path(workdir), name, overrides)
+        return _resumed(Path(workdir), name, overrides, flags)
     if name is None:
         raise UsageError(f"--config: it is missing. Name what to run, such as --config=hdm_push. {_LIST}")
-    return Arguments(name, _made(name, overrides), Path(workdir) if workdir else None)
+    config = _made(name, overrides)
+    grid = _grid(name, config, flags["--config.grid"], overrides) if "--config.grid" in flags else {}
+    return Arguments(name, config, grid, Path(workdir) if workdir else None, explain="--explain" in flags)
 
 
 def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -138,8 +145,8 @@ def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
     return make(name, flat)
 
 
-def load(path: Path) -> tuple[str, ConfigDict]:
-    """Name and values from the config.json that `workdir.WorkDir.write_config` wrote at `path`.
+def load(path: Path) -> tuple[str, ConfigDict, presets.Grid]:
+    """Name, values and grid from the config.json that `workdir.WorkDir.write_config` wrote at `path`.
 
     Raises:
       UsageError: no such file, no JSON object, or values that this version does not take.
@@ -155,8 +162,9 @@ def load(path: Path) -> tuple[str, ConfigDict]:
     if not whole or not isinstance(document.get("name"), str):
         raise UsageError(f"{path}: is no JSON object with name and config; it is damaged. Put back a copy.")
     try:
-        return document["name"], from_json_dict(document["name"], document["config"])
-    except UsageError as error:
+        name, config = document["name"], from_json_dict(document["name"], document["config"])
+        return name, config, grids.from_json(name, values(config), document.get("grid", {}))
+    except (ValueError, AttributeError) as error:
         raise UsageError(f"{path}: {error}") from None
 
 
@@ -210,7 +218,7 @@ def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, fields.Value]
                 raise UsageError(f"{key}: got {_short(value)}, but it takes no value. Write {key}, or leave it out.")
             flags[key] = ""
             continue
-        field = key.removeprefix("--config.") if key.startswith("--config.") else None
+        field = key.removeprefix("--config.") if key.startswith("--config.") and key not in _VALUED else None
         if field is None and key not in _VALUED:
             _refuse_argument(key, equals + value)
         if field is not None and field not in fields.FIELDS:
@@ -306,9 +314,20 @@ def _made(name: str, overrides: Mapping[str, fields.Value]) -> ConfigDict:
         raise UsageError(f"--config.{error}") from None
 
 
-def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, fields.Value]) -> Arguments:
+def _grid(name: str, config: ConfigDict, written: str, taken: Mapping[str, Any]) -> presets.Grid:
+    """`grids.parse`, with errors that name the flag."""
+    try:
+        return grids.parse(name, values(config), written, taken)
+    except ValueError as error:
+        message = str(error).removeprefix("grid: ")
+        raise UsageError(f"--config.grid: {message}") from None
+
+
+def _resumed(
+    workdir: Path, name: str | None, overrides: Mapping[str, fields.Value], flags: Mapping[str, str]
+) -> Arguments:
     """The work directory's run; overrides must be as stored, except for RESUMABLE."""
-    stored_name, stored = load(workdir / "config.json")
+    stored_name, stored, grid = load(workdir / "config.json")
     if name is not None and name != stored_name:
         remedy = "Leave --config out, or choose another --workdir without --resume."
         raise UsageError(f"--config: got {name}, but {workdir} holds a run of {stored_name}. {remedy}")
@@ -324,7 +343,11 @@ def _resumed(workdir: Path, name: str | None, overrides: Mapping[str, fields.Val
                 f"--config.{field}: got {got}, but the run to resume has {kept}, and {rule}. Leave it out, or start "
                 "anew without --resume."
             )
-    return Arguments(stored_name, _made(stored_name, before | dict(overrides)), workdir, resume=True)
+    if "--config.grid" in flags and _grid(stored_name, stored, flags["--config.grid"], {}) != grid:
+        kept = json.dumps(grids.to_json(grid)) if grid else "none"
+        raise UsageError(f"--config.grid: got another one than the run to resume, which has {kept}. Leave it out.")
+    config = _made(stored_name, before | dict(overrides))
+    return Arguments(stored_name, config, grid, workdir, resume=True, explain="--explain" in flags)
 
 
 _COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "gamma_hdm", "next-state", "network")
@@ -351,7 +374,7 @@ def _main_numbers(name: str) -> tuple[str, ...]:
 def _example(field: str | None, key: str) -> str:
     if field is not None:
         return fields.text(fields.FIELDS[field].default)
-    return "hdm_push" if key == "--config" else "DIR"
+    return {"--config": "hdm_push", "--workdir": "DIR", "--config.grid": f"'{grids.EXAMPLE}'"}[key]
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

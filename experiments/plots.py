@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.rows import Row, Table, diagnostics, table
+from experiments.rows import Row, Table, by_setting, diagnostics, label, table
 from hindsight_jax import checks, statistics
 
 MAX_BYTES = 300_000
@@ -28,6 +28,7 @@ _TITLES = {
     "distance_end": "distance to the goal at the end",
 }
 _MAX_DIAGNOSTICS = 3
+_MAX_BANDS = 4  # of settings; more would hide each other
 
 
 def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
@@ -35,6 +36,7 @@ def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
 
     Thin lines are seeds, the thick one is their mean, the band is the interval of `statistics.interval` over seeds. One
     seed has no band, and the picture says so. Where a seed is NaN, the mean has a gap and the picture names the seed.
+    Of a grid there is a thick line for each setting, with a band where there are few, and no thin ones.
 
     Args:
       rows: of metrics.jsonl; none gives a picture that says so.
@@ -53,22 +55,24 @@ def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
     FigureCanvasAgg(figure)
     names = _chosen(rows)
     grid = figure.add_gridspec(2 if names else 1, 6, height_ratios=[1.35, 1.0] if names else [1.0])
-    success = table(rows, "success_end")
-    for column, (key, label) in enumerate(
+    groups = by_setting(rows)
+    for column, (key, words) in enumerate(
         [("success_end", "success at the end"), ("success_any", "success at any step")]
     ):
         axis = figure.add_subplot(grid[0, 3 * column : 3 * column + 3])
-        _panel(axis, table(rows, key), label, confidence)
+        _panel(axis, key, groups, words, confidence)
         axis.set_ylim(-0.02, 1.02)
         axis.set_yticks(np.linspace(0.0, 1.0, 6))
     width = 6 // max(len(names), 1)
     for column, key in enumerate(names):
         axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
-        _panel(axis, table(rows, key), _TITLES.get(_base(key), key), confidence)
+        _panel(axis, key, groups, _TITLES.get(_base(key), key), confidence)
     figure.supxlabel("env steps per seed", fontsize=10, color=_INK)
-    figure.suptitle(f"{title}\n{_caption(success, confidence)}", fontsize=12, color=_INK)
+    figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=_INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    if handles:
+    if handles and len(groups) > 1:
+        figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    elif handles:
         figure.axes[0].legend(handles, labels, loc="best", fontsize=9, frameon=False)
     return png(figure)
 
@@ -112,8 +116,8 @@ def _base(key: str) -> str:
     return key.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
 
 
-def _panel(axis: Any, data: Table, title: str, confidence: float) -> None:
-    """One panel: seeds, their mean and its band."""
+def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: float) -> None:
+    """One panel: seeds, their mean and its band; of several settings their means."""
     axis.set_title(title, fontsize=11, color=_INK, loc="left")
     axis.grid(True, color=_GREY, linewidth=0.6)
     axis.set_axisbelow(True)
@@ -122,38 +126,68 @@ def _panel(axis: Any, data: Table, title: str, confidence: float) -> None:
     axis.tick_params(labelsize=9, colors=_INK, length=3)
     axis.xaxis.set_major_formatter(_thousands)
     axis.locator_params(axis="x", nbins=6)
-    if not data.values.size:
+    tables = [(label(setting), table(rows, key)) for setting, rows in groups]
+    if not any(data.values.size for _, data in tables):
         axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=_INK)
         return
+    if len(tables) == 1:
+        _seeds(axis, tables[0][1], confidence)
+    else:
+        _settings(axis, tables, confidence)
+    _limits(axis, [data for _, data in tables])
+
+
+def _seeds(axis: Any, data: Table, confidence: float) -> None:
+    """A thin line for each seed, a thick one for their mean, and its band."""
     marker = "o" if len(data.env_steps) == 1 else None
     mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
     if len(data.seeds) > 1:
         faint = min(0.4, max(0.15, 4.0 / len(data.seeds)))
         for index, values in enumerate(data.values):
-            label = "each seed" if index == 0 else None
-            axis.plot(data.env_steps, values, color=_BLUE, alpha=faint, linewidth=0.9, marker=marker, label=label)
+            words = "each seed" if index == 0 else None
+            axis.plot(data.env_steps, values, color=_BLUE, alpha=faint, linewidth=0.9, marker=marker, label=words)
         axis.fill_between(
             data.env_steps, low, high, color=_BLUE, alpha=0.16, linewidth=0, label=f"{100 * confidence:g} % interval"
         )
-    label = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
-    axis.plot(data.env_steps, mean, color=_BLUE, linewidth=2.2, marker=marker, label=label)
-    _limits(axis, data)
+    words = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
+    axis.plot(data.env_steps, mean, color=_BLUE, linewidth=2.2, marker=marker, label=words)
 
 
-def _limits(axis: Any, data: Table) -> None:
+def _settings(axis: Any, tables: Sequence[tuple[str, Table]], confidence: float) -> None:
+    """A line for each setting, from dark to light in the order of the grid."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(tables)))
+    for (words, data), colour in zip(tables, colours, strict=True):
+        mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
+        marker = "o" if len(data.env_steps) == 1 else None
+        axis.plot(data.env_steps, mean, color=colour, linewidth=1.8, marker=marker, label=words)
+        if len(tables) <= _MAX_BANDS and len(data.seeds) > 1:
+            axis.fill_between(data.env_steps, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _limits(axis: Any, tables: Sequence[Table]) -> None:
     """The y range of the seeds, not of the band, which is wide at few seeds and would flatten them."""
-    axis.set_xlim(min(0, data.env_steps[0]), max(data.env_steps[-1], 1))
-    finite = data.values[np.isfinite(data.values)]
+    steps = np.concatenate([data.env_steps for data in tables])
+    axis.set_xlim(min(0, steps.min()), max(steps.max(), 1))
+    values = np.concatenate([data.values.reshape(-1) for data in tables])
+    finite = values[np.isfinite(values)]
     if finite.size:
         low, high = float(finite.min()), float(finite.max())
         margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
         axis.set_ylim(low - margin, high + margin)
 
 
-def _caption(success: Table, confidence: float) -> str:
+def _caption(groups: Sequence[Any], confidence: float) -> str:
     """The last success at the end in words, with what is missing."""
-    if not success.values.size:
+    tables = [table(rows, "success_end") for _, rows in groups]
+    if not any(success.values.size for success in tables):
         return "no evaluation yet"
+    if len(groups) > 1:
+        means = [float(success.values[:, -1].mean()) for success in tables]
+        best = max(range(len(means)), key=lambda i: means[i] if np.isfinite(means[i]) else -1.0)
+        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {label(groups[best][0])}, the best"
+    success = tables[0]
     last = success.values[:, -1]
     failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]
     if failed:

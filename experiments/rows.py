@@ -1,6 +1,7 @@
 """Rows of metrics.jsonl: one per seed and evaluation, in strict JSON, and what a table of them says.
 
 A row is a flat dict of numbers: `member, seed, env_steps, updates, success_end, success_any`, then any diagnostics.
+Members of a grid have a key for each of its fields, such as `agent.gamma_hdm`, beside them: their setting.
 Only keys that contain `second` depend on the clock. JSON has no NaN, so numbers that are not finite are the strings
 "NaN", "Infinity" and "-Infinity"; reading gives the floats back, and every float survives the round trip bit for bit.
 """
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hindsight_jax import checks, statistics
+from hindsight_jax import checks, fields, statistics
 
 INDEX_KEYS = ("member", "seed", "env_steps", "updates")
 REQUIRED_KEYS = (*INDEX_KEYS, "success_end", "success_any")
@@ -120,8 +121,35 @@ def without_clock(row: Mapping[str, Any]) -> Row:
 
 
 def diagnostics(rows: Sequence[Row]) -> list[str]:
-    """Names of the diagnostics that any row holds, sorted; the clock's keys are left out."""
-    return sorted({key for row in rows for key in without_clock(row)} - set(REQUIRED_KEYS))
+    """Names of the diagnostics that any row holds, sorted; the clock's keys and the grid's fields are left out."""
+    found = {key for row in rows for key in without_clock(row) if not _is_of_a_setting(key)}
+    return sorted(found - set(REQUIRED_KEYS))
+
+
+def by_setting(rows: Sequence[Row]) -> list[tuple[dict[str, float], list[Row]]]:
+    """The rows of each setting of a grid, and the setting, in the order of members; one group, {}, without a grid.
+
+    >>> row = dict(member=0, seed=7, env_steps=10, updates=5, success_end=0.5, success_any=0.5)
+    >>> [setting for setting, _ in by_setting([row | {"agent.beta": 1.0}, row | {"member": 1, "agent.beta": 2.0}])]
+    [{'agent.beta': 1.0}, {'agent.beta': 2.0}]
+    """
+    groups: dict[tuple[tuple[str, float], ...], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["member"]):
+        groups.setdefault(tuple((key, row[key]) for key in row if _is_of_a_setting(key)), []).append(row)
+    return [(dict(setting), group) for setting, group in groups.items()]
+
+
+def _is_of_a_setting(key: str) -> bool:
+    return "." in key and key in fields.FIELDS  # seed is a field, too, and no axis
+
+
+def label(setting: Mapping[str, float]) -> str:
+    """A setting in words, without the groups of its fields.
+
+    >>> label({"agent.gamma_hdm": 0.5, "agent.beta": 2.0})
+    'gamma_hdm 0.5, beta 2'
+    """
+    return ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in setting.items())
 
 
 def table(rows: Sequence[Row], key: str) -> Table:
@@ -146,7 +174,23 @@ def summarise(rows: Sequence[Row], confidence: float = 0.95) -> dict[str, Any]:
 
     `best` is the evaluation of the highest mean success at the end. It is chosen in hindsight, so it flatters the run:
     report the last. A seed whose success is not finite is listed in `failed_seeds`, and the means are then NaN.
+
+    Of a grid, `settings` holds the same for each setting, with its fields under `setting`, and `best_setting` the one
+    of the highest mean at its last evaluation, chosen in hindsight too; means over all settings would say nothing.
     """
+    groups = by_setting(rows)
+    if len(groups) > 1 or (groups and groups[0][0]):
+        found = [{"setting": setting} | _summarised(group, confidence) for setting, group in groups]
+        finite = [one for one in found if one["success_end"] and math.isfinite(one["success_end"]["mean"])]
+        best = max(finite, key=lambda one: one["success_end"]["mean"], default=None)
+        return {"settings": found, "best_setting": best["setting"] if best else None, "confidence": confidence} | {
+            "env_steps": min(one["env_steps"] for one in found)
+        }
+    return _summarised(rows, confidence)
+
+
+def _summarised(rows: Sequence[Row], confidence: float) -> dict[str, Any]:
+    """`summarise` of one setting."""
     end, anywhere = table(rows, "success_end"), table(rows, "success_any")
     num_evaluations = len(end.env_steps)
     summary: dict[str, Any] = {

@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = Path(argv[0].removeprefix("--workdir="))
     try:
         WorkDir.open(path)
-        name, config = configs.load(path / "config.json")
+        name, config, grid = configs.load(path / "config.json")
+        if grid:
+            checks.fail("--workdir", "a run of a grid", "the table is of one setting", "Take a run without a grid.")
         figures = measure(name, configs.values(config), path / "checkpoints")
     except (WorkDirError, configs.UsageError, CheckpointError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -495,7 +495,8 @@ def stored(tmp_path):
 
 
 def test_load_gives_name_and_values_back_to_the_bit(stored):
-    name, loaded = config.load(stored / "config.json")
+    name, loaded, grid = config.load(stored / "config.json")
+    assert grid == {}
     assert name == "hdm_push"
     expected = {"agent.gamma_hdm": math.inf, "agent.gamma": 0.30000000000000004, "total_steps": 200_000}
     assert same(config.values(loaded), presets.config("hdm_push") | expected)
