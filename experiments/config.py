@@ -25,18 +25,28 @@ WIDTH = 120
 USAGE = """\
 python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--config.grid=JSON] [--workdir=DIR] [--explain]
 python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
+python -m experiments.run ... --distributed  [--coordinator=HOST:PORT --processes=N --process=I]
 python -m experiments.run --list
 python -m experiments.run --help [--config=NAME]
 """
 # What a resumed run may be given anew: its numbers so far do not depend on it.
 RESUMABLE = ("total_steps", "checkpoint.seconds")
-_VALUED = ("--config", "--workdir", "--config.grid")
-_SWITCHES = ("--resume", "--list", "--help", "--explain")
+_HOSTS = ("--coordinator", "--processes", "--process")
+_VALUED = ("--config", "--workdir", "--config.grid", *_HOSTS)
+_SWITCHES = ("--resume", "--list", "--help", "--explain", "--distributed")
 _LIST = "List the names: python -m experiments.run --list."
 _HELP = "See python -m experiments.run --help."
 _NUMBER = re.compile(r"[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)([eE][+-]?\d{1,6})?", re.ASCII)
 _INFINITY = {"inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf")}
 _BOOLEANS = {"true": True, "True": True, "1": True, "false": False, "False": False, "0": False}
+
+
+class Address(NamedTuple):
+    """Where process 0 listens, how many processes there are, and which one this is; all None: ask the cluster."""
+
+    coordinator: str | None = None  # HOST:PORT
+    processes: int | None = None
+    process: int | None = None
 
 
 class UsageError(ValueError):
@@ -54,6 +64,7 @@ class Arguments(NamedTuple):
     list: bool = False  # print `list_text()`
     help: bool = False  # print `help_text(name)`
     explain: bool = False  # print what the run will need, and end
+    address: Address | None = None  # where the run's other processes are; None: there are none
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -75,15 +86,17 @@ def parse(argv: Sequence[str]) -> Arguments:
         _refuse_unknown_name(name)
     if "--list" in flags or "--help" in flags:
         return Arguments(name, list="--list" in flags, help="--help" in flags)
+    address = _address(flags)
     if "--resume" in flags:
         if workdir is None:
             raise UsageError("--resume: the run's directory is missing. Add --workdir=DIR.")
-        return _resumed(Path(workdir), name, overrides, flags)
+        return _resumed(Path(workdir), name, overrides, flags)._replace(address=address)
     if name is None:
         raise UsageError(f"--config: it is missing. Name what to run, such as --config=hdm_push. {_LIST}")
     config = _made(name, overrides)
     grid = _grid(name, config, flags["--config.grid"], overrides) if "--config.grid" in flags else {}
-    return Arguments(name, config, grid, Path(workdir) if workdir else None, explain="--explain" in flags)
+    where = Path(workdir) if workdir else None
+    return Arguments(name, config, grid, where, explain="--explain" in flags, address=address)
 
 
 def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -314,6 +327,38 @@ def _made(name: str, overrides: Mapping[str, fields.Value]) -> ConfigDict:
         raise UsageError(f"--config.{error}") from None
 
 
+def _address(flags: Mapping[str, str]) -> Address | None:
+    """Where the other processes are, from --distributed and the three flags that go together."""
+    given = [flag for flag in _HOSTS if flag in flags]
+    if not given and "--distributed" not in flags:
+        return None
+    if "--workdir" not in flags and "--explain" not in flags:
+        raise UsageError("--workdir: it is missing, and all processes must have the same one. Add --workdir=DIR.")
+    if not given:
+        return Address()
+    if len(given) < len(_HOSTS):
+        missing = next(flag for flag in _HOSTS if flag not in flags)
+        raise UsageError(
+            f"{missing}: it is missing beside {given[0]}. Give {', '.join(_HOSTS)}, or --distributed alone."
+        )
+    coordinator = flags["--coordinator"]
+    if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}", coordinator):
+        raise UsageError(
+            f"--coordinator: got {_short(coordinator)}, but it must be HOST:PORT of process 0. Correct it."
+        )
+    processes = _count("--processes", flags, 1, 4096)
+    return Address(coordinator, processes, _count("--process", flags, 0, processes - 1))
+
+
+def _count(flag: str, flags: Mapping[str, str], low: int, high: int) -> int:
+    value = _number(flags[flag], whole=True)
+    if not isinstance(value, int) or not low <= value <= high:
+        raise UsageError(
+            f"{flag}: got {_short(flags[flag])}, but it must be an integer in [{low}, {high}]. Correct it."
+        )
+    return value
+
+
 def _grid(name: str, config: ConfigDict, written: str, taken: Mapping[str, Any]) -> presets.Grid:
     """`grids.parse`, with errors that name the flag."""
     try:
@@ -374,7 +419,8 @@ def _main_numbers(name: str) -> tuple[str, ...]:
 def _example(field: str | None, key: str) -> str:
     if field is not None:
         return fields.text(fields.FIELDS[field].default)
-    return {"--config": "hdm_push", "--workdir": "DIR", "--config.grid": f"'{grids.EXAMPLE}'"}[key]
+    examples = {"--config": "hdm_push", "--workdir": "DIR", "--config.grid": f"'{grids.EXAMPLE}'"}
+    return (examples | {"--coordinator": "HOST:PORT", "--processes": "2", "--process": "0"})[key]
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Progress:
 
     >>> import io
     >>> stream = io.StringIO()
-    >>> with Progress(1000, name="hdm_push", seeds=2, stream=stream, clock=iter([0.0, 10.0]).__next__) as progress:
+    >>> with Progress(1000, name="hdm_push", members=2, stream=stream, clock=iter([0.0, 10.0]).__next__) as progress:
     ...     progress.evaluated(1000, [0.5, 0.75])
     >>> print(stream.getvalue().splitlines()[-1])
     hdm_push: 1,000 of 1,000 env steps per seed in 10s, 200 env steps/s, success 0.625
@@ -34,7 +34,8 @@ class Progress:
         total_steps: int,
         *,
         name: str,
-        seeds: int = 1,
+        members: int = 1,
+        settings: int = 1,
         start: int = 0,
         stream: TextIO | None = None,
         verbose: bool = False,
@@ -45,19 +46,22 @@ class Progress:
         Args:
           total_steps: env steps per seed.
           name: of the run, the first word of every line.
-          seeds: members of the population; env steps per second are theirs together.
+          members: of the population; env steps per second are theirs together.
+          settings: of a grid, each with members / settings seeds.
           start: env steps per seed that an earlier process took.
           stream: where to write; standard output by default.
           verbose: a line per evaluation where no terminal is.
           clock: seconds; read once on entering and once on leaving, and by the bar.
 
         Raises:
-          ValueError: total_steps or seeds below 1, or start outside of [0, total_steps].
+          ValueError: total_steps, members or settings below 1, or start outside of [0, total_steps].
         """
         checks.positive_int("total_steps", total_steps, "Pass env steps per seed.")
-        checks.positive_int("seeds", seeds, "Pass the number of members.")
+        checks.positive_int("members", members, "Pass the number of members.")
+        checks.positive_int("settings", settings, "Pass 1 without a grid.")
         checks.in_range("start", start, 0, total_steps, "Pass the env steps that were taken already.")
-        self._total, self._name, self._seeds, self._start = total_steps, name, seeds, start
+        self._total, self._name, self._start = total_steps, name, start
+        self._members, self._settings = members, settings
         self._stream = _Unbreakable(sys.stdout if stream is None else stream)
         self._live = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._verbose, self._clock = verbose, clock
@@ -67,11 +71,13 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._began = self._clock()
-        seeds = "1 seed" if self._seeds == 1 else f"{self._seeds} seeds"
+        count = self._members // self._settings
+        seeds = "1 seed" if count == 1 else f"{count} seeds"
+        seeds = seeds if self._settings == 1 else f"{self._settings} settings x {seeds}"
         resumed = f", from {self._start:,}" if self._start else ""
         self.say(f"{self._name}: {seeds} x {self._total:,} env steps{resumed}")
         if self._live:
-            self._bar = _make_bar(self._stream, self._seeds, self._start)
+            self._bar = _make_bar(self._stream, self._members, self._start)
             self._task = self._bar.add_task(
                 self._name, total=self._total, completed=self._start, note="no evaluation yet", updated=0.0
             )
@@ -85,7 +91,7 @@ class Progress:
             self._bar.stop()
             self._bar = None
         seconds = max(self._clock() - self._began, 1e-9)
-        rate = (self._steps - self._start) * self._seeds / seconds
+        rate = (self._steps - self._start) * self._members / seconds
         parts = [
             f"{self._steps:,} of {self._total:,} env steps per seed in {_duration(seconds)}",
             f"{rate:,.0f} env steps/s",
@@ -104,6 +110,8 @@ class Progress:
         """An evaluation at this many env steps per seed gave these success rates, one per seed."""
         rates = np.asarray(success_end, dtype=np.float64)
         self._success = f"success {rates.mean():.3f}"
+        if self._settings > 1:
+            self._success = f"success {rates.min():.3f} to {rates.max():.3f}"
         self.advance(env_steps)
         if self._bar is not None:
             self._bar.update(self._task, note=self._success)
@@ -162,7 +170,7 @@ class _Unbreakable:
         return getattr(self._stream, name)
 
 
-def _make_bar(stream: _Unbreakable, seeds: int, start: int) -> Any:
+def _make_bar(stream: _Unbreakable, members: int, start: int) -> Any:
     """A rich progress bar that redraws twice a second."""
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, TaskProgressColumn, TextColumn
@@ -179,7 +187,7 @@ def _make_bar(stream: _Unbreakable, seeds: int, start: int) -> Any:
                 return Text(task.fields["note"])
             since = task.get_time() - task.fields["updated"]
             left = _duration(max((task.total - task.completed) / rate - since, 0.0))
-            return Text(f"{task.fields['note']}, {rate * seeds:,.0f} env steps/s, {left} left")
+            return Text(f"{task.fields['note']}, {rate * members:,.0f} env steps/s, {left} left")
 
     line = Column(no_wrap=True, overflow="ellipsis")
     console = Console(file=stream, force_terminal=True)  # type: ignore[arg-type]  # a stream in all that rich asks of it

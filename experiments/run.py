@@ -20,25 +20,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list or arguments.help:
         show(configs.help_text(arguments.name) if arguments.help else configs.list_text())
         return 0
-    name, config = arguments.name, arguments.config
-    assert name is not None
-    assert config is not None  # parse leaves them out for --list and --help alone
-    workdir = arguments.workdir or pathlib.Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
     configure_jax()
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
+    from experiments import hosts as processes
     from experiments.interrupt import Interrupt
     from experiments.session import SessionError, session
 
     try:
-        with Interrupt() as interrupt, session(name, config, workdir, resume=arguments.resume, argv=argv) as run:
+        hosts = processes.join(arguments.address)
+    except processes.HostsError as error:
+        return refuse(error)
+    try:
+        with Interrupt() as interrupt, session(arguments, workdir, argv=argv, hosts=hosts) as run:
             code = run.train(interrupt)
     except SessionError as error:
-        print(f"error: {error}", file=sys.stderr)
+        refuse(error)
+        if hosts.count > 1:
+            processes.leave(1)
         return 1
-    again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
-    show(f"{name}: results in {workdir}{again}")
+    if hosts.is_first:
+        again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
+        show(f"{arguments.name}: results in {workdir}{again}")
     return code
+
+
+def refuse(error: Exception) -> int:
+    """Says why on standard error; the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return 1
 
 
 def show(text: str) -> None:

@@ -1,18 +1,20 @@
 """One run in one work directory: begin or resume, train with rows and checkpoints, leave plots, a GIF and a summary."""
 
 import contextlib
+import io
 import math
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from experiments import config as configs
-from experiments import film
+from experiments import film, grids
+from experiments import rows as row_files
+from experiments.hosts import Hosts, HostsError
 from experiments.interrupt import Interrupt
 from experiments.lock import Lock, LockedError
 from experiments.progress import Progress
@@ -32,23 +34,39 @@ class SessionError(RuntimeError):
 class Session:
     """A population, its work directory and its checkpoints. Made by `session`."""
 
-    def __init__(self, name: str, values: dict[str, Any], workdir: WorkDir, experiment: presets.Experiment) -> None:
+    def __init__(
+        self,
+        name: str,
+        values: dict[str, Any],
+        workdir: WorkDir,
+        experiment: presets.Experiment,
+        grid: presets.Grid | None = None,
+        hosts: Hosts | None = None,
+    ) -> None:
         """Makes the population's functions; nothing is computed yet."""
         self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
+        self.grid, self.hosts = dict(grid or {}), hosts or Hosts()
         self.checkpoints = Checkpoints(workdir.checkpoints)
-        self.population = training.make_population(experiment.run, training.devices_for(values["seeds"]))
-        self.seeds = [values["seed"] + i for i in range(values["seeds"])]
-        self.keys = training.member_keys(values["seed"], values["seeds"])
+        self.members = members_of(values, self.grid)
+        self.population = training.make_population(experiment.run, training.devices_for(len(self.members.seeds)))
+        self.keys = self.members.keys()
         self.state: Any = None
+        self.num_rows = 0  # of all members, since the run began
         self.began_at = 0  # env steps per seed that an earlier process took
+        self.stopped_by = 0  # the signal that any process got
         self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
         self.changes: list[str] = []  # what a resumed run computes with that the earlier process did not
         self.warned: set[int] = set()  # members with a metric that is not finite
 
     def start(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """The first state of a new run."""
-        self.workdir.write_config(config, name=self.name, argv=argv)
-        self.state = self.population.init(self.keys)
+        if self.hosts.is_first:
+            self.workdir.write_config(config, name=self.name, grid=grids.to_json(self.grid), argv=argv)
+        self.begin()
+
+    def begin(self) -> None:
+        """Every member's first state."""
+        self.state = self.population.init(self.keys, self.members.values(self.grid))
 
     def resume(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
@@ -59,13 +77,14 @@ class Session:
         if any(self.workdir.checkpoints.glob("*step_*")):
             _, self.state, extra = self.checkpoints.restore(self.population.template(self.keys))
             self.refuse_other_values(extra["values"])
-            self.workdir.truncate(extra["rows_bytes"])
+            self.num_rows = extra["num_rows"]
             self.seconds = dict(extra["seconds"])
             self.began_at = self.env_steps()
         else:
-            self.workdir.truncate(0)
-            self.state = self.population.init(self.keys)
-        self.changes = self.workdir.note_resume(config, argv)
+            self.begin()
+        if self.hosts.is_first:
+            self.workdir.rewind(self.began_at, self.num_rows)
+            self.changes = self.workdir.note_resume(config, argv)
 
     def refuse_other_values(self, stored: dict[str, Any]) -> None:
         """ValueError if a value that no resumed run may change differs from the checkpoint's."""
@@ -77,12 +96,16 @@ class Session:
     def fixed_values(self) -> dict[str, Any]:
         """What a resumed run may not change, as JSON carries it."""
         kept = {field: value for field, value in self.values.items() if field not in configs.RESUMABLE}
-        return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()}
+        grid = {f"grid: {field}": axis for field, axis in grids.to_json(self.grid).items()}
+        return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()} | grid
 
     def train(self, interrupt: Interrupt) -> int:
         """Trains to the end, or until a signal; the exit code."""
         total = self.values["total_steps"]
-        with Progress(total, name=self.name, seeds=len(self.seeds), start=min(self.began_at, total)) as progress:
+        quiet = {} if self.hosts.is_first else {"stream": io.StringIO()}
+        title = self.name if self.hosts.count == 1 else f"{self.name} ({self.hosts.count} processes)"
+        population = {"members": len(self.members.seeds), "settings": len(self.members.seeds) // self.values["seeds"]}
+        with Progress(total, name=title, **population, start=min(self.began_at, total), **quiet) as progress:
             if self.changes:
                 progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
             saved = time.monotonic()
@@ -92,49 +115,63 @@ class Session:
                 self.advance(target, progress, interrupt)
                 if int(self.state.epochs) == target:
                     self.evaluate(progress)
-                if interrupt.signal:
-                    self.save()
-                    if self.workdir.offset():
-                        self.report(interrupted=True)
-                    progress.say(f"{self.name}: stopped by {interrupt.signal.name}, and saved")
-                    return interrupt.exit_code
-                if time.monotonic() - saved >= self.values["checkpoint.seconds"]:
+                is_due = time.monotonic() - saved >= self.values["checkpoint.seconds"]
+                if self.agreed(interrupt, is_due):
                     self.save()
                     saved = time.monotonic()
+                if self.stopped_by:
+                    return self.stop(progress)
         self.finish()
         return 0
+
+    def agreed(self, interrupt: Interrupt, number: int) -> int:
+        """What every process does next: the first one's number; a signal of any stops all."""
+        each = self.hosts.gather([number, interrupt.signal or 0])
+        self.stopped_by = int(each[:, 1].max())
+        return int(each[0, 0])
+
+    def stop(self, progress: Progress) -> int:
+        """After a signal: a checkpoint, a report, and the exit code that shells expect."""
+        self.save()
+        if self.num_rows:
+            self.report(interrupted=True)
+        progress.say(f"{self.name}: stopped by {signal.Signals(self.stopped_by).name}, and saved")
+        return 128 + self.stopped_by
 
     def advance(self, target: int, progress: Progress, interrupt: Interrupt) -> None:
         """Epochs up to `target`, in calls of about SECONDS_PER_CALL."""
         epochs = 1  # the first call tells how long an epoch takes, and may compile
-        while (epoch := int(self.state.epochs)) < target and not interrupt.signal:
+        while (epoch := int(self.state.epochs)) < target:
+            number = self.agreed(interrupt, min(epochs, target - epoch))
+            if self.stopped_by:
+                return
             before = self.seconds["train"]
             with self.timed("train"):
-                self.state = jax.block_until_ready(self.population.advance(self.state, min(epochs, target - epoch)))
-            rate = min(epochs, target - epoch) / (self.seconds["train"] - before)
-            epochs = max(1, round(rate * SECONDS_PER_CALL))
+                self.state = jax.block_until_ready(self.population.advance(self.state, number))
+            epochs = max(1, round(number / (self.seconds["train"] - before) * SECONDS_PER_CALL))
             progress.advance(min(self.env_steps(), self.values["total_steps"]))
 
     def evaluate(self, progress: Progress) -> None:
-        """One row per seed: greedy success, and the means of the learner's metrics since the last row."""
+        """One row for each member of this process: greedy success, and means of metrics since the last row."""
         with self.timed("evaluate"):
-            results = jax.device_get(self.population.evaluate(self.state, self.keys))
+            results = jax.block_until_ready(self.population.evaluate(self.state, self.keys))
         self.state, metrics = training.collect_metrics(self.state)
-        columns = results | jax.device_get(metrics)
-        members = self.state.members
-        columns |= {"env_steps": np.asarray(members.env_steps), "updates": np.asarray(members.updates)}
-        rows = [
-            {"member": i, "seed": seed, **{name: column[i].item() for name, column in columns.items()}}
-            for i, seed in enumerate(self.seeds)
-        ]
+        counts = {"env_steps": self.state.members.env_steps, "updates": self.state.members.updates}
+        own, columns = training.local_members(results | metrics | counts)
+        rows = [self.row(member, {name: column[i].item() for name, column in columns.items()}) for i, member in own]
         for row in rows:
             if self.report_if_bad(row, progress):  # what NaN chooses is no policy: an argmax of NaN would count
                 row["success_end"] = row["success_any"] = math.nan
             complete(row)
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
         self.workdir.append_rows(rows)
-        successes = [row["success_end"] for row in rows]
+        self.num_rows += len(self.members.seeds)
+        successes = self.hosts.gather([row["success_end"] for row in rows])
         progress.evaluated(min(self.env_steps(), self.values["total_steps"]), successes)
+
+    def row(self, member: int, columns: dict[str, Any]) -> dict[str, Any]:
+        """Who a member is, and what was measured."""
+        return {"member": member, "seed": self.members.seeds[member], **self.members.settings[member], **columns}
 
     def report_if_bad(self, row: dict[str, Any], progress: Progress) -> bool:
         """Whether a member's metrics are not finite; names it, once. The other members are not touched by it."""
@@ -143,7 +180,8 @@ class Session:
             self.warned.add(row["member"])
             where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
             remedy = "Other members go on, untouched. Try a smaller learning rate."
-            progress.say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
+            say = progress.say if self.hosts.is_first else print
+            say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
         return bool(bad)
 
     def save(self) -> None:
@@ -151,30 +189,34 @@ class Session:
         if self.checkpoints.latest_step() == int(self.state.epochs):
             return
         with self.timed("checkpoint"):
-            extra = {"rows_bytes": self.workdir.offset(), "seconds": self.seconds, "values": self.fixed_values()}
+            extra = {"num_rows": self.num_rows, "seconds": self.seconds, "values": self.fixed_values()}
             self.checkpoints.save(int(self.state.epochs), self.state, extra)
 
     def report(self, **extra: Any) -> None:
-        """The plot and the summary of the rows so far."""
-        self.workdir.write_curves(self.name)
-        episodes = self.values["evaluation.episodes"]
-        self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
+        """The plot and the summary of the rows so far, of all processes."""
+        self.hosts.wait()
+        if self.hosts.is_first:
+            self.workdir.write_curves(self.name)
+            episodes = self.values["evaluation.episodes"]
+            self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
 
     def finish(self) -> None:
-        """The last checkpoint, the plot, the summary, and the GIF of the median seed, so that it flatters nobody."""
+        """The last checkpoint, the plot, the summary, and a GIF of the best setting's median seed."""
         self.save()
-        last = {row["member"]: row["success_end"] for row in self.workdir.read_rows()[-len(self.seeds) :]}
-        finite = sorted((success, member) for member, success in last.items() if math.isfinite(success)) or [(0.0, 0)]
-        median = finite[len(finite) // 2][1]
-        member = jax.tree.map(lambda x: x[median], self.state.members)
-        policy = lambda observation, goal, key: self.experiment.agent.act(member.agent, observation, goal, key, False)
-        frames = film.film(self.experiment.env, policy, jax.random.fold_in(self.keys[median], _FILM))
-        self.workdir.write_policy(frames, FRAMES_PER_SECOND)
-        self.report(policy_seed=self.seeds[median])
+        self.hosts.wait()
+        shown = shown_member(self.workdir.read_rows())
+        agent = training.local_member(self.state.members.agent, shown)
+        if agent is not None:  # it is on this process
+            policy = lambda observation, goal, key: self.experiment.agent.act(agent, observation, goal, key, False)
+            frames = film.film(self.experiment.env, policy, jax.random.fold_in(self.keys[shown], _FILM))
+            self.workdir.write_policy(frames, FRAMES_PER_SECOND)
+        who = {"policy_seed": self.members.seeds[shown]}
+        self.report(**who, **({"policy_setting": self.members.settings[shown]} if self.grid else {}))
 
     def env_steps(self) -> int:
-        """Of the member that took the fewest."""
-        return int(jnp.min(self.state.members.env_steps))
+        """Of the member that took the fewest, of this process's."""
+        _, columns = training.local_members({"env_steps": self.state.members.env_steps})
+        return int(columns["env_steps"].min())
 
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -186,23 +228,52 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    name: str, config: configs.ConfigDict, path: Path, *, resume: bool, argv: Sequence[str]
+    arguments: configs.Arguments, path: Path, *, argv: Sequence[str], hosts: Hosts | None = None
 ) -> Iterator[Session]:
-    """A session in the work directory `path`, whose lock it holds until it is left.
+    """A session in the work directory `path`, whose lock its first process holds until it is left.
 
-    Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint or the memory refuses.
+    Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint, the memory or the other
+    processes refuse.
     """
-    values = configs.values(config)
-    with _refusals(WorkDirError, LockedError, CheckpointError, OSError), contextlib.ExitStack() as held:
+    name, config, grid = arguments.name, arguments.config, arguments.grid
+    assert name is not None
+    assert config is not None  # parse leaves them out for --list and --help alone
+    values, hosts = configs.values(config), hosts or Hosts()
+    with _refusals(WorkDirError, LockedError, CheckpointError, HostsError, OSError), contextlib.ExitStack() as held:
         with _refusals(ValueError):
             experiment = presets.build(name, values)
             check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
-            workdir = WorkDir.open(path) if resume else WorkDir.create(path)
-            held.enter_context(Lock(workdir.path))
-            run = Session(name, values, workdir, experiment)
-            begin = run.resume if resume else run.start
+            if hosts.is_first:
+                workdir = WorkDir.open(path) if arguments.resume else WorkDir.create(path)
+                held.enter_context(Lock(workdir.path))
+            hosts.wait()
+            if not hosts.is_first:
+                workdir = WorkDir(path, hosts.index)
+            run = Session(name, values, workdir, experiment, grid, hosts)
+            begin = run.resume if arguments.resume else run.start
             begin(configs.to_json_dict(config), argv)
+            hosts.wait()
+            if not hosts.is_first:
+                run.workdir = WorkDir.join(path, hosts.index)
         yield run
+
+
+def members_of(values: dict[str, Any], grid: presets.Grid) -> training.Members:
+    """Settings x seeds, the seeds fastest."""
+    seeds = range(values["seed"], values["seed"] + values["seeds"])
+    return training.members(seeds, [setting for _, setting in presets.settings(grid)])
+
+
+def shown_member(table: Sequence[dict[str, Any]]) -> int:
+    """The median of the best setting's seeds by success at the end of the last evaluation; NaN does not count."""
+    best: tuple[float, int] = (-1.0, 0)
+    for _, group in row_files.by_setting(table):
+        last = {row["member"]: row["success_end"] for row in group}
+        finite = sorted((success, member) for member, success in last.items() if math.isfinite(success))
+        if finite:
+            mean = sum(success for success, _ in finite) / len(finite)
+            best = max(best, (mean, finite[len(finite) // 2][1]), key=lambda found: found[0])
+    return best[1]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
     config.json      resolved values, versions, device, precision, commit, arguments
     metrics.jsonl    one row per seed and evaluation, appended and synced
+    metrics-1.jsonl  and so on: rows of the members that further processes of the run train, until it is resumed
     tensorboard/     the same rows for TensorBoard
     curves.png, policy.gif, summary.json
     checkpoints/     written by others
@@ -47,7 +48,7 @@ class WorkDirError(OSError):
 
 
 class WorkDir:
-    """One run's directory. Made by `create` or `open`; one process at a time.
+    """One run's directory. Made by `create` or `open`; one process at a time, and further ones of its run by `join`.
 
     Every method raises `WorkDirError` where the file system refuses: full disk, no permission, a vanished directory.
 
@@ -59,12 +60,12 @@ class WorkDir:
     [0.5]
     """
 
-    def __init__(self, path: Path) -> None:
-        """Use `create` or `open`."""
+    def __init__(self, path: Path, process: int = 0) -> None:
+        """Use `create`, `open` or `join`."""
         self.path = path
-        self._rows = path / "metrics.jsonl"
+        self._rows = path / (f"metrics-{process}.jsonl" if process else "metrics.jsonl")
         self._events = Events(path / "tensorboard")
-        self._size = 0  # bytes of metrics.jsonl that are known to be whole rows
+        self._size = 0  # bytes of this process's rows that are known to be whole
         self._reached: dict[int, int] = {}  # env steps of the last row of each member
 
     @classmethod
@@ -91,7 +92,7 @@ class WorkDir:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "WorkDir":
-        """The directory of an earlier run. Nothing is changed; call `truncate` before rows are appended.
+        """The directory of an earlier run. Nothing is changed; call `rewind` before rows are appended.
 
         Raises:
           WorkDirError: no run was started there, or a row other than a half-written last one cannot be read.
@@ -103,7 +104,22 @@ class WorkDir:
                     f"{path}: no {name}, so there is no run to resume. Check --workdir, or start without --resume.",
                     errno.ENOENT,
                 )
-        workdir._adopt(workdir._complete_bytes())
+        workdir._adopt(_complete_bytes(workdir._rows))
+        return workdir
+
+    @classmethod
+    def join(cls, path: str | os.PathLike[str], process: int) -> "WorkDir":
+        """For further processes, from 1 on, of a run whose first one has made or rewound the directory.
+
+        Raises:
+          WorkDirError: the directory is not there, or holds rows of this process already.
+        """
+        workdir = cls(Path(path), process)
+        with (
+            _explained(workdir._rows, "cannot be written; all processes must see one directory"),
+            open(workdir._rows, "xb"),
+        ):
+            _sync_directory(workdir.path)
         return workdir
 
     @property
@@ -111,16 +127,19 @@ class WorkDir:
         """Where checkpoints go; not made here."""
         return self.path / "checkpoints"
 
-    def write_config(self, config: Mapping[str, Any], *, name: str, argv: Sequence[str] = ()) -> None:
-        """Writes config.json: the name, every resolved value, and what `provenance.describe` knows of this process.
+    def write_config(
+        self, config: Mapping[str, Any], *, name: str, grid: Mapping[str, Any] | None = None, argv: Sequence[str] = ()
+    ) -> None:
+        """Writes config.json: the name, every resolved value, the grid, and what `provenance.describe` knows.
 
         Args:
           config: nested values; infinities are written as text and come back as floats.
           name: of the preset.
+          grid: field -> list of values, as `grids.to_json` makes it.
           argv: the command line's arguments, `sys.argv[1:]`.
         """
-        document = {"format": FORMAT, "name": name, "config": config, **provenance.describe(argv), "resumed": []}
-        self._write_json("config.json", document)
+        document = {"format": FORMAT, "name": name, "config": config, **({"grid": grid} if grid else {})}
+        self._write_json("config.json", document | provenance.describe(argv) | {"resumed": []})
 
     def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> list[str]:
         """Stores the values to go on with, and adds with what and from where; `env_steps` is the last row's.
@@ -170,38 +189,38 @@ class WorkDir:
         with _explained(self._events.directory, "cannot append events"):
             self._events.append(decoded)
 
-    def offset(self) -> int:
-        """Bytes of metrics.jsonl so far. Store it in a checkpoint, and give it to `truncate` when that is restored."""
-        return self._size
+    def rewind(self, env_steps: int, num_rows: int) -> None:
+        """Makes metrics.jsonl the rows up to `env_steps`, of all processes; TensorBoard's events too.
 
-    def truncate(self, offset: int) -> None:
-        """Drops what was written after `offset`, a half-written last line too, from metrics.jsonl and TensorBoard.
+        Args:
+          env_steps: those of the checkpoint that is restored; 0 to begin again.
+          num_rows: that were written when it was made.
 
         Raises:
-          WorkDirError: the file is shorter than `offset`, so rows are lost, or `offset` is inside of a row.
+          WorkDirError: there are fewer or more rows than that. Nothing is changed then.
         """
-        with _explained(self._rows, "cannot be read"):
-            data = self._rows.read_bytes()
-        if offset < 0 or offset > len(data):
+        kept = [row for row in self.read_rows() if row["env_steps"] <= env_steps]
+        if len(kept) != num_rows:
             raise WorkDirError(
-                f"{self._rows}: has {len(data)} bytes, but the checkpoint was made at {offset}: rows are missing. Put "
-                "the file back, or resume from an earlier checkpoint."
+                f"{self._rows}: has {len(kept)} rows up to {env_steps} env steps, but the checkpoint was made at "
+                f"{num_rows}: this is not the file that it was made with. Put that back, or start a new run."
             )
-        if offset and data[offset - 1 : offset] != b"\n":
-            raise WorkDirError(
-                f"{self._rows}: byte {offset} is inside of a row, so this is not the file that the checkpoint was made "
-                "with. Put that file back, or resume from an earlier checkpoint."
-            )
-        self._adopt(data[:offset])
-        with _explained(self._rows, "cannot be cut"), open(self._rows, "r+b") as file:
-            file.truncate(offset)
-            os.fsync(file.fileno())
+        data = "".join(rows.encode(row) + "\n" for row in kept).encode()
+        self._replace(self._rows.name, data)
+        with _explained(self.path, "cannot remove the rows of further processes"):
+            for path in self._parts()[1:]:
+                path.unlink()
+        self._adopt(data)
         with _explained(self._events.directory, "cannot rewrite events"):
-            self._events.rewrite(self._parse(data[:offset]))
+            self._events.rewrite(kept)
 
     def read_rows(self) -> list[Row]:
-        """Every whole row in the order of writing, NaN as a float; a half-written last line is left out."""
-        return self._parse(self._complete_bytes())
+        """Every whole row by env steps and member, NaN as a float; a half-written last line is left out."""
+        found: dict[tuple[int, int], Row] = {}
+        for path in self._parts():
+            for row in _parse(path, _complete_bytes(path)):
+                found.setdefault((row["env_steps"], row["member"]), row)  # a kill in `rewind` leaves rows twice
+        return [found[key] for key in sorted(found)]
 
     def write_curves(self, title: str) -> None:
         """Draws every row so far into curves.png: see `plots.curves`."""
@@ -238,33 +257,19 @@ class WorkDir:
             if steps <= reached.get(member, -1):
                 raise ValueError(
                     f"env_steps: got {steps} for member {member}, but its last row is at {reached[member]}. Write one "
-                    "row per seed and evaluation; when resuming, call truncate(offset) first."
+                    "row per seed and evaluation; when resuming, call rewind first."
                 )
             reached[member] = steps
         return reached
 
     def _adopt(self, data: bytes) -> None:
         """Takes these bytes as the file's whole rows."""
-        self._reached = {row["member"]: row["env_steps"] for row in self._parse(data)}
+        self._reached = {row["member"]: row["env_steps"] for row in _parse(self._rows, data)}
         self._size = len(data)
 
-    def _complete_bytes(self) -> bytes:
-        """metrics.jsonl up to its last line's end."""
-        with _explained(self._rows, "cannot be read"):
-            data = self._rows.read_bytes()
-        return data[: data.rfind(b"\n") + 1]
-
-    def _parse(self, data: bytes) -> list[Row]:
-        parsed = []
-        for number, line in enumerate(data.splitlines(), start=1):
-            try:
-                parsed.append(rows.decode(line.decode()))
-            except ValueError as error:
-                raise WorkDirError(
-                    f"{self._rows}: line {number} cannot be read ({error}). The file is damaged: put back a copy, or "
-                    "delete that line and what follows, and resume from an earlier checkpoint."
-                ) from error
-        return parsed
+    def _parts(self) -> list[Path]:
+        """The files of rows: metrics.jsonl, then those of further processes."""
+        return [self.path / "metrics.jsonl", *sorted(self.path.glob("metrics-*.jsonl"))]
 
     def _write_json(self, name: str, document: Mapping[str, Any]) -> None:
         self._replace(name, (json.dumps(rows.plain(document), indent=2, allow_nan=False) + "\n").encode())
@@ -295,6 +300,26 @@ class WorkDir:
                     beside.unlink()
                 raise
             _sync_directory(self.path)
+
+
+def _complete_bytes(path: Path) -> bytes:
+    """A file of rows up to its last line's end."""
+    with _explained(path, "cannot be read"):
+        data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _parse(path: Path, data: bytes) -> list[Row]:
+    parsed = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            parsed.append(rows.decode(line.decode()))
+        except ValueError as error:
+            raise WorkDirError(
+                f"{path}: line {number} cannot be read ({error}). The file is damaged: put back a copy, or "
+                "delete that line and what follows, and resume from an earlier checkpoint."
+            ) from error
+    return parsed
 
 
 @contextlib.contextmanager

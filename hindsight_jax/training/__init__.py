@@ -1,6 +1,6 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
-from hindsight_jax.training.members import Members, members
+from hindsight_jax.training.members import Members, local_member, local_members, members
 from hindsight_jax.training.population import (
     Population,
     PopulationState,
@@ -23,6 +23,8 @@ __all__ = [
     "collect_metrics",
     "devices_for",
     "example_trajectory",
+    "local_member",
+    "local_members",
     "make_population",
     "make_run",
     "member_keys",

@@ -7,7 +7,8 @@ A directory holds one folder per step:
     tmp-...                            a save that was killed; the next save removes it
     damaged-step_...                   a step that a restore passed over; never read, never removed
 
-One process writes a directory at a time (the caller holds a lock), and any number may read it.
+One run writes a directory at a time (the caller holds a lock), and any number may read it. The processes of one run save
+together: each writes its part of the arrays, the first one everything else, and any number of them may restore it.
 """
 
 import contextlib
@@ -79,7 +80,8 @@ class Checkpoints:
 
         Args:
           step: an integer above every stored step.
-          state: a pytree of JAX or NumPy arrays. They may be donated afterwards.
+          state: a pytree of JAX or NumPy arrays. They may be donated afterwards. Where several processes hold it, all
+            of them must call, with the same step and extra; they return when the checkpoint is there.
           extra: whatever JSON carries unchanged, such as a configuration or the size of a log.
 
         Raises:
@@ -91,15 +93,22 @@ class Checkpoints:
         _check_readable(leaves)
         extra = _check_extra({} if extra is None else extra)
         _orbax()  # a broken installation is no fault of the disk
-        temporary = self.directory / f"tmp-{step}-{os.getpid()}"
+        temporary = self.directory / f"tmp-{step}"
         try:
-            self._remove_temporaries()
-            _write(temporary, step, leaves, extra)
-            self._commit(temporary, self.directory / f"step_{step:012d}")
+            if _is_first():
+                self._remove_temporaries()
+                temporary.mkdir()
+            entries = _write_arrays(temporary, leaves)
+            if _is_first():
+                _write_manifest(temporary, step, entries, extra)
+                self._commit(temporary, self.directory / f"step_{step:012d}")
+            _wait_for_all(f"step {step}")
         except Exception as error:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if _is_first():
+                shutil.rmtree(temporary, ignore_errors=True)
             raise self._not_saved(step, error) from error
-        self._prune()
+        if _is_first():
+            self._prune()
 
     def restore(self, template: Any) -> tuple[int, Any, dict[str, Any]]:
         """(step, state, extra) of the newest step whose files are all as they were written.
@@ -230,12 +239,10 @@ def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
 
 
 def _check_readable(leaves: dict[str, Any]) -> None:
-    """The values are here: neither donated away nor on another host."""
+    """The values are here, not donated away."""
     for path, leaf in leaves.items():
         if isinstance(leaf, jax.Array) and leaf.is_deleted():
             checks.fail(f"state{path}", "a deleted array", "its values must exist", "Save before the state is donated.")
-        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-            checks.fail(f"state{path}", "an array on several hosts", "one process must hold it all", "Gather it first.")
 
 
 def _is_key(leaf: Any) -> bool:
@@ -264,8 +271,17 @@ def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any])
 
 def _place(array: np.ndarray, like: Any) -> jax.Array:
     """The stored bits as a JAX array, where the template wants it."""
-    leaf = jax.random.wrap_key_data(jax.device_put(array), dtype=like.dtype) if _is_key(like) else array
-    return jax.device_put(leaf, _sharding(like))
+    sharding = _sharding(like)
+    if _is_key(like):
+        return jax.random.wrap_key_data(_put(array, sharding), dtype=like.dtype)
+    return _put(array, sharding)
+
+
+def _put(array: np.ndarray, sharding: Any) -> jax.Array:
+    """The whole array, of which this process keeps its part."""
+    if sharding is None or sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def _sharding(like: Any) -> Any:
@@ -308,9 +324,20 @@ def _quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def _write(folder: Path, step: int, leaves: dict[str, Any], extra: dict[str, Any]) -> None:
-    """The arrays, then their manifest, all of it on the disk when this returns."""
-    folder.mkdir()
+def _is_first() -> bool:
+    return jax.process_index() == 0
+
+
+def _wait_for_all(what: str) -> None:
+    """Until every process of the run is here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)
+
+
+def _write_arrays(folder: Path, leaves: dict[str, Any]) -> dict[str, Any]:
+    """The arrays, by orbax, which makes all processes meet; what the manifest says of each leaf."""
     entries, arrays = {}, {}
     for path, leaf in leaves.items():
         name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays: a template recreates them
@@ -320,6 +347,11 @@ def _write(folder: Path, step: int, leaves: dict[str, Any], extra: dict[str, Any
     ocp = _orbax()
     with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
         checkpointer.save(folder / _ARRAYS, arrays)
+    return entries
+
+
+def _write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:
+    """What makes the folder a checkpoint, all of it on the disk when this returns."""
     files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
     body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
     partial = folder / f"{_MANIFEST}.partial"

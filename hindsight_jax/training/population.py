@@ -45,16 +45,25 @@ def member_keys(seed: int, num_members: int) -> jax.Array:
     return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
 
 
-def devices_for(num_members: int) -> tuple[Any, ...]:
-    """As many local devices as can share M members equally.
+def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple[Any, ...]:
+    """As many devices as can share M members equally, as many of each process; by default of those of all processes.
+
+    Raises ValueError if the processes cannot have equal numbers of members.
 
     >>> len(devices_for(1))
     1
     """
     checks.positive_int("num_members", num_members, "A population has at least one member.")
-    local = jax.local_devices()
-    count = max(count for count in range(1, len(local) + 1) if num_members % count == 0)
-    return tuple(local[:count])
+    by_process: dict[int, list[Any]] = {}
+    for device in jax.devices() if devices is None else devices:
+        by_process.setdefault(device.process_index, []).append(device)
+    processes = len(by_process)
+    if num_members % processes:
+        rule = f"the {processes} processes must have as many members each"
+        checks.fail("num_members", num_members, rule, f"Use a multiple of {processes} seeds, or fewer processes.")
+    most = min(len(own) for own in by_process.values())
+    count = max(count for count in range(1, most + 1) if num_members % (count * processes) == 0)
+    return tuple(device for process in sorted(by_process) for device in by_process[process][:count])
 
 
 def make_population(run: Run, devices: Sequence[Any] | None = None) -> Population:
@@ -101,6 +110,9 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
     def template(keys: jax.Array) -> PopulationState:
         return _placed(mesh, jax.eval_shape(compiled_init, keys, {}))
 
+    def placed(tree: Any) -> Any:
+        return _on_all_processes(mesh, tree)
+
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         values = dict(values or {})
         for name, value in values.items():
@@ -110,13 +122,14 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
             checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
         if all(checks.is_concrete(value) for value in values.values()):
             run.check(values)  # while the numbers are known: inside of jit they are not
-        return compiled_init(keys, values)
+        return compiled_init(*placed((keys, values)))
 
+    compiled_evaluate = jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH))
     return Population(
         template,
         checked_init,
         jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
-        jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH)),
+        lambda state, keys: compiled_evaluate(state, placed(keys)),
     )
 
 
@@ -125,6 +138,23 @@ def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) ->
     if mesh is None:
         return function
     return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
+
+
+def _on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
+    """Arrays [M, ...] that each of several processes holds whole, as arrays of which it holds its own members' part."""
+    if mesh is None or not mesh.is_multi_process:
+        return tree
+    return jax.tree.map(lambda x: put(x, NamedSharding(mesh, _EACH)), tree)
+
+
+def put(array: Any, sharding: Any) -> jax.Array:
+    """The array, which every process holds whole, where the sharding says; typed keys too."""
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(put(jax.random.key_data(array), sharding), dtype=array.dtype)
+    if sharding is None or sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
 def _placed(mesh: Mesh | None, shapes: PopulationState) -> PopulationState:

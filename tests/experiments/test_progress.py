@@ -42,7 +42,7 @@ class Broken(io.StringIO):
 
 def run(stream, **kwargs):
     """A run of 1,000 env steps with two evaluations."""
-    with Progress(1000, name="hdm_push", seeds=2, stream=stream, **kwargs) as shown:
+    with Progress(1000, name="hdm_push", members=2, stream=stream, **kwargs) as shown:
         shown.advance(250)
         shown.evaluated(500, [0.25, 0.35])
         shown.say("half [bold]of it")
@@ -108,7 +108,7 @@ def test_a_terminal_gets_a_bar_with_success_rate_and_time_left(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     screen = Screen()
-    with Progress(1000, name="hdm_push", seeds=2, stream=screen) as shown:
+    with Progress(1000, name="hdm_push", members=2, stream=screen) as shown:
         shown.evaluated(500, [0.25, 0.35])
         time.sleep(0.02)
         shown.advance(750)
@@ -122,7 +122,7 @@ def test_the_bar_fits_eighty_columns(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     screen = Screen()
-    with Progress(1_000_000, name="hdm_push_paper", seeds=4, stream=screen) as shown:
+    with Progress(1_000_000, name="hdm_push_paper", members=4, stream=screen) as shown:
         shown.evaluated(500_000, [0.25] * 4)
         shown._bar.refresh()
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", screen.getvalue())
@@ -209,7 +209,8 @@ def test_a_terminal_that_goes_away_from_a_real_process(tmp_path):
     ("kwargs", "name"),
     [
         ({"total_steps": 0}, "total_steps"),
-        ({"total_steps": 10, "seeds": 0}, "seeds"),
+        ({"total_steps": 10, "members": 0}, "members"),
+        ({"total_steps": 10, "settings": 0}, "settings"),
         ({"total_steps": 10, "start": 11}, "start"),
         ({"total_steps": 10, "start": -1}, "start"),
     ],

@@ -187,7 +187,7 @@ def done(kind, tmp_path_factory):
     """The session of a run that was never stopped."""
     name, made = kind
     path = tmp_path_factory.mktemp("kind") / "run"
-    with session.session(name, made, path, resume=False, argv=[]) as run:
+    with session.session(config.Arguments(name, made), path, argv=[]) as run:
         assert run.train(Interrupt()) == 0
     return run
 
@@ -221,7 +221,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
     """Stopped after the second evaluation, and taken up again as the command line would."""
     name, made = kind
     path, interrupt = tmp_path / "run", Interrupt()
-    with session.session(name, made, path, resume=False, argv=[]) as run:
+    with session.session(config.Arguments(name, made), path, argv=[]) as run:
         evaluate, seen = run.evaluate, []
 
         def stop_after_two(progress):
@@ -234,7 +234,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
     assert len(run.workdir.read_rows()) == 4
     monkeypatch.setattr(film, "film", lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8))
     again = config.parse(["--resume", f"--workdir={path}"])
-    with session.session(again.name, again.config, path, resume=True, argv=[]) as run:
+    with session.session(again, path, argv=[]) as run:
         assert run.began_at == min(row["env_steps"] for row in run.workdir.read_rows()[-2:])
         assert run.train(Interrupt()) == 0
     assert [rows.without_clock(row) for row in run.workdir.read_rows()] == [
@@ -291,7 +291,7 @@ def test_the_rings_of_all_seeds_are_counted_before_a_folder_is_made(tmp_path, mo
     made = config.make("hdm_push", {"seeds": 3})
     needed = 3 * presets.build("hdm_push", config.values(made)).num_bytes_of_ring
     monkeypatch.setattr(session, "free_memory", lambda: needed - 1)
-    begin = session.session("hdm_push", made, tmp_path / "run", resume=False, argv=[])
+    begin = session.session(config.Arguments("hdm_push", made), tmp_path / "run", argv=[])
     with pytest.raises(session.SessionError, match=r"^replay\.capacity: "), begin:
         pytest.fail("it began")
     assert list(tmp_path.iterdir()) == []
@@ -324,7 +324,7 @@ def test_free_memory_of_a_device_is_its_limit_less_what_is_used(monkeypatch):
 
 def test_a_used_directory_is_refused_by_name(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    begin = session.session("hdm_push", config.make("hdm_push"), tmp_path, resume=False, argv=[])
+    begin = session.session(config.Arguments("hdm_push", config.make("hdm_push")), tmp_path, argv=[])
     with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), begin:
         pytest.fail("it began")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

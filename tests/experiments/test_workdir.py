@@ -98,22 +98,21 @@ def test_rows_are_on_disk_when_append_returns(run, monkeypatch):
     real = os.fsync
     monkeypatch.setattr(workdir.os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size) or real(fd))
     run.append_rows([row()])
-    assert run.offset() in synced
-    assert (run.path / "metrics.jsonl").stat().st_size == run.offset() > 0
+    size = (run.path / "metrics.jsonl").stat().st_size
+    assert size in synced
+    assert size > 0
 
 
 def test_resume_drops_exactly_what_came_after_the_checkpoint(run):
     run.append_rows(evaluation(100))
-    offset = run.offset()
     expected = (run.path / "metrics.jsonl").read_bytes()
     run.append_rows(evaluation(200))
     with open(run.path / "metrics.jsonl", "ab") as file:
         file.write(b'{"member": 0, "seed": 7, "env_st')  # killed while writing
     again = WorkDir.open(run.path)
     assert index(again.read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
-    again.truncate(offset)
+    again.rewind(100, 3)
     assert (run.path / "metrics.jsonl").read_bytes() == expected
-    assert again.offset() == offset
     again.append_rows(evaluation(200))
     again.append_rows(evaluation(300))
     assert index(again.read_rows()) == [(m, s) for s in (100, 200, 300) for m in range(3)]
@@ -122,7 +121,7 @@ def test_resume_drops_exactly_what_came_after_the_checkpoint(run):
 def test_resume_from_the_start_drops_everything(run):
     run.append_rows(evaluation(100))
     again = WorkDir.open(run.path)
-    again.truncate(0)
+    again.rewind(0, 0)
     assert again.read_rows() == []
     assert list((run.path / "tensorboard").rglob("*tfevents*")) == []
     again.append_rows(evaluation(100))
@@ -133,10 +132,9 @@ def test_tensorboard_follows_the_rows_through_a_resume(run):
     from experiments.events import Events
 
     run.append_rows(evaluation(100))
-    offset = run.offset()
     run.append_rows(evaluation(200))
     again = WorkDir.open(run.path)
-    again.truncate(offset)
+    again.rewind(100, 3)
     again.append_rows(evaluation(200))
     direct = Events(run.path / "direct")
     direct.append(again.read_rows())
@@ -154,7 +152,7 @@ def test_a_half_written_line_stops_appending_until_it_is_cut(run):
     again = WorkDir.open(run.path)
     with pytest.raises(WorkDirError, match="was changed"):
         again.append_rows(evaluation(200))
-    again.truncate(again.offset())
+    again.rewind(100, 3)
     again.append_rows(evaluation(200))
     assert len(again.read_rows()) == 6
 
@@ -173,14 +171,60 @@ def test_a_row_twice_is_refused_and_nothing_of_its_batch_is_written(run):
     run.append_rows(evaluation(200))
 
 
-def test_lost_rows_and_offsets_inside_of_a_row_are_refused(run):
+def test_lost_and_surplus_rows_are_refused(run):
     run.append_rows(evaluation(100))
-    offset = run.offset()
     before = (run.path / "metrics.jsonl").read_bytes()
-    for bad, message in ((offset + 1, "rows are missing"), (offset - 5, "inside of a row"), (-1, "rows are missing")):
-        with pytest.raises(WorkDirError, match=message):
-            run.truncate(bad)
+    for env_steps, num_rows in ((100, 6), (100, 2), (99, 3), (200, 6)):
+        with pytest.raises(WorkDirError, match=f"rows up to {env_steps} env steps, .* made at {num_rows}"):
+            run.rewind(env_steps, num_rows)
     assert (run.path / "metrics.jsonl").read_bytes() == before
+
+
+def split(path, evaluations, processes):
+    """Each process writes its own members' rows: 0 the first, 1 the second, the last one the rest."""
+    first = WorkDir.open(path)
+    parts = [first, *(WorkDir.join(path, process) for process in range(1, processes))]
+    for steps in evaluations:
+        for process, part in enumerate(parts):
+            part.append_rows([row(m, steps) for m in range(3) if min(m, processes - 1) == process])
+    return parts
+
+
+def test_processes_write_their_own_files_and_readers_see_one(run):
+    split(run.path, (100, 200), processes=3)
+    assert sorted(path.name for path in run.path.glob("metrics*")) == [
+        "metrics-1.jsonl", "metrics-2.jsonl", "metrics.jsonl",
+    ]  # fmt: skip
+    assert index(WorkDir.open(run.path).read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
+
+
+def test_a_resumed_run_has_one_file_again_and_may_have_other_processes(run):
+    split(run.path, (100, 200), processes=3)
+    again = WorkDir.open(run.path)
+    again.rewind(100, 3)
+    assert [path.name for path in run.path.glob("metrics*")] == ["metrics.jsonl"]
+    split(run.path, (200,), processes=2)
+    assert index(WorkDir.open(run.path).read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
+
+
+def test_a_kill_while_the_files_become_one_leaves_no_row_twice(run, monkeypatch):
+    split(run.path, (100, 200), processes=2)
+    again = WorkDir.open(run.path)
+    monkeypatch.setattr(workdir.Path, "unlink", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        again.rewind(200, 6)
+    monkeypatch.undo()
+    assert len(list(run.path.glob("metrics*.jsonl"))) == 2
+    last = WorkDir.open(run.path)
+    assert len(last.read_rows()) == 6
+    last.rewind(100, 3)
+    assert index(last.read_rows()) == [(m, 100) for m in range(3)]
+
+
+def test_a_process_does_not_join_where_rows_of_it_are(run):
+    split(run.path, (100,), processes=2)
+    with pytest.raises(WorkDirError, match=r"metrics-1\.jsonl: cannot be written"):
+        WorkDir.join(run.path, 1)
 
 
 def test_a_damaged_row_is_named_and_nothing_is_deleted(run):
@@ -191,7 +235,7 @@ def test_a_damaged_row_is_named_and_nothing_is_deleted(run):
     with pytest.raises(WorkDirError, match="line 2"):
         WorkDir.open(run.path)
     with pytest.raises(WorkDirError, match="line 2"):
-        run.truncate(len(damaged))
+        run.rewind(100, 3)
     assert path.read_bytes() == damaged
 
 
