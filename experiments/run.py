@@ -60,13 +60,15 @@ def show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it exits
 
 
-def configure_jax() -> None:
-    """Float32 products in full (a GPU would round them to TF32), and compiled code kept for the next start."""
+def configure_jax(num_members: int | None = None) -> None:
+    """Float32 products in full (a GPU would round them to TF32), a CPU's cores for so many members, and compiled code
+    kept for the next start.
+    """
     import jax
 
     from experiments import xla
 
-    xla.avoid_deadlock()
+    xla.configure(num_members)
     os.environ.setdefault("MUJOCO_GL", "disable")  # or mujoco looks for GL when it is imported
     if jax.config.jax_default_matmul_precision is None:  # JAX_DEFAULT_MATMUL_PRECISION sets it
         jax.config.update("jax_default_matmul_precision", "float32")

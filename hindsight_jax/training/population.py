@@ -66,10 +66,12 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
     return tuple(device for process in sorted(by_process) for device in by_process[process][:count])
 
 
-def make_population(run: Run, devices: Sequence[Any] | None = None) -> Population:
+def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int | None = None) -> Population:
     """The run over M members, spread over `devices`, an equal number on each; by default all on one, JAX's own choice.
 
-    Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are.
+    Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are. All of
+    a device collect and evaluate at once, but `chunk` of them learn at once, and then the next: a CPU's caches hold the
+    parameters and the moments of a few members, so by default it is 1 there, and all on other devices.
 
     * `template(keys [M])`: the state of `init` as shapes, dtypes and shardings: what a checkpoint is restored into.
     * `init(keys [M], values=None)`: `values` maps dotted names to arrays [M].
@@ -83,7 +85,11 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
     >>> bool(jax.random.key_data(keys[1]).tolist() == jax.random.key_data(jax.random.key(4)).tolist())
     True
     """
-    epoch = jax.vmap(run.epoch)
+    if chunk is not None:
+        checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
+    elif (jax.local_devices() if devices is None else devices)[0].platform == "cpu":
+        chunk = 1
+    epoch = functools.partial(_epoch, run, chunk)
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         members = jax.vmap(run.init)(keys, dict(values or {}))
@@ -131,6 +137,19 @@ def make_population(run: Run, devices: Sequence[Any] | None = None) -> Populatio
         jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
         lambda state, keys: compiled_evaluate(state, placed(keys)),
     )
+
+
+def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, dict[str, jax.Array]]:
+    """`run.epoch` of members [M], which learn `chunk` by `chunk`; None: all at once."""
+    members, batches, keys, collected = jax.vmap(run.gather)(members)
+    ring, without_ring = members.replay, members._replace(replay=None)  # a loop would copy the ring
+    learn = lambda inputs: run.learn(*inputs)
+    inputs = (without_ring, batches, keys)
+    if chunk is None or chunk >= len(keys):
+        learned, metrics = jax.vmap(learn)(inputs)
+    else:
+        learned, metrics = jax.lax.map(learn, inputs, batch_size=None if chunk == 1 else chunk)
+    return learned._replace(replay=ring), metrics | collected
 
 
 def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:

@@ -31,7 +31,7 @@ class RunState(NamedTuple):
     """Everything that changes during a run: saved whole, a run resumes bit for bit."""
 
     agent: Any
-    replay: ReplayState
+    replay: Any  # ReplayState; None while a population learns, which needs no ring
     law: relabel.Law | None  # its weights may differ between members; None for an on-policy agent
     preference: relabel.Preference | None
     key: jax.Array
@@ -45,10 +45,11 @@ class Run(NamedTuple):
     init: Callable[..., RunState]
     epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
     evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
+    gather: Callable[[RunState], tuple[RunState, Any, jax.Array, dict[str, jax.Array]]]  # an epoch before its learning
     collect: Callable[[RunState, jax.Array], Rollout]
     store: Callable[[RunState, types.Trajectory], RunState]
     sample: Callable[[RunState, jax.Array], types.Transition | types.Trajectory]  # [U, B, ...] or [1, N, ...]
-    learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]
+    learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]  # reads no ring
     check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
@@ -68,6 +69,8 @@ def make_run(
       `preference`, which then must be functions of that dict.
     * `epoch(state)` -> (state, metrics): metrics are means over the epoch's updates, plus `collect_success_end`.
       Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`.
+    * `gather(state)` -> (state, batches, key, metrics) and `learn(state, batches, key)` -> (state, metrics) are the two
+      halves of `epoch`, for who runs them apart: `learn` leaves the ring alone, so it may be absent (None).
     * `evaluate(state, key)` -> success_end, success_any, distance_end: means over greedy episodes.
 
     An agent whose `batch` is "trajectories" learns on policy: one update per epoch, of the trajectories that were just
@@ -84,6 +87,7 @@ def make_run(
         init=functools.partial(_init, parts),
         epoch=functools.partial(_epoch, parts),
         evaluate=functools.partial(_evaluate, parts),
+        gather=functools.partial(_gather, parts),
         collect=functools.partial(_collect, parts),
         store=functools.partial(_store, parts),
         sample=functools.partial(_sample, parts),
@@ -124,11 +128,18 @@ def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) 
 
 
 def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
+    state, batches, key_learn, collected = _gather(run, state)
+    state, metrics = _learn(run, state, batches, key_learn)
+    return state, metrics | collected
+
+
+def _gather(run: _Parts, state: RunState) -> tuple[RunState, Any, jax.Array, dict[str, jax.Array]]:
+    """Collect, store and sample: the state, the batches, the key of the learning, and the collection's metrics."""
     key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
     episodes = _collect(run, state, key_collect)
     state = _store(run, state._replace(key=key), episodes.trajectories)
-    state, metrics = _learn(run, state, _sample(run, state, key_sample), key_learn)
-    return state, metrics | {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
+    collected = {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
+    return state, _sample(run, state, key_sample), key_learn, collected
 
 
 def _collect(run: _Parts, state: RunState, key: jax.Array) -> Rollout:

@@ -47,9 +47,14 @@ def near(one, other):
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=jax.tree_util.keystr(path))
 
+# by how many devices, and how many members learn at once: 3 leaves one over, None is the default of a CPU, 1
+populations = {
+    (count, chunk): training.make_population(run, jax.local_devices()[:count], chunk)
+    for count, chunk in ((1, 4), (1, 3), (2, None), (4, None))
+}
 kept = {}
-for count in (1, 2, 4):
-    population = training.make_population(run, jax.local_devices()[:count])
+for count, chunk in ((1, 4), (2, None), (4, None)):
+    population = populations[count, chunk]
     start = population.init(keys, own)
     template = population.template(keys)
     assert jax.tree.structure(start) == jax.tree.structure(template)
@@ -71,8 +76,8 @@ for count in (1, 2, 4):
 
 # saved by one device, taken up by four, and the other way round
 ends = {}
-for count, source in ((1, 1), (4, 1), (1, 4)):
-    population = training.make_population(run, jax.local_devices()[:count])
+for count, chunk, source in ((1, 3, 1), (4, None, 1), (1, 4, 4)):
+    population = populations[count, chunk]
     _, state, _ = kept[source][2].restore(population.template(keys))
     assert all(len(leaf.sharding.device_set) == count for leaf in jax.tree.leaves(state))
     ends[count, source] = plain(play(population, state, 2)[0])
@@ -101,6 +106,11 @@ def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_count
         "keys: got 4 members, but each of the 3 devices must have as many members as the others. "
         "Pass devices=training.devices_for(num_members).\n"
     )
+
+
+def test_members_learn_in_chunks_of_at_least_one():
+    with pytest.raises(ValueError, match="chunk: got 0"):
+        training.make_population(None, chunk=0)
 
 
 def test_one_device_serves_any_number_of_members():
