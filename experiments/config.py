@@ -10,7 +10,6 @@ unknown keys and ignores stray arguments. Which fields exist, and what they take
 import decimal
 import json
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -21,14 +20,6 @@ from ml_collections import ConfigDict
 from experiments import grids
 from hindsight_jax import fields, presets
 
-WIDTH = 120
-USAGE = """\
-python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--config.grid=JSON] [--workdir=DIR] [--explain]
-python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
-python -m experiments.run ... --distributed  [--coordinator=HOST:PORT --processes=N --process=I]
-python -m experiments.run --list
-python -m experiments.run --help [--config=NAME]
-"""
 # What a resumed run may be given anew: its numbers so far do not depend on it.
 RESUMABLE = ("total_steps", "checkpoint.seconds")
 _HOSTS = ("--coordinator", "--processes", "--process")
@@ -61,8 +52,8 @@ class Arguments(NamedTuple):
     grid: presets.Grid = MappingProxyType({})  # what the members differ in beside their seeds
     workdir: Path | None = None  # None: the caller chooses; given with resume
     resume: bool = False
-    list: bool = False  # print `list_text()`
-    help: bool = False  # print `help_text(name)`
+    list: bool = False  # print `listing.list_text()`
+    help: bool = False  # print `listing.help_text(name)`
     explain: bool = False  # print what the run will need, and end
     address: Address | None = None  # where the run's other processes are; None: there are none
 
@@ -179,43 +170,6 @@ def load(path: Path) -> tuple[str, ConfigDict, presets.Grid]:
         return name, config, grids.from_json(name, values(config), document.get("grid", {}))
     except (ValueError, AttributeError) as error:
         raise UsageError(f"{path}: {error}") from None
-
-
-def list_text() -> str:
-    """What --list prints: the algorithms, each with a line of numbers for every name, and the tasks."""
-    names = presets.names()
-    table = [_COLUMNS, *map(_main_numbers, names)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    header, *rows = ("  ".join([f"  {row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in table)
-    lines = [header]
-    for name, row in zip(names, rows, strict=True):
-        algorithm, _, _ = presets.split(name)
-        heading = f"{algorithm}: {presets.ALGORITHMS[algorithm].help}"
-        lines += [row] if heading in lines else [heading, row]
-    tasks = [f"  {task}: {row.help}" for task, row in presets.ENVIRONMENTS.items()]
-    example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6"
-    how = ["With _paper: the paper's schedule to the letter.", f"To run one:  {example}", "Its fields:  add --help."]
-    return "\n".join([*lines, "", "Tasks:", *tasks, *how])
-
-
-def help_text(name: str | None = None) -> str:
-    """What --help prints: the usage, and the fields, with the values and ranges that they have.
-
-    With a name, they are the fields that it has, as it sets them; without one all fields, with their defaults.
-    """
-    known = presets.fields_of(name) if name else fields.FIELDS
-    current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
-    title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
-    if name:
-        title = f"{name}: {presets.describe(name)}. Its fields, as it sets them:"
-    lines = [USAGE, *textwrap.wrap(title, WIDTH)]
-    wide = max(map(len, known))
-    for field, spec in known.items():
-        line = f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}"
-        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 17), break_on_hyphens=False)
-    algorithms, tasks = ", ".join(presets.ALGORITHMS), ", ".join(presets.ENVIRONMENTS)
-    names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list."
-    return "\n".join([*lines, "", *textwrap.wrap(names, WIDTH)])
 
 
 def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, fields.Value]]:
@@ -393,27 +347,6 @@ def _resumed(
         raise UsageError(f"--config.grid: got another one than the run to resume, which has {kept}. Leave it out.")
     config = _made(stored_name, before | dict(overrides))
     return Arguments(stored_name, config, grid, workdir, resume=True, explain="--explain" in flags)
-
-
-_COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "gamma_hdm", "next-state", "network")
-
-
-def _main_numbers(name: str) -> tuple[str, ...]:
-    """The columns of `list_text` for one name; env steps are per seed, next-state is the share of such goals."""
-    v = presets.config(name)
-    _, task, _ = presets.split(name)
-    uses_gamma_hdm = v.get("agent.imitation") == "indicator" or v.get("agent.next_state") == "loss"
-    horizon = presets.horizon(name, v)
-    return (
-        name,
-        v.get("env.actions", presets.ENVIRONMENTS[task].actions[0]),
-        str(horizon),
-        str(v["total_steps"]),
-        f"{v.get('agent.updates_per_epoch', 1) / (v['env.num_envs'] * horizon):.3g}",
-        fields.text(v["agent.gamma_hdm"]) if uses_gamma_hdm else "-",
-        fields.text(v["relabel.next_state"]) if "relabel.next_state" in v else "-",
-        fields.text(v["agent.hidden_sizes"]),
-    )
 
 
 def _example(field: str | None, key: str) -> str:

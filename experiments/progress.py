@@ -93,7 +93,7 @@ class Progress:
         seconds = max(self._clock() - self._began, 1e-9)
         rate = (self._steps - self._start) * self._members / seconds
         parts = [
-            f"{self._steps:,} of {self._total:,} env steps per seed in {_duration(seconds)}",
+            f"{self._steps:,} of {self._total:,} env steps per seed in {duration(seconds)}",
             f"{rate:,.0f} env steps/s",
         ]
         parts += [self._success] if self._success else []
@@ -186,7 +186,7 @@ def _make_bar(stream: _Unbreakable, members: int, start: int) -> Any:
             if not rate:
                 return Text(task.fields["note"])
             since = task.get_time() - task.fields["updated"]
-            left = _duration(max((task.total - task.completed) / rate - since, 0.0))
+            left = duration(max((task.total - task.completed) / rate - since, 0.0))
             return Text(f"{task.fields['note']}, {rate * members:,.0f} env steps/s, {left} left")
 
     line = Column(no_wrap=True, overflow="ellipsis")
@@ -196,10 +196,10 @@ def _make_bar(stream: _Unbreakable, members: int, start: int) -> Any:
     return RichProgress(*columns, console=console, refresh_per_second=2, speed_estimate_period=300.0, transient=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """3725.0 -> '1h 02m', 125.0 -> '2m 05s', 9.6 -> '10s'.
 
-    >>> _duration(3725.0), _duration(125.0), _duration(9.6)
+    >>> duration(3725.0), duration(125.0), duration(9.6)
     ('1h 02m', '2m 05s', '10s')
     """
     whole = round(seconds)

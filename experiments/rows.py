@@ -184,7 +184,7 @@ def summarise(rows: Sequence[Row], confidence: float = 0.95) -> dict[str, Any]:
         finite = [one for one in found if one["success_end"] and math.isfinite(one["success_end"]["mean"])]
         best = max(finite, key=lambda one: one["success_end"]["mean"], default=None)
         return {"settings": found, "best_setting": best["setting"] if best else None, "confidence": confidence} | {
-            "env_steps": min(one["env_steps"] for one in found)
+            "env_steps": int(min(one["env_steps"] for one in found))
         }
     return _summarised(rows, confidence)
 

@@ -1,5 +1,6 @@
 """Trains a population from the command line: python -m experiments.run --config=hdm_push [--help, --list]."""
 
+import math
 import os
 import pathlib
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from experiments import config as configs
+from experiments import listing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,19 +20,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.list or arguments.help:
-        show(configs.help_text(arguments.name) if arguments.help else configs.list_text())
+        show(listing.help_text(arguments.name) if arguments.help else listing.list_text())
         return 0
     workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
-    configure_jax()
+    configure_jax(members_here(arguments))
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
     from experiments import hosts as processes
     from experiments.interrupt import Interrupt
+    from experiments.memory import MemoryRefusal
     from experiments.session import SessionError, session
 
     try:
         hosts = processes.join(arguments.address)
-    except processes.HostsError as error:
+        if arguments.explain:
+            return explain(arguments)
+    except (processes.HostsError, MemoryRefusal) as error:
         return refuse(error)
     try:
         with Interrupt() as interrupt, session(arguments, workdir, argv=argv, hosts=hosts) as run:
@@ -44,6 +49,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
         show(f"{arguments.name}: results in {workdir}{again}")
     return code
+
+
+def members_here(arguments: configs.Arguments) -> int:
+    """Settings x seeds that this process trains, as far as the command line tells."""
+    assert arguments.config is not None
+    settings = math.prod(len(axis) for axis in arguments.grid.values())
+    processes = (arguments.address and arguments.address.processes) or 1
+    return max(settings * int(configs.values(arguments.config)["seeds"]) // processes, 1)
+
+
+def explain(arguments: configs.Arguments) -> int:
+    """Prints what the run will need, and trains for some seconds to tell how long it will take; leaves nothing."""
+    from experiments import plan
+    from hindsight_jax import presets
+
+    assert arguments.name is not None
+    assert arguments.config is not None
+    values = configs.values(arguments.config)
+    experiment = presets.build(arguments.name, values)
+    found = plan.make(arguments.name, values, arguments.grid, experiment)
+    show(plan.text(found, arguments.grid))
+    plan.check(found)
+    show("\n".join(plan.expected(found, plan.trial(values, arguments.grid, experiment))))
+    return 0
 
 
 def refuse(error: Exception) -> int:

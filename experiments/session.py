@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from experiments import config as configs
-from experiments import film, grids
+from experiments import film, grids, memory, plan
 from experiments import rows as row_files
 from experiments.hosts import Hosts, HostsError
 from experiments.interrupt import Interrupt
@@ -101,11 +101,7 @@ class Session:
 
     def train(self, interrupt: Interrupt) -> int:
         """Trains to the end, or until a signal; the exit code."""
-        total = self.values["total_steps"]
-        quiet = {} if self.hosts.is_first else {"stream": io.StringIO()}
-        title = self.name if self.hosts.count == 1 else f"{self.name} ({self.hosts.count} processes)"
-        population = {"members": len(self.members.seeds), "settings": len(self.members.seeds) // self.values["seeds"]}
-        with Progress(total, name=title, **population, start=min(self.began_at, total), **quiet) as progress:
+        with self.progress() as progress:
             if self.changes:
                 progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
             saved = time.monotonic()
@@ -123,6 +119,18 @@ class Session:
                     return self.stop(progress)
         self.finish()
         return 0
+
+    def progress(self) -> Progress:
+        """Of all members; the first process shows it."""
+        total, members = self.values["total_steps"], len(self.members.seeds)
+        return Progress(
+            total,
+            name=self.name if self.hosts.count == 1 else f"{self.name} ({self.hosts.count} processes)",
+            members=members,
+            settings=members // self.values["seeds"],
+            start=min(self.began_at, total),
+            stream=None if self.hosts.is_first else io.StringIO(),
+        )
 
     def agreed(self, interrupt: Interrupt, number: int) -> int:
         """What every process does next: the first one's number; a signal of any stops all."""
@@ -239,10 +247,11 @@ def session(
     assert name is not None
     assert config is not None  # parse leaves them out for --list and --help alone
     values, hosts = configs.values(config), hosts or Hosts()
-    with _refusals(WorkDirError, LockedError, CheckpointError, HostsError, OSError), contextlib.ExitStack() as held:
+    refused = (WorkDirError, LockedError, CheckpointError, HostsError, memory.MemoryRefusal, OSError)
+    with _refusals(*refused), contextlib.ExitStack() as held:
         with _refusals(ValueError):
             experiment = presets.build(name, values)
-            check_memory(values["seeds"] * experiment.num_bytes_of_ring)  # before a folder is made
+            plan.check(plan.make(name, values, grid, experiment))  # before a folder is made
             if hosts.is_first:
                 workdir = WorkDir.open(path) if arguments.resume else WorkDir.create(path)
                 held.enter_context(Lock(workdir.path))
@@ -290,26 +299,3 @@ def complete(row: dict[str, Any]) -> None:
     if "imitated_x_distance" in row:
         total, fraction = row.pop("imitated_x_distance"), row["imitated_fraction"]
         row["imitated_distance"] = total / fraction if fraction else math.nan
-
-
-def check_memory(num_bytes: int) -> None:
-    """Raises SessionError if the rings of all members cannot fit the device's free memory."""
-    free = free_memory()
-    if free is not None and num_bytes > free:
-        raise SessionError(
-            f"replay.capacity: the rings of all seeds take {num_bytes / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are "
-            "free. Lower --config.replay.capacity or --config.seeds."
-        )
-
-
-def free_memory() -> int | None:
-    """Bytes that the first device has left; on a CPU the host's; None if unknown."""
-    statistics = jax.local_devices()[0].memory_stats()
-    if statistics and "bytes_limit" in statistics:
-        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None

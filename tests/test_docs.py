@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import config
+from experiments import config, listing
 from hindsight_jax import fields, presets
 from hindsight_jax.presets import AGENTS
 
@@ -81,7 +81,7 @@ def test_the_row_has_a_name_with_every_task_and_is_made_like_any_other(page):
     assert (values["agent.gamma"], values["relabel.behaviour"], values["relabel.next_state"]) == (0.8, 0.0, 0.0)
     assert page["arguments"].config.agent.gamma == 0.5
     assert page["experiment"].env.spec.goal_shape == (25,)
-    assert "discounted_gcsl_flip_bit" in config.list_text()
+    assert "discounted_gcsl_flip_bit" in listing.list_text()
 
 
 def test_the_row_reads_what_the_page_says(page):

@@ -1,6 +1,7 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
-from hindsight_jax.training.members import Members, local_member, local_members, members
+from hindsight_jax.training.membership import Members, members
+from hindsight_jax.training.placement import local_member, local_members
 from hindsight_jax.training.population import (
     Population,
     PopulationState,

@@ -7,20 +7,16 @@ A directory holds one folder per step:
     tmp-...                            a save that was killed; the next save removes it
     damaged-step_...                   a step that a restore passed over; never read, never removed
 
-One run writes a directory at a time (the caller holds a lock), and any number may read it. The processes of one run save
-together: each writes its part of the arrays, the first one everything else, and any number of them may restore it.
+One run writes a directory at a time (the caller holds a lock), and any number may read it. The processes of one run
+save together: each writes its part of the arrays, the first one everything else. Any number of them may restore it.
 """
 
-import contextlib
 import errno
-import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks
+from hindsight_jax.training import checkpoint_files as files
+from hindsight_jax.training import placement
 
-FORMAT_VERSION = 1
-_MANIFEST = "manifest.json"
-_ARRAYS = "arrays"
 _STEP = re.compile(r"step_(\d{12,})")
 
 
 class CheckpointError(RuntimeError):
     """No stored step can be restored. Nothing was deleted."""
-
-
-class _Damaged(Exception):
-    """One stored step cannot be trusted; the text says why."""
 
 
 class Checkpoints:
@@ -73,7 +64,7 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         """The newest complete step, None if there is none. Its files are not verified; `restore` does that."""
         steps = self._complete()
-        return _step_of(steps[-1]) if steps else None
+        return files.step_of(steps[-1]) if steps else None
 
     def save(self, step: int, state: Any, extra: dict[str, Any] | None = None) -> None:
         """Writes one checkpoint to the disk, and only then removes what `keep` no longer covers.
@@ -92,22 +83,22 @@ class Checkpoints:
         leaves = _leaves("state", state, (jax.Array, np.ndarray))
         _check_readable(leaves)
         extra = _check_extra({} if extra is None else extra)
-        _orbax()  # a broken installation is no fault of the disk
+        files.orbax()  # a broken installation is no fault of the disk
         temporary = self.directory / f"tmp-{step}"
         try:
-            if _is_first():
+            if files.is_first():
                 self._remove_temporaries()
                 temporary.mkdir()
-            entries = _write_arrays(temporary, leaves)
-            if _is_first():
-                _write_manifest(temporary, step, entries, extra)
+            entries = files.write_arrays(temporary, leaves)
+            if files.is_first():
+                files.write_manifest(temporary, step, entries, extra)
                 self._commit(temporary, self.directory / f"step_{step:012d}")
-            _wait_for_all(f"step {step}")
+            files.wait_for_all(f"step {step}")
         except Exception as error:
-            if _is_first():
+            if files.is_first():
                 shutil.rmtree(temporary, ignore_errors=True)
             raise self._not_saved(step, error) from error
-        if _is_first():
+        if files.is_first():
             self._prune()
 
     def restore(self, template: Any) -> tuple[int, Any, dict[str, Any]]:
@@ -127,11 +118,11 @@ class Checkpoints:
         damage: list[str] = []
         for folder in reversed(self._folders()):
             try:
-                manifest = _read_manifest(folder)
+                manifest = files.read_manifest(folder)
                 _check_leaves(f"{folder.name} of {self.directory}", manifest["leaves"], expected)
-                _check_files(folder, manifest["files"])
-                arrays = _read_arrays(folder, manifest["leaves"], expected)
-            except _Damaged as reason:
+                files.check_files(folder, manifest["files"])
+                arrays = files.read_arrays(folder, manifest["leaves"], expected)
+            except files.Damaged as reason:
                 self._damaged.add(folder)
                 damage.append(f"{folder.name} is damaged ({reason})")
                 continue
@@ -149,11 +140,11 @@ class Checkpoints:
     def _folders(self) -> list[Path]:
         """Every step folder, damaged or not, oldest first."""
         found = self.directory.glob("step_*") if self.directory.is_dir() else []
-        return sorted((path for path in found if _STEP.fullmatch(path.name)), key=_step_of)
+        return sorted((path for path in found if _STEP.fullmatch(path.name)), key=files.step_of)
 
     def _complete(self) -> list[Path]:
         """The folders with a manifest, oldest first, without those that a restore has found damaged."""
-        return [path for path in self._folders() if path not in self._damaged and (path / _MANIFEST).is_file()]
+        return [path for path in self._folders() if path not in self._damaged and (path / files.MANIFEST).is_file()]
 
     def _check_step(self, step: int) -> int:
         if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0:
@@ -164,12 +155,18 @@ class Checkpoints:
             checks.fail("step", step, f"step {latest} is stored in {self.directory} and steps must grow", remedy)
         return int(step)
 
-    def _not_saved(self, step: int, error: Exception) -> OSError:
+    def _not_saved(self, step: int, error: Exception) -> Exception:
+        if jax.process_count() > 1 and not isinstance(error, OSError) and not _is_of_the_system(error):
+            return CheckpointError(
+                f"the checkpoint of step {step} was not saved, since another process of the run is gone or failed; its "
+                f"own output says why ({files.first_line(error)}). Stored steps are untouched: "
+                f"{[files.step_of(folder) for folder in self._complete()]}. Restore with any number of processes."
+            )
         code = getattr(error, "errno", None) or _os_error_code(error)
         return OSError(
             code,
-            f"{os.strerror(code)}: the checkpoint of step {step} was not saved ({_first_line(error)}). "
-            f"Stored steps are untouched: {[_step_of(folder) for folder in self._complete()]}. "
+            f"{os.strerror(code)}: the checkpoint of step {step} was not saved ({files.first_line(error)}). "
+            f"Stored steps are untouched: {[files.step_of(folder) for folder in self._complete()]}. "
             "Free some space or make the directory writable, then save again",
             str(self.directory),
         )
@@ -185,7 +182,7 @@ class Checkpoints:
                 os.rename(folder, _unused(folder.with_name(f"damaged-{folder.name}")))
         self._damaged.clear()
         os.rename(temporary, final)
-        _sync(self.directory)
+        files.sync(self.directory)
 
     def _prune(self) -> None:
         """Renamed first, so that a kill leaves no half-removed step."""
@@ -198,28 +195,20 @@ class Checkpoints:
                 warnings.warn(f"the old checkpoint {folder} could not be removed: {error}", stacklevel=3)
 
 
-def _step_of(folder: Path) -> int:
-    return int(folder.name.removeprefix("step_"))
-
-
 def _unused(path: Path) -> Path:
     """The path, or the path with a number behind it, that does not exist yet."""
     candidates = (path.with_name(f"{path.name}.{i}") if i else path for i in range(10**6))
     return next(candidate for candidate in candidates if not candidate.exists())
 
 
+def _is_of_the_system(error: Exception) -> bool:
+    return "os_error_code=" in str(error)
+
+
 def _os_error_code(error: Exception) -> int:
     """Tensorstore raises ValueError with the operating system's error number in its text."""
     found = re.search(r"os_error_code='(\d+)'", str(error))
     return int(found[1]) if found else errno.EIO
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
-
-
-# ---- the tree
 
 
 def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
@@ -231,7 +220,7 @@ def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
     for path, leaf in leaves.items():
         if not isinstance(leaf, kinds):
             checks.fail(name + path, repr(leaf), "a leaf must be an array", "Wrap it in jnp.asarray, or use `extra`.")
-        if not (_is_key(leaf) or _is_number(leaf.dtype)):
+        if not (files.is_key(leaf) or _is_number(leaf.dtype)):
             checks.fail(name + path, checks.describe(leaf), "JAX cannot hold this dtype", "Cast it, or use `extra`.")
     if not any(leaf.size for leaf in leaves.values()):
         checks.fail(name, f"{len(leaves)} leaves", "it must hold at least one number", "Pass the run's state.")
@@ -243,10 +232,6 @@ def _check_readable(leaves: dict[str, Any]) -> None:
     for path, leaf in leaves.items():
         if isinstance(leaf, jax.Array) and leaf.is_deleted():
             checks.fail(f"state{path}", "a deleted array", "its values must exist", "Save before the state is donated.")
-
-
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _is_number(dtype: Any) -> bool:
@@ -271,17 +256,8 @@ def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any])
 
 def _place(array: np.ndarray, like: Any) -> jax.Array:
     """The stored bits as a JAX array, where the template wants it."""
-    sharding = _sharding(like)
-    if _is_key(like):
-        return jax.random.wrap_key_data(_put(array, sharding), dtype=like.dtype)
-    return _put(array, sharding)
-
-
-def _put(array: np.ndarray, sharding: Any) -> jax.Array:
-    """The whole array, of which this process keeps its part."""
-    if sharding is None or sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+    placed = placement.put(array, _sharding(like))
+    return jax.random.wrap_key_data(placed, dtype=like.dtype) if files.is_key(like) else placed
 
 
 def _sharding(like: Any) -> Any:
@@ -297,148 +273,7 @@ def _check_extra(extra: Any) -> dict[str, Any]:
     try:
         same = isinstance(extra, dict) and json.loads(json.dumps(extra)) == extra
     except (TypeError, ValueError) as error:
-        checks.fail("extra", _first_line(error), "it must be a dict that JSON carries unchanged", remedy)
+        checks.fail("extra", files.first_line(error), "it must be a dict that JSON carries unchanged", remedy)
     if not same:
         checks.fail("extra", repr(extra)[:300], "it must be a dict that JSON carries unchanged", remedy)
     return extra
-
-
-# ---- the files
-
-
-def _orbax() -> Any:
-    """Imported late: it costs more than half a second."""
-    import orbax.checkpoint as ocp
-
-    return ocp
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Orbax logs the traceback of every thread that fails, and then raises: the exception is enough."""
-    logger = logging.getLogger("absl")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _is_first() -> bool:
-    return jax.process_index() == 0
-
-
-def _wait_for_all(what: str) -> None:
-    """Until every process of the run is here."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(what)
-
-
-def _write_arrays(folder: Path, leaves: dict[str, Any]) -> dict[str, Any]:
-    """The arrays, by orbax, which makes all processes meet; what the manifest says of each leaf."""
-    entries, arrays = {}, {}
-    for path, leaf in leaves.items():
-        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays: a template recreates them
-        entries[path] = {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "array": name}
-        if name is not None:
-            arrays[name] = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-    ocp = _orbax()
-    with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
-        checkpointer.save(folder / _ARRAYS, arrays)
-    return entries
-
-
-def _write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:
-    """What makes the folder a checkpoint, all of it on the disk when this returns."""
-    files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
-    body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
-    partial = folder / f"{_MANIFEST}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(body | {"sha256": _digest(body)}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / _MANIFEST)
-    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        _sync(path)
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, if it is as it was written. ValueError if another version of this library wrote it."""
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_bytes())
-        version, digest = manifest["format_version"], manifest.pop("sha256")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _Damaged(f"{_MANIFEST}: {_first_line(error)}") from error
-    if digest != _digest(manifest):
-        raise _Damaged(f"{_MANIFEST} (format_version {version!r}) was changed: its own sha256 differs")
-    if version != FORMAT_VERSION:
-        remedy = "Restore it with the release of hindsight_jax that wrote it, or start a new run in another directory."
-        checks.fail(f"format_version of {folder}", version, f"this release reads {FORMAT_VERSION}", remedy)
-    if manifest["step"] != _step_of(folder):
-        raise _Damaged(f"the folder was renamed: its manifest is of step {manifest['step']}")
-    return manifest
-
-
-def _check_files(folder: Path, files: dict[str, str]) -> None:
-    """Every file that was written is there with every bit, and no other."""
-    try:
-        found = _files(folder)
-        for name in sorted(files.keys() | found):
-            if name not in found:
-                raise _Damaged(f"{name} is missing")
-            if name not in files:
-                raise _Damaged(f"{name} is not part of it; remove that file")
-            if _sha256(folder / name) != files[name]:
-                raise _Damaged(f"{name}: its sha256 differs")
-    except OSError as error:
-        raise _Damaged(_first_line(error)) from error
-
-
-def _read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
-    ocp = _orbax()
-    names = {path: entry["array"] for path, entry in entries.items()}
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values() if name is not None}
-    try:
-        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
-    except Exception as error:  # the files are as they were written, so this orbax cannot read them
-        raise _Damaged(f"orbax cannot read it: {_first_line(error)}") from error
-    arrays = {}
-    for path, leaf in expected.items():
-        data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-        array = arrays[path] = stored[names[path]] if leaf.size else np.zeros(data.shape, data.dtype)
-        if (array.shape, array.dtype) != (data.shape, data.dtype):
-            raise _Damaged(f"leaf {path} is {checks.describe(array)}, its manifest says {checks.describe(data)}")
-    return arrays
-
-
-def _files(folder: Path) -> set[str]:
-    """Every file below the folder but the manifest, relative to it."""
-    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    return paths - {_MANIFEST}
-
-
-def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path, *, sync: bool = False) -> str:
-    with open(path, "rb") as file:
-        if sync:
-            os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """The folder's entries are on the disk; some network file systems cannot be asked."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)

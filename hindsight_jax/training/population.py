@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hindsight_jax import checks
+from hindsight_jax.training import placement
 from hindsight_jax.training.run import Run, RunState
 
 
@@ -163,17 +164,7 @@ def _on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
     """Arrays [M, ...] that each of several processes holds whole, as arrays of which it holds its own members' part."""
     if mesh is None or not mesh.is_multi_process:
         return tree
-    return jax.tree.map(lambda x: put(x, NamedSharding(mesh, _EACH)), tree)
-
-
-def put(array: Any, sharding: Any) -> jax.Array:
-    """The array, which every process holds whole, where the sharding says; typed keys too."""
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(put(jax.random.key_data(array), sharding), dtype=array.dtype)
-    if sharding is None or sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    whole = np.asarray(array)
-    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+    return jax.tree.map(lambda x: placement.put(x, NamedSharding(mesh, _EACH)), tree)
 
 
 def _placed(mesh: Mesh | None, shapes: PopulationState) -> PopulationState:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import config, run
+from experiments import config, listing, run
 from hindsight_jax import fields, presets
 
 PUSH = "--config=hdm_push"
@@ -35,6 +35,31 @@ BAD_OVERRIDES = [
     ("--config.agent.gamma.x=3", "agent.gamma.x", "--help"),
     ("--config.name=her_push", "--config.name", "--help"),
     ("--config.__class__=3", "__class__", "--help"),
+    # grids
+    ("--config.grid", "--config.grid", "agent.gamma_hdm"),
+    ("--config.grid=", "--config.grid", "agent.gamma_hdm"),
+    ("--config.grid={", "no JSON", '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'),
+    ("--config.grid=3", "an object of lists", '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'),
+    ("--config.grid={}", "an object of lists", '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'),
+    ('--config.grid={"agent.gama":[1]}', "agent.gama", "Did you mean agent.gamma"),
+    ('--config.grid={"agent.gamma":1}', "it must be a list of values", "For example"),
+    ('--config.grid={"agent.gamma":[]}', "it must be a list of values", "For example"),
+    ('--config.grid={"agent.gamma":[0.5,0.5]}', "must not come twice", "Drop what repeats"),
+    ('--config.grid={"agent.gamma":[NaN]}', "nan", "a number in [0, 1]"),
+    ('--config.grid={"agent.gamma":[0.5],"agent.gamma":[0.6]}', "comes twice", "agent.gamma_hdm"),
+    ('--config.grid={"agent.noise":[0.5]}', "no use for it", "Leave it out"),
+    ('--config.grid={"seeds":[1,2]}', "every setting has the same seeds", "Leave it out"),
+    ('--config.grid={"total_steps":[100000]}', "every evaluation", "Leave it out"),
+    ('--config.agent.beta=2 --config.grid={"agent.beta":[1,2]}', "it is set to 2, too", "Set it in one place"),
+    ("--config.grid=" + "[" * 100_000, "--config.grid", "agent.gamma_hdm"),
+    # processes
+    ("--distributed", "--workdir", "Add --workdir=DIR"),
+    ("--workdir=x --coordinator=h:1", "--processes", "or --distributed alone"),
+    ("--workdir=x --coordinator=h --processes=2 --process=0", "'h'", "HOST:PORT"),
+    ("--workdir=x --coordinator=h:1 --processes=0 --process=0", "'0'", "an integer in [1, 4096]"),
+    ("--workdir=x --coordinator=h:1 --processes=2 --process=2", "'2'", "an integer in [0, 1]"),
+    ("--workdir=x --coordinator=h:1 --processes=two --process=2", "'two'", "an integer in [1, 4096]"),
+    ("--explain=1", "--explain", "takes no value"),
     # integers
     ("--config.seeds=1.5", "'1.5'", "an integer in [1, 4096]"),
     ("--config.seeds=0", "seeds", "an integer in [1, 4096]"),
@@ -291,7 +316,8 @@ def test_the_program_exits_with_2_within_3_seconds_of_work_and_leaves_nothing(tm
 def test_importing_parses_nothing_and_imports_nothing_heavy():
     code = (
         "import sys; sys.argv = ['x', '--nonsense', '--config=zzz']\n"
-        "from experiments import config; config.parse(['--config=hdm_push']), config.list_text(), config.help_text()\n"
+        "from experiments import config, listing\n"
+        "config.parse(['--config=hdm_push']), listing.list_text(), listing.help_text()\n"
         "print([m for m in ('brax', 'mujoco', 'flax', 'matplotlib', 'absl.app') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -588,8 +614,8 @@ def test_a_config_that_cannot_be_read_is_refused(tmp_path):
 
 
 def test_the_list_holds_every_name_with_its_numbers_in_aligned_columns():
-    lines = config.list_text().splitlines()
-    assert max(map(len, lines)) <= config.WIDTH
+    lines = listing.list_text().splitlines()
+    assert max(map(len, lines)) <= listing.WIDTH
     rows = [line for line in lines[1:] if line.split() and line.split()[0] in presets.names()]
     assert [row.split()[0] for row in rows] == list(presets.names())  # a line each
     assert {len(row) for row in rows} == {len(lines[0])}
@@ -606,7 +632,7 @@ def test_the_list_holds_every_name_with_its_numbers_in_aligned_columns():
 
 
 def test_the_list_says_what_each_algorithm_and_each_task_is_once_and_what_paper_means():
-    lines = config.list_text().splitlines()
+    lines = listing.list_text().splitlines()
     for algorithm, row in presets.ALGORITHMS.items():
         at = lines.index(f"{algorithm}: {row.help}")
         assert lines.count(lines[at]) == 1
@@ -619,8 +645,8 @@ def test_the_list_says_what_each_algorithm_and_each_task_is_once_and_what_paper_
 
 @pytest.mark.parametrize("name", [None, "hdm_push", "hem_flip_bit", "reinforce_navigation_paper"])
 def test_the_help_holds_the_fields_that_there_are_with_value_help_and_range(name):
-    text = config.help_text(name)
-    assert max(map(len, text.splitlines())) <= config.WIDTH
+    text = listing.help_text(name)
+    assert max(map(len, text.splitlines())) <= listing.WIDTH
     whole = " ".join(text.split())
     known = presets.fields_of(name) if name else fields.FIELDS
     values = presets.config(name) if name else {field: spec.default for field, spec in known.items()}

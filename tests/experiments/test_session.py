@@ -268,57 +268,6 @@ def test_rows_without_imitation_stay_as_they_are():
     assert row == {"q_mean": -1.0}
 
 
-# Memory
-
-
-@pytest.mark.parametrize(("free", "needed"), [(None, 2**60), (100, 100), (100, 0)])
-def test_rings_that_fit_or_an_unknown_size_pass(free, needed, monkeypatch):
-    monkeypatch.setattr(session, "free_memory", lambda: free)
-    session.check_memory(needed)
-
-
-def test_rings_that_do_not_fit_are_refused_with_both_numbers_and_a_remedy(monkeypatch):
-    monkeypatch.setattr(session, "free_memory", lambda: 3 * 2**29)
-    with pytest.raises(session.SessionError) as error:
-        session.check_memory(5 * 2**29)
-    assert str(error.value) == (
-        "replay.capacity: the rings of all seeds take 2.5 GiB, but 1.5 GiB are free. "
-        "Lower --config.replay.capacity or --config.seeds."
-    )
-
-
-def test_the_rings_of_all_seeds_are_counted_before_a_folder_is_made(tmp_path, monkeypatch):
-    made = config.make("hdm_push", {"seeds": 3})
-    needed = 3 * presets.build("hdm_push", config.values(made)).num_bytes_of_ring
-    monkeypatch.setattr(session, "free_memory", lambda: needed - 1)
-    begin = session.session(config.Arguments("hdm_push", made), tmp_path / "run", argv=[])
-    with pytest.raises(session.SessionError, match=r"^replay\.capacity: "), begin:
-        pytest.fail("it began")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_free_memory_is_the_hosts_on_a_cpu():
-    if jax.local_devices()[0].platform != "cpu":
-        pytest.skip("another device counts its own memory")
-    free = session.free_memory()
-    with open("/proc/meminfo") as file:
-        total = int(file.readline().split()[1]) * 1024
-    assert 0 < free <= total
-
-
-def test_free_memory_of_a_device_is_its_limit_less_what_is_used(monkeypatch):
-    class Device:
-        def __init__(self, statistics):
-            self.statistics = statistics
-
-        def memory_stats(self):
-            return self.statistics
-
-    for statistics, free in (({"bytes_limit": 10, "bytes_in_use": 4}, 6), ({"bytes_limit": 10}, 10)):
-        monkeypatch.setattr(jax, "local_devices", lambda s=statistics: [Device(s)])
-        assert session.free_memory() == free
-
-
 # Refusals
 
 

@@ -302,10 +302,10 @@ def test_a_hundred_megabytes_are_saved_in_seconds(tmp_path):
 
 
 SHARDED = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("checkpoint", sys.argv[1])  # alone: the package imports much more
-checkpoint = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checkpoint)
+import sys, types
+package = sys.modules["hindsight_jax.training"] = types.ModuleType("hindsight_jax.training")
+package.__path__ = [sys.argv[1]]  # without its __init__, which imports much more
+from hindsight_jax.training import checkpoint
 assert not any(name.startswith("orbax") for name in sys.modules), "orbax is slow to import"
 import jax, jax.numpy as jnp, numpy as np
 from jax._src import xla_bridge
@@ -327,7 +327,7 @@ print("done")
 
 def test_a_population_spread_over_devices_comes_back_spread(tmp_path):
     """In a process of its own, which sees four devices, and in which the import can be watched."""
-    command = [sys.executable, "-c", SHARDED, str(ROOT / "hindsight_jax/training/checkpoint.py"), str(tmp_path)]
+    command = [sys.executable, "-c", SHARDED, str(ROOT / "hindsight_jax/training"), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "done", done.stderr

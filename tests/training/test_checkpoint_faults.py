@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hindsight_jax.training import checkpoint
+from hindsight_jax.training import checkpoint_files
 from hindsight_jax.training.checkpoint import CheckpointError, Checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -134,16 +134,16 @@ def test_four_hundred_bit_flips_are_never_silent(directory, seed):
 def test_the_bits_of_the_manifest_count(small_steps, tmp_path):
     """A flipped manifest is refused, or says what it said before (a flip may hit white space)."""
     step = Path(shutil.copytree(folder(small_steps, 200), tmp_path / folder(small_steps, 200).name))
-    original, before = (step / "manifest.json").read_bytes(), checkpoint._read_manifest(step)
+    original, before = (step / "manifest.json").read_bytes(), checkpoint_files.read_manifest(step)
     accepted = 0
     for bit in range(0, 8 * len(original), 17):
         data = bytearray(original)
         data[bit // 8] ^= 1 << bit % 8
         (step / "manifest.json").write_bytes(data)
         try:
-            assert checkpoint._read_manifest(step) == before
+            assert checkpoint_files.read_manifest(step) == before
             accepted += 1
-        except checkpoint._Damaged:
+        except checkpoint_files.Damaged:
             pass
     assert accepted < 0.05 * len(original)
 
@@ -189,7 +189,7 @@ def edit_manifest(directory: Path, newest: int, sign: bool, **changes) -> None:
     body = json.loads(path.read_bytes())
     digest = body.pop("sha256")
     body |= changes
-    path.write_text(json.dumps(body | {"sha256": checkpoint._digest(body) if sign else digest}))
+    path.write_text(json.dumps(body | {"sha256": checkpoint_files._digest(body) if sign else digest}))
 
 
 @pytest.mark.parametrize("changes", [{"step": 201}, {"extra": {"bytes": 9}}, {"format_version": 2}, {"leaves": {}}])
@@ -231,7 +231,7 @@ def test_a_planted_pickle_is_never_executed(small_steps, tmp_path):
         check_damaged(directory, str(name))
         if name != Path("manifest.json"):  # and one whose manifest was signed again
             files = json.loads((folder(directory, 200) / "manifest.json").read_bytes())["files"]
-            hashed = checkpoint._sha256(folder(directory, 200) / name)
+            hashed = checkpoint_files._sha256(folder(directory, 200) / name)
             edit_manifest(directory, 200, sign=True, files=files | {name.as_posix(): hashed})
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -304,10 +304,10 @@ def test_a_kill_before_every_call_leaves_the_last_complete_step(small_steps, tmp
 
 
 WRITER = """
-import sys, importlib.util
-spec = importlib.util.spec_from_file_location("checkpoint", sys.argv[1])
-checkpoint = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checkpoint)  # alone: the package imports much more
+import sys, types
+package = sys.modules["hindsight_jax.training"] = types.ModuleType("hindsight_jax.training")
+package.__path__ = [sys.argv[1]]  # without its __init__, which imports much more
+from hindsight_jax.training import checkpoint
 import jax
 checkpoints = checkpoint.Checkpoints(sys.argv[2])
 for step in range(1, 10**6):
@@ -318,7 +318,7 @@ for step in range(1, 10**6):
 
 
 def run_python(code: str, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-c", code, str(ROOT / "hindsight_jax/training/checkpoint.py"), *arguments]
+    command = [sys.executable, "-c", code, str(ROOT / "hindsight_jax/training"), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

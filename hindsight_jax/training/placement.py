@@ -1,45 +1,29 @@
-"""Who is in a population: settings x seeds, the seeds fastest.
+"""Where the members of a population are: on which devices, of which processes.
 
 Dimension key: M members.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
-class Members(NamedTuple):
-    """The seed and the setting of each member."""
-
-    seeds: tuple[int, ...]  # [M]
-    settings: tuple[Mapping[str, Any], ...]  # [M], field -> value; the same fields for all
-
-    def keys(self) -> jax.Array:
-        """Typed keys [M]: members of one seed have the same, whatever their setting."""
-        return jax.vmap(jax.random.key)(jnp.array(self.seeds, jnp.int32))
-
-    def values(self, fields: Iterable[str]) -> dict[str, jax.Array]:
-        """For `Population.init`: f32[M] of each of these fields."""
-        return {field: jnp.array([setting[field] for setting in self.settings], jnp.float32) for field in fields}
-
-
-def members(seeds: Sequence[int], settings: Sequence[Mapping[str, Any]] = ({},)) -> Members:
-    """Every setting with every seed.
-
-    >>> members([7, 8], [{"agent.gamma": 0.5}, {"agent.gamma": 0.9}]).seeds
-    (7, 8, 7, 8)
-    """
-    pairs = [(seed, setting) for setting in settings for seed in seeds]
-    return Members(tuple(seed for seed, _ in pairs), tuple(setting for _, setting in pairs))
+def put(array: Any, sharding: Any) -> jax.Array:
+    """The array, which every process holds whole, where the sharding says; typed keys too."""
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(put(jax.random.key_data(array), sharding), dtype=array.dtype)
+    if sharding is None or sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
 def local_members(columns: Mapping[str, jax.Array]) -> tuple[list[tuple[int, int]], dict[str, np.ndarray]]:
     """What this process holds of arrays [M]: pairs (position, member), and the columns, an entry for each position.
 
-    >>> local_members({"q_mean": jnp.arange(2.0)})
+    >>> local_members({"q_mean": jax.numpy.arange(2.0)})
     ([(0, 0), (1, 1)], {'q_mean': array([0., 1.], dtype=float32)})
     """
     local = {name: _local(column) for name, column in columns.items()}

@@ -1,0 +1,54 @@
+"""How much memory is free, and how much arrays take."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+_MEMINFO = Path("/proc/meminfo")
+# By either version of Linux's control groups: a container's limit, its use, and where its use says what is cache.
+_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+class MemoryRefusal(RuntimeError):
+    """The population cannot fit; the message holds both numbers and the remedy."""
+
+
+def free() -> int | None:
+    """Bytes that the first device has left; on a CPU what the host or its container may still give; None if unknown."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    known = [amount for amount in (_host(), *(_container(*group) for group in _GROUPS)) if amount is not None]
+    return min(known, default=None)
+
+
+def num_bytes(tree: Any) -> int:
+    """Of all arrays, or their shapes, in a pytree.
+
+    >>> num_bytes(jax.ShapeDtypeStruct((3, 2), "float32"))
+    24
+    """
+    size = lambda leaf: leaf.size * (leaf.dtype.itemsize if hasattr(leaf.dtype, "itemsize") else 8)
+    return sum(size(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _host() -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _container(folder: Path, limit: str, usage: str, cache: str) -> int | None:
+    """What is left below the limit, files that are only cached not counted; None without one."""
+    try:
+        most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+        lines = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
+        return max(most - used + int(lines[cache]), 0)
+    except (OSError, KeyError, ValueError):
+        return None

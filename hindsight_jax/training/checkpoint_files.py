@@ -1,0 +1,179 @@
+"""The files of one checkpoint: arrays by orbax, and the manifest that says what every byte of them must be."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hindsight_jax import checks
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_ARRAYS = "arrays"
+
+
+class Damaged(Exception):
+    """One stored step cannot be trusted; the text says why."""
+
+
+def step_of(folder: Path) -> int:
+    """The number in a step folder's name."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def first_line(error: Exception) -> str:
+    """An exception in one line of a message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf holds typed keys."""
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def orbax() -> Any:
+    """Imported late: it costs more than half a second."""
+    import orbax.checkpoint as ocp
+
+    return ocp
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs the traceback of every thread that fails, and then raises: the exception is enough."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def is_first() -> bool:
+    """Whether this process writes what is written once."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(what: str) -> None:
+    """Until every process of the run is here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)
+
+
+def write_arrays(folder: Path, leaves: dict[str, Any]) -> dict[str, Any]:
+    """The arrays, by orbax, which makes all processes meet; what the manifest says of each leaf."""
+    entries, arrays = {}, {}
+    for path, leaf in leaves.items():
+        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays: a template recreates them
+        entries[path] = {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "array": name}
+        if name is not None:
+            arrays[name] = jax.random.key_data(leaf) if is_key(leaf) else leaf
+    ocp = orbax()
+    with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
+        checkpointer.save(folder / _ARRAYS, arrays)
+    return entries
+
+
+def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:
+    """What makes the folder a checkpoint, all of it on the disk when this returns."""
+    files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
+    body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
+    partial = folder / f"{MANIFEST}.partial"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(body | {"sha256": _digest(body)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, folder / MANIFEST)
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sync(path)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, if it is as it was written. ValueError if another version of this library wrote it."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        version, digest = manifest["format_version"], manifest.pop("sha256")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Damaged(f"{MANIFEST}: {first_line(error)}") from error
+    if digest != _digest(manifest):
+        raise Damaged(f"{MANIFEST} (format_version {version!r}) was changed: its own sha256 differs")
+    if version != FORMAT_VERSION:
+        remedy = "Restore it with the release of hindsight_jax that wrote it, or start a new run in another directory."
+        checks.fail(f"format_version of {folder}", version, f"this release reads {FORMAT_VERSION}", remedy)
+    if manifest["step"] != step_of(folder):
+        raise Damaged(f"the folder was renamed: its manifest is of step {manifest['step']}")
+    return manifest
+
+
+def check_files(folder: Path, files: dict[str, str]) -> None:
+    """Every file that was written is there with every bit, and no other."""
+    try:
+        found = _files(folder)
+        for name in sorted(files.keys() | found):
+            if name not in found:
+                raise Damaged(f"{name} is missing")
+            if name not in files:
+                raise Damaged(f"{name} is not part of it; remove that file")
+            if _sha256(folder / name) != files[name]:
+                raise Damaged(f"{name}: its sha256 differs")
+    except OSError as error:
+        raise Damaged(first_line(error)) from error
+
+
+def read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
+    ocp = orbax()
+    names = {path: entry["array"] for path, entry in entries.items()}
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values() if name is not None}
+    try:
+        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
+    except Exception as error:  # the files are as they were written, so this orbax cannot read them
+        raise Damaged(f"orbax cannot read it: {first_line(error)}") from error
+    arrays = {}
+    for path, leaf in expected.items():
+        data = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
+        array = arrays[path] = stored[names[path]] if leaf.size else np.zeros(data.shape, data.dtype)
+        if (array.shape, array.dtype) != (data.shape, data.dtype):
+            raise Damaged(f"leaf {path} is {checks.describe(array)}, its manifest says {checks.describe(data)}")
+    return arrays
+
+
+def _files(folder: Path) -> set[str]:
+    """Every file below the folder but the manifest, relative to it."""
+    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return paths - {MANIFEST}
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path, *, sync: bool = False) -> str:
+    with open(path, "rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(folder: Path) -> None:
+    """The folder's entries are on the disk; some network file systems cannot be asked."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
