@@ -5,6 +5,7 @@ Dimension key: M members.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,7 @@ class Population(NamedTuple):
     init: Callable[..., PopulationState]
     advance: Callable[[PopulationState, Any], PopulationState]
     evaluate: Callable[[PopulationState, jax.Array], dict[str, jax.Array]]
+    compile: Callable[..., None]  # of what `init` takes: the three above at once, before their first call
 
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
@@ -70,6 +72,8 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
       and cutting a run into calls differently changes no bit of it.
     * `evaluate(state, keys [M])`: success_end and the rest, f32[M] each. A member's evaluation draws from its own key,
       folded with its epoch, so it depends neither on the other members nor on how the run was cut.
+    * `compile(keys [M], values=None)`: init, advance and evaluate, each in a thread of its own, so that a first call
+      finds them compiled. Left out, each compiles when it is first called, one after another.
 
     >>> from hindsight_jax import training
     >>> keys = training.member_keys(seed=3, num_members=2)
@@ -84,8 +88,10 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         members = jax.vmap(run.init)(keys, dict(values or {}))
-        _, shapes = jax.eval_shape(epoch, members)
-        sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        # shapes of one member: tracing a whole rollout for all of them takes three times as long
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
+        _, shapes = jax.eval_shape(run.epoch, one)
+        sums = jax.tree.map(lambda s: jnp.zeros((len(keys), *s.shape), s.dtype), shapes)
         return PopulationState(members, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
     def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
@@ -118,12 +124,24 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
             run.check(values)  # while the numbers are known: inside of jit they are not
         return compiled_init(keys, values)
 
-    return Population(
-        template,
-        checked_init,
-        jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
-        jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH)),
-    )
+    compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
+    compiled_evaluate = jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH))
+
+    def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
+        state = template(keys)
+        with ThreadPoolExecutor() as threads:  # XLA works without Python's lock; tracing, here, needs it
+            compiling = [
+                threads.submit(function.lower(*arguments).compile)
+                for function, arguments in (
+                    (compiled_init, (keys, dict(values or {}))),
+                    (compiled_advance, (state, 1)),
+                    (compiled_evaluate, (state, keys)),
+                )
+            ]
+        for future in compiling:
+            future.result()
+
+    return Population(template, checked_init, compiled_advance, compiled_evaluate, compile_all)
 
 
 def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, dict[str, jax.Array]]:
