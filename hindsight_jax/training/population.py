@@ -82,8 +82,8 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     """
     if chunk is not None:
         checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
-    elif (jax.local_devices() if devices is None else devices)[0].platform == "cpu":
-        chunk = 1
+    else:
+        chunk = default_chunk((jax.local_devices() if devices is None else devices)[0])
     epoch = functools.partial(_epoch, run, chunk)
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
@@ -147,14 +147,29 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, dict[str, jax.Array]]:
     """`run.epoch` of members [M], which learn `chunk` by `chunk`; None: all at once."""
     members, batches, keys, collected = jax.vmap(run.gather)(members)
-    ring, without_ring = members.replay, members._replace(replay=None)  # a loop would copy the ring
-    learn = lambda inputs: run.learn(*inputs)
-    inputs = (without_ring, batches, keys)
-    if chunk is None or chunk >= len(keys):
-        learned, metrics = jax.vmap(learn)(inputs)
-    else:
-        learned, metrics = jax.lax.map(learn, inputs, batch_size=None if chunk == 1 else chunk)
-    return learned._replace(replay=ring), metrics | collected
+    without_ring = members._replace(replay=None)  # a loop would copy the ring
+    learned, metrics = in_chunks(run.learn, chunk, without_ring, batches, keys)
+    return learned._replace(replay=members.replay), metrics | collected
+
+
+def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> Any:
+    """`function` of one member, mapped over inputs with a leading axis [M]: `chunk` of them at once, or (None) all.
+
+    >>> in_chunks(jnp.add, 2, jnp.arange(3), jnp.ones(3, jnp.int32)).tolist()
+    [1, 2, 3]
+    """
+    if chunk is None or chunk >= len(jax.tree.leaves(inputs)[0]):
+        return jax.vmap(function)(*inputs)
+    return jax.lax.map(lambda x: function(*x), inputs, batch_size=None if chunk == 1 else chunk)
+
+
+def default_chunk(device: Any) -> int | None:
+    """The members that learn at once on a device: 1 on a CPU, whose caches hold so much, and all (None) elsewhere.
+
+    >>> default_chunk(jax.devices("cpu")[0])
+    1
+    """
+    return 1 if device.platform == "cpu" else None
 
 
 def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
-from hindsight_jax.replay import Replay, ReplayState, RewardFn
+from hindsight_jax.replay import Replay, RewardFn
 from hindsight_jax.training.rollout import Rollout, rollout
 
 
