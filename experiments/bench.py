@@ -1,10 +1,11 @@
 """Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4]
-[--parts environment ring run algorithms] [--output=FILE].
+[--parts environment ring run algorithms scaling] [--output=FILE.json] [--picture=FILE.png].
 
 What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
 floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one,
 the parts of an epoch beside each other, and an update of every algorithm beside the time that its own useful operations
-would take at the matrix product's speed. Each pair is measured in turn and the best of several rounds is kept, since
+would take at the matrix product's speed; and how an update's cost scales with members, batch, environments and devices
+(`scaling`). Each pair is measured in turn and the best of several rounds is kept, since
 machines are shared and noisy: compare figures of one run only.
 
 Dimension key: M members (seeds), U updates of an epoch, B batch.
@@ -13,6 +14,7 @@ Dimension key: M members (seeds), U updates of an epoch, B batch.
 import argparse
 import json
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,45 +26,57 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import flops, provenance, stepping, update_costs, xla
-from experiments.timing import best_of, matrix_product, timed_first
+from experiments import bench_picture, flops, provenance, scaling, stepping, update_costs
+from experiments.run import configure_jax
+from experiments.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, relabel, replay, training
+from hindsight_jax.training.population import default_chunk
 
 ENV_BATCH = 64
-RING_SIZES = (10_000, 1_000_000)  # transitions
+RING_SIZES = (10_000, 100_000, 1_000_000)  # transitions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints every table, and writes the figures as JSON if asked to."""
-    xla.avoid_deadlock()
     parser = argparse.ArgumentParser(
         prog="python -m experiments.bench", description="Speed against limits, in one run."
     )
     ring = [name for name in presets.names() if "replay.capacity" in presets.fields_of(name) and "_push" in name]
     parser.add_argument("--config", default="hdm_push_paper", choices=ring, metavar="NAME")
-    parser.add_argument("--parts", nargs="+", default=[*PARTS, "algorithms"], choices=[*PARTS, "algorithms"])
+    parser.add_argument("--parts", nargs="+", default=[*PARTS, *ROWS], choices=[*PARTS, *ROWS])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--output", help="a JSON file for the figures")
+    parser.add_argument("--picture", help="a PNG file for the curves of ring and scaling")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         parser.error(f"--seeds: got {arguments.seeds}, but it must be at least 1")
-    console = Console(file=sys.stdout, width=110)
-    figures: dict[str, Any] = {"config": arguments.config, "seeds": arguments.seeds} | provenance.describe()
-    values, experiment = presets.config(arguments.config), None
-    for part in arguments.parts:
-        if part != "algorithms":
-            experiment = experiment or presets.build(arguments.config, values)
-            figures[part] = PARTS[part](arguments.config, experiment, values, arguments.seeds)
-            show(console, part, figures[part])
-            continue
-        costs = update_costs.measure([f"{row}_push" for row in presets.ALGORITHMS], arguments.seeds)
-        figures[part] = {name: cost._asdict() for name, cost in costs.items()}
-        show_costs(console, costs)
+    if arguments.picture and not {"ring", "scaling"} & set(arguments.parts):
+        parser.error("--picture: its curves are those of the parts ring and scaling; add one of them to --parts")
+    configure_jax(arguments.seeds)
+    figures = measure(arguments.config, arguments.seeds, arguments.parts, Console(file=sys.stdout, width=110))
     if arguments.output:
         with open(arguments.output, "w") as file:
             json.dump(figures, file, indent=2)
             file.write("\n")
+    if arguments.picture:
+        pathlib.Path(arguments.picture).write_bytes(bench_picture.picture(figures))
     return 0
+
+
+def measure(name: str, seeds: int, parts: Sequence[str], console: Console) -> dict[str, Any]:
+    """The figures of every part, each printed when it is there."""
+    figures: dict[str, Any] = {"config": name, "seeds": seeds} | provenance.describe()
+    values, experiment = presets.config(name), None
+    for part in parts:
+        if part in PARTS:
+            experiment = experiment or presets.build(name, values)
+            figures[part] = PARTS[part](name, experiment, values, seeds)
+            show(console, part, figures[part])
+        else:
+            figures[part] = ROWS[part](name, seeds)
+            for title, row in figures[part].items():
+                show(console, f"{part}: {title}", row)
+    return figures
 
 
 def measure_environment(
@@ -75,7 +89,7 @@ def measure_environment(
 
 
 def measure_ring(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
-    """Seconds per epoch's update (sample and learn) with a full ring of 1e4 and of 1e6 transitions, per member."""
+    """Seconds per epoch's update (sample and learn) with a full ring of 1e4 to 1e6 transitions, one member."""
     del name, seeds
     env, agent = experiment.env, experiment.agent
     example = training.example_trajectory(env)
@@ -88,26 +102,28 @@ def measure_ring(name: str, experiment: presets.Experiment, values: dict[str, An
         learn = jax.jit(learner(agent, ring, law, count, batch))
         state = jax.jit(agent.init)(jax.random.key(0))
         calls.append(lambda learn=learn, state=state, full=full: learn(state, full, jax.random.key(1)))
-    small, large = best_of(*calls)
-    return {
-        "microseconds_per_update_1e4": 1e6 * small / count,
-        "microseconds_per_update_1e6": 1e6 * large / count,
-        "ratio": large / small,
+    seconds = best_of(*calls)
+    text = lambda size: f"{size:.0e}".replace("e+0", "e")
+    micro = {
+        f"microseconds_per_update_{text(size)}": 1e6 * s / count for size, s in zip(RING_SIZES, seconds, strict=True)
     }
+    return micro | {"ratio": max(seconds) / seconds[0]}
 
 
 def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """A whole run at M members, its parts alone, and the matrix product of the same machine, in turn."""
-    population = training.make_population(experiment.run)
+    devices = training.devices_for(seeds)
+    population = training.make_population(experiment.run, devices)
     keys = training.member_keys(0, seeds)
     compile_seconds = {}
+    timed_first(compile_seconds, "compile", lambda: population.compile(keys))
     state = timed_first(compile_seconds, "init", lambda: population.init(keys))
     state = timed_first(compile_seconds, "advance", lambda: population.advance(state, 1))
     timed_first(compile_seconds, "evaluate", lambda: population.evaluate(state, keys))
     members, run = jax.tree.map(jnp.copy, state.members), experiment.run  # a copy: advance donates its state
-    collect = jax.jit(jax.vmap(run.collect))
-    sample = jax.jit(jax.vmap(run.sample))
-    learn = jax.jit(jax.vmap(run.learn))
+    collect, sample = spread(run.collect, devices), spread(run.sample, devices)
+    learn = spread(run.learn, devices, default_chunk(devices[0]))
+    learners, keys = members._replace(replay=None), jax.device_put(keys, state.members.key.sharding)
     batches = sample(members, keys)
     holder = [state]
 
@@ -121,7 +137,7 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
         lambda: population.evaluate(holder[0], keys),
         lambda: collect(members, keys),
         lambda: sample(members, keys),
-        lambda: learn(members, batches, keys),
+        lambda: learn(learners, batches, keys),
         product,
     )
     epoch = whole / 4
@@ -171,14 +187,18 @@ PARTS: dict[str, Callable[[str, presets.Experiment, dict[str, Any], int], dict[s
 }
 
 
-def show_costs(console: Console, costs: dict[str, update_costs.Cost]) -> None:
-    """The table of `update_costs.measure`."""
-    table = Table(title="one update of one member", title_justify="left")
-    for column in ("name", "ms", "useful GFLOP", "ms at the matmul peak", "ratio"):
-        table.add_column(column, justify="left" if column == "name" else "right")
-    for name, cost in costs.items():
-        table.add_row(name, *(f"{number:.3f}" for number in cost[:3]), f"{cost.ratio:.2f}")
-    console.print(table)
+def measure_algorithms(name: str, seeds: int) -> dict[str, dict[str, float]]:
+    """What an update of every algorithm costs on push."""
+    del name
+    costs = update_costs.measure([f"{row}_push" for row in presets.ALGORITHMS], seeds)
+    return {name: cost._asdict() for name, cost in costs.items()}
+
+
+# Parts of several tables, which need no experiment built.
+ROWS: dict[str, Callable[[str, int], dict[str, dict[str, float]]]] = {
+    "algorithms": measure_algorithms,
+    "scaling": scaling.measure,
+}
 
 
 def show(console: Console, title: str, figures: dict[str, float]) -> None:

@@ -1,6 +1,6 @@
 """What one update of each algorithm costs, beside the time of its useful operations at the matrix product's speed.
 
-Batches are random, so no environment is compiled; members are updated together, as a population does.
+Batches are random, so no environment is compiled; members are updated as in a population.
 
 Dimension key: M members, U updates of a call, B batch or N trajectories.
 """
@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from experiments import flops
-from experiments.timing import best_of, matrix_product
+from experiments.timing import best_of, matrix_product, spread
 from hindsight_jax import presets, training, types
+from hindsight_jax.training.population import default_chunk
 
 UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
 
@@ -57,7 +58,9 @@ def updates(experiment: presets.Experiment, values: dict[str, Any], num_members:
         step = lambda state, x: agent.update(state, *x)
         return jax.lax.scan(step, state, (batches, jax.random.split(key, count)))
 
-    compiled = jax.jit(jax.vmap(member)).lower(state, batches, keys).compile()
+    devices = training.devices_for(num_members)
+    compiled = spread(member, devices, default_chunk(devices[0])).lower(state, batches, keys).compile()
+    state, batches, keys = jax.device_put((state, batches, keys), compiled.input_shardings[0])
     return lambda: compiled(state, batches, keys), count
 
 

@@ -5,6 +5,7 @@ Dimension key: M members.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -38,6 +39,7 @@ class Population(NamedTuple):
     init: Callable[..., PopulationState]
     advance: Callable[[PopulationState, Any], PopulationState]
     evaluate: Callable[[PopulationState, jax.Array], dict[str, jax.Array]]
+    compile: Callable[..., None]  # of what `init` takes: the three above at once, before their first call
 
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
@@ -80,6 +82,8 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
       and cutting a run into calls differently changes no bit of it.
     * `evaluate(state, keys [M])`: success_end and the rest, f32[M] each. A member's evaluation draws from its own key,
       folded with its epoch, so it depends neither on the other members nor on how the run was cut.
+    * `compile(keys [M], values=None)`: init, advance and evaluate, each in a thread of its own, so that a first call
+      finds them compiled. Left out, each compiles when it is first called, one after another.
 
     >>> from hindsight_jax import training
     >>> keys = training.member_keys(seed=3, num_members=2)
@@ -88,14 +92,16 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     """
     if chunk is not None:
         checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
-    elif (jax.local_devices() if devices is None else devices)[0].platform == "cpu":
-        chunk = 1
+    else:
+        chunk = default_chunk((jax.local_devices() if devices is None else devices)[0])
     epoch = functools.partial(_epoch, run, chunk)
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         members = jax.vmap(run.init)(keys, dict(values or {}))
-        _, shapes = jax.eval_shape(epoch, members)
-        sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        # shapes of one member: tracing a whole rollout for all of them takes three times as long
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
+        _, shapes = jax.eval_shape(run.epoch, one)
+        sums = jax.tree.map(lambda s: jnp.zeros((len(keys), *s.shape), s.dtype), shapes)
         return PopulationState(members, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
     def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
@@ -131,26 +137,51 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
             run.check(values)  # while the numbers are known: inside of jit they are not
         return compiled_init(*placed((keys, values)))
 
+    compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
     compiled_evaluate = jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH))
-    return Population(
-        template,
-        checked_init,
-        jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
-        lambda state, keys: compiled_evaluate(state, placed(keys)),
-    )
+
+    def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
+        state, keys, values = template(keys), placed(keys), placed(dict(values or {}))
+        _compile((compiled_init, (keys, values)), (compiled_advance, (state, 1)), (compiled_evaluate, (state, keys)))
+
+    evaluate_placed = lambda state, keys: compiled_evaluate(state, placed(keys))
+    return Population(template, checked_init, compiled_advance, evaluate_placed, compile_all)
+
+
+def _compile(*calls: tuple[Any, tuple[Any, ...]]) -> None:
+    """Jitted functions for such arguments, each in a thread of its own: XLA works without Python's lock."""
+    with ThreadPoolExecutor() as threads:  # tracing needs the lock, so it is done here
+        compiling = [threads.submit(function.lower(*arguments).compile) for function, arguments in calls]
+    for future in compiling:
+        future.result()
 
 
 def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, dict[str, jax.Array]]:
     """`run.epoch` of members [M], which learn `chunk` by `chunk`; None: all at once."""
     members, batches, keys, collected = jax.vmap(run.gather)(members)
-    ring, without_ring = members.replay, members._replace(replay=None)  # a loop would copy the ring
-    learn = lambda inputs: run.learn(*inputs)
-    inputs = (without_ring, batches, keys)
-    if chunk is None or chunk >= len(keys):
-        learned, metrics = jax.vmap(learn)(inputs)
-    else:
-        learned, metrics = jax.lax.map(learn, inputs, batch_size=None if chunk == 1 else chunk)
-    return learned._replace(replay=ring), metrics | collected
+    without_ring = members._replace(replay=None)  # a loop would copy the ring
+    learned, metrics = in_chunks(run.learn, chunk, without_ring, batches, keys)
+    return learned._replace(replay=members.replay), metrics | collected
+
+
+def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> Any:
+    """`function` of one member, mapped over inputs with a leading axis [M]: `chunk` of them at once, or (None) all.
+
+    >>> in_chunks(jnp.add, 2, jnp.arange(3), jnp.ones(3, jnp.int32)).tolist()
+    [1, 2, 3]
+    """
+    if chunk is None or chunk >= len(jax.tree.leaves(inputs)[0]):
+        return jax.vmap(function)(*inputs)
+    return jax.lax.map(lambda x: function(*x), inputs, batch_size=None if chunk == 1 else chunk)
+
+
+def default_chunk(device: Any) -> int | None:
+    """The members that learn at once on a device: 1 on a CPU, whose caches hold so much, and all (None) elsewhere.
+
+    >>> default_chunk(jax.devices("cpu")[0])
+    1
+    """
+    return 1 if device.platform == "cpu" else None
 
 
 def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:

@@ -28,7 +28,8 @@ run = presets.build("hdm_flip_bit", values).run
 keys, own = training.member_keys(0, 4), {"agent.epsilon": jnp.array([0.1, 0.4, 0.7, 1.0])}
 compiled = []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda event, _, **more: compiled.append(event) if event.endswith("backend_compile_duration") else None)
+    lambda event, _, **more: compiled.append(more["fun_name"]) if event.endswith("backend_compile_duration") else None)
+programs = ["jit(advance)", "jit(evaluate)", "jit(init)"]
 
 def play(population, state, epochs):
     seen = []
@@ -55,6 +56,10 @@ populations = {
 kept = {}
 for count, chunk in ((1, 4), (2, None), (4, None)):
     population = populations[count, chunk]
+    before = len(compiled)
+    if count > 1:
+        population.compile(keys, own)
+        assert sorted(compiled[before:]) == programs
     start = population.init(keys, own)
     template = population.template(keys)
     assert jax.tree.structure(start) == jax.tree.structure(template)
@@ -64,6 +69,7 @@ for count, chunk in ((1, 4), (2, None), (4, None)):
         assert value.sharding.is_equivalent_to(wanted.sharding, value.ndim)
     begun, seen = play(population, start, 1)
     number = len(compiled)
+    assert sorted(name for name in compiled[before:] if name in programs) == programs  # each once, ahead or when called
     half, more = play(population, begun, 2)
     assert len(compiled) == number, compiled[number:]
     store = Checkpoints(f"{sys.argv[1]}/{count}")
