@@ -225,7 +225,7 @@ def test_pictures_follow_the_state():
     np.testing.assert_array_equal(first, env.render())
     env.step(0)
     assert (first != env.render()).any()
-    with pytest.raises(ValueError, match="render: got no render mode, .*render_mode='rgb_array'"):
+    with pytest.raises(ValueError, match=r"render: got no render mode, .*render_mode='rgb_array'"):
         GymnasiumEnv("flip_bit").render()
 
 
@@ -278,10 +278,10 @@ def test_wrong_goals_infos_and_options_are_refused():
     env = GymnasiumEnv("flip_bit", size=4)
     with pytest.raises(ValueError, match=r"step: got no episode, .*Call reset\(\) first"):
         env.step(0)
-    with pytest.raises(ValueError, match="options: got {'goal': 1}, but a reset takes none"):
+    with pytest.raises(ValueError, match=r"options: got {'goal': 1}, but a reset takes none"):
         env.reset(options={"goal": 1})
     for achieved, desired in (((2, 4), (4,)), ((4,), (2, 4)), ((2, 3), (2, 3)), ((3, 4), (2, 4)), ((), ())):
         with pytest.raises(ValueError, match=r"both must have the same shape, which ends in \[4\]"):
             env.compute_reward(np.zeros(achieved), np.zeros(desired), {})
-    with pytest.raises(ValueError, match="info: got {}, but it must hold 'episode_step'"):
+    with pytest.raises(ValueError, match=r"info: got {}, but it must hold 'episode_step'"):
         env.compute_truncated(np.zeros(4), np.zeros(4), {})
