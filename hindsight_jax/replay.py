@@ -119,9 +119,8 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         else:
             slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
         batch = _gather(state.trajectories, slot, t, index, reward_fn)
-        real = (pairs > 0) & (index != relabel.INVALID)
-        mask = lambda x: jnp.where(jnp.expand_dims(real, range(1, x.ndim)), x, _poison(x.dtype))
-        return jax.tree.map(mask, batch)
+        real = (pairs > 0) & jnp.all(index != relabel.INVALID)  # weights that make no law make none for any row
+        return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
 
     return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3), int(capacity))
 
@@ -216,7 +215,7 @@ def _gather(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array,
 
 def _read(array: jax.Array, *indices: jax.Array) -> jax.Array:
     """array[indices], without the clamping that hides a wrong index: ours are in bounds by construction."""
-    return array.at[indices].get(mode="promise_in_bounds")
+    return array.at[indices].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def _poison(dtype: Any) -> Any:

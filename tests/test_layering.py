@@ -24,6 +24,7 @@ ALLOWED = {
     "fields": {"checks"},
     "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
     "study": {"checks", "fields", "presets", "statistics", "training"},
+    "interop": {"types", "checks", "envs", "rendering"},
     "__init__": set(),
 }
 
