@@ -183,8 +183,12 @@ def summarise(rows: Sequence[Row], confidence: float = 0.95) -> dict[str, Any]:
         found = [{"setting": setting} | _summarised(group, confidence) for setting, group in groups]
         finite = [one for one in found if one["success_end"] and math.isfinite(one["success_end"]["mean"])]
         best = max(finite, key=lambda one: one["success_end"]["mean"], default=None)
-        return {"settings": found, "best_setting": best["setting"] if best else None, "confidence": confidence} | {
-            "env_steps": int(min(one["env_steps"] for one in found))
+        reached = int(table(rows, "env_steps").env_steps[-1]) if finite else 0
+        return {
+            "settings": found,
+            "best_setting": best["setting"] if best else None,
+            "confidence": confidence,
+            "env_steps": reached,
         }
     return _summarised(rows, confidence)
 

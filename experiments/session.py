@@ -66,7 +66,9 @@ class Session:
 
     def begin(self) -> None:
         """Every member's first state."""
-        self.state = self.population.init(self.keys, self.members.values(self.grid))
+        values = self.members.values(self.grid)
+        self.population.compile(self.keys, values)
+        self.state = self.population.init(self.keys, values)
 
     def resume(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.

@@ -179,7 +179,9 @@ def _trained(
     """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
     keys = members.keys()
     population = training.make_population(experiment.run, training.devices_for(len(keys)))
-    state = population.init(keys, members.values(varied))
+    values = members.values(varied)
+    population.compile(keys, values)
+    state = population.init(keys, values)
     evaluations = []
     while (epoch := int(state.epochs)) < experiment.num_epochs:
         every = experiment.epochs_between_evaluations
