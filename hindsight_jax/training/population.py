@@ -115,13 +115,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         values = dict(values or {})
-        for name, value in values.items():
-            checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
-        if mesh is not None and len(keys) % mesh.size:
-            rule = f"each of the {mesh.size} devices must have as many members as the others"
-            checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
-        if all(checks.is_concrete(value) for value in values.values()):
-            run.check(values)  # while the numbers are known: inside of jit they are not
+        _check_members(run, mesh, keys, values)
         return compiled_init(keys, values)
 
     compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
@@ -129,19 +123,29 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 
     def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
         state = template(keys)
-        with ThreadPoolExecutor() as threads:  # XLA works without Python's lock; tracing, here, needs it
-            compiling = [
-                threads.submit(function.lower(*arguments).compile)
-                for function, arguments in (
-                    (compiled_init, (keys, dict(values or {}))),
-                    (compiled_advance, (state, 1)),
-                    (compiled_evaluate, (state, keys)),
-                )
-            ]
-        for future in compiling:
-            future.result()
+        init_of_members = (compiled_init, (keys, dict(values or {})))
+        _compile(init_of_members, (compiled_advance, (state, 1)), (compiled_evaluate, (state, keys)))
 
     return Population(template, checked_init, compiled_advance, compiled_evaluate, compile_all)
+
+
+def _check_members(run: Run, mesh: Mesh | None, keys: jax.Array, values: Mapping[str, jax.Array]) -> None:
+    """ValueError if members cannot be spread equally, or if their numbers are not one for each and in range."""
+    for name, value in values.items():
+        checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
+    if mesh is not None and len(keys) % mesh.size:
+        rule = f"each of the {mesh.size} devices must have as many members as the others"
+        checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
+    if all(checks.is_concrete(value) for value in values.values()):
+        run.check(values)  # while the numbers are known: inside of jit they are not
+
+
+def _compile(*calls: tuple[Any, tuple[Any, ...]]) -> None:
+    """Compiles jitted functions for their arguments, all at once; later calls like these find them compiled."""
+    with ThreadPoolExecutor() as threads:  # XLA works without Python's lock; tracing, here, needs it
+        compiling = [threads.submit(function.lower(*arguments).compile) for function, arguments in calls]
+    for future in compiling:
+        future.result()
 
 
 def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, dict[str, jax.Array]]:
