@@ -120,11 +120,6 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
     state = timed_first(compile_seconds, "init", lambda: population.init(keys))
     state = timed_first(compile_seconds, "advance", lambda: population.advance(state, 1))
     timed_first(compile_seconds, "evaluate", lambda: population.evaluate(state, keys))
-    members, run = jax.tree.map(jnp.copy, state.members), experiment.run  # a copy: advance donates its state
-    collect, sample = spread(run.collect, devices), spread(run.sample, devices)
-    learn = spread(run.learn, devices, default_chunk(devices[0]))
-    learners, keys = members._replace(replay=None), jax.device_put(keys, state.members.key.sharding)
-    batches = sample(members, keys)
     holder = [state]
 
     def advance() -> Any:
@@ -135,24 +130,23 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
     whole, evaluate, collecting, sampling, learning, matmul = best_of(
         advance,
         lambda: population.evaluate(holder[0], keys),
-        lambda: collect(members, keys),
-        lambda: sample(members, keys),
-        lambda: learn(learners, batches, keys),
+        *parts_alone(experiment.run, state, keys, devices),
         product,
     )
     epoch = whole / 4
     interval = experiment.epochs_between_evaluations * epoch + evaluate
-    useful = seeds * values["agent.updates_per_epoch"] * flops.of_update(name, experiment.env.spec, values)
+    updates = seeds * values["agent.updates_per_epoch"]
+    useful = updates * flops.of_update(name, experiment.env.spec, values)
     peak = operations / matmul
     share = lambda seconds: experiment.epochs_between_evaluations * seconds / interval
     return {
         "matmul_peak_gflops": peak / 1e9,
-        "useful_gflop_per_update": useful / seeds / values["agent.updates_per_epoch"] / 1e9,
+        "useful_gflop_per_update": useful / updates / 1e9,
         "learner_gflops": useful / learning / 1e9,
         "learner_share_of_peak": useful / learning / peak,
         "whole_run_gflops": useful * experiment.epochs_between_evaluations / interval / 1e9,
         "whole_run_share_of_peak": useful * experiment.epochs_between_evaluations / interval / peak,
-        "updates_per_second_all_members": seeds * values["agent.updates_per_epoch"] / epoch,
+        "updates_per_second_all_members": updates / epoch,
         "env_steps_per_second_all_members": seeds * values["env.num_envs"] * experiment.env.spec.horizon / epoch,
         "share_collect": share(collecting),
         "share_sample": share(sampling),
@@ -160,6 +154,20 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
         "share_evaluate": evaluate / interval,
         **{f"seconds_first_call_{what}": seconds for what, seconds in compile_seconds.items()},
     }
+
+
+def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -> list[Callable[[], Any]]:
+    """Calls of an epoch's collect, sample and learn, each as a population does it."""
+    members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
+    collect, sample = spread(run.collect, devices), spread(run.sample, devices)
+    learn = spread(run.learn, devices, default_chunk(devices[0]))
+    learners, keys = members._replace(replay=None), jax.device_put(keys, members.key.sharding)
+    batches = sample(members, keys)
+    return [
+        lambda: collect(members, keys),
+        lambda: sample(members, keys),
+        lambda: learn(learners, batches, keys),
+    ]
 
 
 def learner(agent: Any, ring: Any, law: Any, count: int, batch: int) -> Callable[..., Any]:

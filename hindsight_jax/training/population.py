@@ -123,18 +123,11 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     def template(keys: jax.Array) -> PopulationState:
         return _placed(mesh, jax.eval_shape(compiled_init, keys, {}))
 
-    def placed(tree: Any) -> Any:
-        return _on_all_processes(mesh, tree)
+    placed = functools.partial(_on_all_processes, mesh)
 
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         values = dict(values or {})
-        for name, value in values.items():
-            checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
-        if mesh is not None and len(keys) % mesh.size:
-            rule = f"each of the {mesh.size} devices must have as many members as the others"
-            checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
-        if all(checks.is_concrete(value) for value in values.values()):
-            run.check(values)  # while the numbers are known: inside of jit they are not
+        _check_members(run, mesh, keys, values)
         return compiled_init(*placed((keys, values)))
 
     compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
@@ -148,9 +141,20 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     return Population(template, checked_init, compiled_advance, evaluate_placed, compile_all)
 
 
+def _check_members(run: Run, mesh: Mesh | None, keys: jax.Array, values: Mapping[str, jax.Array]) -> None:
+    """ValueError if members cannot be spread equally, or if their numbers are not one for each and in range."""
+    for name, value in values.items():
+        checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
+    if mesh is not None and len(keys) % mesh.size:
+        rule = f"each of the {mesh.size} devices must have as many members as the others"
+        checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
+    if all(checks.is_concrete(value) for value in values.values()):
+        run.check(values)  # while the numbers are known: inside of jit they are not
+
+
 def _compile(*calls: tuple[Any, tuple[Any, ...]]) -> None:
-    """Jitted functions for such arguments, each in a thread of its own: XLA works without Python's lock."""
-    with ThreadPoolExecutor() as threads:  # tracing needs the lock, so it is done here
+    """Compiles jitted functions for their arguments, all at once; later calls like these find them compiled."""
+    with ThreadPoolExecutor() as threads:  # XLA works without Python's lock; tracing, here, needs it
         compiling = [threads.submit(function.lower(*arguments).compile) for function, arguments in calls]
     for future in compiling:
         future.result()
