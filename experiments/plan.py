@@ -12,25 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import flops, memory
+from experiments import flops
 from experiments.progress import duration
 from hindsight_jax import fields, presets, training
 
 TRIAL_SECONDS = 4.0  # of epochs, about
 
 
-class Sizes(NamedTuple):
-    """Bytes of one member."""
-
-    networks: int  # parameters, those of the target, and the optimiser's moments
-    ring: int
-    batches: int  # of one epoch: what it collects, draws and learns from
-    other: int  # keys, counters, hyper-parameters
-
-    @property
-    def state(self) -> int:
-        """What stays from call to call."""
-        return self.networks + self.ring + self.other
+class MemoryRefusal(RuntimeError):
+    """The population cannot fit; the message holds both numbers and the remedy."""
 
 
 class Trial(NamedTuple):
@@ -52,7 +42,7 @@ class Plan(NamedTuple):
     devices: int
     kind: str  # of the devices
     sharing: int  # members that share one memory: a host's on a CPU, else a device's
-    sizes: Sizes
+    sizes: training.Sizes
     free: int | None  # bytes
     env_steps: int
     updates: int
@@ -81,8 +71,8 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
         devices=len(devices),
         kind=devices[0].device_kind,
         sharing=num_members // (jax.process_count() if devices[0].platform == "cpu" else len(devices)),
-        sizes=sizes(experiment),
-        free=memory.free(),
+        sizes=training.sizes(experiment.run),
+        free=training.free_memory(),
         env_steps=warmup + epochs * steps,
         updates=epochs * values.get("agent.updates_per_epoch", 1),
         epochs=epochs,
@@ -92,28 +82,18 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
 
 
 def check(plan: Plan) -> None:
-    """Raises `memory.MemoryRefusal` if the members that share a memory cannot fit into what is free of it."""
-    needed = plan.sharing * (plan.sizes.state + plan.sizes.batches)
+    """Raises `MemoryRefusal` if the members that share a memory cannot fit into what is free of it."""
+    one = plan.sizes.total
+    needed = plan.sharing * one
     if plan.free is None or needed <= plan.free:
         return
-    one = plan.sizes.state + plan.sizes.batches
     remedy = "Lower --config.replay.capacity, or --config.agent.hidden_sizes."
     if plan.free >= one:
         remedy = f"{plan.free // one} members fit: use fewer seeds or settings, or lower --config.replay.capacity."
-    raise memory.MemoryRefusal(
+    raise MemoryRefusal(
         f"replay.capacity: {plan.sharing} members need {size_text(needed)}, of which each ring takes "
         f"{size_text(plan.sizes.ring)}, but {size_text(plan.free)} are free. {remedy}"
     )
-
-
-def sizes(experiment: presets.Experiment) -> Sizes:
-    """Of one member, by shapes alone."""
-    run, key = experiment.run, jax.random.key(0)
-    state = jax.eval_shape(run.init, key)
-    gathered = jax.eval_shape(run.gather, state)
-    ring, networks = memory.num_bytes(state.replay), memory.num_bytes(state.agent)
-    other = memory.num_bytes(state) - ring - networks
-    return Sizes(networks, ring, memory.num_bytes(gathered[1]), other)
 
 
 def trial(values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Trial:
@@ -192,7 +172,7 @@ def expected(plan: Plan, measured: Trial) -> list[str]:
     ]
 
 
-def _size_rows(sizes: Sizes) -> list[tuple[str, int]]:
+def _size_rows(sizes: training.Sizes) -> list[tuple[str, int]]:
     return [
         ("networks and optimiser", sizes.networks),
         ("replay ring", sizes.ring),

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
     from experiments import hosts as processes
     from experiments.interrupt import Interrupt
-    from experiments.memory import MemoryRefusal
+    from experiments.plan import MemoryRefusal
     from experiments.session import SessionError, session
 
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from experiments import config as configs
-from experiments import film, grids, memory, plan
+from experiments import film, grids, plan
 from experiments import rows as row_files
 from experiments.hosts import Hosts, HostsError
 from experiments.interrupt import Interrupt
@@ -249,7 +249,7 @@ def session(
     assert name is not None
     assert config is not None  # parse leaves them out for --list and --help alone
     values, hosts = configs.values(config), hosts or Hosts()
-    refused = (WorkDirError, LockedError, CheckpointError, HostsError, memory.MemoryRefusal, OSError)
+    refused = (WorkDirError, LockedError, CheckpointError, HostsError, plan.MemoryRefusal, OSError)
     with _refusals(*refused), contextlib.ExitStack() as held:
         with _refusals(ValueError):
             experiment = presets.build(name, values)

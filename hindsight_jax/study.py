@@ -7,6 +7,7 @@ the order in which it was given: [*grid, S, E].
 import dataclasses
 import importlib
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -94,6 +95,7 @@ def train(
     values: Mapping[str, Any] | None = None,
     total_steps: int | None = None,
     report: Callable[[str], None] | None = None,
+    members_at_once: int | None = None,
 ) -> Study:
     """Trains the named run for every setting of a grid and every seed, and evaluates each as it goes.
 
@@ -108,6 +110,8 @@ def train(
       values: other fields to set, for all.
       total_steps: env steps per member; by default the run's own.
       report: called with a line after each evaluation, for example `print`.
+      members_at_once: settings x seeds of one program that are trained together; the next begin when these are done.
+        By default as many as fit into half of the free memory, which for most runs is all.
 
     Returns:
       A `Study`: `study["success_end"]` is f64[*grid, S, E], and so are env_steps, updates, success_any, distance_end
@@ -115,8 +119,8 @@ def train(
       has NaN successes from there on: what NaN chooses is no policy.
 
     Raises:
-      ValueError: an unknown name, field or value, an empty axis, or a setting whose values do not fit each other;
-        before anything runs.
+      ValueError: an unknown name, field or value, an empty axis, a setting whose values do not fit each other,
+        or a member that does not fit into the memory; before anything runs.
 
     >>> study = train(
     ...     "her_flip_bit",
@@ -136,11 +140,13 @@ def train(
     ]
     # All are built before the first begins, so that no setting is refused after hours.
     experiments = [presets.build(name, fixed | program[0][1]) for program in programs]
+    sizes = [_members_at_once(experiment, members_at_once) for experiment in experiments]
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
     for number, (program, experiment) in enumerate(zip(programs, experiments, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
-        columns = _trained(experiment, members, tuple(varied), say)
+        found = [_trained(experiment, part, tuple(varied), say) for part in members.parts(sizes[number])]
+        columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
         for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
             parts[index] = {metric: column[mine] for metric, column in columns.items()}
@@ -168,6 +174,18 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
         return tuple(range(seeds))
     remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
     return presets.entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
+
+
+def _members_at_once(experiment: presets.Experiment, wanted: int | None) -> int:
+    """How many members are trained together: what is wanted, or what fits into half of the free memory."""
+    if wanted is not None:
+        checks.positive_int("members_at_once", wanted, "Leave it out to train as many together as fit.")
+        return wanted
+    one, free = training.sizes(experiment.run).total, training.free_memory()
+    if free is not None and one > free // 2:
+        rule = f"a member needs {one:,} bytes, and half of the free memory, {free // 2:,}, is for activations"
+        checks.fail("replay.capacity", "a ring of that size", rule, "Lower replay.capacity, or free some memory.")
+    return sys.maxsize if free is None else max(free // 2 // one, 1)
 
 
 def _trained(

@@ -146,6 +146,32 @@ def test_no_grid_is_seeds_alone_and_a_seed_is_the_same_in_any_company(found):
     assert len(alone.plot().axes) == 1
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_members_that_are_trained_one_after_another_have_the_same_numbers(found, size):
+    """12 members in twelve, six and three parts."""
+    result, _ = found
+    parts = trained(grid=result.grid, members_at_once=size)
+    for metric, array in result.metrics.items():
+        np.testing.assert_allclose(parts[metric], array, rtol=1e-4, atol=1e-5, err_msg=metric)
+
+
+def test_parts_are_equal_but_for_one():
+    members = training.members(range(7))
+    assert [part.seeds for part in members.parts(3)] == [(0, 1), (2, 3), (4, 5, 6)]
+    assert members.parts(7) == members.parts(100) == [members]
+
+
+def test_as_many_members_as_fit_are_trained_together(monkeypatch, skipped):
+    """Half of the memory has room for two members and a half."""
+    one = training.sizes(presets.build(NAME, presets.config(NAME) | SMALL | {"total_steps": 30}).run).total
+    monkeypatch.setattr(training, "free_memory", lambda: 5 * one)
+    trained(seeds=5)
+    assert len(skipped) == 3
+    monkeypatch.setattr(training, "free_memory", lambda: 2 * one - 1)
+    with pytest.raises(ValueError, match=r"replay\.capacity: .* a member needs .* bytes, and half of the free memory"):
+        trained(seeds=5)
+
+
 @pytest.fixture
 def skipped(monkeypatch):
     """Nothing is trained; what each program's members differ in."""
@@ -185,6 +211,7 @@ def test_a_member_that_is_not_finite_has_no_success_and_the_others_keep_theirs(m
     [
         ({"name": "hdm_psh"}, r"name: got .*hdm_psh.*Did you mean hdm_push"),
         ({"seeds": 0}, r"seeds: got 0"),
+        ({"members_at_once": 0}, r"members_at_once: got 0"),
         ({"seeds": []}, r"seeds: got \[\], but it must be a count or a sequence"),
         ({"seeds": True}, r"seeds: got True"),
         ({"seeds": "12"}, r"seeds: got '?12"),

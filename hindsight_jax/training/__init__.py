@@ -1,6 +1,7 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
 from hindsight_jax.training.membership import Members, members
+from hindsight_jax.training.memory import Sizes, free_memory, num_bytes, sizes
 from hindsight_jax.training.placement import local_member, local_members
 from hindsight_jax.training.population import (
     Population,
@@ -21,14 +22,18 @@ __all__ = [
     "Run",
     "RunState",
     "Schedule",
+    "Sizes",
     "collect_metrics",
     "devices_for",
     "example_trajectory",
+    "free_memory",
     "local_member",
     "local_members",
     "make_population",
     "make_run",
     "member_keys",
     "members",
+    "num_bytes",
     "rollout",
+    "sizes",
 ]

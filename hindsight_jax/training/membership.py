@@ -3,6 +3,7 @@
 Dimension key: M members.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,12 @@ class Members(NamedTuple):
 
     seeds: tuple[int, ...]  # [M]
     settings: tuple[Mapping[str, Any], ...]  # [M], field -> value; the same fields for all
+
+    def parts(self, size: int) -> list["Members"]:
+        """In order, at most `size` in each, and numbers that differ by one at most."""
+        count = -(-len(self.seeds) // size)
+        bounds = [len(self.seeds) * i // count for i in range(count + 1)]
+        return [Members(self.seeds[a:b], self.settings[a:b]) for a, b in itertools.pairwise(bounds)]
 
     def keys(self) -> jax.Array:
         """Typed keys [M]: members of one seed have the same, whatever their setting."""

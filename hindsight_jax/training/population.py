@@ -138,7 +138,10 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
         _compile((compiled_init, (keys, values)), (compiled_advance, (state, 1)), (compiled_evaluate, (state, keys)))
 
     evaluate_placed = lambda state, keys: compiled_evaluate(state, placed(keys))
-    return Population(template, checked_init, compiled_advance, evaluate_placed, compile_all)
+    several = mesh is not None and mesh.is_multi_process
+    return Population(
+        template, checked_init, compiled_advance, evaluate_placed if several else compiled_evaluate, compile_all
+    )
 
 
 def _check_members(run: Run, mesh: Mesh | None, keys: jax.Array, values: Mapping[str, jax.Array]) -> None:

@@ -5,7 +5,7 @@ import doctest
 import jax
 import pytest
 
-from experiments import config, memory, plan, session
+from experiments import config, plan, session
 from hindsight_jax import presets, training
 
 OVERRIDES = {
@@ -37,8 +37,8 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made, quick_co
     assert (found.settings, found.seeds, found.members) == (3, 2, 6)
     assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (30, 4, 8, 2)
     state = training.make_population(experiment.run).init(training.member_keys(0, 6))
-    assert found.sizes.state * 6 == memory.num_bytes(state.members)
-    assert found.sizes.ring * 6 == memory.num_bytes(state.members.replay)
+    assert found.sizes.state * 6 == training.num_bytes(state.members)
+    assert found.sizes.ring * 6 == training.num_bytes(state.members.replay)
     assert found.sizes.ring == experiment.num_bytes_of_ring
     # two updates of four transitions: goal, observation, achieved goal, and their successors of both: 3 bits each, f32
     floats, others = 5 * 3 + 2, 4 + 4 + 1 + 1  # reward and discount; action and offset, two flags
@@ -78,21 +78,21 @@ def test_a_trial_measures_and_leaves_nothing(made, quick_compiles, monkeypatch, 
 @pytest.mark.parametrize("spare", [0, 10**6, None])
 def test_what_fits_passes(made, spare):
     found = plan.make("her_flip_bit", made[0], {}, made[1])
-    needed = 2 * (found.sizes.state + found.sizes.batches)
+    needed = 2 * (found.sizes.total)
     plan.check(found._replace(free=None if spare is None else needed + spare))
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers_and_how_many_would(made):
     found = plan.make("her_flip_bit", made[0], GRID, made[1])
-    one = found.sizes.state + found.sizes.batches
-    with pytest.raises(memory.MemoryRefusal, match=r"replay\.capacity: 6 members need .* 4 members fit: use fewer"):
+    one = found.sizes.total
+    with pytest.raises(plan.MemoryRefusal, match=r"replay\.capacity: 6 members need .* 4 members fit: use fewer"):
         plan.check(found._replace(free=5 * one - 1))
-    with pytest.raises(memory.MemoryRefusal, match=r"are free\. Lower --config\.replay\.capacity, or"):
+    with pytest.raises(plan.MemoryRefusal, match=r"are free\. Lower --config\.replay\.capacity, or"):
         plan.check(found._replace(free=one - 1))
 
 
 def test_a_run_that_cannot_fit_makes_no_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "free", lambda: 10**7)
+    monkeypatch.setattr(training, "free_memory", lambda: 10**7)
     begin = session.session(config.Arguments("hdm_push", config.make("hdm_push")), tmp_path / "run", argv=[])
     with pytest.raises(session.SessionError, match=r"^replay\.capacity: 4 members need "), begin:
         pytest.fail("it began")

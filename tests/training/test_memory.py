@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import memory
+from hindsight_jax.training import memory
 
 
 def test_free_memory_is_the_hosts_on_a_cpu():
@@ -14,7 +14,7 @@ def test_free_memory_is_the_hosts_on_a_cpu():
         pytest.skip("another device counts its own memory")
     with open("/proc/meminfo") as file:
         total = int(file.readline().split()[1]) * 1024
-    assert 0 < memory.free() <= total
+    assert 0 < memory.free_memory() <= total
 
 
 class Device:
@@ -28,7 +28,7 @@ class Device:
 def test_free_memory_of_a_device_is_its_limit_less_what_is_used(monkeypatch):
     for statistics, free in (({"bytes_limit": 10, "bytes_in_use": 4}, 6), ({"bytes_limit": 10}, 10)):
         monkeypatch.setattr(jax, "local_devices", lambda s=statistics: [Device(s)])
-        assert memory.free() == free
+        assert memory.free_memory() == free
 
 
 @pytest.fixture
@@ -44,19 +44,19 @@ def system(tmp_path, monkeypatch):
 
 
 def test_a_container_s_limit_counts_and_cached_files_do_not(system):
-    assert memory.free() == 9 * 1024
+    assert memory.free_memory() == 9 * 1024
     (system / "max").write_text("5000\n")
     (system / "current").write_text("4000\n")
-    assert memory.free() == 9 * 1024  # without memory.stat nothing is known of the container
+    assert memory.free_memory() == 9 * 1024  # without memory.stat nothing is known of the container
     (system / "memory.stat").write_text("anon 1000\ninactive_file 3000\n")
-    assert memory.free() == 5000 - 4000 + 3000
+    assert memory.free_memory() == 5000 - 4000 + 3000
     (system / "max").write_text("max\n")
-    assert memory.free() == 9 * 1024
+    assert memory.free_memory() == 9 * 1024
 
 
 def test_unknown_is_none(system, monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "nowhere")
-    assert memory.free() is None
+    assert memory.free_memory() is None
 
 
 def test_bytes_are_counted_by_shape_and_keys_are_eight_each():

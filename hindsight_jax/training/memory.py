@@ -1,9 +1,11 @@
-"""How much memory is free, and how much arrays take."""
+"""How much memory a population takes, and how much is free."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+
+from hindsight_jax.training.run import Run
 
 _MEMINFO = Path("/proc/meminfo")
 # By either version of Linux's control groups: a container's limit, its use, and where its use says what is cache.
@@ -13,11 +15,34 @@ _GROUPS = (
 )
 
 
-class MemoryRefusal(RuntimeError):
-    """The population cannot fit; the message holds both numbers and the remedy."""
+class Sizes(NamedTuple):
+    """Bytes of one member."""
+
+    networks: int  # parameters, those of the target, and the optimiser's moments
+    ring: int
+    batches: int  # of one epoch: what it draws and learns from
+    other: int  # keys, counters, hyper-parameters
+
+    @property
+    def state(self) -> int:
+        """What stays from epoch to epoch."""
+        return self.networks + self.ring + self.other
+
+    @property
+    def total(self) -> int:
+        """The state and an epoch's batches; activations and rollouts come on top while they last."""
+        return self.state + self.batches
 
 
-def free() -> int | None:
+def sizes(run: Run) -> Sizes:
+    """Of one member of the run, by shapes alone: nothing is computed."""
+    state = jax.eval_shape(run.init, jax.random.key(0))
+    _, batches, _, _ = jax.eval_shape(run.gather, state)
+    ring, networks = num_bytes(state.replay), num_bytes(state.agent)
+    return Sizes(networks, ring, num_bytes(batches), num_bytes(state) - ring - networks)
+
+
+def free_memory() -> int | None:
     """Bytes that the first device has left; on a CPU what the host or its container may still give; None if unknown."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
