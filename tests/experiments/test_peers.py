@@ -14,7 +14,7 @@ from hindsight_jax.types import Discrete, EnvSpec, Range
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 BOX = Range((-1.0,) * 4, (1.0,) * 4)
 SPEC = EnvSpec((4,), (4,), Discrete(1, 9), 5, 0.05, False, BOX, BOX)
-SMALL = {"replay.capacity": 40, "agent.batch_size": 16}
+SMALL = {"replay.capacity": 40, "replay.warmup": 4, "agent.batch_size": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_figures_of_sampling_agree_with_one_another(values):
 @pytest.mark.slow
 def test_stable_baselines3_does_one_update_for_an_env_step(values, monkeypatch):
     baselines = pytest.importorskip("stable_baselines3")
-    small = values | {"agent.hidden_sizes": (8, 8), "env.horizon": 5, "agent.updates_per_epoch": 5, "replay.warmup": 4}
+    small = values | {"agent.hidden_sizes": (8, 8), "env.horizon": 5, "agent.updates_per_epoch": 5}
     monkeypatch.setattr(peers, "UPDATES", 1)
     kept = []
     make = peers.baselines
