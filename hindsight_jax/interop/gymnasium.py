@@ -11,6 +11,8 @@ environments there are of it.
 """
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -59,6 +61,8 @@ class GymnasiumEnv(gymnasium.Env):
     [0.0, -1.0]
     """
 
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012 - Gymnasium's own type
+
     def __init__(
         self,
         task: str | GoalEnv,
@@ -72,17 +76,19 @@ class GymnasiumEnv(gymnasium.Env):
         checks.positive_int("render_size", render_size, "256 looks well.")
         if render_mode not in (None, *self.metadata["render_modes"]):
             checks.fail("render_mode", repr(render_mode), "it must be None or 'rgb_array'", "Use 'rgb_array'.")
+        for name, value in (("reward_reached", reward_reached), ("reward_otherwise", reward_otherwise)):
+            if not math.isfinite(value):
+                checks.fail(name, value, "it must be finite", "The default is 0 at a success and -1 elsewhere.")
         self.task = _task(task, overrides)
         self.render_mode = render_mode
         self.action_space = action_space(self.task.spec.action)
         self.observation_space = observation_space(self.task.spec)
         self._rewards = np.array([reward_otherwise, reward_reached], np.float32)
+        self._places = _places(self.task.spec)
         self._render_size = int(render_size)
         self._compiled = _compile(self.task)
         self._state: State | None = None
         self._steps, self._ended = 0, False
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012 - Gymnasium's own type
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """(observation, info) of a fresh start and goal, drawn from the environment's own generator."""
@@ -138,11 +144,8 @@ class GymnasiumEnv(gymnasium.Env):
 
     def _unpack(self, packed: jax.Array) -> tuple[dict[str, np.ndarray], bool, bool]:
         """The observation, success and done, in arrays of their own: Gymnasium's callers keep and change them."""
-        flat, spec, start, observation = np.asarray(packed), self.task.spec, 0, {}
-        for name, shape in zip(PARTS, (spec.observation_shape, spec.goal_shape, spec.goal_shape), strict=True):
-            stop = start + int(np.prod(shape))
-            observation[name] = flat[start:stop].reshape(shape).copy()
-            start = stop
+        flat = np.asarray(packed)
+        observation = {name: flat[place].reshape(shape).copy() for name, place, shape in self._places}
         return observation, bool(flat[-2]), bool(flat[-1])
 
     def _info(self, success: bool) -> dict[str, Any]:
@@ -157,7 +160,7 @@ class GymnasiumEnv(gymnasium.Env):
             got = f"{checks.describe(achieved)} and {checks.describe(desired)}"
             rule = f"both must have the same shape, which ends in {list(goal_shape)}"
             checks.fail("achieved_goal and desired_goal", got, rule, "Give each row of a batch its own goal.")
-        count = int(np.prod(batch))
+        count = math.prod(batch)
         room = 1 << max(count - 1, 0).bit_length()
         rows = np.zeros((2, room, *goal_shape), np.float32)
         rows[0, :count], rows[1, :count] = achieved.reshape(-1, *goal_shape), desired.reshape(-1, *goal_shape)
@@ -193,11 +196,23 @@ def action_space(action: types.Discrete | types.Box) -> spaces.Space:
 
 
 def observation_space(spec: types.EnvSpec) -> spaces.Dict:
-    """Gymnasium's space of the observations: every finite float32."""
+    """Gymnasium's space of the observations: every finite float32.
+
+    >>> space = observation_space(envs.make("flip_bit", size=3).spec)
+    >>> {name: part.shape for name, part in space.items()}
+    {'achieved_goal': (3,), 'desired_goal': (3,), 'observation': (3,)}
+    """
     limits = np.finfo(np.float32)
     box = lambda shape: spaces.Box(float(limits.min), float(limits.max), shape, np.float32)
+    return spaces.Dict({name: box(shape) for name, _, shape in _places(spec)})
+
+
+def _places(spec: types.EnvSpec) -> list[tuple[str, slice, tuple[int, ...]]]:
+    """Name, place in `packed` and shape of the observation's parts."""
     shapes = (spec.observation_shape, spec.goal_shape, spec.goal_shape)
-    return spaces.Dict({name: box(shape) for name, shape in zip(PARTS, shapes, strict=True)})
+    ends = itertools.accumulate(map(math.prod, shapes), initial=0)
+    slices = itertools.starmap(slice, itertools.pairwise(ends))
+    return list(zip(PARTS, slices, shapes, strict=True))
 
 
 class _Compiled(NamedTuple):
