@@ -2,11 +2,13 @@
 
 python -m experiments.collect experiments/results/push.json hdm=runs/a her=runs/b
 python -m experiments.collect experiments/results/push.json
+
+A grid has an entry for each of its settings: "LABEL, gamma_hdm 0.5, beta 1".
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"{path}: it holds no results, which are a JSON object. Choose another file.")
         for argument in argv[1:]:
             label, _, workdir = argument.partition("=")
-            results[label] = digest(WorkDir.open(workdir))
+            results |= digests(label, WorkDir.open(workdir))
     except (OSError, ValueError, WorkDirError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -40,9 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def digest(workdir: WorkDir) -> dict[str, Any]:
+def digests(label: str, workdir: WorkDir) -> dict[str, Any]:
+    """The digest of a run under its label; of a grid one for each setting, which its label then names."""
+    groups = rows.by_setting(workdir.read_rows()) or [({}, [])]
+    named = lambda setting: f"{label}, {rows.label(setting)}" if setting else label
+    return {named(setting): digest(workdir, setting, group) for setting, group in groups}
+
+
+def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[rows.Row]) -> dict[str, Any]:
     """What a document may quote: where the run comes from, every value, and every evaluation."""
-    document, table_rows = workdir.read_config(), workdir.read_rows()
+    document = workdir.read_config()
     ends, anywhere = rows.table(table_rows, "success_end"), rows.table(table_rows, "success_any")
     if not len(ends.env_steps):
         raise ValueError(f"{workdir.path}: no evaluation that all seeds have. Let the run reach its first one.")
@@ -50,6 +59,7 @@ def digest(workdir: WorkDir) -> dict[str, Any]:
     found = {
         "name": document["name"],
         "values": document["config"],
+        **({"setting": dict(setting)} if setting else {}),
         "commit": document["commit"],
         "dirty": document["dirty"],
         "device": document["device"],

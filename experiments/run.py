@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from experiments import config as configs
 from experiments import listing
+from hindsight_jax import presets
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,9 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_jax(members_here(arguments))
     # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
     from experiments import hosts as processes
+    from experiments import programs
     from experiments.interrupt import Interrupt
     from experiments.plan import MemoryRefusal
-    from experiments.session import SessionError, session
+    from experiments.session import SessionError
 
     try:
         hosts = processes.join(arguments.address)
@@ -38,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (processes.HostsError, MemoryRefusal) as error:
         return refuse(error)
     try:
-        with Interrupt() as interrupt, session(arguments, workdir, argv=argv, hosts=hosts) as run:
-            code = run.train(interrupt)
+        with Interrupt() as interrupt:
+            code = programs.train(arguments, workdir, argv, hosts, interrupt)
     except SessionError as error:
         refuse(error)
         if hosts.count > 1:
@@ -52,26 +54,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def members_here(arguments: configs.Arguments) -> int:
-    """Settings x seeds that this process trains, as far as the command line tells."""
+    """Members of one program that this process trains, as far as the command line tells."""
     assert arguments.config is not None
-    settings = math.prod(len(axis) for axis in arguments.grid.values())
+    own, _ = presets.programs(arguments.grid)
+    members = math.prod(map(len, own.values())) * configs.values(arguments.config)["seeds"]
     processes = (arguments.address and arguments.address.processes) or 1
-    return max(settings * int(configs.values(arguments.config)["seeds"]) // processes, 1)
+    return max(members // processes, 1)
 
 
 def explain(arguments: configs.Arguments) -> int:
-    """Prints what the run will need, and trains for some seconds to tell how long it will take; leaves nothing."""
-    from experiments import plan
-    from hindsight_jax import presets
+    """Prints what each program will need, and trains for some seconds to tell how long it will take; leaves nothing."""
+    from experiments import plan, programs
 
-    assert arguments.name is not None
-    assert arguments.config is not None
-    values = configs.values(arguments.config)
-    experiment = presets.build(arguments.name, values)
-    found = plan.make(arguments.name, values, arguments.grid, experiment)
-    show(plan.text(found, arguments.grid))
-    plan.check(found)
-    show("\n".join(plan.expected(found, plan.trial(values, arguments.grid, experiment))))
+    for part, _ in programs.split(arguments, pathlib.Path()):
+        assert part.name is not None
+        assert part.config is not None
+        values = configs.values(part.config)
+        experiment = presets.build(part.name, values)
+        found = plan.make(part.name, values, part.grid, experiment)
+        show(plan.text(found, part.grid))
+        plan.check(found)
+        show("\n".join(plan.expected(found, plan.trial(values, part.grid, experiment))))
     return 0
 
 

@@ -249,9 +249,8 @@ def session(
     assert name is not None
     assert config is not None  # parse leaves them out for --list and --help alone
     values, hosts = configs.values(config), hosts or Hosts()
-    refused = (WorkDirError, LockedError, CheckpointError, HostsError, plan.MemoryRefusal, OSError)
-    with _refusals(*refused), contextlib.ExitStack() as held:
-        with _refusals(ValueError):
+    with refusals(), contextlib.ExitStack() as held:
+        with refusals(ValueError):
             experiment = presets.build(name, values)
             plan.check(plan.make(name, values, grid, experiment))  # before a folder is made
             if hosts.is_first:
@@ -287,9 +286,13 @@ def shown_member(table: Sequence[dict[str, Any]]) -> int:
     return best[1]
 
 
+_REFUSED = (WorkDirError, LockedError, CheckpointError, HostsError, plan.MemoryRefusal, OSError)
+
+
 @contextlib.contextmanager
-def _refusals(*kinds: type[Exception]) -> Iterator[None]:
-    """Turns these errors, which name their remedy, into SessionError; others are bugs and keep their traceback."""
+def refusals(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns these errors into SessionError, by default all that name their remedy; others are bugs with a traceback."""
+    kinds = kinds or _REFUSED
     try:
         yield
     except kinds as error:

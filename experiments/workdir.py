@@ -245,6 +245,10 @@ class WorkDir:
         self._write_json("summary.json", summary)
         return summary
 
+    def write_programs(self, summaries: Mapping[str, Any]) -> None:
+        """Writes summary.json of a directory that holds one below it for each program: their summaries by name."""
+        self._write_json("summary.json", {"name": self.read_config()["name"], "programs": summaries})
+
     def read_summary(self) -> dict[str, Any]:
         """What `write_summary` wrote."""
         return self._read_json("summary.json")

@@ -32,11 +32,26 @@ def fabricated(path, ends, name="hdm_push", **overrides):
     """A work directory whose member i reached `ends[i][e]` at evaluation e, at 1,000 (e + 1) env steps."""
     workdir = WorkDir.create(path)
     overrides = {field.replace("__", "."): value for field, value in overrides.items()}
-    made = config.make(name, {"seed": 10, "seeds": len(ends), **overrides})
+    made = config.make(name, {"seed": 10, "seeds": len(ends) or 2, **overrides})
     workdir.write_config(config.to_json_dict(made), name=name)
-    for e in range(len(ends[0])):
+    for e in range(len(ends[0]) if ends else 0):
         workdir.append_rows([row(i, 1000 * (e + 1), end[e]) for i, end in enumerate(ends)])
     return path
+
+
+def test_a_grid_has_an_entry_for_each_setting(tmp_path):
+    path = fabricated(tmp_path / "a", [])
+    workdir = WorkDir.open(path)
+    settings = [{"agent.beta": 1.0, "agent.gamma_hdm": 0.5}, {"agent.beta": 2.0, "agent.gamma_hdm": 0.5}]
+    workdir.append_rows([row(i, 1000, i / 4, **settings[i // 2]) for i in range(4)])
+    found = collect.digests("hdm", WorkDir.open(path))
+    assert list(found) == ["hdm, beta 1, gamma_hdm 0.5", "hdm, beta 2, gamma_hdm 0.5"]
+    second = found["hdm, beta 2, gamma_hdm 0.5"]
+    assert second["setting"] == settings[1]
+    assert second["success_end"] == [[0.5], [0.75]]
+    assert list(second["last"]) == ["q_mean"]
+    assert collect.main([str(tmp_path / "g.json"), f"hdm={path}"]) == 0
+    assert list(json.loads((tmp_path / "g.json").read_text())) == list(found)
 
 
 @pytest.fixture

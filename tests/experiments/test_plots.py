@@ -212,3 +212,19 @@ def test_speeds_outside_of_the_range_are_refused(bad):
 def test_examples_run():
     assert doctest.testmod(plots).failed == 0
     assert doctest.testmod(plots).attempted > 0
+
+
+def test_a_grid_is_a_line_for_each_setting_and_the_caption_names_the_best(monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "png", lambda figure: figures.append(figure) or b"")
+    table = [
+        {"member": m, "seed": m % 2, "agent.beta": m // 2 + 1.0, "env_steps": s, "updates": s}
+        | {"success_end": m / 8, "success_any": 1.0}
+        for s in (100, 200)
+        for m in range(6)
+    ]
+    plots.curves(table, "hdm_push")
+    left = figures[0].axes[0]
+    assert [line.get_label() for line in left.lines] == ["beta 1", "beta 2", "beta 3"]
+    np.testing.assert_allclose([line.get_ydata()[-1] for line in left.lines], [0.5 / 8, 2.5 / 8, 4.5 / 8])
+    assert "3 settings; success at the end 0.562 with beta 3, the best" in figures[0].get_suptitle()

@@ -140,6 +140,78 @@ def test_a_run_without_a_bad_seed_warns_of_nothing(healthy):
     assert set(healthy.seconds) == {"train", "evaluate", "checkpoint"}
 
 
+# A grid
+
+GRID = {"agent.epsilon": (0.1, 0.9), "agent.gamma": (0.5, 0.9)}
+
+
+@pytest.fixture(scope="module")
+def grid(experiment, tmp_path_factory):
+    """Four settings of two seeds, trained to the end."""
+    path = tmp_path_factory.mktemp("grid") / "run"
+    made = config.make("hdm_push", OVERRIDES | {"seeds": 2})
+    run = session.Session("hdm_push", config.values(made), WorkDir.create(path), experiment, GRID)
+    run.start(config.to_json_dict(made), [])
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert run.train(Interrupt()) == 0
+    return run, output.getvalue()
+
+
+def test_rows_of_a_grid_name_their_setting_and_seeds_repeat(grid):
+    run, output = grid
+    table = run.workdir.read_rows()
+    assert "hdm_push: 4 settings x 2 seeds x 40 env steps" in output
+    assert len(table) == 3 * 8
+    assert [row["seed"] for row in table[:8]] == [7, 8] * 4
+    found = [(row["agent.epsilon"], row["agent.gamma"]) for row in table[:8:2]]
+    assert found == [(0.1, 0.5), (0.1, 0.9), (0.9, 0.5), (0.9, 0.9)]
+    assert "agent.epsilon" not in rows.diagnostics(table)
+    assert len({row["q_mean"] for row in table[-8:]}) == 8
+    assert run.workdir.read_config()["grid"] == {"agent.epsilon": [0.1, 0.9], "agent.gamma": [0.5, 0.9]}
+
+
+def test_a_setting_has_the_numbers_of_a_run_of_its_own(grid, experiment):
+    values = {"agent.epsilon": jnp.full(2, 0.9), "agent.gamma": jnp.full(2, 0.5)}
+    population, keys = training.make_population(experiment.run), training.member_keys(7, 2)
+    state = population.advance(population.init(keys, values), 2)
+    wanted = population.evaluate(state, keys) | training.collect_metrics(state)[1]
+    mine = grid[0].workdir.read_rows()[4:6]
+    for metric in ("success_end", "distance_end", "q_mean", "td_loss"):
+        np.testing.assert_allclose([row[metric] for row in mine], wanted[metric], rtol=1e-4, atol=1e-5, err_msg=metric)
+
+
+def test_the_summary_of_a_grid_has_each_setting_and_names_the_best(grid):
+    summary = grid[0].workdir.read_summary()
+    assert [one["setting"]["agent.gamma"] for one in summary["settings"]] == [0.5, 0.9, 0.5, 0.9]
+    means = [one["success_end"]["mean"] for one in summary["settings"]]
+    assert summary["best_setting"] == summary["settings"][int(np.argmax(means))]["setting"]
+    assert summary["policy_setting"] in [one["setting"] for one in summary["settings"]]
+    assert summary["policy_seed"] in (7, 8)
+    assert summary["env_steps"] == 40
+
+
+def test_a_grid_goes_on_with_its_settings_and_refuses_others(grid, experiment):
+    run, _ = grid
+    made = config.make("hdm_push", OVERRIDES | {"seeds": 2})
+    for other, message in ((GRID, None), (GRID | {"agent.gamma": (0.5, 0.8)}, r"grid: agent\.gamma: .*0\.8")):
+        again = session.Session("hdm_push", config.values(made), WorkDir.open(run.workdir.path), experiment, other)
+        if message:
+            with pytest.raises(ValueError, match=message):
+                again.resume(config.to_json_dict(made), [])
+            continue
+        again.resume(config.to_json_dict(made), [])
+        np.testing.assert_array_equal(again.state.members.agent.values.gamma, run.state.members.agent.values.gamma)
+
+
+def test_the_film_is_of_the_best_setting_s_median_seed():
+    row = lambda member, beta, success: {"member": member, "agent.beta": beta, "success_end": success}
+    table = [row(0, 1.0, 0.9), row(1, 1.0, 0.2), row(2, 2.0, 0.5), row(3, 2.0, 0.7), row(4, 2.0, 0.8)]
+    assert session.shown_member(table) == 3  # means 0.55 and 0.667
+    assert session.shown_member([row(0, 1.0, math.nan), row(1, 2.0, 0.0)]) == 1
+    assert session.shown_member([row(0, 1.0, math.nan)]) == 0
+
+
 # Every kind of agent, on tasks of a few numbers; Q-learning on push is tested with the command line
 
 TINY = {
@@ -211,7 +283,7 @@ def test_a_run_of_each_kind_leaves_rows_plots_a_gif_a_checkpoint_and_a_summary(k
 
 
 def test_results_hold_q_where_values_are_learnt(kind, done):
-    digest = collect.digest(done.workdir)
+    digest = collect.digests("run", done.workdir)["run"]
     assert ("q_mean" in digest) == (kind[0] == "her_ddpg_navigation")
     assert np.shape(digest["success_end"]) == (2, KINDS[kind[0]][1])
     assert f"| {kind[0]} | 2 | 30 | " in collect.table({kind[0]: digest})
