@@ -31,7 +31,7 @@ def measure(name: str, num_members: int) -> dict[str, Any]:
     """Microseconds per update of one member, of whole epochs: a curve for each axis, and the grid beside seeds.
 
     Batches, environments and devices are those of M members. A time is that of the call over all members' updates: at
-    a perfect spread over two devices it halves.
+    a perfect spread over two devices it halves. A lone member keeps to one device: one core, where each core is one.
     """
     timed = Timed(name)
     devices = sorted({1, len(training.devices_for(num_members))})
