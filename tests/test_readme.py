@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shlex
 import subprocess
 import tomllib
 
@@ -22,10 +23,10 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Arguments of every `python -m experiments.run` of the README, a block's lines and inline code alike."""
-    return [line.split() for line in re.findall(r"-m experiments\.run\b([^`\n]*)", README)]
+    return [shlex.split(line.removesuffix(" &")) for line in re.findall(r"-m experiments\.run\b([^`\n]*)", README)]
 
 
-@pytest.mark.parametrize("index", [0, 1, pytest.param(2, marks=pytest.mark.slow)])  # the third compiles push thrice
+@pytest.mark.parametrize("index", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3])  # the third compiles push
 def test_python_runs_as_printed(index, capsys):
     exec(compile(blocks("python")[index], f"README.md, Python block {index}", "exec"), {"__name__": "__main__"})
     output = capsys.readouterr().out
@@ -35,8 +36,8 @@ def test_python_runs_as_printed(index, capsys):
         assert shape == "(3, 2, 2, 1)"
 
 
-def test_the_blocks_are_three_of_python_and_two_of_shell():
-    assert (len(blocks("python")), len(blocks("sh"))) == (3, 2)
+def test_the_blocks_are_four_of_python_and_two_of_shell():
+    assert (len(blocks("python")), len(blocks("sh"))) == (4, 2)
 
 
 def test_what_the_python_computes():
