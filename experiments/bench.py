@@ -1,12 +1,12 @@
 """Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4]
-[--parts environment ring run algorithms scaling] [--output=FILE.json] [--picture=FILE.png].
+[--parts environment ring run algorithms peers scaling] [--output=FILE.json] [--picture=FILE.png].
 
 What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
 floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one,
 the parts of an epoch beside each other, and an update of every algorithm beside the time that its own useful operations
 would take at the matrix product's speed; and how an update's cost scales with members, batch, environments and devices
-(`scaling`). Each pair is measured in turn and the best of several rounds is kept, since
-machines are shared and noisy: compare figures of one run only.
+(`scaling`); and other people's code that does the same work, where it is installed (`peers`). Each pair is measured in
+turn and the best of several rounds is kept, since machines are shared and noisy: compare figures of one run only.
 
 Dimension key: M members (seeds), U updates of an epoch, B batch.
 """
@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import bench_picture, flops, provenance, scaling, stepping, update_costs
+from experiments import bench_picture, flops, peers, provenance, scaling, stepping, update_costs
 from experiments.run import configure_jax
 from experiments.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, relabel, replay, training
@@ -160,7 +160,7 @@ def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -
     """Calls of an epoch's collect, sample and learn, each as a population does it."""
     members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
     collect, sample = spread(run.collect, devices), spread(run.sample, devices)
-    learn = spread(run.learn, devices, default_chunk(devices[0]))
+    learn = spread(run.learn, devices, default_chunk(devices))
     learners, keys = members._replace(replay=None), jax.device_put(keys, members.key.sharding)
     batches = sample(members, keys)
     return [
@@ -202,9 +202,16 @@ def measure_algorithms(name: str, seeds: int) -> dict[str, dict[str, float]]:
     return {name: cost._asdict() for name, cost in costs.items()}
 
 
+def measure_peers(name: str, seeds: int) -> dict[str, dict[str, float]]:
+    """Other people's code that does the same work, where it is installed (extra `bench`)."""
+    del name
+    return {"ours and theirs": peers.measure(seeds)}
+
+
 # Parts of several tables, which need no experiment built.
 ROWS: dict[str, Callable[[str, int], dict[str, dict[str, float]]]] = {
     "algorithms": measure_algorithms,
+    "peers": measure_peers,
     "scaling": scaling.measure,
 }
 

@@ -134,7 +134,7 @@ def text(plan: Plan, grid: presets.Grid) -> str:
     who = seeds if not grid else f"{plan.settings} settings x {seeds} = {plan.members} members"
     lines = [f"{plan.name}: {who}; one program on {devices}"]
     lines += [f"  {field}: {', '.join(map(fields.text, axis))}" for field, axis in grid.items()]
-    one_by_one = jax.default_backend() == "cpu"  # as make_population does
+    one_by_one = plan.devices > 1 and jax.default_backend() == "cpu"  # as make_population does
     learn = "one after another, so that their networks stay in cache" if one_by_one else "all at once"
     lines += [
         f"  members collect and evaluate all at once, and learn {learn}",

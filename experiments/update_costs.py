@@ -59,7 +59,7 @@ def updates(experiment: presets.Experiment, values: dict[str, Any], num_members:
         return jax.lax.scan(step, state, (batches, jax.random.split(key, count)))
 
     devices = training.devices_for(num_members)
-    compiled = spread(member, devices, default_chunk(devices[0])).lower(state, batches, keys).compile()
+    compiled = spread(member, devices, default_chunk(devices)).lower(state, batches, keys).compile()
     state, batches, keys = jax.device_put((state, batches, keys), compiled.input_shardings[0])
     return lambda: compiled(state, batches, keys), count
 

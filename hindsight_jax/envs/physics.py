@@ -52,6 +52,7 @@ class Engine:
         with jax.numpy_rank_promotion("allow"):
             self._mjx_model = mjx.put_model(self.model, impl="jax")
             self._blank = mjx.make_data(self.model, impl="jax")
+        self._traced_substep = jax.jit(self._substep)  # traced once for every rollout that a program has
 
     def start(self, qpos: jax.Array, qvel: jax.Array | None = None) -> Physics:
         """The state in the positions `qpos` f32[V], at rest or with the velocities `qvel` f32[V]."""
@@ -61,7 +62,7 @@ class Engine:
     def substeps(self, state: Physics, controls: jax.Array) -> Physics:
         """The state after S substeps of the model's timestep with the controls f32[S, U], which must be finite."""
         with jax.numpy_rank_promotion("allow"):
-            return jax.lax.scan(self._substep, state, controls)[0]
+            return jax.lax.scan(self._traced_substep, state, controls)[0]
 
     def _substep(self, state: Physics, control: jax.Array) -> tuple[Physics, None]:
         data = self._blank.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.warmstart, ctrl=control)

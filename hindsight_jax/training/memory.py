@@ -36,8 +36,9 @@ class Sizes(NamedTuple):
 
 def sizes(run: Run) -> Sizes:
     """Of one member of the run, by shapes alone: nothing is computed."""
-    state = jax.eval_shape(run.init, jax.random.key(0))
-    _, batches, _, _ = jax.eval_shape(run.gather, state)
+    key = jax.random.key(0)
+    state = jax.eval_shape(run.fresh, key)
+    batches = jax.eval_shape(run.sample, state, key)
     ring, networks = num_bytes(state.replay), num_bytes(state.agent)
     return Sizes(networks, ring, num_bytes(batches), num_bytes(state) - ring - networks)
 

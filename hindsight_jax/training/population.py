@@ -73,8 +73,8 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     """The run over M members, spread over `devices`, an equal number on each; by default all on one, JAX's own choice.
 
     Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are. All of
-    a device collect and evaluate at once, but `chunk` of them learn at once, and then the next: a CPU's caches hold the
-    parameters and the moments of a few members, so by default it is 1 there, and all on other devices.
+    a device collect and evaluate at once, but `chunk` of them learn at once, and then the next: by default 1 where the
+    cores of a CPU are devices, whose caches hold the parameters and the moments of a few members, and else all.
 
     * `template(keys [M])`: the state of `init` as shapes, dtypes and shardings: what a checkpoint is restored into.
     * `init(keys [M], values=None)`: `values` maps dotted names to arrays [M].
@@ -93,7 +93,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     if chunk is not None:
         checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
     else:
-        chunk = default_chunk((jax.local_devices() if devices is None else devices)[0])
+        chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
     epoch = functools.partial(_epoch, run, chunk)
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
@@ -182,13 +182,16 @@ def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> 
     return jax.lax.map(lambda x: function(*x), inputs, batch_size=None if chunk == 1 else chunk)
 
 
-def default_chunk(device: Any) -> int | None:
-    """The members that learn at once on a device: 1 on a CPU, whose caches hold so much, and all (None) elsewhere.
+def default_chunk(devices: Sequence[Any]) -> int | None:
+    """The members that learn at once on each device: 1 where a CPU's cores are devices, and all (None) elsewhere.
 
-    >>> default_chunk(jax.devices("cpu")[0])
-    1
+    A core's cache holds the parameters and the moments of a member or two. One device of several cores shares out its
+    products among them, and larger ones better.
+
+    >>> default_chunk(jax.devices("cpu")[:1]) is None
+    True
     """
-    return 1 if device.platform == "cpu" else None
+    return 1 if devices[0].platform == "cpu" and len(devices) > 1 else None
 
 
 def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:

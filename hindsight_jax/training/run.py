@@ -43,6 +43,7 @@ class Run(NamedTuple):
     """Pure functions of one member. `epoch` is collect, store, sample and learn, in this order."""
 
     init: Callable[..., RunState]
+    fresh: Callable[..., RunState]  # what init is before its warm-up, with an empty ring
     epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
     evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
     gather: Callable[[RunState], tuple[RunState, Any, jax.Array, dict[str, jax.Array]]]  # an epoch before its learning
@@ -85,6 +86,7 @@ def make_run(
     parts = _Parts(env, agent, ring, law, reward_fn, schedule, preference)
     return Run(
         init=functools.partial(_init, parts),
+        fresh=functools.partial(_fresh, parts),
         epoch=functools.partial(_epoch, parts),
         evaluate=functools.partial(_evaluate, parts),
         gather=functools.partial(_gather, parts),
@@ -109,9 +111,19 @@ class _Parts(NamedTuple):
 
 
 def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+    state = _fresh(run, key, values)
+    count = run.schedule.warmup_trajectories
+    if not count:
+        return state
+    uniform = lambda observation, goal, key: run.env.spec.action.sample(key)
+    _, key_warmup, _ = jax.random.split(key, 3)
+    return _store(run, state, rollout(run.env, uniform, key_warmup, count).trajectories)
+
+
+def _fresh(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
     parts = _split_values(values)
-    key_agent, key_warmup, key_run = jax.random.split(key, 3)
-    state = RunState(
+    key_agent, _, key_run = jax.random.split(key, 3)  # the second is the warm-up's
+    return RunState(
         agent=run.agent.init(key_agent, parts["agent"]),
         replay=run.ring.init(),
         law=_arrays(_resolve("law", run.law, parts["relabel"])),
@@ -120,11 +132,6 @@ def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) 
         env_steps=jnp.zeros((), jnp.int32),
         updates=jnp.zeros((), jnp.int32),
     )
-    count = run.schedule.warmup_trajectories
-    if not count:
-        return state
-    uniform = lambda observation, goal, key: run.env.spec.action.sample(key)
-    return _store(run, state, rollout(run.env, uniform, key_warmup, count).trajectories)
 
 
 def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
