@@ -111,18 +111,24 @@ class _Parts(NamedTuple):
 
 
 def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
-    state = _fresh(run, key, values)
+    key_agent, key_warmup, key_run = jax.random.split(key, 3)
+    state = _without_warmup(run, key_agent, key_run, values)
     count = run.schedule.warmup_trajectories
     if not count:
         return state
     uniform = lambda observation, goal, key: run.env.spec.action.sample(key)
-    _, key_warmup, _ = jax.random.split(key, 3)
     return _store(run, state, rollout(run.env, uniform, key_warmup, count).trajectories)
 
 
 def _fresh(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+    key_agent, _, key_run = jax.random.split(key, 3)
+    return _without_warmup(run, key_agent, key_run, values)
+
+
+def _without_warmup(
+    run: _Parts, key_agent: jax.Array, key_run: jax.Array, values: Mapping[str, Any] | None
+) -> RunState:
     parts = _split_values(values)
-    key_agent, _, key_run = jax.random.split(key, 3)  # the second is the warm-up's
     return RunState(
         agent=run.agent.init(key_agent, parts["agent"]),
         replay=run.ring.init(),
