@@ -79,6 +79,9 @@ class Session:
         if any(self.workdir.checkpoints.glob("*step_*")):
             _, self.state, extra = self.checkpoints.restore(self.population.template(self.keys))
             self.refuse_other_values(extra["values"])
+            if "num_rows" not in extra:
+                remedy = "Resume it with the commit that config.json names, or start a new run."
+                checks.fail("checkpoint", "no count of rows", "this version keeps one", remedy)
             self.num_rows = extra["num_rows"]
             self.seconds = dict(extra["seconds"])
             self.began_at = self.env_steps()

@@ -108,6 +108,7 @@ def test_no_file_names_this_machine(whole, tmp_path_factory):
         assert str(tmp_path_factory.getbasetemp()) not in (workdir / name).read_text()
 
 
+@pytest.mark.slow
 def test_q_stands_beside_what_trajectories_did(whole, environment):
     """-(1 + .98) for 3 actions is no offset of the table; -(1 + .98 + .98^2 + .98^3) = -3.88 for 5 is."""
     command = [sys.executable, "-m", "experiments.values", f"--workdir={whole[0]}"]
@@ -230,6 +231,7 @@ def test_list_names_everything(environment):
     assert {"hdm_push", "her_push", "hdm_push_paper"} <= set(output.split())
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_end_a_run(environment, tmp_path):
     reader, writer = os.pipe()
     process = start(environment, *SMALL, f"--workdir={tmp_path / 'run'}", stdout=writer)
