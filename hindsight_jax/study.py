@@ -5,6 +5,7 @@ the order in which it was given: [*grid, S, E].
 """
 
 import dataclasses
+import functools
 import importlib
 import itertools
 import sys
@@ -145,7 +146,9 @@ def train(
     for number, (program, experiment) in enumerate(zip(programs, experiments, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
-        found = [_trained(experiment, part, tuple(varied), say) for part in members.parts(sizes[number])]
+        population_of = functools.cache(functools.partial(_population, experiment))  # parts of one size share theirs
+        parted = members.parts(sizes[number])
+        found = [_trained(experiment, population_of, part, tuple(varied), say) for part in parted]
         columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
         for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
@@ -188,16 +191,21 @@ def _members_at_once(experiment: presets.Experiment, wanted: int | None) -> int:
     return sys.maxsize if free is None else max(free // 2 // one, 1)
 
 
+def _population(experiment: presets.Experiment, num_members: int) -> training.Population:
+    """Over this process's devices: several processes train the same, each for itself."""
+    return training.make_population(experiment.run, training.devices_for(num_members, jax.local_devices()))
+
+
 def _trained(
     experiment: presets.Experiment,
+    population_of: Callable[[int], training.Population],
     members: training.Members,
     varied: Sequence[str],
     say: Callable[[int, np.ndarray], None] | None,
 ) -> dict[str, np.ndarray]:
     """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
-    keys = members.keys()
-    population = training.make_population(experiment.run, training.devices_for(len(keys)))
-    values = members.values(varied)
+    keys, values = members.keys(), members.values(varied)
+    population = population_of(len(keys))
     population.compile(keys, values)
     state = population.init(keys, values)
     evaluations = []

@@ -177,7 +177,7 @@ def skipped(monkeypatch):
     """Nothing is trained; what each program's members differ in."""
     ran = []
 
-    def stand_in(experiment, members, varied, say):
+    def stand_in(experiment, population_of, members, varied, say):
         ran.append(varied)
         return {"env_steps": np.zeros((len(members.seeds), 1))}
 
