@@ -72,6 +72,7 @@ def test_useful_operations_of_the_other_agents():
     assert of("hpg_baseline_push", flat, **one, **{"agent.num_goals": 4}) == 150 * (4 * (860 + 380) + 340)
 
 
+@pytest.mark.slow
 def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
     small = {"agent.hidden_sizes": (8,), "env.num_envs": 2}
     config = presets.config
@@ -162,6 +163,7 @@ def positive(figures):
     assert all(math.isfinite(value) and value > 0.0 for value in figures.values()), figures
 
 
+@pytest.mark.slow
 def test_rings_are_compared_by_their_quotient(experiment, short):
     figures = bench.measure_ring("hdm_push", experiment, VALUES, 1)
     positive(figures)

@@ -12,7 +12,7 @@ from hindsight_jax import losses
 
 ACTION = jnp.array([0.5, -1.0])
 
-floats = st.floats(-100.0, 100.0, width=32)
+floats = st.floats(-100.0, 100.0, width=32, allow_subnormal=False)
 
 
 def test_golden():
@@ -56,7 +56,9 @@ def test_descent_finds_the_best_action_of_a_quadratic_critic():
 
 
 @settings(max_examples=20, deadline=None)
-@given(q=floats, entries=st.lists(floats, min_size=3, max_size=3), l2=st.floats(0.0, 10.0, width=32))
+@given(
+    q=floats, entries=st.lists(floats, min_size=3, max_size=3), l2=st.floats(0.0, 10.0, width=32, allow_subnormal=False)
+)
 def test_the_penalty_is_even_and_only_adds(q, entries, l2):
     action = jnp.array(entries, jnp.float32)
     loss = float(losses.dpg_actor(q, action, l2=l2))
