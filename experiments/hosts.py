@@ -6,8 +6,9 @@ Dimension key: P processes.
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -16,6 +17,8 @@ from experiments.config import Address
 
 SECONDS_TO_START = 300  # until all processes must have come
 SECONDS_OF_SILENCE = 60  # after which a process that hangs is given up; one that ends is noticed at once
+
+SECONDS_OF_GRACE = 2.0
 
 
 class HostsError(RuntimeError):
@@ -76,10 +79,12 @@ def join(address: Address | None) -> Hosts:
     return Hosts(jax.process_index(), jax.process_count())
 
 
-def leave(code: int) -> None:
+def leave(code: int, hosts: Hosts) -> NoReturn:
     """Ends this process at once, with what it has printed: others are not waited for, since they may wait for this."""
     sys.stdout.flush()
     sys.stderr.flush()
+    if hosts.is_first:
+        time.sleep(SECONDS_OF_GRACE)  # JAX ends the others with this one: first let them say why they stop, too
     os._exit(code)
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SessionError as error:
         refuse(error)
         if hosts.count > 1:
-            processes.leave(1)
+            processes.leave(1, hosts)
         return 1
     if hosts.is_first:
         again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""

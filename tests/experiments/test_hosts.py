@@ -206,10 +206,11 @@ def test_a_signal_to_one_process_saves_and_stops_all(environment, tmp_path):
 
 @pytest.mark.slow
 def test_members_that_cannot_be_shared_equally_are_refused(environment, tmp_path):
-    processes = start_all(environment, 2, *SMALL, "--config.seeds=3", f"--workdir={tmp_path / 'run'}")
-    for code, _, errors in ended(processes):
-        assert code == 1
-        assert "the 2 processes must have as many members each" in errors or "another process" in errors
+    """Both find it out; where the second is slow, JAX ends it with the first."""
+    (first, second) = ended(start_all(environment, 2, *SMALL, "--config.seeds=3", f"--workdir={tmp_path / 'run'}"))
+    assert first[0] == 1
+    assert "the 2 processes must have as many members each" in first[2]
+    assert second[0] in (1, -signal.SIGABRT)
     assert not (tmp_path / "run" / "metrics-1.jsonl").exists()
 
 
