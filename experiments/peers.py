@@ -78,7 +78,7 @@ def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> di
 
 def epochs(experiment: presets.Experiment, num_members: int) -> Callable[[], Any]:
     """A call that advances a population of ours by EPOCHS epochs."""
-    population = training.make_population(experiment.run)
+    population = training.make_population(experiment.run, training.devices_for(num_members))
     holder = [population.init(training.member_keys(0, num_members))]
 
     def advance() -> Any:
