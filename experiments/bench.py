@@ -31,7 +31,6 @@ from experiments import bench_picture, flops, peers, provenance, scaling, starti
 from experiments.run import configure_jax
 from experiments.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, relabel, replay, training
-from hindsight_jax.training.population import default_chunk
 
 ENV_BATCH = 64
 RING_SIZES = (10_000, 100_000, 1_000_000)  # transitions
@@ -161,7 +160,7 @@ def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -
     """Calls of an epoch's collect, sample and learn, each as a population does it."""
     members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
     collect, sample = spread(run.collect, devices), spread(run.sample, devices)
-    learn = spread(run.learn, devices, default_chunk(devices))
+    learn = spread(run.learn, devices, training.default_chunk(devices))
     learners, keys = members._replace(replay=None), jax.device_put(keys, members.key.sharding)
     batches = sample(members, keys)
     return [

@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments import rows
 from experiments.workdir import WorkDir, WorkDirError
-from hindsight_jax import statistics
+from hindsight_jax import presets, statistics
 
 COLUMNS = ("run", "seeds", "env steps", "updates", "success at the end", "any step", "seconds")
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def digests(label: str, workdir: WorkDir) -> dict[str, Any]:
     """The digest of a run under its label; of a grid one for each setting, which its label then names."""
     groups = rows.by_setting(workdir.read_rows()) or [({}, [])]
-    named = lambda setting: f"{label}, {rows.label(setting)}" if setting else label
+    named = lambda setting: f"{label}, {presets.label(setting)}" if setting else label
     return {named(setting): digest(workdir, setting, group) for setting, group in groups}
 
 

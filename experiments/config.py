@@ -124,13 +124,7 @@ def to_json_dict(config: ConfigDict) -> dict[str, Any]:
     >>> to_json_dict(make("hdm_push", {"agent.gamma_hdm": float("inf")}))["agent"]["gamma_hdm"]
     'Infinity'
     """
-    plain: dict[str, Any] = {}
-    for field, value in values(config).items():
-        infinite = isinstance(value, float) and abs(value) == float("inf")
-        plain[field] = ("Infinity" if value > 0 else "-Infinity") if infinite else value
-        if isinstance(value, tuple):
-            plain[field] = list(value)
-    return _nested(plain)
+    return _nested({field: fields.to_json(value) for field, value in values(config).items()})
 
 
 def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
@@ -140,9 +134,7 @@ def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
       UsageError: a missing, unknown or wrong field.
     """
     _refuse_unknown_name(name)
-    flat = _flat(nested)
-    special = {"Infinity": float("inf"), "-Infinity": float("-inf")}
-    flat = {field: special.get(value, value) if isinstance(value, str) else value for field, value in flat.items()}
+    flat = {field: fields.from_json(value) for field, value in _flat(nested).items()}
     missing = [field for field in presets.fields_of(name) if field not in flat]
     if missing:
         raise UsageError(f"{missing[0]}: it is missing. The file was made by another version: use the commit it names.")

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from hindsight_jax import fields, presets
 
+if TYPE_CHECKING:
+    from hindsight_jax import training
+
 EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
-_INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf"), "inf": float("inf"), "-inf": float("-inf")}
 
 
 def parse(
@@ -36,10 +38,8 @@ def from_json(
     name: str, values: Mapping[str, Any], document: Mapping[str, Any], taken: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[Any, ...]]:
     """Undoes `to_json`; every value is checked again."""
-    axes = {
-        field: [_value(entry) for entry in axis] if isinstance(axis, list) else axis for field, axis in document.items()
-    }
-    return presets.check_grid(name, values, axes, taken)
+    entries = lambda axis: [fields.from_json(entry) for entry in axis] if isinstance(axis, list) else axis
+    return presets.check_grid(name, values, {field: entries(axis) for field, axis in document.items()}, taken)
 
 
 def to_json(grid: presets.Grid) -> dict[str, list[Any]]:
@@ -48,26 +48,21 @@ def to_json(grid: presets.Grid) -> dict[str, list[Any]]:
     >>> to_json({"agent.gamma_hdm": (0.5, float("inf"))})
     {'agent.gamma_hdm': [0.5, 'Infinity']}
     """
-    names = {value: text for text, value in list(_INFINITE.items())[:2]}
-    plain = lambda value: list(value) if isinstance(value, tuple) else names.get(value, value)
-    return {field: [plain(value) for value in axis] for field, axis in grid.items()}
+    return {field: [fields.to_json(value) for value in axis] for field, axis in grid.items()}
 
 
-def _value(entry: Any) -> Any:
-    """One value as JSON has it: lists are tuples of whole numbers, and infinity may be text."""
-    if isinstance(entry, list):
-        return tuple(entry)
-    return _INFINITE.get(entry, entry) if isinstance(entry, str) else entry
+def members(values: Mapping[str, Any], grid: presets.Grid) -> "training.Members":
+    """Settings x seeds of a run with these values, the seeds fastest."""
+    from hindsight_jax import training  # here: it takes seconds, and bad arguments must be refused at once
+
+    seeds = range(values["seed"], values["seed"] + values["seeds"])
+    return training.members(seeds, [setting for _, setting in presets.settings(grid)])
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        _refuse_twice(pairs)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{fields.short(key)} comes twice")
+        found[key] = value
     return found
-
-
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> NoReturn:
-    keys = [key for key, _ in pairs]
-    twice = next(key for key in keys if keys.count(key) > 1)
-    raise ValueError(f"{fields.short(twice)} comes twice")

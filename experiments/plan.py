@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments import flops
+from experiments import flops, grids
 from experiments.progress import duration
 from hindsight_jax import fields, presets, training
 
@@ -41,6 +41,7 @@ class Plan(NamedTuple):
     seeds: int
     devices: int
     kind: str  # of the devices
+    chunk: int | None  # members of a device that learn at once; None: all
     sharing: int  # members that share one memory: a host's on a CPU, else a device's
     sizes: training.Sizes
     free: int | None  # bytes
@@ -58,18 +59,18 @@ class Plan(NamedTuple):
 
 def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Plan:
     """The plan of a population; nothing is allocated or compiled. Starts JAX's backend."""
-    settings = [setting for _, setting in presets.settings(grid)]
-    num_members = len(settings) * values["seeds"]
+    num_members = len(grids.members(values, grid).seeds)
     devices = training.devices_for(num_members)
     epochs = experiment.num_epochs
     steps = values["env.num_envs"] * experiment.env.spec.horizon
     warmup = values.get("replay.warmup", 0) * experiment.env.spec.horizon
     return Plan(
         name=name,
-        settings=len(settings),
+        settings=num_members // values["seeds"],
         seeds=values["seeds"],
         devices=len(devices),
         kind=devices[0].device_kind,
+        chunk=training.default_chunk(devices),
         sharing=num_members // (jax.process_count() if devices[0].platform == "cpu" else len(devices)),
         sizes=training.sizes(experiment.run),
         free=training.free_memory(),
@@ -98,21 +99,18 @@ def check(plan: Plan) -> None:
 
 def trial(values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Trial:
     """Compiles, begins, trains for some seconds and evaluates once, as the run would; its state is thrown away."""
-    seeds = range(values["seed"], values["seed"] + values["seeds"])
-    members = training.members(seeds, [setting for _, setting in presets.settings(grid)])
+    members = grids.members(values, grid)
     population = training.make_population(experiment.run, training.devices_for(len(members.seeds)))
     keys, own = members.keys(), members.values(grid)
-    built = _timed(lambda: population.advance.lower(population.template(keys), 1).compile())
-    working_bytes = built.result.memory_analysis().temp_size_in_bytes
-    first = _timed(lambda: population.init(keys, own))
+    compiling = _timed(lambda: population.compile(keys, own)).seconds
+    advance = population.advance.lower(population.template(keys), 1).compile()  # which is there by now
     begin = _timed(lambda: population.init(keys, own))
-    once = _timed(lambda: built.result(begin.result, 1))
+    once = _timed(lambda: advance(begin.result, 1))
     count = max(1, min(round(TRIAL_SECONDS / once.seconds), experiment.num_epochs))
-    more = _timed(lambda: built.result(once.result, count))
-    judged = _timed(lambda: population.evaluate(more.result, keys))
-    again = _timed(lambda: population.evaluate(more.result, keys))
-    compiling = built.seconds + max(first.seconds - begin.seconds, 0.0) + max(judged.seconds - again.seconds, 0.0)
-    return Trial(working_bytes, compiling, begin.seconds, more.seconds / count, again.seconds)
+    more = _timed(lambda: advance(once.result, count))
+    evaluate = _timed(lambda: population.evaluate(more.result, keys))
+    working_bytes = advance.memory_analysis().temp_size_in_bytes
+    return Trial(working_bytes, compiling, begin.seconds, more.seconds / count, evaluate.seconds)
 
 
 class _Timed(NamedTuple):
@@ -134,12 +132,13 @@ def text(plan: Plan, grid: presets.Grid) -> str:
     who = seeds if not grid else f"{plan.settings} settings x {seeds} = {plan.members} members"
     lines = [f"{plan.name}: {who}; one program on {devices}"]
     lines += [f"  {field}: {', '.join(map(fields.text, axis))}" for field, axis in grid.items()]
-    one_by_one = plan.devices > 1 and jax.default_backend() == "cpu"  # as make_population does
-    learn = "one after another, so that their networks stay in cache" if one_by_one else "all at once"
+    learn = "all at once" if plan.chunk is None else f"{plan.chunk} at a time, so that their networks stay in cache"
     lines += [
         f"  members collect and evaluate all at once, and learn {learn}",
         f"  {'':28}{'a member':>14}{'all':>14}",
-        *(_line(words, size, plan.members) for words, size in _size_rows(plan.sizes)),
+        _line("networks and optimiser", plan.sizes.networks, plan.members),
+        _line("replay ring", plan.sizes.ring, plan.members),
+        _line("batches of an epoch", plan.sizes.batches, plan.members),
     ]
     if plan.free is not None:
         lines.append(f"  {'free memory':28}{'':>14}{size_text(plan.free):>14}")
@@ -169,14 +168,6 @@ def expected(plan: Plan, measured: Trial) -> list[str]:
         f"  working memory of an epoch, activations among it: {size_text(measured.working_bytes)} on each device",
         f"  expected, by a trial of some seconds here: {duration(whole)} ({told})",
         f"  {plan.env_steps * plan.members / whole:,.0f} env steps/s and {rate:.1f} useful GFLOP/s, of all members",
-    ]
-
-
-def _size_rows(sizes: training.Sizes) -> list[tuple[str, int]]:
-    return [
-        ("networks and optimiser", sizes.networks),
-        ("replay ring", sizes.ring),
-        ("batches of an epoch", sizes.batches),
     ]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.rows import Row, Table, by_setting, diagnostics, label, table
-from hindsight_jax import checks, statistics
+from experiments.rows import Row, Table, by_setting, diagnostics, table
+from hindsight_jax import checks, presets, statistics
 
 MAX_BYTES = 300_000
 _BLUE, _GREY, _INK = "#1f5fa8", "#d9d9d9", "#333333"
@@ -126,7 +126,7 @@ def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: f
     axis.tick_params(labelsize=9, colors=_INK, length=3)
     axis.xaxis.set_major_formatter(_thousands)
     axis.locator_params(axis="x", nbins=6)
-    tables = [(label(setting), table(rows, key)) for setting, rows in groups]
+    tables = [(presets.label(setting), table(rows, key)) for setting, rows in groups]
     if not any(data.values.size for _, data in tables):
         axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=_INK)
         return
@@ -186,7 +186,8 @@ def _caption(groups: Sequence[Any], confidence: float) -> str:
     if len(groups) > 1:
         means = [float(success.values[:, -1].mean()) for success in tables]
         best = max(range(len(means)), key=lambda i: means[i] if np.isfinite(means[i]) else -1.0)
-        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {label(groups[best][0])}, the best"
+        words = presets.label(groups[best][0])
+        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {words}, the best"
     success = tables[0]
     last = success.values[:, -1]
     failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]

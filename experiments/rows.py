@@ -143,15 +143,6 @@ def _is_of_a_setting(key: str) -> bool:
     return "." in key and key in fields.FIELDS  # seed is a field, too, and no axis
 
 
-def label(setting: Mapping[str, float]) -> str:
-    """A setting in words, without the groups of its fields.
-
-    >>> label({"agent.gamma_hdm": 0.5, "agent.beta": 2.0})
-    'gamma_hdm 0.5, beta 2'
-    """
-    return ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in setting.items())
-
-
 def table(rows: Sequence[Row], key: str) -> Table:
     """One key over members and evaluations, at the env steps for which every member has a row.
 
@@ -179,16 +170,16 @@ def summarise(rows: Sequence[Row], confidence: float = 0.95) -> dict[str, Any]:
     of the highest mean at its last evaluation, chosen in hindsight too; means over all settings would say nothing.
     """
     groups = by_setting(rows)
-    if len(groups) > 1 or (groups and groups[0][0]):
+    if any(setting for setting, _ in groups):
         found = [{"setting": setting} | _summarised(group, confidence) for setting, group in groups]
         finite = [one for one in found if one["success_end"] and math.isfinite(one["success_end"]["mean"])]
         best = max(finite, key=lambda one: one["success_end"]["mean"], default=None)
-        reached = int(table(rows, "env_steps").env_steps[-1]) if finite else 0
+        reached = table(rows, "success_end").env_steps
         return {
             "settings": found,
             "best_setting": best["setting"] if best else None,
             "confidence": confidence,
-            "env_steps": reached,
+            "env_steps": int(reached[-1]) if len(reached) else 0,
         }
     return _summarised(rows, confidence)
 

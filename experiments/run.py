@@ -6,6 +6,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from experiments import config as configs
 from experiments import listing
@@ -30,20 +31,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from experiments import hosts as processes
     from experiments import programs
     from experiments.interrupt import Interrupt
-    from experiments.plan import MemoryRefusal
-    from experiments.session import SessionError
+    from experiments.session import SessionError, refusals
 
+    hosts = processes.Hosts()
     try:
-        hosts = processes.join(arguments.address)
+        with refusals():
+            hosts = processes.join(arguments.address)
         if arguments.explain:
-            return explain(arguments)
-    except (processes.HostsError, MemoryRefusal) as error:
-        return refuse(error)
-    try:
+            explain(arguments, hosts)
+            return 0
         with Interrupt() as interrupt:
             code = programs.train(arguments, workdir, argv, hosts, interrupt)
     except SessionError as error:
-        refuse(error)
+        print(f"error: {error}", file=sys.stderr)
         if hosts.count > 1:
             processes.leave(1, hosts)
         return 1
@@ -62,26 +62,22 @@ def members_here(arguments: configs.Arguments) -> int:
     return max(members // processes, 1)
 
 
-def explain(arguments: configs.Arguments) -> int:
+def explain(arguments: configs.Arguments, hosts: Any) -> None:
     """Prints what each program will need, and trains for some seconds to tell how long it will take; leaves nothing."""
     from experiments import plan, programs
+    from experiments.session import refusals
 
+    say = show if hosts.is_first else lambda text: None
     for part, _ in programs.split(arguments, pathlib.Path()):
         assert part.name is not None
         assert part.config is not None
         values = configs.values(part.config)
-        experiment = presets.build(part.name, values)
-        found = plan.make(part.name, values, part.grid, experiment)
-        show(plan.text(found, part.grid))
-        plan.check(found)
-        show("\n".join(plan.expected(found, plan.trial(values, part.grid, experiment))))
-    return 0
-
-
-def refuse(error: Exception) -> int:
-    """Says why on standard error; the exit code."""
-    print(f"error: {error}", file=sys.stderr)
-    return 1
+        with refusals(), refusals(ValueError):
+            experiment = presets.build(part.name, values)
+            found = plan.make(part.name, values, part.grid, experiment)
+            say(plan.text(found, part.grid))
+            plan.check(found)
+            say("\n".join(plan.expected(found, plan.trial(values, part.grid, experiment))))
 
 
 def show(text: str) -> None:

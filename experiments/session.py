@@ -47,7 +47,7 @@ class Session:
         self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
         self.grid, self.hosts = dict(grid or {}), hosts or Hosts()
         self.checkpoints = Checkpoints(workdir.checkpoints)
-        self.members = members_of(values, self.grid)
+        self.members = grids.members(values, self.grid)
         self.population = training.make_population(experiment.run, training.devices_for(len(self.members.seeds)))
         self.keys = self.members.keys()
         self.state: Any = None
@@ -198,7 +198,7 @@ class Session:
         return bool(bad)
 
     def save(self) -> None:
-        """A checkpoint of everything, and of how long metrics.jsonl is; none if this epoch has one."""
+        """A checkpoint of everything, and of how many rows there are; none if this epoch has one."""
         if self.checkpoints.latest_step() == int(self.state.epochs):
             return
         with self.timed("checkpoint"):
@@ -269,12 +269,6 @@ def session(
             if not hosts.is_first:
                 run.workdir = WorkDir.join(path, hosts.index)
         yield run
-
-
-def members_of(values: dict[str, Any], grid: presets.Grid) -> training.Members:
-    """Settings x seeds, the seeds fastest."""
-    seeds = range(values["seed"], values["seed"] + values["seeds"])
-    return training.members(seeds, [setting for _, setting in presets.settings(grid)])
 
 
 def shown_member(table: Sequence[dict[str, Any]]) -> int:

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from experiments import flops
 from experiments.timing import best_of, matrix_product, spread
 from hindsight_jax import presets, training, types
-from hindsight_jax.training.population import default_chunk
 
 UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
 
@@ -59,7 +58,7 @@ def updates(experiment: presets.Experiment, values: dict[str, Any], num_members:
         return jax.lax.scan(step, state, (batches, jax.random.split(key, count)))
 
     devices = training.devices_for(num_members)
-    compiled = spread(member, devices, default_chunk(devices)).lower(state, batches, keys).compile()
+    compiled = spread(member, devices, training.default_chunk(devices)).lower(state, batches, keys).compile()
     state, batches, keys = jax.device_put((state, batches, keys), compiled.input_shardings[0])
     return lambda: compiled(state, batches, keys), count
 

@@ -207,6 +207,29 @@ def text(value: Value) -> str:
     return str(value)
 
 
+_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def to_json(value: Value) -> Any:
+    """A value as strict JSON holds it: tuples are lists, infinities text.
+
+    >>> to_json((8, 8)), to_json(math.inf)
+    ([8, 8], 'Infinity')
+    """
+    if isinstance(value, tuple):
+        return list(value)
+    return next((word for word, number in _INFINITE.items() if value == number), value)
+
+
+def from_json(value: Any) -> Any:
+    """Undoes `to_json`, but for the type, which `checked` gives; inf and -inf are taken, too.
+
+    >>> checked("agent.gamma_hdm", from_json("inf")), checked("agent.hidden_sizes", from_json([8, 8]))
+    (inf, (8, 8))
+    """
+    return (_INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
+
+
 def complete(values: Mapping[str, Any], known: Iterable[str] = tuple(FIELDS)) -> dict[str, Any]:
     """Every known field in its type, if the dict holds all of them and no others.
 

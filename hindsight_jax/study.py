@@ -74,13 +74,12 @@ class Study:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for index, values in presets.settings(self.grid):
             panel = index[0] if len(panels) > 1 else 0
-            shown = list(values.items())[len(self.grid) > 1 :]
-            label = ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in shown)
+            label = presets.label(dict(list(values.items())[len(self.grid) > 1 :]))  # without the panel's field
             line = axes[panel].plot(steps[index], interval.mean[index], label=label or None)[0]
             low, high = interval.low[index], interval.high[index]
             axes[panel].fill_between(steps[index], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         for axis, value in zip(axes, panels, strict=True):
-            title = "" if value is None else f": {next(iter(self.grid)).rpartition('.')[2]} {fields.text(value)}"
+            title = "" if value is None else f": {presets.label({next(iter(self.grid)): value})}"
             axis.set(title=self.name + title, xlabel="env steps")
             if self.grid:
                 axis.legend(fontsize="small")

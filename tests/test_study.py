@@ -6,24 +6,14 @@ import sys
 import jax
 import numpy as np
 import pytest
+import tiny
 
 import hindsight_jax as hj
 from hindsight_jax import presets, study, training
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
-SMALL = {
-    "env.size": 3,
-    "env.num_envs": 2,
-    "evaluation.episodes": 8,
-    "evaluation.every": 12,
-    "agent.hidden_sizes": (8,),
-    "agent.batch_size": 4,
-    "agent.updates_per_epoch": 2,
-    "replay.warmup": 2,
-    "replay.capacity": 10,
-}
-NAME = "her_flip_bit"
+SMALL, NAME = tiny.VALUES, tiny.NAME
 
 
 def without(field):

@@ -33,7 +33,7 @@ class GymnasiumEnv(gymnasium.Env):
     """One of our tasks behind Gymnasium's API, as goal environments are there and as stable-baselines3's HER wants it.
 
     * observation_space: Dict of "observation" f32[O], "achieved_goal" and "desired_goal" f32[G]. The Boxes hold every
-      finite float32, since the ranges of `task.spec` are usual and not enforced: lunar_lander leaves them tenfold.
+      finite float32, since the ranges of `task.spec` are usual and nothing enforces them.
     * action_space: Discrete(K) for a flat set, MultiDiscrete([K] * D) for D > 1, Box(-1, 1) f32[D] for continuous ones.
     * reward: `reward_reached` where the new state is a success, else `reward_otherwise`.
     * terminated: a success of a task that ends there. truncated: the horizon's last step, if it does not terminate.

@@ -1,7 +1,7 @@
 """Names such as hdm_push: `tables` and `schedules` are the data, `rows` reads them, `build` makes a run."""
 
 from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
-from hindsight_jax.presets.grids import Grid, check_grid, entries, programs, settings
+from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
 from hindsight_jax.presets.rows import (
     check,
     config,
@@ -34,6 +34,7 @@ __all__ = [
     "entries",
     "fields_of",
     "horizon",
+    "label",
     "names",
     "programs",
     "settings",

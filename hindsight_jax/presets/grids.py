@@ -47,6 +47,15 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> Iterator[tuple[tuple[int, ...
         yield index, {field: axis[i] for (field, axis), i in zip(grid.items(), index, strict=True)}
 
 
+def label(setting: Mapping[str, Any]) -> str:
+    """A setting in words, without the groups of its fields.
+
+    >>> label({"agent.gamma_hdm": 0.5, "agent.beta": 2.0})
+    'gamma_hdm 0.5, beta 2'
+    """
+    return ", ".join(f"{field.rpartition('.')[2]} {fields.text(value)}" for field, value in setting.items())
+
+
 def programs(grid: Grid) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
     """The axes that members of one population may differ in, and those that need a program for each value.
 

@@ -4,36 +4,25 @@ import doctest
 
 import jax
 import pytest
+import tiny
 
 from experiments import config, plan, session
 from hindsight_jax import presets, training
 
-OVERRIDES = {
-    "env.size": 3,
-    "env.num_envs": 2,
-    "evaluation.episodes": 8,
-    "evaluation.every": 12,
-    "agent.hidden_sizes": (8,),
-    "agent.batch_size": 4,
-    "agent.updates_per_epoch": 2,
-    "replay.warmup": 2,
-    "replay.capacity": 10,
-    "total_steps": 30,
-    "seeds": 2,
-}
+OVERRIDES = tiny.VALUES | {"total_steps": 30, "seeds": 2}
 GRID = {"agent.epsilon": (0.1, 0.5, 1.0)}
 
 
 @pytest.fixture(scope="module")
 def made():
     """(values, experiment): a warm-up of 6 steps, then 4 epochs of 6, evaluated after every second."""
-    values = config.values(config.make("her_flip_bit", OVERRIDES))
-    return values, presets.build("her_flip_bit", values)
+    values = config.values(config.make(tiny.NAME, OVERRIDES))
+    return values, presets.build(tiny.NAME, values)
 
 
 def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made, quick_compiles):
     values, experiment = made
-    found = plan.make("her_flip_bit", values, GRID, experiment)
+    found = plan.make(tiny.NAME, values, GRID, experiment)
     assert (found.settings, found.seeds, found.members) == (3, 2, 6)
     assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (30, 4, 8, 2)
     state = training.make_population(experiment.run).init(training.member_keys(0, 6))
@@ -47,19 +36,19 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made, quick_co
 
 def test_the_text_holds_the_numbers(made):
     values, experiment = made
-    text = plan.text(plan.make("her_flip_bit", values, GRID, experiment), GRID)
+    text = plan.text(plan.make(tiny.NAME, values, GRID, experiment), GRID)
     lines = text.splitlines()
     assert lines[0].startswith("her_flip_bit: 3 settings x 2 seeds = 6 members; one program on ")
     assert lines[1] == "  agent.epsilon: 0.1, 0.5, 1"
     assert "  env steps                               30           180" in lines
     assert "  updates                                  8            48" in lines
     assert max(map(len, lines)) <= 120
-    alone = plan.text(plan.make("her_flip_bit", values, {}, experiment), {})
+    alone = plan.text(plan.make(tiny.NAME, values, {}, experiment), {})
     assert alone.startswith("her_flip_bit: 2 seeds; one program on 1 device")
 
 
 def test_the_expected_time_is_a_sum(made):
-    found = plan.make("her_flip_bit", made[0], {}, made[1])
+    found = plan.make(tiny.NAME, made[0], {}, made[1])
     trial = plan.Trial(working_bytes=5_000_000, compile=10.0, begin=1.0, epoch=2.0, evaluate=3.0)
     assert plan.seconds(found, trial) == 10 + 1 + 4 * 2 + 2 * 3
     memory_line, time_line, _ = plan.expected(found, trial)
@@ -77,13 +66,13 @@ def test_a_trial_measures_and_leaves_nothing(made, quick_compiles, monkeypatch, 
 
 @pytest.mark.parametrize("spare", [0, 10**6, None])
 def test_what_fits_passes(made, spare):
-    found = plan.make("her_flip_bit", made[0], {}, made[1])
+    found = plan.make(tiny.NAME, made[0], {}, made[1])
     needed = 2 * (found.sizes.total)
     plan.check(found._replace(free=None if spare is None else needed + spare))
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers_and_how_many_would(made):
-    found = plan.make("her_flip_bit", made[0], GRID, made[1])
+    found = plan.make(tiny.NAME, made[0], GRID, made[1])
     one = found.sizes.total
     with pytest.raises(plan.MemoryRefusal, match=r"replay\.capacity: 6 members need .* 4 members fit: use fewer"):
         plan.check(found._replace(free=5 * one - 1))
@@ -108,7 +97,7 @@ def test_members_that_have_a_device_of_their_own_memory_are_counted_by_device(ma
 
     monkeypatch.setattr(jax, "devices", lambda: [Device(), Device()])
     monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
-    found = plan.make("her_flip_bit", made[0], GRID, made[1])
+    found = plan.make(tiny.NAME, made[0], GRID, made[1])
     assert (found.devices, found.kind, found.sharing, found.free) == (2, "card", 3, 100)
 
 
