@@ -21,7 +21,7 @@ from experiments import grids
 from hindsight_jax import fields, presets
 
 # What a resumed run may be given anew: its numbers so far do not depend on it.
-RESUMABLE = ("total_steps", "checkpoint.seconds")
+RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
 _HOSTS = ("--coordinator", "--processes", "--process")
 _VALUED = ("--config", "--workdir", "--config.grid", *_HOSTS)
 _SWITCHES = ("--resume", "--list", "--help", "--explain", "--distributed")
@@ -128,14 +128,16 @@ def to_json_dict(config: ConfigDict) -> dict[str, Any]:
 
 
 def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
-    """Undoes `to_json_dict`; every value is checked again, and every field must be there.
+    """Undoes `to_json_dict`; every value is checked again, and every field that numbers depend on must be there.
 
     Raises:
       UsageError: a missing, unknown or wrong field.
     """
     _refuse_unknown_name(name)
-    flat = {field: fields.from_json(value) for field, value in _flat(nested).items()}
-    missing = [field for field in presets.fields_of(name) if field not in flat]
+    known = presets.fields_of(name)
+    flat = {field: fields.FIELDS[field].default for field in RESUMABLE if field in known}  # younger than some files
+    flat |= {field: fields.from_json(value) for field, value in _flat(nested).items()}
+    missing = [field for field in known if field not in flat]
     if missing:
         raise UsageError(f"{missing[0]}: it is missing. The file was made by another version: use the commit it names.")
     return make(name, flat)

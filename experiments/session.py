@@ -46,7 +46,7 @@ class Session:
         """Makes the population's functions; nothing is computed yet."""
         self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
         self.grid, self.hosts = dict(grid or {}), hosts or Hosts()
-        self.checkpoints = Checkpoints(workdir.checkpoints)
+        self.checkpoints = Checkpoints(workdir.checkpoints, keep=values["checkpoint.keep"])
         self.members = grids.members(values, self.grid)
         self.population = training.make_population(experiment.run, training.devices_for(len(self.members.seeds)))
         self.keys = self.members.keys()
@@ -56,7 +56,8 @@ class Session:
         self.stopped_by = 0  # the signal that any process got
         self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
         self.changes: list[str] = []  # what a resumed run computes with that the earlier process did not
-        self.warned: set[int] = set()  # members with a metric that is not finite
+        self.warned: set[int] = set()  # members that are frozen, or whose evaluation was not finite
+        self.num_frozen = 0  # members, of all processes
 
     def start(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """The first state of a new run."""
@@ -105,7 +106,7 @@ class Session:
         return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()} | grid
 
     def train(self, interrupt: Interrupt) -> int:
-        """Trains to the end, or until a signal; the exit code."""
+        """Trains to the end, until a signal, or until a member halts the run; the exit code."""
         with self.progress() as progress:
             if self.changes:
                 progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
@@ -122,6 +123,8 @@ class Session:
                     saved = time.monotonic()
                 if self.stopped_by:
                     return self.stop(progress)
+                if self.is_halted():
+                    return self.halt(progress)
         self.finish()
         return 0
 
@@ -143,9 +146,23 @@ class Session:
         self.stopped_by = int(each[:, 1].max())
         return int(each[0, 0])
 
+    def is_halted(self) -> bool:
+        """Whether frozen members stop the run: any of them with on_nan=halt, else all of them together."""
+        return self.num_frozen >= (1 if self.values["on_nan"] == "halt" else len(self.members.seeds))
+
+    def halt(self, progress: Progress) -> int:
+        """After a fault: a checkpoint of the last finite state, a report, and 1."""
+        self.save_now()
+        self.report(interrupted=True)
+        remedy = "--resume with --config.on_nan=freeze trains the others to their end."
+        if self.num_frozen == len(self.members.seeds):
+            remedy = "No member is left to train: start anew with another setting."
+        progress.say(f"error: {self.name}: halted by {self.num_frozen} frozen member(s), and saved. {remedy}")
+        return 1
+
     def stop(self, progress: Progress) -> int:
         """After a signal: a checkpoint, a report, and the exit code that shells expect."""
-        self.save()
+        self.save_now()
         if self.num_rows:
             self.report(interrupted=True)
         progress.say(f"{self.name}: stopped by {signal.Signals(self.stopped_by).name}, and saved")
@@ -161,49 +178,61 @@ class Session:
             before = self.seconds["train"]
             with self.timed("train"):
                 self.state = jax.block_until_ready(self.population.advance(self.state, number))
+            self.checkpoints.raise_if_failed()
             epochs = max(1, round(number / (self.seconds["train"] - before) * SECONDS_PER_CALL))
             progress.advance(min(self.env_steps(), self.values["total_steps"]))
 
     def evaluate(self, progress: Progress) -> None:
         """One row for each member of this process: greedy success, and means of metrics since the last row."""
         with self.timed("evaluate"):
-            results = jax.block_until_ready(self.population.evaluate(self.state, self.keys))
-        self.state, metrics = training.collect_metrics(self.state)
-        counts = {"env_steps": self.state.members.env_steps, "updates": self.state.members.updates}
-        own, columns = training.local_members(results | metrics | counts)
+            results = self.population.evaluate(self.state, self.keys)
+            self.state, columns = jax.block_until_ready(self.population.record(self.state, results))
+        own, columns = training.local_members(columns)
         rows = [self.row(member, {name: column[i].item() for name, column in columns.items()}) for i, member in own]
         for row in rows:
-            if self.report_if_bad(row, progress):  # what NaN chooses is no policy: an argmax of NaN would count
-                row["success_end"] = row["success_any"] = math.nan
+            self.report_if_bad(row, progress)
             complete(row)
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
         self.workdir.append_rows(rows)
         self.num_rows += len(self.members.seeds)
-        successes = self.hosts.gather([row["success_end"] for row in rows])
-        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), successes)
+        each = self.hosts.gather([[row["success_end"], row["frozen"]] for row in rows])
+        self.num_frozen = int(each[..., 1].sum())
+        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), each[..., 0])
 
     def row(self, member: int, columns: dict[str, Any]) -> dict[str, Any]:
         """Who a member is, and what was measured."""
         return {"member": member, "seed": self.members.seeds[member], **self.members.settings[member], **columns}
 
-    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> bool:
-        """Whether a member's metrics are not finite; names it, once. The other members are not touched by it."""
-        bad = [name for name, value in row.items() if not math.isfinite(value)]
-        if bad and row["member"] not in self.warned:
-            self.warned.add(row["member"])
-            where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
-            remedy = "Other members go on, untouched. Try a smaller learning rate."
-            say = progress.say if self.hosts.is_first else print
-            say(f"warning: {where}: {', '.join(bad)} not finite. {remedy}")
-        return bool(bad)
+    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> None:
+        """Names a member that is frozen, and by what, or whose evaluation is not finite; once."""
+        if math.isfinite(row["success_end"]) or row["member"] in self.warned:
+            return
+        self.warned.add(row["member"])
+        if row["frozen"]:
+            member = training.local_member(self.state.members, row["member"])
+            what = f"is frozen: {self.experiment.run.fault(member)}"
+        else:
+            what = f"{', '.join(name for name, value in row.items() if not math.isfinite(value))} not finite"
+        where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
+        say = progress.say if self.hosts.is_first else print
+        say(f"warning: {where} {what}. Other members go on, untouched. Try a smaller learning rate.")
 
     def save(self) -> None:
-        """A checkpoint of everything, and of how many rows there are; none if this epoch has one."""
-        if self.checkpoints.latest_step() == int(self.state.epochs):
-            return
+        """A checkpoint of everything, and of how many rows there are; none if this epoch has one.
+
+        It is written while training goes on; `advance` raises the error of one that could not be.
+        """
         with self.timed("checkpoint"):
+            if self.checkpoints.latest_step() == int(self.state.epochs):
+                return
             extra = {"num_rows": self.num_rows, "seconds": self.seconds, "values": self.fixed_values()}
             self.checkpoints.save(int(self.state.epochs), self.state, extra)
+
+    def save_now(self) -> None:
+        """The same, and it is on the disk when this returns."""
+        self.save()
+        with self.timed("checkpoint"):
+            self.checkpoints.wait()
 
     def report(self, **extra: Any) -> None:
         """The plot and the summary of the rows so far, of all processes."""
@@ -215,7 +244,7 @@ class Session:
 
     def finish(self) -> None:
         """The last checkpoint, the plot, the summary, and a GIF of the best setting's median seed."""
-        self.save()
+        self.save_now()
         self.hosts.wait()
         shown = shown_member(self.workdir.read_rows())
         agent = training.local_member(self.state.members.agent, shown)
@@ -268,7 +297,12 @@ def session(
             hosts.wait()
             if not hosts.is_first:
                 run.workdir = WorkDir.join(path, hosts.index)
-        yield run
+        try:
+            yield run
+        except Exception:  # no second signal: that ends at once
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                run.checkpoints.wait()  # a checkpoint that is being written is not lost
+            raise
 
 
 def shown_member(table: Sequence[dict[str, Any]]) -> int:

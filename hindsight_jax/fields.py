@@ -108,6 +108,12 @@ FIELDS: dict[str, Field] = {
     "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
     "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
     "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
+    "checkpoint.keep": Field(2, "newest checkpoints that are kept", 1, 1000),
+    "on_nan": Field(
+        "freeze",
+        "what a member that is not finite stops, found at the next evaluation: itself alone, or the run",
+        options=("freeze", "halt"),
+    ),
 }
 
 _HOW_TO_LIST = "List the fields: python -m experiments.run --help."

@@ -34,7 +34,7 @@ class Replay(NamedTuple):
     """The ring's functions, all pure. `num_bytes` is what one state takes on the device."""
 
     init: Callable[[], ReplayState]
-    add: Callable[[ReplayState, Trajectory], ReplayState]
+    add: Callable[..., ReplayState]
     sample: Callable[..., Transition]
     num_pairs: Callable[[ReplayState], jax.Array]
     num_bytes: int
@@ -45,9 +45,9 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
     """A ring for trajectories like `example`, which has no leading axis and whose values are ignored.
 
     * `init()` is an empty ring.
-    * `add(state, trajectories)` stores N <= capacity trajectories (a leading axis) over the oldest ones; donate the
-      state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as 0, so that
-      it is never read.
+    * `add(state, trajectories, keep=True)` stores N <= capacity trajectories (a leading axis) over the oldest ones;
+      donate the state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as
+      0, so that it is never read. Where `keep`, bool[], is False, nothing is stored and the state stays as it is.
     * `sample(state, key, batch_size, law, reward_fn, preference=None)` draws B transitions: (trajectory, t) is uniform
       over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
       is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first
@@ -84,20 +84,22 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         storage = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         return ReplayState(storage, jnp.zeros((capacity,), jnp.int32), zero(), zero(), zero())
 
-    def add(state: ReplayState, trajectories: Trajectory) -> ReplayState:
+    def add(state: ReplayState, trajectories: Trajectory, keep: jax.Array | bool = True) -> ReplayState:
         _check_state(state, capacity)
         count = _check_added(example, trajectories, capacity, horizon)
+        _check_keep(keep)
         length = trajectories.length
         length = jnp.where((length >= 0) & (length <= horizon), length, 0)
-        slots = (state.next_slot + jnp.arange(count, dtype=jnp.int32)) % capacity
-        write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="promise_in_bounds")
+        steps = jnp.arange(count, dtype=jnp.int32)
+        slots = jnp.where(keep, (state.next_slot + steps) % capacity, capacity + steps)  # beyond the ring: dropped
+        write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="drop")
         ends = state.total + jnp.cumsum(length, dtype=jnp.int32)
         return ReplayState(
             trajectories=jax.tree.map(write, state.trajectories, trajectories._replace(length=length)),
             end=write(state.end, ends),
-            total=ends[-1],
-            next_slot=(state.next_slot + count) % capacity,
-            size=jnp.minimum(state.size + count, capacity),
+            total=jnp.where(keep, ends[-1], state.total),
+            next_slot=jnp.where(keep, (state.next_slot + count) % capacity, state.next_slot),
+            size=jnp.where(keep, jnp.minimum(state.size + count, capacity), state.size),
         )
 
     def sample(
@@ -261,6 +263,14 @@ def _check_state(state: ReplayState, capacity: int) -> None:
     checks.shape(
         "state.end", state.end, (capacity,), "Use the ring that made the state; map over members with jax.vmap."
     )
+
+
+def _check_keep(keep: Any) -> None:
+    """One boolean: it holds for all trajectories that are added."""
+    remedy = "Pass one boolean for all trajectories that are added."
+    checks.rank("keep", keep, 0, remedy)
+    if jnp.result_type(keep) != jnp.bool_:
+        checks.fail("keep", checks.describe(keep), "its dtype must be bool", remedy)
 
 
 def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:

@@ -9,6 +9,7 @@ import functools
 import importlib
 import itertools
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -115,12 +116,14 @@ def train(
 
     Returns:
       A `Study`: `study["success_end"]` is f64[*grid, S, E], and so are env_steps, updates, success_any, distance_end
-      and the learner's metrics, each the mean since the evaluation before. A member with a metric that is not finite
-      has NaN successes from there on: what NaN chooses is no policy.
+      and the learner's metrics, each the mean since the evaluation before. A member whose numbers are not finite is
+      frozen: a UserWarning names it and its first bad tensor, `study["frozen"]` is 1 and its successes are NaN from
+      there on, and the others are not touched.
 
     Raises:
       ValueError: an unknown name, field or value, an empty axis, a setting whose values do not fit each other,
         or a member that does not fit into the memory; before anything runs.
+      FloatingPointError: a member froze, and `values` holds "on_nan": "halt".
 
     >>> study = train(
     ...     "her_flip_bit",
@@ -141,13 +144,14 @@ def train(
     # All are built before the first begins, so that no setting is refused after hours.
     experiments = [presets.build(name, fixed | program[0][1]) for program in programs]
     sizes = [_members_at_once(experiment, members_at_once) for experiment in experiments]
+    halts = fixed["on_nan"] == "halt"
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
     for number, (program, experiment) in enumerate(zip(programs, experiments, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
         population_of = functools.cache(functools.partial(_population, experiment))  # parts of one size share theirs
         parted = members.parts(sizes[number])
-        found = [_trained(experiment, population_of, part, tuple(varied), say) for part in parted]
+        found = [_trained(experiment, population_of, part, tuple(varied), say, halts) for part in parted]
         columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
         for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
@@ -201,27 +205,40 @@ def _trained(
     members: training.Members,
     varied: Sequence[str],
     say: Callable[[int, np.ndarray], None] | None,
+    halts: bool,
 ) -> dict[str, np.ndarray]:
     """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
     keys, values = members.keys(), members.values(varied)
     population = population_of(len(keys))
     population.compile(keys, values)
     state = population.init(keys, values)
-    evaluations = []
+    evaluations: list[dict[str, np.ndarray]] = []
+    frozen: set[int] = set()
     while (epoch := int(state.epochs)) < experiment.num_epochs:
         every = experiment.epochs_between_evaluations
         state = population.advance(state, min(every - epoch % every, experiment.num_epochs - epoch))
-        results = population.evaluate(state, keys)
-        state, metrics = training.collect_metrics(state)
-        counts = {"env_steps": state.members.env_steps, "updates": state.members.updates}
-        row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get({**counts, **results, **metrics}))
-        failed = ~np.isfinite(np.stack(list(row.values()))).all(axis=0)
-        for metric in ("success_end", "success_any"):
-            row[metric] = np.where(failed, np.nan, row[metric])
+        state, columns = population.record(state, population.evaluate(state, keys))
+        row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(columns))
+        for member in np.flatnonzero(row["frozen"]):
+            if member not in frozen:
+                frozen.add(member)
+                _report_frozen(experiment, members, state, int(member), halts)
         evaluations.append(row)
         if say:
             say(int(row["env_steps"][0]), row["success_end"])
     return {metric: np.stack([row[metric] for row in evaluations], axis=1) for metric in evaluations[0]}
+
+
+def _report_frozen(
+    experiment: presets.Experiment, members: training.Members, state: training.PopulationState, member: int, halts: bool
+) -> None:
+    """Warns that a member stopped, and why; FloatingPointError if the study shall."""
+    who = presets.label({"seed": members.seeds[member], **members.settings[member]})
+    fault = experiment.run.fault(training.local_member(state.members, member))
+    if halts:
+        raise FloatingPointError(f"{who}: {fault}. With 'on_nan': 'freeze' the others go on.")
+    message = f"{who} is frozen, and has no success from here on: {fault}. Other members go on, untouched."
+    warnings.warn(message, stacklevel=4)
 
 
 def _reporter(

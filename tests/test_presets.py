@@ -141,7 +141,16 @@ def test_each_name_has_a_line_of_help_of_its_own():
 
 # Fields
 
-EVERY_RUN = ("seed", "seeds", "total_steps", "evaluation.episodes", "evaluation.every", "checkpoint.seconds")
+EVERY_RUN = (
+    "seed",
+    "seeds",
+    "total_steps",
+    "evaluation.episodes",
+    "evaluation.every",
+    "checkpoint.seconds",
+    "checkpoint.keep",
+    "on_nan",
+)
 NETWORK = ("learning_rate", "hidden_sizes", "layer_norm")
 AGENT_FIELDS = {
     "q_learning": (
@@ -293,6 +302,8 @@ OURS = {  # what the paper does not say, or what changes no number of its curve
     "agent.noise",  # of continuous actions
     "replay.capacity",
     "checkpoint.seconds",
+    "checkpoint.keep",
+    "on_nan",
     "evaluation.every",
     "relabel.num_candidates",
 }

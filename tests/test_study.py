@@ -4,6 +4,7 @@ import math
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -167,7 +168,7 @@ def skipped(monkeypatch):
     """Nothing is trained; what each program's members differ in."""
     ran = []
 
-    def stand_in(experiment, population_of, members, varied, say):
+    def stand_in(experiment, population_of, members, varied, say, halts):
         ran.append(varied)
         return {"env_steps": np.zeros((len(members.seeds), 1))}
 
@@ -181,19 +182,39 @@ def test_a_preference_that_is_off_for_some_compiles_for_each_and_else_is_a_membe
     assert skipped == [(), (), ("relabel.preference",)]
 
 
-def test_a_member_that_is_not_finite_has_no_success_and_the_others_keep_theirs(monkeypatch):
-    real = training.collect_metrics
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Member 1 of every population begins with a weight that is NaN."""
+    real = training.make_population
 
-    def broken(state):
-        state, metrics = real(state)
-        return state, metrics | {"q_mean": metrics["q_mean"].at[1].set(np.nan)}
+    def make(*arguments):
+        population = real(*arguments)
 
-    monkeypatch.setattr(training, "collect_metrics", broken)
-    result = trained(total_steps=18)
+        def init(keys, values):
+            state = population.init(keys, values)
+            leaves, structure = jax.tree.flatten(state.members.agent.params)
+            leaves[0] = leaves[0].at[1, 0].set(jnp.nan)
+            agent = state.members.agent._replace(params=jax.tree.unflatten(structure, leaves))
+            return state._replace(members=state.members._replace(agent=agent))
+
+        return population._replace(init=init)
+
+    monkeypatch.setattr(training, "make_population", make)
+
+
+def test_a_member_that_is_not_finite_is_named_and_has_no_success_and_the_others_keep_theirs(poisoned):
+    with pytest.warns(UserWarning, match=r"^seed 1 is frozen.*: agent\.params\..* was not finite at update 0\. Other"):
+        result = trained(total_steps=18)
+    assert result["frozen"].tolist() == [[0.0], [1.0]]
     assert np.isnan(result["success_end"][1]).all()
     assert np.isnan(result["success_any"][1]).all()
     assert np.isfinite(result["success_end"][0]).all()
     assert np.isnan(result.interval().mean).all()
+
+
+def test_a_member_that_is_not_finite_halts_the_study_where_that_is_asked_for(poisoned):
+    with pytest.raises(FloatingPointError, match=r"^seed 1: agent\.params\..* was not finite at update 0\. With"):
+        trained(total_steps=18, values=SMALL | {"on_nan": "halt"})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ _NOT_IN_A_GRID = {
     "seeds": _SEEDS,
     "total_steps": "every evaluation on the way is kept",
     "checkpoint.seconds": "no number depends on it",
+    "checkpoint.keep": "no number depends on it",
+    "on_nan": "no number depends on it",
 }
 
 

@@ -1,9 +1,11 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
+from hindsight_jax.training.health import Fault
 from hindsight_jax.training.membership import Members, members
 from hindsight_jax.training.memory import Sizes, free_memory, num_bytes, sizes
 from hindsight_jax.training.placement import local_member, local_members
 from hindsight_jax.training.population import (
+    Best,
     Population,
     PopulationState,
     collect_metrics,
@@ -16,6 +18,8 @@ from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, RunState, Schedule, example_trajectory, make_run
 
 __all__ = [
+    "Best",
+    "Fault",
     "Members",
     "Population",
     "PopulationState",

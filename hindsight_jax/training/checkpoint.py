@@ -7,11 +7,13 @@ A directory holds one folder per step:
     tmp-...                            a save that was killed; the next save removes it
     damaged-step_...                   a step that a restore passed over; never read, never removed
 
-One run writes a directory at a time (the caller holds a lock), and any number may read it. The processes of one run
-save together: each writes its part of the arrays, the first one everything else. Any number of them may restore it.
+One run writes a directory at a time (the caller holds a lock), and any number may read it. A process alone copies the
+state and goes on while a thread writes the copy. The processes of one run save together, and wait: each writes its part
+of the arrays, the first one everything else. Any number of them may restore it.
 """
 
 import errno
+import functools
 import json
 import os
 import re
@@ -27,6 +29,7 @@ import numpy as np
 from hindsight_jax import checks
 from hindsight_jax.training import checkpoint_files as files
 from hindsight_jax.training import placement
+from hindsight_jax.training.background import Background
 
 _STEP = re.compile(r"step_(\d{12,})")
 
@@ -47,7 +50,8 @@ class Checkpoints:
     >>> import tempfile
     >>> state = {"weights": jnp.arange(3.0), "key": jax.random.key(0)}
     >>> checkpoints = Checkpoints(tempfile.mkdtemp(), keep=2)
-    >>> checkpoints.save(200, state, {"bytes": 17})
+    >>> checkpoints.save(200, state, {"bytes": 17})  # returns when the state is copied
+    >>> checkpoints.wait()  # returns when it is on the disk
     >>> step, restored, extra = checkpoints.restore(jax.eval_shape(lambda: state))
     >>> step, restored["weights"].tolist(), extra
     (200, [0.0, 1.0, 2.0], {'bytes': 17})
@@ -59,31 +63,56 @@ class Checkpoints:
         self.directory = Path(directory).absolute()
         self.keep = int(keep)
         self._damaged: set[Path] = set()  # found by restore; set aside by the next save
+        self._writer = Background()
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def latest_step(self) -> int | None:
-        """The newest complete step, None if there is none. Its files are not verified; `restore` does that."""
+        """The newest complete step, None if there is none. Its files are not verified; `restore` does that.
+
+        Waits for a save that is being written, and raises its error.
+        """
+        self.wait()
         steps = self._complete()
         return files.step_of(steps[-1]) if steps else None
 
     def save(self, step: int, state: Any, extra: dict[str, Any] | None = None) -> None:
-        """Writes one checkpoint to the disk, and only then removes what `keep` no longer covers.
+        """Copies the state, and writes the copy behind the caller's back; removes then what `keep` no longer covers.
+
+        A save that is still being written is waited for first. Where several processes hold the state, all of them must
+        call, with the same step and extra; they return when the checkpoint is on the disk.
 
         Args:
           step: an integer above every stored step.
-          state: a pytree of JAX or NumPy arrays. They may be donated afterwards. Where several processes hold it, all
-            of them must call, with the same step and extra; they return when the checkpoint is there.
+          state: a pytree of JAX or NumPy arrays. They may be donated afterwards.
           extra: whatever JSON carries unchanged, such as a configuration or the size of a log.
 
         Raises:
           ValueError: a leaf, `extra` or `step` cannot be stored; nothing was written.
-          OSError: the disk is full, read-only or gone; the stored steps are untouched.
+          OSError: the disk is full, read-only or gone; the stored steps are untouched. It comes from the next call of
+            `raise_if_failed`, `wait`, `save`, `latest_step` or `restore`, whichever is first.
         """
-        step = self._check_step(step)
+        step = self._check_step(step)  # waits
         leaves = _leaves("state", state, (jax.Array, np.ndarray))
         _check_readable(leaves)
         extra = _check_extra({} if extra is None else extra)
         files.orbax()  # a broken installation is no fault of the disk
+        stored = {path: files.Leaf.of(leaf) for path, leaf in leaves.items()}
+        if jax.process_count() > 1:
+            self._write(step, stored, extra)
+            return
+        copies = files.copied(stored)
+        self._writer.start(functools.partial(self._write, step, copies, extra))
+
+    def raise_if_failed(self) -> None:
+        """Raises the error of a save that has failed behind the caller's back; never waits."""
+        self._writer.raise_if_failed()
+
+    def wait(self) -> None:
+        """Returns when nothing is being written any more; raises the error of a save that failed."""
+        self._writer.wait()
+
+    def _write(self, step: int, leaves: dict[str, files.Leaf], extra: dict[str, Any]) -> None:
+        """One whole checkpoint."""
         temporary = self.directory / f"tmp-{step}"
         try:
             if files.is_first():
@@ -114,6 +143,7 @@ class Checkpoints:
           CheckpointError: there is no checkpoint, or every one is damaged. Nothing is deleted.
         """
         expected = _leaves("template", template, (jax.ShapeDtypeStruct, jax.Array, np.ndarray))
+        self.wait()
         self._damaged.clear()
         damage: list[str] = []
         for folder in reversed(self._folders()):

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -71,14 +71,35 @@ def wait_for_all(what: str) -> None:
         multihost_utils.sync_global_devices(what)
 
 
-def write_arrays(folder: Path, leaves: dict[str, Any]) -> dict[str, Any]:
+class Leaf(NamedTuple):
+    """What is stored of one leaf."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: Any  # numbers, also of typed keys
+
+    @classmethod
+    def of(cls, leaf: Any) -> "Leaf":
+        """Of a JAX or NumPy array."""
+        return cls(leaf.shape, str(leaf.dtype), jax.random.key_data(leaf) if is_key(leaf) else leaf)
+
+
+def copied(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
+    """The leaves in memory of their own, in the host's: what they came from may change."""
+    for leaf in leaves.values():
+        if isinstance(leaf.data, jax.Array):
+            leaf.data.copy_to_host_async()  # all are on their way before the first is waited for
+    return {path: leaf._replace(data=np.array(leaf.data)) for path, leaf in leaves.items()}
+
+
+def write_arrays(folder: Path, leaves: dict[str, Leaf]) -> dict[str, Any]:
     """The arrays, by orbax, which makes all processes meet; what the manifest says of each leaf."""
     entries, arrays = {}, {}
     for path, leaf in leaves.items():
-        name = f"{len(arrays):05d}" if leaf.size else None  # orbax refuses zero-size arrays: a template recreates them
-        entries[path] = {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "array": name}
+        name = f"{len(arrays):05d}" if leaf.data.size else None  # orbax refuses zero-size arrays: a template has them
+        entries[path] = {"shape": list(leaf.shape), "dtype": leaf.dtype, "array": name}
         if name is not None:
-            arrays[name] = jax.random.key_data(leaf) if is_key(leaf) else leaf
+            arrays[name] = leaf.data
     ocp = orbax()
     with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
         checkpointer.save(folder / _ARRAYS, arrays)

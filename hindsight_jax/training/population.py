@@ -14,14 +14,23 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hindsight_jax import checks
-from hindsight_jax.training import placement
+from hindsight_jax.training import health, placement
 from hindsight_jax.training.run import Run, RunState
 
 
+class Best(NamedTuple):
+    """Each member's agent as it was at the evaluation with the highest success, the first of several."""
+
+    agent: Any  # every leaf [M, ...]
+    success_end: jax.Array  # f32[M]; -inf before the first evaluation
+    env_steps: jax.Array  # i32[M]
+
+
 class PopulationState(NamedTuple):
-    """All members, and their metrics since the last `collect_metrics`: the whole of what a checkpoint must hold."""
+    """All members, and their metrics since the last `record`: the whole of what a checkpoint must hold."""
 
     members: RunState  # every leaf [M, ...]
+    best: Best
     metric_sums: dict[str, jax.Array]  # f32[M] each, summed over epochs
     epochs: jax.Array  # i32[], done so far
     summed_epochs: jax.Array  # i32[], epochs in metric_sums
@@ -29,17 +38,18 @@ class PopulationState(NamedTuple):
 
 _AXIS = "members"  # of the mesh
 _EACH, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
-_LAYOUT: Any = PopulationState._make((_EACH, _EACH, _WHOLE, _WHOLE))
+_LAYOUT: Any = PopulationState._make((_EACH, _EACH, _EACH, _WHOLE, _WHOLE))
 
 
 class Population(NamedTuple):
-    """Jitted functions. `advance` donates its state: the ring is written in place."""
+    """Jitted functions. `advance` and `record` donate their state: the ring is written in place."""
 
     template: Callable[[jax.Array], PopulationState]  # of keys [M]: shapes, dtypes and devices, nothing computed
     init: Callable[..., PopulationState]
     advance: Callable[[PopulationState, Any], PopulationState]
     evaluate: Callable[[PopulationState, jax.Array], dict[str, jax.Array]]
-    compile: Callable[..., None]  # of what `init` takes: the three above at once, before their first call
+    record: Callable[[PopulationState, dict[str, jax.Array]], tuple[PopulationState, dict[str, jax.Array]]]
+    compile: Callable[..., None]  # of what `init` takes: the four above at once, before their first call
 
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
@@ -82,8 +92,12 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
       and cutting a run into calls differently changes no bit of it.
     * `evaluate(state, keys [M])`: success_end and the rest, f32[M] each. A member's evaluation draws from its own key,
       folded with its epoch, so it depends neither on the other members nor on how the run was cut.
-    * `compile(keys [M], values=None)`: init, advance and evaluate, each in a thread of its own, so that a first call
-      finds them compiled. Left out, each compiles when it is first called, one after another.
+    * `record(state, results)`, with what `evaluate` gave: freezes members whose state (their ring, too) is not finite,
+      keeps the agents of a new best, and starts the metrics anew -> (state, columns). The columns, [M] each, are the
+      results, the means of the metrics since the last record, `env_steps`, `updates`, and `frozen`, 0 or 1. Where a
+      member is frozen or a result is not finite, both successes are NaN: what NaN chooses is no policy.
+    * `compile(keys [M], values=None)`: init, advance, evaluate and record, each in a thread of its own, so that a first
+      call finds them compiled. Left out, each compiles when it is first called, one after another.
 
     >>> from hindsight_jax import training
     >>> keys = training.member_keys(seed=3, num_members=2)
@@ -102,13 +116,14 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         _, shapes = jax.eval_shape(run.epoch, one)
         sums = jax.tree.map(lambda s: jnp.zeros((len(keys), *s.shape), s.dtype), shapes)
-        return PopulationState(members, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        best = Best(members.agent, jnp.full(len(keys), -jnp.inf, jnp.float32), jnp.zeros(len(keys), jnp.int32))
+        return PopulationState(members, best, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
     def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
         def one(_, state: PopulationState) -> PopulationState:
             members, metrics = epoch(state.members)
             sums = jax.tree.map(jnp.add, state.metric_sums, metrics)
-            return PopulationState(members, sums, state.epochs + 1, state.summed_epochs + 1)
+            return PopulationState(members, state.best, sums, state.epochs + 1, state.summed_epochs + 1)
 
         return jax.lax.fori_loop(0, num_epochs, one, state)
 
@@ -121,7 +136,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     compiled_init = jax.jit(spread(init, (_EACH, _EACH), _LAYOUT))
 
     def template(keys: jax.Array) -> PopulationState:
-        return _placed(mesh, jax.eval_shape(compiled_init, keys, {}))
+        return PopulationState(*map(functools.partial(_placed, mesh), _LAYOUT, jax.eval_shape(compiled_init, keys, {})))
 
     placed = functools.partial(_on_all_processes, mesh)
 
@@ -132,16 +147,22 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 
     compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
     compiled_evaluate = jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH))
+    compiled_record = jax.jit(spread(record, (_LAYOUT, _EACH), (_LAYOUT, _EACH)), donate_argnums=0)
 
     def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
         state, keys, values = template(keys), placed(keys), placed(dict(values or {}))
-        _compile((compiled_init, (keys, values)), (compiled_advance, (state, 1)), (compiled_evaluate, (state, keys)))
+        results = _placed(mesh, _EACH, jax.eval_shape(compiled_evaluate, state, keys))
+        _compile(
+            (compiled_init, (keys, values)),
+            (compiled_advance, (state, 1)),
+            (compiled_evaluate, (state, keys)),
+            (compiled_record, (state, results)),
+        )
 
     evaluate_placed = lambda state, keys: compiled_evaluate(state, placed(keys))
     several = mesh is not None and mesh.is_multi_process
-    return Population(
-        template, checked_init, compiled_advance, evaluate_placed if several else compiled_evaluate, compile_all
-    )
+    chosen_evaluate = evaluate_placed if several else compiled_evaluate
+    return Population(template, checked_init, compiled_advance, chosen_evaluate, compiled_record, compile_all)
 
 
 def _check_members(run: Run, mesh: Mesh | None, keys: jax.Array, values: Mapping[str, jax.Array]) -> None:
@@ -208,12 +229,32 @@ def _on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
     return jax.tree.map(lambda x: placement.put(x, NamedSharding(mesh, _EACH)), tree)
 
 
-def _placed(mesh: Mesh | None, shapes: PopulationState) -> PopulationState:
+def _placed(mesh: Mesh | None, spec: PartitionSpec, shapes: Any) -> Any:
     """The shapes with the shardings that `_spread` gives."""
     if mesh is None:
         return shapes
-    placed = lambda sharding, part: jax.tree.map(lambda x: x.update(sharding=sharding), part)
-    return PopulationState(*map(placed, [NamedSharding(mesh, spec) for spec in _LAYOUT], shapes))
+    sharding = NamedSharding(mesh, spec)
+    return jax.tree.map(lambda x: x.update(sharding=sharding), shapes)
+
+
+def record(state: PopulationState, results: dict[str, jax.Array]) -> tuple[PopulationState, dict[str, jax.Array]]:
+    """What `Population.record` is, of the members of one device."""
+    state, means = collect_metrics(state)
+    members = state.members
+    frozen = members.frozen | ~jax.vmap(health.is_finite)(members)
+    success = jnp.where(frozen | ~jax.vmap(health.is_finite)(results), jnp.nan, results["success_end"])
+    better = success > state.best.success_end  # NaN is not
+    now = Best(members.agent, success, members.env_steps)
+    best = jax.tree.map(lambda x, old: jnp.where(_beside(better, x), x, old), now, state.best)
+    columns = {"env_steps": members.env_steps, "updates": members.updates, **results, **means}
+    columns |= {"success_end": success, "frozen": frozen.astype(jnp.int32)}
+    columns["success_any"] = jnp.where(jnp.isnan(success), jnp.nan, results["success_any"])
+    return state._replace(members=members._replace(frozen=frozen), best=best), columns
+
+
+def _beside(flags: jax.Array, leaf: jax.Array) -> jax.Array:
+    """bool[M] with the axes of a leaf [M, ...]."""
+    return jnp.expand_dims(flags, range(1, leaf.ndim))
 
 
 def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:

@@ -14,6 +14,7 @@ from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
+from hindsight_jax.training import health
 from hindsight_jax.training.rollout import Rollout, rollout
 
 
@@ -35,8 +36,10 @@ class RunState(NamedTuple):
     law: relabel.Law | None  # its weights may differ between members; None for an on-policy agent
     preference: relabel.Preference | None
     key: jax.Array
+    epoch_key: jax.Array  # with which the last epoch began, or that which a frozen member did not finish
     env_steps: jax.Array  # i32[], warm-up included; a trajectory counts its horizon, since the batch runs on to it
     updates: jax.Array  # i32[]
+    frozen: jax.Array  # bool[], something was not finite: only env_steps and key, the schedule's, change from then on
 
 
 class Run(NamedTuple):
@@ -51,6 +54,7 @@ class Run(NamedTuple):
     store: Callable[[RunState, types.Trajectory], RunState]
     sample: Callable[[RunState, jax.Array], types.Transition | types.Trajectory]  # [U, B, ...] or [1, N, ...]
     learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]  # reads no ring
+    fault: Callable[[RunState], health.Fault]  # why a member froze: on the host, after the fact
     check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
@@ -69,7 +73,9 @@ def make_run(
       "agent.NAME" and "relabel.NAME" to numbers of this member; the latter go, without their prefix, to `law` and
       `preference`, which then must be functions of that dict.
     * `epoch(state)` -> (state, metrics): metrics are means over the epoch's updates, plus `collect_success_end`.
-      Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`.
+      Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`. If the agent's state or a metric is not finite
+      afterwards, the member is frozen as it was before: later epochs learn nothing and store nothing, and its metrics
+      are NaN. `fault(state)` repeats that epoch, update by update, and names the first tensor that is not finite.
     * `gather(state)` -> (state, batches, key, metrics) and `learn(state, batches, key)` -> (state, metrics) are the two
       halves of `epoch`, for who runs them apart: `learn` leaves the ring alone, so it may be absent (None).
     * `evaluate(state, key)` -> success_end, success_any, distance_end: means over greedy episodes.
@@ -94,6 +100,7 @@ def make_run(
         store=functools.partial(_store, parts),
         sample=functools.partial(_sample, parts),
         learn=functools.partial(_learn, parts),
+        fault=functools.partial(_fault, parts),
         check=functools.partial(_check_values, parts),
     )
 
@@ -135,8 +142,10 @@ def _without_warmup(
         law=_arrays(_resolve("law", run.law, parts["relabel"])),
         preference=_arrays(_resolve("preference", run.preference, parts["relabel"])),
         key=key_run,
+        epoch_key=key_run,
         env_steps=jnp.zeros((), jnp.int32),
         updates=jnp.zeros((), jnp.int32),
+        frozen=jnp.zeros((), jnp.bool_),
     )
 
 
@@ -149,9 +158,11 @@ def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]
 def _gather(run: _Parts, state: RunState) -> tuple[RunState, Any, jax.Array, dict[str, jax.Array]]:
     """Collect, store and sample: the state, the batches, the key of the learning, and the collection's metrics."""
     key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
+    epoch_key = jnp.where(state.frozen, state.epoch_key, state.key)
     episodes = _collect(run, state, key_collect)
-    state = _store(run, state._replace(key=key), episodes.trajectories)
-    collected = {"collect_success_end": jnp.mean(episodes.success_end, dtype=jnp.float32)}
+    state = _store(run, state._replace(key=key, epoch_key=epoch_key), episodes.trajectories)
+    success = jnp.mean(episodes.success_end, dtype=jnp.float32)
+    collected = {"collect_success_end": jnp.where(state.frozen, jnp.nan, success)}
     return state, _sample(run, state, key_sample), key_learn, collected
 
 
@@ -162,7 +173,7 @@ def _collect(run: _Parts, state: RunState, key: jax.Array) -> Rollout:
 
 def _store(run: _Parts, state: RunState, trajectories: types.Trajectory) -> RunState:
     env_steps = state.env_steps + trajectories.length.shape[0] * run.env.spec.horizon
-    return state._replace(replay=run.ring.add(state.replay, trajectories), env_steps=env_steps)
+    return state._replace(replay=run.ring.add(state.replay, trajectories, ~state.frozen), env_steps=env_steps)
 
 
 def _sample(run: _Parts, state: RunState, key: jax.Array) -> types.Transition | types.Trajectory:
@@ -179,8 +190,25 @@ def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[
     count = run.schedule.updates_per_epoch
     step = lambda agent_state, x: run.agent.update(agent_state, *x)
     agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
-    state = state._replace(agent=agent_state, updates=state.updates + count)
-    return state, jax.tree.map(jnp.mean, metrics)
+    metrics = jax.tree.map(jnp.mean, metrics)
+    frozen = state.frozen | ~health.is_finite((agent_state, metrics))
+    kept = lambda old, new: jnp.where(frozen, old, new)
+    state = state._replace(
+        agent=jax.tree.map(kept, state.agent, agent_state),
+        updates=kept(state.updates, state.updates + count),
+        frozen=frozen,
+    )
+    return state, jax.tree.map(lambda x: jnp.where(frozen, jnp.nan, x), metrics)
+
+
+def _fault(run: _Parts, state: RunState) -> health.Fault:
+    """Of a frozen member: what is not finite in its state, or becomes so in the epoch that it did not finish."""
+    bad = health.first_bad(state)
+    if bad:
+        return health.Fault(bad, int(state.updates))
+    _, _, key_sample, key_learn = jax.random.split(state.epoch_key, 4)  # the ring holds already what was collected
+    batches = jax.jit(functools.partial(_sample, run))(state, key_sample)
+    return health.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
 
 
 def _evaluate(run: _Parts, state: RunState, key: jax.Array) -> dict[str, jax.Array]:

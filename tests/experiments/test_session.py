@@ -87,9 +87,10 @@ def test_the_broken_seed_is_named_once_at_the_next_evaluation_with_a_remedy(pois
     warnings = [line for line in output.splitlines() if "warning" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: member 1 (seed 8) at 30 env steps: ")
-    assert "td_loss" in warnings[0]
-    assert "q_mean" in warnings[0]
-    assert warnings[0].endswith("not finite. Other members go on, untouched. Try a smaller learning rate.")
+    assert " is frozen: agent.params." in warnings[0]
+    assert warnings[0].endswith(
+        " was not finite at update 6. Other members go on, untouched. Try a smaller learning rate."
+    )
     assert run.warned == {1}
 
 
@@ -100,6 +101,7 @@ def test_its_rows_are_finite_before_and_no_success_after(poisoned):
     assert [row["env_steps"] for row in after] == [30, 40]
     for row in after:
         assert all(math.isnan(row[key]) for key in ("td_loss", "q_mean", "success_end", "success_any")), row
+        assert (row["frozen"], row["updates"]) == (1, 6)
 
 
 def test_the_other_seeds_are_the_same_to_the_bit(healthy, poisoned):

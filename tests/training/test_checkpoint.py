@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from saving import save
 
 from hindsight_jax.training.checkpoint import Checkpoints
 
@@ -82,8 +83,8 @@ def two_steps(tmp_path_factory) -> Path:
     """A directory that holds steps 100 and 200. Tests copy it."""
     directory = tmp_path_factory.mktemp("two")
     checkpoints = Checkpoints(directory)
-    checkpoints.save(100, make_state(1), {"bytes": 1})
-    checkpoints.save(200, make_state(2), {"bytes": 2})
+    save(checkpoints, 100, make_state(1), {"bytes": 1})
+    save(checkpoints, 200, make_state(2), {"bytes": 2})
     return directory
 
 
@@ -110,9 +111,9 @@ def test_round_trip_is_bit_for_bit(copy, as_template):
 def test_extra_comes_back_equal(tmp_path):
     extra = {"config": {"lr": 0.1, "layers": [1, 2], "best": float("-inf"), "none": None}, "π": True, "n": 2**60}
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(0, {"a": jnp.ones(1)}, extra)
+    save(checkpoints, 0, {"a": jnp.ones(1)}, extra)
     assert checkpoints.restore({"a": jnp.ones(1)})[2] == extra
-    checkpoints.save(1, {"a": jnp.ones(1)})
+    save(checkpoints, 1, {"a": jnp.ones(1)})
     assert checkpoints.restore({"a": jnp.ones(1)})[2] == {}
 
 
@@ -121,7 +122,7 @@ def test_extra_comes_back_equal(tmp_path):
 )
 def test_extra_that_json_would_change_is_refused(tmp_path, extra):
     with pytest.raises(ValueError, match=r"extra: got .* JSON carries unchanged\. Use string keys"):
-        Checkpoints(tmp_path).save(0, {"a": jnp.ones(1)}, extra)
+        save(Checkpoints(tmp_path), 0, {"a": jnp.ones(1)}, extra)
     assert names(tmp_path) == []
 
 
@@ -137,7 +138,7 @@ def test_donation_after_a_save_and_after_a_restore(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     state = epoch({"ring": jnp.zeros((1 << 16,)), "count": jnp.zeros((), jnp.int32)})
     address = state["ring"].unsafe_buffer_pointer()
-    checkpoints.save(1, state)
+    save(checkpoints, 1, state)
     state = epoch(state)
     assert state["ring"].unsafe_buffer_pointer() == address
     for _ in range(2):  # a donated template still says shapes and dtypes; a donated restore leaves the files alone
@@ -153,7 +154,7 @@ def test_a_placed_template_places(tmp_path):
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     state = {"x": jnp.ones((2,)), "k": jax.random.key(1)}
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, state)
+    save(checkpoints, 1, state)
     structs = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device) for name, leaf in state.items()}
     for template in (structs, jax.device_put(state, device)):
         restored = checkpoints.restore(template)[1]
@@ -184,7 +185,7 @@ def test_two_steps_are_kept_and_leftovers_removed(tmp_path):
     assert checkpoints.latest_step() is None
     for step in (0, 5, np.int64(70)):
         (checkpoints.directory / "tmp-3-77" / "arrays").mkdir(parents=True)
-        checkpoints.save(step, {"a": jnp.full((2,), step)})
+        save(checkpoints, step, {"a": jnp.full((2,), step)})
         assert checkpoints.latest_step() == step
     assert names(checkpoints.directory) == [folder(tmp_path, step).name for step in (5, 70)]
 
@@ -192,7 +193,7 @@ def test_two_steps_are_kept_and_leftovers_removed(tmp_path):
 @pytest.mark.parametrize(("step", "rule"), [(200, "grow"), (7, "grow"), (-1, ">= 0"), (1.5, ">= 0"), (True, ">= 0")])
 def test_steps_grow(copy, step, rule):
     with pytest.raises(ValueError, match=f"step: got .*{rule}"):
-        Checkpoints(copy).save(step, make_state())
+        save(Checkpoints(copy), step, make_state())
 
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, True])
@@ -207,7 +208,7 @@ def test_a_damaged_step_is_set_aside_by_the_next_save(copy):
     with pytest.warns(UserWarning, match="_METADATA is missing"):
         assert checkpoints.restore(abstract(make_state()))[0] == 100
     assert checkpoints.latest_step() == 100
-    checkpoints.save(200, make_state(3))
+    save(checkpoints, 200, make_state(3))
     assert names(copy) == ["damaged-step_000000000200", folder(copy, 100).name, folder(copy, 200).name]
     step, state, _ = Checkpoints(copy).restore(abstract(make_state()))
     assert step == 200
@@ -232,7 +233,7 @@ def test_a_damaged_step_is_set_aside_by_the_next_save(copy):
 )
 def test_a_leaf_that_is_no_array_is_refused_by_name(tmp_path, leaf, rule):
     with pytest.raises(ValueError, match=rf"state\.params\['bad'\]: got .*{rule}"):
-        Checkpoints(tmp_path).save(0, RunLike({"bad": leaf}, None, jnp.ones(1)))
+        save(Checkpoints(tmp_path), 0, RunLike({"bad": leaf}, None, jnp.ones(1)))
     assert names(tmp_path) == []
 
 
@@ -240,13 +241,13 @@ def test_a_donated_leaf_is_refused_by_name(tmp_path):
     leaf = jnp.ones(3)
     leaf.delete()
     with pytest.raises(ValueError, match=r"state\['x'\]: got a deleted array"):
-        Checkpoints(tmp_path).save(0, {"x": leaf})
+        save(Checkpoints(tmp_path), 0, {"x": leaf})
 
 
 @pytest.mark.parametrize("state", [{}, None, {"a": jnp.zeros((0,))}])
 def test_an_empty_state_is_refused(tmp_path, state):
     with pytest.raises(ValueError, match=r"state: got \d leaves, but it must hold at least one number"):
-        Checkpoints(tmp_path).save(0, state)
+        save(Checkpoints(tmp_path), 0, state)
 
 
 # ---- another template
@@ -296,7 +297,7 @@ def test_a_hundred_megabytes_are_saved_in_seconds(tmp_path):
     state = {"ring": jax.random.normal(jax.random.key(0), (25_000_000,))}
     checkpoints = Checkpoints(tmp_path)
     start = time.monotonic()
-    checkpoints.save(1, state)
+    save(checkpoints, 1, state)
     assert time.monotonic() - start < 20  # about 0.5 s on two idle cores
     assert raw(checkpoints.restore(state)[1]["ring"]) == raw(state["ring"])
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from saving import save
 
 from hindsight_jax.training import checkpoint_files
 from hindsight_jax.training.checkpoint import CheckpointError, Checkpoints
@@ -52,7 +53,7 @@ def small_steps(tmp_path_factory) -> Path:
     """A directory that holds steps 100 and 200. Tests copy it."""
     directory = tmp_path_factory.mktemp("small")
     for step in (100, 200):
-        Checkpoints(directory).save(step, small_state(step))
+        save(Checkpoints(directory), step, small_state(step))
     return directory
 
 
@@ -279,7 +280,7 @@ def save_and_die(directory: Path, damaged: bool, limit: int | None) -> int | Non
     with pytest.MonkeyPatch.context() as context:
         calls = die_at(context, limit)
         try:
-            checkpoints.save(200 if damaged else 300, small_state(1))
+            save(checkpoints, 200 if damaged else 300, small_state(1))
         except Killed:
             return None
     return len(calls)
@@ -298,7 +299,7 @@ def test_a_kill_before_every_call_leaves_the_last_complete_step(small_steps, tmp
         old, new = (100, 200) if damaged else (200, 300)
         assert step in (old, new)
         assert np.array_equal(state["x"], small_state(old if step == old else 1)["x"])
-        Checkpoints(directory).save(400, state)
+        save(Checkpoints(directory), 400, state)
         assert not [name for name in names(directory) if name.startswith("tmp-")]
         shutil.rmtree(directory)
 
@@ -313,6 +314,7 @@ checkpoints = checkpoint.Checkpoints(sys.argv[2])
 for step in range(1, 10**6):
     state = {"x": jax.random.normal(jax.random.key(step), (200_000,))}
     checkpoints.save(step, state, {"step": step})
+    checkpoints.wait()
     print(step, flush=True)
 """
 
@@ -341,7 +343,7 @@ def check_kill(directory: Path, delay: float) -> None:
     assert step in (reported, reported + 1)  # killed between the rename and the report
     assert extra == {"step": step}
     assert np.array_equal(state["x"], big_state(step)["x"])
-    checkpoints.save(step + 1, state)
+    save(checkpoints, step + 1, state)
     assert names(directory) == [folder(directory, step).name, folder(directory, step + 1).name]
 
 
@@ -373,26 +375,26 @@ def tiny_disk(tmp_path):
 
 def test_a_full_disk_is_an_error_and_old_steps_survive(tiny_disk):
     checkpoints = Checkpoints(tiny_disk / "run")
-    checkpoints.save(1, big_state(1))
-    checkpoints.save(2, big_state(2))
+    save(checkpoints, 1, big_state(1))
+    save(checkpoints, 2, big_state(2))
     with pytest.raises(OSError, match=r"No space left.*step 3 was not saved.*untouched: \[1, 2\].*Free some") as error:
-        checkpoints.save(3, big_state(3))
+        save(checkpoints, 3, big_state(3))
     assert error.value.errno == 28
     assert names(checkpoints.directory) == [folder(tiny_disk, step).name for step in (1, 2)]  # no leftover fills it
     step, state, _ = checkpoints.restore(big_state(0))
     assert step == 2
     assert np.array_equal(state["x"], big_state(2)["x"])
-    checkpoints.save(3, {"x": jnp.zeros((3,))})  # it fits
+    save(checkpoints, 3, {"x": jnp.zeros((3,))})  # it fits
     assert checkpoints.latest_step() == 3
 
 
 def test_a_read_only_disk_reads_and_refuses_to_write(tiny_disk):
-    Checkpoints(tiny_disk).save(1, big_state(1))
+    save(Checkpoints(tiny_disk), 1, big_state(1))
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
     checkpoints = Checkpoints(tiny_disk)
     assert np.array_equal(checkpoints.restore(big_state(0))[1]["x"], big_state(1)["x"])
     with pytest.raises(OSError, match="Read-only file system: the checkpoint of step 2 was not saved"):
-        checkpoints.save(2, big_state(2))
+        save(checkpoints, 2, big_state(2))
     with pytest.raises(OSError, match="Read-only"):
         Checkpoints(tiny_disk / "new")
 
@@ -402,7 +404,7 @@ def test_a_read_only_directory_refuses_to_write(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match="step 1 was not saved"):
-        checkpoints.save(1, big_state(1))
+        save(checkpoints, 1, big_state(1))
     tmp_path.chmod(0o700)
 
 
@@ -413,6 +415,7 @@ def test_a_file_size_limit_is_an_error(tmp_path):
         "checkpoints.save(1, {'x': jnp.arange(3.0)})\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n    checkpoints.save(2, {'x': jax.random.normal(jax.random.key(0), (200_000,))})\n"
+        "    checkpoints.wait()\n"
         "except OSError as error:\n    print(error.errno, error)\n"
     )
     with run_python(code, str(tmp_path)) as process:
@@ -424,11 +427,11 @@ def test_a_file_size_limit_is_an_error(tmp_path):
 
 def test_a_vanished_directory_is_an_error(tmp_path):
     checkpoints = Checkpoints(tmp_path / "gone")
-    checkpoints.save(1, big_state(1))
+    save(checkpoints, 1, big_state(1))
     shutil.rmtree(tmp_path / "gone")
     assert checkpoints.latest_step() is None
     with pytest.raises(FileNotFoundError, match="step 2 was not saved"):
-        checkpoints.save(2, big_state(2))
+        save(checkpoints, 2, big_state(2))
     with pytest.raises(CheckpointError, match="it holds no checkpoint"):
         checkpoints.restore(big_state(0))
     assert not (tmp_path / "gone").exists()
@@ -449,7 +452,7 @@ def test_a_failing_call_is_an_error_and_old_steps_survive(directory, monkeypatch
     with monkeypatch.context() as context:
         context.setattr(os, name, fail)
         with pytest.raises(OSError, match="Input/output error: the checkpoint of step 300 was not saved"):
-            Checkpoints(directory).save(300, small_state(1))
+            save(Checkpoints(directory), 300, small_state(1))
     assert listing(directory) == before
     assert len(names(directory)) == 2
 
@@ -464,5 +467,5 @@ def test_an_old_step_that_cannot_be_removed_is_a_warning(directory, monkeypatch)
 
     monkeypatch.setattr(os, "rename", stuck)
     with pytest.warns(UserWarning, match="the old checkpoint .*100 could not be removed"):
-        checkpoints.save(300, small_state(3))
+        save(checkpoints, 300, small_state(3))
     assert np.array_equal(checkpoints.restore(small_state(0))[1]["x"], small_state(3)["x"])

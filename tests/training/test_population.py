@@ -29,15 +29,15 @@ keys, own = training.member_keys(0, 4), {"agent.epsilon": jnp.array([0.1, 0.4, 0
 compiled = []
 jax.monitoring.register_event_duration_secs_listener(
     lambda event, _, **more: compiled.append(more["fun_name"]) if event.endswith("backend_compile_duration") else None)
-programs = ["jit(advance)", "jit(evaluate)", "jit(init)"]
+programs = ["jit(advance)", "jit(evaluate)", "jit(init)", "jit(record)"]
 
 def play(population, state, epochs):
     seen = []
     for _ in range(epochs):
         state = population.advance(state, 1)
         results = population.evaluate(state, keys)
-        state, metrics = training.collect_metrics(state)
-        seen.append(jax.device_get(results | metrics))
+        state, columns = population.record(state, results)
+        seen.append(jax.device_get(columns))
     return state, seen
 
 def plain(tree):
@@ -74,6 +74,7 @@ for count, chunk in ((1, 4), (2, None), (4, None)):
     assert len(compiled) == number, compiled[number:]
     store = Checkpoints(f"{sys.argv[1]}/{count}")
     store.save(3, half)
+    store.wait()
     kept[count] = plain(half), seen + more, store
     near(kept[count][0], kept[1][0])
     near(kept[count][1], kept[1][1])

@@ -1,0 +1,99 @@
+"""Whether a member's numbers are finite, and, once they are not, which tensor was the first to break.
+
+Dimension key: U updates of an epoch.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import types
+
+
+class Fault(NamedTuple):
+    """The first tensor that is not finite, and at which update, counted from 0."""
+
+    tensor: str | None  # None: nothing is found, although the device saw something
+    update: int
+
+    def __str__(self) -> str:
+        """For a message: what, and when."""
+        if self.tensor is None:
+            return f"some number was not finite from update {self.update:,} on, but is when that epoch is done again"
+        return f"{self.tensor} was not finite at update {self.update:,}"
+
+
+def is_finite(tree: Any) -> jax.Array:
+    """bool[], no float of a pytree is NaN or infinite; of trajectories only what they hold counts.
+
+    >>> bool(is_finite({"loss": jnp.float32(1.0), "count": 3})), bool(is_finite([jnp.array([0.0, jnp.inf])]))
+    (True, False)
+    """
+    found = jnp.ones((), jnp.bool_)
+    for _, leaf in _floats(tree):
+        found &= jnp.all(jnp.isfinite(leaf))
+    return found
+
+
+def first_bad(tree: Any) -> str | None:
+    """The path of the first leaf, in the order of the tree, that is not finite; None if all are. Not for tracers.
+
+    >>> first_bad({"actor": {"bias": jnp.zeros(2), "kernel": jnp.array([[jnp.nan]])}})
+    'actor.kernel'
+    """
+    for path, leaf in _floats(tree):
+        if not bool(jnp.all(jnp.isfinite(leaf))):
+            return jax.tree_util.keystr(path, simple=True, separator=".")
+    return None
+
+
+def replayed(
+    update: Callable[..., tuple[Any, Any]], agent_state: Any, batches: Any, key: jax.Array, updates: int
+) -> Fault:
+    """The fault of an epoch that is done again, one update after another.
+
+    Args:
+      update: the agent's, (state, batch, key) -> (state, metrics).
+      agent_state: before the epoch.
+      batches: [U, ...], what the epoch learnt from.
+      key: of the epoch's learning.
+      updates: done before the epoch.
+    """
+    count = jax.tree.leaves(batches)[0].shape[0]
+    for done, one in enumerate(jax.random.split(key, count)):
+        batch = jax.tree.map(operator.itemgetter(done), batches)
+        agent_state, metrics = update(agent_state, batch, one)
+        bad = first_bad({"batch": batch}) or first_bad({"metrics": metrics}) or first_bad({"agent": agent_state})
+        if bad:
+            return Fault(bad, updates + done)
+    return Fault(None, updates)
+
+
+def _floats(tree: Any) -> list[tuple[Any, jax.Array]]:
+    """(path, leaf) of every leaf that may hold NaN."""
+    masked = jax.tree.map(_readable, tree, is_leaf=lambda node: isinstance(node, types.Trajectory))
+    flat = jax.tree_util.tree_flatten_with_path(masked)[0]
+    return [(path, leaf) for path, leaf in flat if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.inexact)]
+
+
+def _readable(node: Any) -> Any:
+    """Trajectories, with any axes in front, with zeros where they hold no data: what is read of one has its length."""
+    if not isinstance(node, types.Trajectory):
+        return node
+    axis = node.length.ndim  # of time
+    states = jnp.where(node.length > 0, node.length + 1, 0)  # one without actions is never read
+
+    def first(x: jax.Array, count: jax.Array) -> jax.Array:
+        held = jnp.expand_dims(jnp.arange(x.shape[axis]), range(axis)) < count[..., None]
+        return jnp.where(jnp.expand_dims(held, range(axis + 1, x.ndim)), x, 0)
+
+    goals = first(jnp.expand_dims(node.desired_goal, axis), jnp.minimum(states, 1))
+    return node._replace(
+        observation=first(node.observation, states),
+        achieved_goal=first(node.achieved_goal, states),
+        action=first(node.action, node.length),
+        desired_goal=jnp.squeeze(goals, axis),
+    )
