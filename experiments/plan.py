@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     chunk: int | None  # members of a device that learn at once; None: all
     sharing: int  # members that share one memory: a host's on a CPU, else a device's
     sizes: training.Sizes
+    copy: int  # bytes of a member that wait there for the disk while a checkpoint is written: a GPU's wait in the host
     free: int | None  # bytes
     env_steps: int
     updates: int
@@ -56,6 +57,11 @@ class Plan(NamedTuple):
         """M."""
         return self.settings * self.seeds
 
+    @property
+    def bytes_of_one(self) -> int:
+        """What a member takes at most of the memory that `free` is of."""
+        return self.sizes.total + self.copy
+
 
 def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Plan:
     """The plan of a population; nothing is allocated or compiled. Starts JAX's backend."""
@@ -64,6 +70,7 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
     epochs = experiment.num_epochs
     steps = values["env.num_envs"] * experiment.env.spec.horizon
     warmup = values.get("replay.warmup", 0) * experiment.env.spec.horizon
+    sizes, on_cpu = training.sizes(experiment.run), devices[0].platform == "cpu"
     return Plan(
         name=name,
         settings=num_members // values["seeds"],
@@ -71,8 +78,9 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
         devices=len(devices),
         kind=devices[0].device_kind,
         chunk=training.default_chunk(devices),
-        sharing=num_members // (jax.process_count() if devices[0].platform == "cpu" else len(devices)),
-        sizes=training.sizes(experiment.run),
+        sharing=num_members // (jax.process_count() if on_cpu else len(devices)),
+        sizes=sizes,
+        copy=sizes.state if on_cpu else 0,
         free=training.free_memory(),
         env_steps=warmup + epochs * steps,
         updates=epochs * values.get("agent.updates_per_epoch", 1),
@@ -84,7 +92,7 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
 
 def check(plan: Plan) -> None:
     """Raises `MemoryRefusal` if the members that share a memory cannot fit into what is free of it."""
-    one = plan.sizes.total
+    one = plan.bytes_of_one
     needed = plan.sharing * one
     if plan.free is None or needed <= plan.free:
         return
@@ -136,9 +144,10 @@ def text(plan: Plan, grid: presets.Grid) -> str:
     lines += [
         f"  members collect and evaluate all at once, and learn {learn}",
         f"  {'':28}{'a member':>14}{'all':>14}",
-        _line("networks and optimiser", plan.sizes.networks, plan.members),
+        _line("networks, also the best's", plan.sizes.networks, plan.members),
         _line("replay ring", plan.sizes.ring, plan.members),
         _line("batches of an epoch", plan.sizes.batches, plan.members),
+        _line("copy for a checkpoint", plan.copy, plan.members),
     ]
     if plan.free is not None:
         lines.append(f"  {'free memory':28}{'':>14}{size_text(plan.free):>14}")

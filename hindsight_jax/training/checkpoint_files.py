@@ -18,6 +18,7 @@ from hindsight_jax import checks
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
+_LARGEST_MANIFEST = 64 * 2**20  # a leaf takes some hundred bytes
 
 
 class Damaged(Exception):
@@ -123,6 +124,8 @@ def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, if it is as it was written. ValueError if another version of this library wrote it."""
     try:
+        if (folder / MANIFEST).stat().st_size > _LARGEST_MANIFEST:
+            raise ValueError(f"it has more than {_LARGEST_MANIFEST:,} bytes")
         manifest = json.loads((folder / MANIFEST).read_bytes())
         version, digest = manifest["format_version"], manifest.pop("sha256")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -155,20 +158,38 @@ def check_files(folder: Path, files: dict[str, str]) -> None:
 def read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
     """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
     ocp = orbax()
-    names = {path: entry["array"] for path, entry in entries.items()}
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values() if name is not None}
+    numbers = {
+        path: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf for path, leaf in expected.items()
+    }
+    names = {path: entries[path]["array"] for path, leaf in expected.items() if leaf.size}
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values()}
     try:
         with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            described = checkpointer.metadata(folder / _ARRAYS).item_metadata.tree
+            _check_described(described, {name: numbers[path] for path, name in names.items()})
             stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
+    except Damaged:
+        raise
     except Exception as error:  # the files are as they were written, so this orbax cannot read them
         raise Damaged(f"orbax cannot read it: {first_line(error)}") from error
-    arrays = {}
-    for path, leaf in expected.items():
-        data = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
-        array = arrays[path] = stored[names[path]] if leaf.size else np.zeros(data.shape, data.dtype)
-        if (array.shape, array.dtype) != (data.shape, data.dtype):
-            raise Damaged(f"leaf {path} is {checks.describe(array)}, its manifest says {checks.describe(data)}")
-    return arrays
+    empty = {path: np.zeros(like.shape, like.dtype) for path, like in numbers.items() if path not in names}
+    return empty | {path: stored[name] for path, name in names.items()}
+
+
+def _check_described(described: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The arrays are those of the manifest, in pieces no larger than themselves: checked before memory is taken."""
+    if described.keys() != expected.keys():
+        raise Damaged(f"it holds {len(described)} arrays, its manifest names {len(expected)}")
+    for name, like in expected.items():
+        found = described[name]
+        if (tuple(found.shape), np.dtype(found.dtype)) != (like.shape, like.dtype):
+            got = f"{np.dtype(found.dtype)}{list(found.shape)}"
+            raise Damaged(f"array {name} is {got}, its manifest says {checks.describe(like)}")
+        piece = found.storage.chunk_shape
+        if len(piece) != len(like.shape) or any(
+            size > max(most, 1) for size, most in zip(piece, like.shape, strict=True)
+        ):
+            raise Damaged(f"array {name} is {checks.describe(like)}, but is stored in pieces of {list(piece)}")
 
 
 def _files(folder: Path) -> set[str]:

@@ -18,7 +18,7 @@ _GROUPS = (
 class Sizes(NamedTuple):
     """Bytes of one member."""
 
-    networks: int  # parameters, those of the target, and the optimiser's moments
+    networks: int  # parameters, those of the target, and the optimiser's moments; and those of the best agent so far
     ring: int
     batches: int  # of one epoch: what it draws and learns from
     other: int  # keys, counters, hyper-parameters
@@ -39,8 +39,8 @@ def sizes(run: Run) -> Sizes:
     key = jax.random.key(0)
     state = jax.eval_shape(run.fresh, key)
     batches = jax.eval_shape(run.sample, state, key)
-    ring, networks = num_bytes(state.replay), num_bytes(state.agent)
-    return Sizes(networks, ring, num_bytes(batches), num_bytes(state) - ring - networks)
+    ring, agent = num_bytes(state.replay), num_bytes(state.agent)
+    return Sizes(2 * agent, ring, num_bytes(batches), num_bytes(state) - ring - agent)
 
 
 def free_memory() -> int | None:
