@@ -1,5 +1,8 @@
 """Whether a member's numbers are finite, and, once they are not, which tensor was the first to break.
 
+Arrays may hold neither NaN nor infinities. A number by itself may be infinite, as the setting gamma_hdm is where all
+rows are imitated, but not NaN.
+
 Dimension key: U updates of an epoch.
 """
 
@@ -27,15 +30,20 @@ class Fault(NamedTuple):
 
 
 def is_finite(tree: Any) -> jax.Array:
-    """bool[], no float of a pytree is NaN or infinite; of trajectories only what they hold counts.
+    """bool[], no array of a pytree holds NaN or infinities; of trajectories only what they hold counts.
 
-    >>> bool(is_finite({"loss": jnp.float32(1.0), "count": 3})), bool(is_finite([jnp.array([0.0, jnp.inf])]))
+    >>> bool(is_finite({"gamma_hdm": jnp.inf, "weights": jnp.ones(2)})), bool(is_finite([jnp.array([0.0, jnp.inf])]))
     (True, False)
     """
     found = jnp.ones((), jnp.bool_)
     for _, leaf in _floats(tree):
-        found &= jnp.all(jnp.isfinite(leaf))
+        found &= _is_good(leaf)
     return found
+
+
+def are_finite(metrics: Any) -> jax.Array:
+    """bool[], the same of numbers that are measured, f32[] each, none of which may be infinite."""
+    return is_finite(jax.tree.map(jnp.atleast_1d, metrics))
 
 
 def first_bad(tree: Any) -> str | None:
@@ -45,7 +53,7 @@ def first_bad(tree: Any) -> str | None:
     'actor.kernel'
     """
     for path, leaf in _floats(tree):
-        if not bool(jnp.all(jnp.isfinite(leaf))):
+        if not bool(_is_good(leaf)):
             return jax.tree_util.keystr(path, simple=True, separator=".")
     return None
 
@@ -66,10 +74,15 @@ def replayed(
     for done, one in enumerate(jax.random.split(key, count)):
         batch = jax.tree.map(operator.itemgetter(done), batches)
         agent_state, metrics = update(agent_state, batch, one)
-        bad = first_bad({"batch": batch}) or first_bad({"metrics": metrics}) or first_bad({"agent": agent_state})
+        measured = jax.tree.map(jnp.atleast_1d, metrics)
+        bad = first_bad({"batch": batch}) or first_bad({"metrics": measured}) or first_bad({"agent": agent_state})
         if bad:
             return Fault(bad, updates + done)
     return Fault(None, updates)
+
+
+def _is_good(leaf: jax.Array) -> jax.Array:
+    return jnp.all(jnp.isfinite(leaf)) if jnp.ndim(leaf) else ~jnp.isnan(leaf)
 
 
 def _floats(tree: Any) -> list[tuple[Any, jax.Array]]:

@@ -116,7 +116,8 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         _, shapes = jax.eval_shape(run.epoch, one)
         sums = jax.tree.map(lambda s: jnp.zeros((len(keys), *s.shape), s.dtype), shapes)
-        best = Best(members.agent, jnp.full(len(keys), -jnp.inf, jnp.float32), jnp.zeros(len(keys), jnp.int32))
+        begun = jax.tree.map(jnp.copy, members.agent)  # both are donated
+        best = Best(begun, jnp.full(len(keys), -jnp.inf, jnp.float32), jnp.zeros(len(keys), jnp.int32))
         return PopulationState(members, best, sums, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
     def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
@@ -242,7 +243,7 @@ def record(state: PopulationState, results: dict[str, jax.Array]) -> tuple[Popul
     state, means = collect_metrics(state)
     members = state.members
     frozen = members.frozen | ~jax.vmap(health.is_finite)(members)
-    success = jnp.where(frozen | ~jax.vmap(health.is_finite)(results), jnp.nan, results["success_end"])
+    success = jnp.where(frozen | ~jax.vmap(health.are_finite)(results), jnp.nan, results["success_end"])
     better = success > state.best.success_end  # NaN is not
     now = Best(members.agent, success, members.env_steps)
     best = jax.tree.map(lambda x, old: jnp.where(_beside(better, x), x, old), now, state.best)

@@ -36,7 +36,7 @@ class RunState(NamedTuple):
     law: relabel.Law | None  # its weights may differ between members; None for an on-policy agent
     preference: relabel.Preference | None
     key: jax.Array
-    epoch_key: jax.Array  # with which the last epoch began, or that which a frozen member did not finish
+    epoch_key: jax.Array  # u32[...], bits of the key with which the last epoch began: if frozen, the unfinished one
     env_steps: jax.Array  # i32[], warm-up included; a trajectory counts its horizon, since the batch runs on to it
     updates: jax.Array  # i32[]
     frozen: jax.Array  # bool[], something was not finite: only env_steps and key, the schedule's, change from then on
@@ -142,7 +142,7 @@ def _without_warmup(
         law=_arrays(_resolve("law", run.law, parts["relabel"])),
         preference=_arrays(_resolve("preference", run.preference, parts["relabel"])),
         key=key_run,
-        epoch_key=key_run,
+        epoch_key=jax.random.key_data(key_run),
         env_steps=jnp.zeros((), jnp.int32),
         updates=jnp.zeros((), jnp.int32),
         frozen=jnp.zeros((), jnp.bool_),
@@ -158,7 +158,7 @@ def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]
 def _gather(run: _Parts, state: RunState) -> tuple[RunState, Any, jax.Array, dict[str, jax.Array]]:
     """Collect, store and sample: the state, the batches, the key of the learning, and the collection's metrics."""
     key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
-    epoch_key = jnp.where(state.frozen, state.epoch_key, state.key)
+    epoch_key = jnp.where(state.frozen, state.epoch_key, jax.random.key_data(state.key))
     episodes = _collect(run, state, key_collect)
     state = _store(run, state._replace(key=key, epoch_key=epoch_key), episodes.trajectories)
     success = jnp.mean(episodes.success_end, dtype=jnp.float32)
@@ -191,7 +191,7 @@ def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[
     step = lambda agent_state, x: run.agent.update(agent_state, *x)
     agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
     metrics = jax.tree.map(jnp.mean, metrics)
-    frozen = state.frozen | ~health.is_finite((agent_state, metrics))
+    frozen = state.frozen | ~(health.is_finite(agent_state) & health.are_finite(metrics))
     kept = lambda old, new: jnp.where(frozen, old, new)
     state = state._replace(
         agent=jax.tree.map(kept, state.agent, agent_state),
@@ -206,7 +206,8 @@ def _fault(run: _Parts, state: RunState) -> health.Fault:
     bad = health.first_bad(state)
     if bad:
         return health.Fault(bad, int(state.updates))
-    _, _, key_sample, key_learn = jax.random.split(state.epoch_key, 4)  # the ring holds already what was collected
+    key = jax.random.wrap_key_data(state.epoch_key, dtype=state.key.dtype)
+    _, _, key_sample, key_learn = jax.random.split(key, 4)  # the ring holds already what was collected
     batches = jax.jit(functools.partial(_sample, run))(state, key_sample)
     return health.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
 

@@ -86,8 +86,7 @@ def test_the_broken_seed_is_named_once_at_the_next_evaluation_with_a_remedy(pois
     run, output = poisoned
     warnings = [line for line in output.splitlines() if "warning" in line]
     assert len(warnings) == 1
-    assert warnings[0].startswith("warning: member 1 (seed 8) at 30 env steps: ")
-    assert " is frozen: agent.params." in warnings[0]
+    assert warnings[0].startswith("warning: member 1 (seed 8) at 30 env steps is frozen: agent.params.")
     assert warnings[0].endswith(
         " was not finite at update 6. Other members go on, untouched. Try a smaller learning rate."
     )

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from saving import save
 
+from hindsight_jax.training import checkpoint_files
 from hindsight_jax.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +150,53 @@ def test_donation_after_a_save_and_after_a_restore(tmp_path):
         assert state["ring"][-1] == state["count"] == 2
         epoch(state)
     assert len(traces) == 1
+
+
+def test_a_save_returns_before_it_is_written_and_keeps_what_it_was_given(tmp_path, monkeypatch):
+    """The disk hangs: training goes on, and overwrites in place what was passed."""
+    may_go_on, real = threading.Event(), checkpoint_files.write_manifest
+
+    def slow(*arguments):
+        assert may_go_on.wait(30)
+        real(*arguments)
+
+    monkeypatch.setattr(checkpoint_files, "write_manifest", slow)
+    checkpoints, state = (
+        Checkpoints(tmp_path),
+        {"x": jnp.arange(5.0), "k": jax.random.key(3), "n": np.arange(3, dtype=np.int32)},
+    )
+    wanted = {path: raw(leaf) for path, leaf in state.items()}
+    checkpoints.save(1, state)
+    checkpoints.raise_if_failed()
+    assert not list(tmp_path.glob("step_*"))
+    jax.jit(lambda x: x + 1, donate_argnums=0)(state.pop("x"))
+    state["n"] += 1
+    may_go_on.set()
+    _, restored, _ = checkpoints.restore({"x": jnp.zeros(5), **state})  # which waits
+    assert {path: raw(leaf) for path, leaf in restored.items()} == wanted
+
+
+def train_on(checkpoints):
+    """For a minute at most."""
+    for _ in range(6000):
+        checkpoints.raise_if_failed()
+        time.sleep(0.01)
+
+
+def test_an_error_of_the_background_comes_at_the_next_step_and_the_save_after_it_succeeds(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    checkpoints, state = Checkpoints(tmp_path), {"x": jnp.arange(5.0)}
+    with monkeypatch.context() as context:
+        context.setattr(checkpoint_files, "write_manifest", full)
+        checkpoints.save(1, state)
+        with pytest.raises(OSError, match="No space left on device: the checkpoint of step 1 was not saved"):
+            train_on(checkpoints)
+    assert checkpoints.latest_step() is None
+    assert not list(tmp_path.iterdir())
+    save(checkpoints, 1, state)
+    assert checkpoints.latest_step() == 1
 
 
 def test_a_placed_template_places(tmp_path):

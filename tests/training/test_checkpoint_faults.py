@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -210,8 +211,57 @@ def test_a_signed_lie_about_a_leaf_is_not_cast(directory):
     leaves = {"['x']": {"shape": [50], "dtype": "int32", "array": "00000"}}
     for step in (100, 200):
         edit_manifest(directory, step, sign=True, leaves=leaves)
-    with pytest.raises(CheckpointError, match=r"leaf \['x'\] is float32\[50\], its manifest says int32\[50\]"):
+    with pytest.raises(CheckpointError, match=r"array 00000 is float32\[50\], its manifest says int32\[50\]"):
         Checkpoints(directory).restore({"x": jnp.zeros((50,), jnp.int32)})
+
+
+def resave(directory: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Other arrays in step 200, with a manifest that was signed again."""
+    inside = folder(directory, 200) / "arrays"
+    shutil.rmtree(inside)
+    leaves = {name: checkpoint_files.Leaf.of(array) for name, array in arrays.items()}
+    checkpoint_files.write_arrays(inside.parent, leaves)
+    hashed = {name: checkpoint_files._sha256(inside.parent / name) for name in checkpoint_files._files(inside.parent)}
+    edit_manifest(directory, 200, sign=True, files=hashed)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.zeros(10**8, np.int8)}, r"array 00000 is int8\[100000000\], its manifest says float32\[50\]"),
+        ({"x": np.zeros((50, 2), np.float32)}, r"array 00000 is float32\[50, 2\], its manifest says float32\[50\]"),
+        ({"x": np.zeros(50, np.float16)}, r"array 00000 is float16\[50\], its manifest says float32\[50\]"),
+        ({"x": np.zeros(50, np.float32), "y": np.zeros(3)}, "it holds 2 arrays, its manifest names 1"),
+    ],
+)
+def test_arrays_of_other_sizes_are_refused_before_they_are_read(directory, monkeypatch, arrays, said):
+    """A file of some bytes may describe an array of any size."""
+    import orbax.checkpoint as ocp
+
+    resave(directory, arrays)
+    read, real = [], ocp.Checkpointer.restore
+    monkeypatch.setattr(
+        ocp.Checkpointer, "restore", lambda self, path, **more: (read.append(path), real(self, path, **more))[1]
+    )
+    with pytest.warns(UserWarning, match=said):
+        step, state, _ = Checkpoints(directory).restore(small_state(0))
+    assert step == 100
+    assert np.array_equal(state["x"], small_state(100)["x"])
+    assert [path.parent.name for path in read] == ["step_000000000100"]
+
+
+def test_pieces_larger_than_their_array_are_refused():
+    """Each is decoded whole."""
+    like, pieces = jax.ShapeDtypeStruct((50,), jnp.float32), types.SimpleNamespace(chunk_shape=(10**9,))
+    described = {"00000": types.SimpleNamespace(shape=(50,), dtype=np.dtype("float32"), storage=pieces)}
+    with pytest.raises(checkpoint_files.Damaged, match=r"float32\[50\], but is stored in pieces of \[1000000000\]"):
+        checkpoint_files._check_described(described, {"00000": like})
+
+
+def test_a_manifest_of_any_size_is_not_read(directory, monkeypatch):
+    monkeypatch.setattr(checkpoint_files, "_LARGEST_MANIFEST", 100)
+    with pytest.raises(CheckpointError, match=r"200 is damaged \(manifest.json: ValueError: it has more than 100 b"):
+        Checkpoints(directory).restore(small_state(0))
 
 
 class Bomb:
