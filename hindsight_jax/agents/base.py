@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks
 
@@ -46,8 +45,5 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
 
 def _check_number(name: str, value: Any) -> None:
     """One real number: a Python one or an array, not a boolean."""
-    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
-    kind: Any = jnp.result_type(value) if number else None
-    if not number or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
-        checks.fail(name, repr(value), "it must be a real number", "Pass a float, or an array f32[].")
+    checks.real(name, value, "Pass a float, or an array f32[].")
     checks.shape(name, value, (), "Give one number to each member: map init with jax.vmap.")

@@ -4,19 +4,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks
 
 
 def scalar(name: str, value: Any) -> jax.Array:
     """f32[] from a real scalar; booleans and arrays are refused."""
-    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
-    dtype: Any = jnp.result_type(value) if number else None
-    if not number or not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
-        checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
+    checks.real(name, value, "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")
-    return jnp.asarray(value).astype(jnp.float32)
+    return jnp.asarray(value, jnp.float32)
 
 
 def boolean(name: str, value: Any, expected: tuple[int, ...]) -> None:
