@@ -28,6 +28,7 @@ class Argument(NamedTuple):
     static: dict[str, Any]  # shapes, dtypes, kinds of object: refused while tracing too, where they are arrays
     known: dict[str, Any] = {}  # noqa: RUF012 - values, which a tracer does not have
     sizes: dict[str, Any] = {}  # noqa: RUF012 - another number of entries, which any argument may be blamed for
+    fields: dict[str, "Argument"] = {}  # noqa: RUF012 - of a NamedTuple: it is wrong where a field of it is
 
 
 class Wrong(NamedTuple):
@@ -39,6 +40,16 @@ class Wrong(NamedTuple):
     static: bool
 
 
+def abstractly(function: Callable[..., Any]) -> Callable[..., None]:
+    """The function, traced and not computed; what it is given is known all the same, what it makes of that is not."""
+
+    def traced(**arguments: Any) -> None:
+        with _whole_tracebacks():
+            jax.eval_shape(lambda: (function(**arguments), None)[1])
+
+    return traced
+
+
 class Door(NamedTuple):
     """A function, a right call of it, and wrong ones."""
 
@@ -47,8 +58,8 @@ class Door(NamedTuple):
     wrong: list[Wrong]
 
     def right_call(self) -> None:
-        """Traces the right call: nothing is computed, and what is known of its arguments is checked all the same."""
-        jax.eval_shape(lambda: (self.call(), None)[1])
+        """Traces the right call: it works, and nothing is computed."""
+        abstractly(self.function)(**self.right)
 
     def call(self, **change: Any) -> Any:
         return self.function(**(self.right | change))
@@ -77,14 +88,28 @@ def door(
     wrong = []
     for name, argument in arguments.items():
         own = everything if any_blamed else (called.get(name, name),)
-        kinds = ((argument.static, own, True), (argument.known, own, False), (argument.sizes, everything, True))
-        for mistakes, names, static in kinds:
-            wrong += [Wrong(f"{name}: {label}", {name: value}, names, static) for label, value in mistakes.items()]
+        wrong += _wrong_in(name, argument, own, everything)
     for a, b in itertools.combinations(right, 2):
         if _signature(right[a]) != _signature(right[b]):
             wrong.append(Wrong(f"{a} and {b} swapped", {a: right[b], b: right[a]}, everything, True))
     wrong += [Wrong(label, change, everything, False) for label, change in (also or {}).items()]
     return Door(function, right, wrong)
+
+
+def _wrong_in(name: str, argument: Argument, own: tuple[str, ...], everything: tuple[str, ...]) -> list[Wrong]:
+    """The wrong calls by one argument, its fields included."""
+    kinds = ((argument.static, own, True), (argument.known, own, False), (argument.sizes, everything, True))
+    wrong = [
+        Wrong(f"{name}: {label}", {name: value}, names, static)
+        for mistakes, names, static in kinds
+        for label, value in mistakes.items()
+    ]
+    for field, part in argument.fields.items():
+        own_field = own if own is everything else tuple(f"{each}.{field}" for each in own)
+        for label, change, names, static in _wrong_in(field, part, own_field, everything):
+            whole = argument.value._replace(**change)
+            wrong.append(Wrong(f"{name}.{label}", {name: whole}, names, static))
+    return wrong
 
 
 def _signature(value: Any) -> Any:
@@ -173,6 +198,24 @@ def _sizes(value: Any) -> dict[str, Any]:
     return {f"axis {axis} longer": longer(axis) for axis in range(right.ndim)}
 
 
+def alike(value: Any) -> Argument:
+    """An array that must have just this shape and this dtype."""
+    right, ones = np.asarray(value), np.ones(np.shape(value))
+    dtypes = {
+        f"dtype {dtype.__name__}": jnp.asarray(ones, dtype)
+        for dtype in (jnp.float16, jnp.float32, jnp.int16, jnp.int32, jnp.uint32, jnp.bool_, jnp.complex64)
+        if jnp.dtype(dtype) != right.dtype
+    }
+    dtypes["typed keys"] = jnp.broadcast_to(jax.random.key(0), right.shape)
+    return Argument(jnp.asarray(right), NO_ARRAYS | dtypes | _ranks(right) | _sizes(right))
+
+
+def record(value: Any, **fields: Argument) -> Argument:
+    """A NamedTuple of ours, wrong where one of these fields is, or where it is anything else."""
+    pair = {"plain tuple": tuple(value), "its fields as a dict": value._asdict(), "a class": type(value)}
+    return Argument(value, {}, JUNK | pair, fields=fields)
+
+
 def of_any_size(argument: Argument) -> Argument:
     """The argument without other sizes: nothing else says how many entries it has."""
     return argument._replace(sizes={})
@@ -190,7 +233,12 @@ def optional(argument: Argument) -> Argument:
 
 def index(count: int) -> Argument:
     """An action int32[], 0 <= a < count."""
-    right = jnp.int32(count - 1)
+    return integer(count - 1, -1, count, 2**40)
+
+
+def integer(value: int, *bad: int) -> Argument:
+    """An int32[], and values that are out of its range."""
+    right = jnp.int32(value)
     dtypes = {
         "float": jnp.float32(0),
         "boolean": jnp.bool_(True),
@@ -200,7 +248,8 @@ def index(count: int) -> Argument:
         "Python bool": True,
         "NumPy float": np.float64(1),
     }
-    known = {"-1": jnp.int32(-1), "count": jnp.int32(count), "Python -1": -1, "Python count": count, "2^40": 2**40}
+    known = {f"Python {value}": value for value in bad}
+    known |= {f"array {value}": jnp.int32(value) for value in bad if abs(value) < 2**31}
     return Argument(right, NO_ARRAYS | dtypes | _ranks(right), known)
 
 

@@ -15,8 +15,16 @@ def scalar(name: str, value: Any) -> jax.Array:
     return jnp.asarray(value, jnp.float32)
 
 
-def boolean(name: str, value: Any, expected: tuple[int, ...]) -> None:
+def boolean(
+    name: str, value: Any, expected: tuple[int, ...], remedy: str = "Map over the batch with jax.vmap."
+) -> None:
     """A boolean array of this shape."""
-    checks.shape(name, value, expected, "Map over the batch with jax.vmap.")
+    checks.shape(name, value, expected, remedy)
     if jnp.result_type(value) != jnp.bool_:
         checks.fail(name, checks.describe(value), "its dtype must be bool", "Compare, or cast it with .astype(bool).")
+
+
+def goals(next_achieved_goal: Any, goal: Any) -> None:
+    """Two arrays of one shape."""
+    checks.array("next_achieved_goal", next_achieved_goal)
+    checks.shape("goal", goal, jnp.shape(next_achieved_goal), "Both are goals of one step: map with jax.vmap.")
