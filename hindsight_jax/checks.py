@@ -74,6 +74,25 @@ def integer(name: str, value: Any, remedy: str = "Cast it with .astype(jnp.int32
         fail(name, describe(value), "its dtype must be an integer", remedy)
 
 
+def boolean(name: str, value: Any, remedy: str = "Compare, or cast it with .astype(bool).") -> None:
+    """The value is a boolean or an array of booleans."""
+    array(name, value)
+    if jnp.result_type(value) != jnp.bool_:
+        fail(name, describe(value), "its dtype must be bool", remedy)
+
+
+def flag(name: str, value: Any, remedy: str) -> None:
+    """A Python boolean, known before anything is traced."""
+    if not isinstance(value, bool):
+        fail(name, describe(value), "it must be True or False", remedy)
+
+
+def function(name: str, value: Any, remedy: str) -> None:
+    """Something that can be called."""
+    if not callable(value):
+        fail(name, describe(value), "it must be a function", remedy)
+
+
 def real(name: str, value: Any, remedy: str = "Write it as a float such as 1.0.") -> None:
     """One or more real numbers, floating or integer; booleans are refused."""
     kind: Any = jnp.result_type(value) if is_array(value) else None

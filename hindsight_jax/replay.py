@@ -334,9 +334,7 @@ def _check_parts(law: Any, reward_fn: Any, preference: Any) -> None:
     """A law, a reward function, and perhaps a preference."""
     if not isinstance(law, relabel.Law):
         checks.fail("law", checks.describe(law), "it must be a relabel.Law", "Make it with relabel.hindsight(...).")
-    if not callable(reward_fn):
-        remedy = "Make it with relabel.reward_by_index()."
-        checks.fail("reward_fn", checks.describe(reward_fn), "it must be a function", remedy)
+    checks.function("reward_fn", reward_fn, "Make it with relabel.reward_by_index().")
     if preference is not None and not isinstance(preference, relabel.Preference):
         remedy = "Make it with relabel.prefer(...), or leave it out."
         checks.fail("preference", checks.describe(preference), "it must be a relabel.Preference", remedy)

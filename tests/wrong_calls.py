@@ -330,6 +330,25 @@ def option(right: str) -> Argument:
     return Argument(right, {label: value for label, value in JUNK.items() if label != "string"} | misspelt)
 
 
+def flag(right: bool = False) -> Argument:
+    """A Python boolean."""
+    junk = {label: value for label, value in JUNK.items() if label != "boolean"}
+    return Argument(right, {"traced": jnp.array(True), "NumPy": np.bool_(True)}, junk | {"0": 0, "1": 1})
+
+
+def zeros_like(shapes: Any) -> Any:
+    """Zeros of these shapes and dtypes, and a key where they say a key."""
+    is_key = lambda like: jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+    zeros = lambda like: jax.random.key(0) if is_key(like) else jnp.zeros(like.shape, like.dtype)
+    return jax.tree.map(zeros, shapes)
+
+
+def plain_number(right: float, *bad: float) -> Argument:
+    """One Python number, and values that are out of its range."""
+    junk = {label: value for label, value in JUNK.items() if label not in ("integer", "float")}
+    return Argument(right, {}, junk | {f"{value}": value for value in (float("inf"), -float("inf"), *bad)})
+
+
 def thing(right: Any, *, but: Sequence[str] = (), **mistakes: Any) -> Argument:
     """An object of a type of ours, or a function; anything else is wrong, but for labels of JUNK that are right."""
     return Argument(right, {}, {label: value for label, value in JUNK.items() if label not in but} | mistakes)

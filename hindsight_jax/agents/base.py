@@ -32,14 +32,18 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
 
     Raises ValueError if a name is unknown or a value is not one number.
     """
-    values = dict(values or {})
-    for name, value in values.items():
+    if not hasattr(defaults, "_fields"):
+        checks.fail("defaults", checks.describe(defaults), "it must be a NamedTuple of numbers", "See QLearningValues.")
+    if values is not None and not isinstance(values, Mapping):
+        checks.fail("values", checks.describe(values), "it must map names to numbers", 'Write {"gamma": 0.9}, say.')
+    for name, value in (values or {}).items():
         if name not in defaults._fields:
-            checks.fail(
-                f"values[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", "Rename it."
-            )
+            rule = f"its name must be one of {', '.join(defaults._fields)}"
+            checks.fail(f"values[{name!r}]", value, rule, "Rename it.")
         _check_number(f"values[{name!r}]", value)
-    numbers = defaults._replace(**values)
+    numbers = defaults._replace(**(values or {}))
+    for name, value in numbers._asdict().items():
+        _check_number(f"values.{name}", value)
     return type(numbers)(*(jnp.array(number, jnp.float32) for number in numbers))
 
 

@@ -132,8 +132,7 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     (-3.0, -8.0)
     """
 
-    if not callable(primitive):
-        checks.fail("primitive", checks.describe(primitive), "it must be a function", "Pass losses.action_value, say.")
+    checks.function("primitive", primitive, "Pass losses.action_value, say.")
 
     @functools.wraps(primitive)
     def mapped(*args: Any, **hyper_parameters: Any) -> jax.Array:

@@ -20,8 +20,7 @@ def boolean(
 ) -> None:
     """A boolean array of this shape."""
     checks.shape(name, value, expected, remedy)
-    if jnp.result_type(value) != jnp.bool_:
-        checks.fail(name, checks.describe(value), "its dtype must be bool", "Compare, or cast it with .astype(bool).")
+    checks.boolean(name, value)
 
 
 def goals(next_achieved_goal: Any, goal: Any) -> None:

@@ -71,8 +71,7 @@ def reward_by_success(
     >>> float(reward), float(discount)
     (1.0, 1.0)
     """
-    if not callable(success):
-        checks.fail("success", repr(success), "it must be a function", "Pass the environment's env.success.")
+    checks.function("success", success, "Pass the environment's env.success.")
     by_index = reward_by_index(reached, otherwise)
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -145,8 +144,7 @@ def prefer(
     >>> preference.num_candidates
     8
     """
-    if not callable(changed):
-        checks.fail("changed", repr(changed), "it must be a function", "Write changed(achieved_t, goal) -> bool[].")
+    checks.function("changed", changed, "Write changed(achieved_t, goal) -> bool[].")
     checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
     value = _arguments.scalar("probability", probability)
     checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")
