@@ -29,40 +29,83 @@ def is_concrete(value: Any) -> bool:
 
 def describe(value: Any) -> str:
     """'float32[3, 4]' for arrays, repr otherwise."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
     return repr(value)
 
 
+def is_array(value: Any) -> bool:
+    """An array of numbers, booleans or keys, its shape and dtype, or a Python number; not None, a list or a string."""
+    known = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, bool, int, float, complex)
+    return isinstance(value, known) and getattr(getattr(value, "dtype", None), "kind", "") not in tuple("OSUMm")
+
+
+def array(name: str, value: Any, remedy: str = "Make it an array with jnp.asarray.") -> None:
+    """What `is_array` says."""
+    if not is_array(value):
+        fail(name, describe(value), "it must be an array or a number", remedy)
+
+
 def shape(name: str, value: Any, expected: Sequence[int], remedy: str) -> None:
     """The value has exactly this shape."""
+    array(name, value)
     if tuple(jnp.shape(value)) != tuple(expected):
         fail(name, describe(value), f"its shape must be {list(expected)}", remedy)
 
 
 def rank(name: str, value: Any, expected: int, remedy: str = "Map it over the batch with jax.vmap.") -> None:
     """The value has exactly this many axes."""
+    array(name, value)
     if jnp.ndim(value) != expected:
         fail(name, describe(value), f"it must have rank {expected}", remedy)
 
 
 def floating(name: str, value: Any, remedy: str = "Cast it with .astype(jnp.float32).") -> None:
     """The value is a real floating-point array or a Python float."""
+    array(name, value)
     if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         fail(name, describe(value), "its dtype must be floating", remedy)
 
 
 def integer(name: str, value: Any, remedy: str = "Cast it with .astype(jnp.int32).") -> None:
     """The value is an integer array or a Python int; booleans are refused."""
+    array(name, value)
     if not jnp.issubdtype(jnp.result_type(value), jnp.integer):
         fail(name, describe(value), "its dtype must be an integer", remedy)
 
 
+def boolean(name: str, value: Any, remedy: str = "Compare, or cast it with .astype(bool).") -> None:
+    """The value is a boolean or an array of booleans."""
+    array(name, value)
+    if jnp.result_type(value) != jnp.bool_:
+        fail(name, describe(value), "its dtype must be bool", remedy)
+
+
+def flag(name: str, value: Any, remedy: str) -> None:
+    """A Python boolean, known before anything is traced."""
+    if not isinstance(value, bool):
+        fail(name, describe(value), "it must be True or False", remedy)
+
+
+def function(name: str, value: Any, remedy: str) -> None:
+    """Something that can be called."""
+    if not callable(value):
+        fail(name, describe(value), "it must be a function", remedy)
+
+
+def real(name: str, value: Any, remedy: str = "Write it as a float such as 1.0.") -> None:
+    """One or more real numbers, floating or integer; booleans are refused."""
+    kind: Any = jnp.result_type(value) if is_array(value) else None
+    if kind is None or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
+        fail(name, describe(value), "it must be a real number", remedy)
+
+
 def in_range(name: str, value: Any, low: float, high: float, remedy: str) -> None:
     """low <= value <= high for every entry, NaN refused; skipped for tracers, whose values are not known yet."""
+    array(name, value)
     if is_concrete(value):
-        array = np.asarray(value)
-        if not bool(np.all((array >= low) & (array <= high))):
+        entries = np.asarray(value)
+        if not bool(np.all((entries >= low) & (entries <= high))):
             fail(name, value, f"it must lie in [{low}, {high}]", remedy)
 
 
@@ -74,5 +117,6 @@ def positive_int(name: str, value: Any, remedy: str) -> None:
 
 def typed_key(name: str, value: Any) -> None:
     """One typed key, as made by jax.random.key."""
-    if not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)) or jnp.ndim(value) != 0:
+    is_array = isinstance(value, (jax.Array, jax.ShapeDtypeStruct))
+    if not is_array or not jnp.issubdtype(value.dtype, jax.dtypes.prng_key) or value.ndim != 0:
         fail(name, describe(value), "it must be one typed key", "Make it with jax.random.key(seed).")

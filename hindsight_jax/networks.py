@@ -15,6 +15,7 @@ from hindsight_jax import checks, types
 
 def uniform_fan_in(fan_in: int) -> Any:
     """An initialiser: uniform in +-1/sqrt(fan_in), for weights and biases alike (HDM's released networks)."""
+    checks.positive_int("fan_in", fan_in, "It is the number of a layer's inputs.")
     bound = fan_in**-0.5
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
@@ -26,23 +27,41 @@ def uniform_fan_in(fan_in: int) -> Any:
 def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
     """Maps [low, high] to [-1, 1], coordinate by coordinate: 2 (x - low) / (high - low) - 1, [..., O] -> [..., O].
 
-    Raises ValueError if x has no floating dtype, or if the range has not one low < high for each coordinate.
+    Raises ValueError if x has no floating dtype or no axis, or if the range has not one low < high for each coordinate.
 
     >>> import jax.numpy as jnp
     >>> scale_to_range(jnp.array([0.5, 0.2]), types.Range(low=(0.5, 0.0), high=(0.7, 0.2))).tolist()
     [-1.0, 1.0]
     """
-    checks.floating("x", x)
+    _check_features("x", x)
+    if not isinstance(bounds, types.Range):
+        checks.fail("bounds", checks.describe(bounds), "it must be a Range", "Pass spec.observation_range, say.")
     for name, values in bounds._asdict().items():
-        if len(values) != x.shape[-1]:
+        if not isinstance(values, (tuple, list)) or len(values) != jnp.shape(x)[-1]:
             rule = f"it must hold one number for each coordinate of x {checks.describe(x)}"
             checks.fail(f"bounds.{name}", values, rule, "Correct the range of the spec.")
+        for i, value in enumerate(values):
+            checks.real(f"bounds.{name}[{i}]", value)
     if not all(low < high for low, high in zip(bounds.low, bounds.high, strict=True)):
         checks.fail("bounds", bounds, "each low must be below its high", "Widen it where a coordinate never changes.")
     low, high = jnp.asarray(bounds.low, x.dtype), jnp.asarray(bounds.high, x.dtype)
     shape = (1,) * (x.ndim - 1) + low.shape
     low, high = low.reshape(shape), high.reshape(shape)
     return 2 * ((x - low) / (high - low)) - 1  # exact at both ends
+
+
+def check_hidden_sizes(sizes: Any) -> None:
+    """ValueError if these are not the widths of hidden layers, a tuple or a list of integers >= 1.
+
+    >>> check_hidden_sizes((256, 0))
+    Traceback (most recent call last):
+    ValueError: hidden_sizes[1]: got 0, but it must be an integer >= 1. It is the width of a layer.
+    """
+    if not isinstance(sizes, (tuple, list)):
+        rule = "it must be a tuple of widths"
+        checks.fail("hidden_sizes", checks.describe(sizes), rule, "Write (256, 256), or () for none.")
+    for i, size in enumerate(sizes):
+        checks.positive_int(f"hidden_sizes[{i}]", size, "It is the width of a layer.")
 
 
 class MLP(nn.Module):
@@ -55,6 +74,10 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """The outputs, [B, num_outputs]."""
+        _check_features("x", x)
+        check_hidden_sizes(self.hidden_sizes)
+        checks.positive_int("num_outputs", self.num_outputs, "It is the width of the last layer.")
+        checks.flag("layer_norm", self.layer_norm, "It is static, and so cannot be traced.")
         for size in self.hidden_sizes:
             x = self._dense(x, size)
             if self.layer_norm:
@@ -83,6 +106,7 @@ class QNetwork(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
         """[B, O], [B, G] -> [B, D, K]."""
+        _check_kind(self.action, types.Discrete)
         x = joined(observation, goal, self.observation_range, self.goal_range)
         num_dims, num_bins = self.action
         outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
@@ -105,6 +129,7 @@ class GaussianPolicy(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
+        _check_kind(self.action, types.Box)
         x = joined(observation, goal, self.observation_range, self.goal_range)
         mean = MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x)
         log_std = self.param("log_std", nn.initializers.zeros, ())
@@ -122,6 +147,7 @@ class DeterministicPolicy(nn.Module):
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
         """[B, O], [B, G] -> [B, D]."""
+        _check_kind(self.action, types.Box)
         return jnp.tanh(MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(joined(observation, goal)))
 
 
@@ -138,6 +164,8 @@ class Critic(nn.Module):
         """[B, O], [B, G] and perhaps [B, D] -> [B]."""
         x = joined(observation, goal, self.observation_range, self.goal_range)
         if action is not None:
+            _check_features("action", action)
+            _check_leading("action", action, observation)
             x = jnp.concatenate([x, action], axis=-1)
         return MLP(self.hidden_sizes, 1, self.layer_norm)(x)[..., 0]
 
@@ -150,13 +178,36 @@ def joined(
 ) -> jax.Array:
     """[B, O] and [B, G], each scaled if its range is given, side by side: [B, O + G].
 
-    Raises ValueError if their leading axes differ.
+    Raises ValueError if their leading axes differ, or for one that has no floating dtype or no axis.
     """
-    if observation.shape[:-1] != goal.shape[:-1]:
-        rule = f"its leading axes must be those of observation {checks.describe(observation)}"
-        checks.fail("goal", checks.describe(goal), rule, "Map over one goal with jax.vmap(in_axes=(0, None)).")
+    _check_features("observation", observation)
+    _check_features("goal", goal)
+    _check_leading("goal", goal, observation)
     if observation_range is not None:
         observation = scale_to_range(observation, observation_range)
     if goal_range is not None:
         goal = scale_to_range(goal, goal_range)
     return jnp.concatenate([observation, goal], axis=-1)
+
+
+def _check_features(name: str, value: Any) -> None:
+    """float[..., n] with n >= 1."""
+    checks.floating(name, value)
+    if jnp.ndim(value) == 0 or jnp.shape(value)[-1] == 0:
+        rule = "its last axis must hold at least one number"
+        checks.fail(name, checks.describe(value), rule, "A network takes vectors: flatten pictures.")
+
+
+def _check_leading(name: str, value: jax.Array, observation: jax.Array) -> None:
+    """The leading axes are those of the observation."""
+    if jnp.shape(value)[:-1] != jnp.shape(observation)[:-1]:
+        rule = f"its leading axes must be those of observation {checks.describe(observation)}"
+        checks.fail(name, checks.describe(value), rule, f"Map over one {name} with jax.vmap(in_axes=(0, None)).")
+
+
+def _check_kind(action: Any, kind: type) -> None:
+    """An action set of this kind, of at least one dimension (and bin)."""
+    if not isinstance(action, kind):
+        checks.fail("action", checks.describe(action), f"it must be a {kind.__name__}", "Pass spec.action.")
+    for name, count in action._asdict().items():
+        checks.positive_int(f"action.{name}", count, "It counts.")

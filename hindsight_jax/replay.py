@@ -8,6 +8,7 @@ number of stored pairs and a binary search over the slots from the oldest on: O(
 is summed again. Counts are int32 and wrap at 2^31; they are compared by their differences, which are below 2^31.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,6 +40,9 @@ class Replay(NamedTuple):
     num_pairs: Callable[[ReplayState], jax.Array]
     num_bytes: int
     capacity: int  # in trajectories
+
+
+_REWARD_REMEDY = "It is called for one step, as relabel.reward_by_index() is."
 
 
 def make_ring(example: Trajectory, capacity: int) -> Replay:
@@ -77,7 +81,8 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         checks.fail(
             "capacity", capacity, f"capacity * horizon ({horizon}) must stay below 2^31", "Use fewer trajectories."
         )
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *jnp.shape(x)), jnp.result_type(x)), example)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), example)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), one)
 
     def init() -> ReplayState:
         zero = lambda: jnp.zeros((), jnp.int32)
@@ -85,8 +90,8 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         return ReplayState(storage, jnp.zeros((capacity,), jnp.int32), zero(), zero(), zero())
 
     def add(state: ReplayState, trajectories: Trajectory, keep: jax.Array | bool = True) -> ReplayState:
-        _check_state(state, capacity)
-        count = _check_added(example, trajectories, capacity, horizon)
+        _check_state(state, shapes)
+        count = _check_added(one, trajectories, capacity, horizon)
         _check_keep(keep)
         length = trajectories.length
         length = jnp.where((length >= 0) & (length <= horizon), length, 0)
@@ -110,10 +115,11 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         reward_fn: RewardFn,
         preference: relabel.Preference | None = None,
     ) -> Transition:
-        _check_state(state, capacity)
+        _check_state(state, shapes)
         checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
         checks.typed_key("key", key)
-        pairs = num_pairs(state)
+        _check_parts(law, reward_fn, preference)
+        pairs = _num_pairs(state)
         if checks.is_concrete(pairs) and int(pairs) == 0:
             checks.fail("state", "an empty ring", "at least one pair (trajectory, t) must be stored", "Call add first.")
         if preference is None:
@@ -124,10 +130,14 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         real = (pairs > 0) & jnp.all(index != relabel.INVALID)  # weights that make no law make none for any row
         return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
 
+    def num_pairs(state: ReplayState) -> jax.Array:
+        _check_state(state, shapes)
+        return _num_pairs(state)
+
     return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3), int(capacity))
 
 
-def num_pairs(state: ReplayState) -> jax.Array:
+def _num_pairs(state: ReplayState) -> jax.Array:
     """i32[], the (trajectory, t) pairs stored."""
     return jnp.where(state.size > 0, state.total - _first(state), 0)
 
@@ -165,7 +175,7 @@ def _find(state: ReplayState, rank: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _draw(state: ReplayState, key: jax.Array, shape: tuple[int, ...], law: relabel.Law):
     """slot, t and goal index, each i32[shape]: a uniform pair, then the law."""
     key_pair, key_goal = jax.random.split(key)
-    pairs = jnp.maximum(num_pairs(state), 1)
+    pairs = jnp.maximum(_num_pairs(state), 1)
     slot, t = _find(state, jax.random.randint(key_pair, shape, 0, pairs, dtype=jnp.int32))
     length = _read(state.trajectories.length, slot)
     draw = law.sample
@@ -181,7 +191,7 @@ def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: re
     slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())
     achieved = _read(state.trajectories.achieved_goal, slot, t)
     goal = _read(state.trajectories.achieved_goal, slot, jnp.maximum(index, 0))
-    changed = jax.vmap(jax.vmap(preference.changed))(achieved, goal)
+    changed = jax.vmap(jax.vmap(preference.is_changed))(achieved, goal)
     choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)
     pick = lambda x: jnp.take_along_axis(x, choice[:, None], axis=1)[:, 0]
     behaviour = jax.random.uniform(key_kind, (batch_size,)) < law.behaviour_probability()
@@ -199,7 +209,7 @@ def _gather(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array,
     goal = jnp.where(jnp.expand_dims(relabelled, range(1, hindsight.ndim)), hindsight, desired)
     next_achieved = _read(stored.achieved_goal, slot, t + 1)
     is_next = index == t + 1
-    reward, discount = jax.vmap(reward_fn)(next_achieved, goal, is_next)
+    reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(next_achieved, goal, is_next)
     return Transition(
         observation=_read(stored.observation, slot, t),
         action=_read(stored.action, slot, t),
@@ -213,6 +223,18 @@ def _gather(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array,
         relabelled=relabelled,
         offset=jnp.where(relabelled, index - t, 0),
     )
+
+
+def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
+    """(reward, discount) of one step: two floats."""
+    made: Any = reward_fn(*step)
+    if not isinstance(made, tuple) or len(made) != 2:
+        got = f"a function that returns {checks.describe(made)}"
+        checks.fail("reward_fn", got, "it must return (reward, discount)", _REWARD_REMEDY)
+    for name, value in zip(("reward", "discount"), made, strict=True):
+        checks.shape(f"reward_fn's {name}", value, (), _REWARD_REMEDY)
+        checks.floating(f"reward_fn's {name}", value)
+    return made
 
 
 def _read(array: jax.Array, *indices: jax.Array) -> jax.Array:
@@ -237,12 +259,13 @@ def _check_example(example: Trajectory) -> int:
         checks.fail(
             "example", type(example).__name__, "it must be a Trajectory", "Build one with types.Trajectory(...)."
         )
+    for name, value in example._asdict().items():
+        _check_kind(f"example.{name}", value, _KINDS.get(name, (jnp.floating, jnp.integer, jnp.bool_)))
     checks.rank("example.action", example.action, 2, "It is [T, D], without a batch axis.")
-    horizon = example.action.shape[0]
-    if horizon < 1:
-        checks.fail(
-            "example.action", checks.describe(example.action), "T must be at least 1", "Give it one row a step."
-        )
+    horizon, num_dims = jnp.shape(example.action)
+    if horizon < 1 or num_dims < 1:
+        got = checks.describe(example.action)
+        checks.fail("example.action", got, "T and D must be at least 1", "Give it one row a step.")
     for name in ("observation", "achieved_goal"):
         shape = jnp.shape(getattr(example, name))
         if not shape or shape[0] != horizon + 1:
@@ -250,27 +273,52 @@ def _check_example(example: Trajectory) -> int:
             checks.fail(f"example.{name}", checks.describe(getattr(example, name)), rule, "Keep the last observation.")
     remedy = "A goal looks like one achieved goal."
     checks.shape("example.desired_goal", example.desired_goal, jnp.shape(example.achieved_goal)[1:], remedy)
-    checks.rank("example.length", example.length, 0, "It is one integer.")
-    checks.integer("example.length", example.length)
-    checks.rank("example.terminal", example.terminal, 0, "It is one boolean.")
+    for name in ("length", "terminal"):
+        checks.rank(f"example.{name}", getattr(example, name), 0, "It is one for a trajectory.")
     return horizon
 
 
-def _check_state(state: ReplayState, capacity: int) -> None:
-    """The state of a ring of this capacity, not another ring's: its slots are written without a check of bounds."""
+_KINDS = {"action": (jnp.floating, jnp.integer), "length": (jnp.integer,), "terminal": (jnp.bool_,)}
+
+
+def _check_kind(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
+    """An array of a dtype of one of these kinds, no axis of it empty."""
+    checks.array(name, value)
+    if not any(jnp.issubdtype(jnp.result_type(value), kind) for kind in kinds):
+        rule = f"its dtype must be {' or '.join(kind.__name__.removesuffix('_') for kind in kinds)}"
+        checks.fail(name, checks.describe(value), rule, "Cast it with .astype(...).")
+    if 0 in jnp.shape(value):
+        checks.fail(name, checks.describe(value), "it must have at least one entry", "See types.Trajectory.")
+
+
+def _check_alike(name: str, value: Any, like: Any, remedy: str) -> None:
+    """An array of the shape and the dtype of another."""
+    checks.shape(name, value, like.shape, remedy)
+    if jnp.result_type(value) != like.dtype:
+        rule = f"its dtype must be {like.dtype}, as in the ring's example"
+        checks.fail(name, checks.describe(value), rule, "Cast it with .astype(...).")
+
+
+def _check_state(state: ReplayState, shapes: Trajectory) -> None:
+    """The state of a ring of these shapes, not another ring's: its slots are read and written without a check."""
     if not isinstance(state, ReplayState):
-        checks.fail("state", type(state).__name__, "it must be a ReplayState", "Pass what init() or add() returned.")
-    checks.shape(
-        "state.end", state.end, (capacity,), "Use the ring that made the state; map over members with jax.vmap."
-    )
+        got = type(state).__name__
+        checks.fail("state", got, "it must be a ReplayState", "Pass what init() or add() returned.")
+    remedy = "Use the ring that made the state; map over members with jax.vmap."
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    _check_alike("state.end", state.end, jax.ShapeDtypeStruct(shapes.length.shape, jnp.int32), remedy)
+    for name in ("total", "next_slot", "size"):
+        _check_alike(f"state.{name}", getattr(state, name), count, remedy)
+    if not isinstance(state.trajectories, Trajectory):
+        checks.fail("state.trajectories", type(state.trajectories).__name__, "it must be a Trajectory", remedy)
+    for name, like, stored in zip(Trajectory._fields, shapes, state.trajectories, strict=True):
+        _check_alike(f"state.trajectories.{name}", stored, like, remedy)
 
 
 def _check_keep(keep: Any) -> None:
     """One boolean: it holds for all trajectories that are added."""
-    remedy = "Pass one boolean for all trajectories that are added."
-    checks.rank("keep", keep, 0, remedy)
-    if jnp.result_type(keep) != jnp.bool_:
-        checks.fail("keep", checks.describe(keep), "its dtype must be bool", remedy)
+    checks.shape("keep", keep, (), "Pass one boolean, such as ~state.frozen.")
+    _check_kind("keep", keep, (jnp.bool_,))
 
 
 def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:
@@ -278,14 +326,23 @@ def _check_added(example: Trajectory, trajectories: Trajectory, capacity: int, h
     if not isinstance(trajectories, Trajectory):
         got = type(trajectories).__name__
         checks.fail("trajectories", got, "it must be a Trajectory", "Use types.Trajectory(...).")
-    count = jnp.shape(trajectories.length)[0] if jnp.ndim(trajectories.length) == 1 else 0
+    checks.rank("trajectories.length", trajectories.length, 1, "Add a leading axis.")
+    count = jnp.shape(trajectories.length)[0]
     if not 1 <= count <= capacity:
         got = checks.describe(trajectories.length)
-        checks.fail("trajectories", f"length {got}", f"their number must lie in 1..{capacity}", "Add a leading axis.")
+        checks.fail("trajectories.length", got, f"their number must lie in 1..{capacity}", "Add fewer, or none.")
     for name, like, new in zip(Trajectory._fields, example, trajectories, strict=True):
-        checks.shape(f"trajectories.{name}", new, (count, *jnp.shape(like)), "They must look like the ring's example.")
-        if jnp.result_type(new) != jnp.result_type(like):
-            rule = f"its dtype must be {jnp.result_type(like)}, as in the ring's example"
-            checks.fail(f"trajectories.{name}", checks.describe(new), rule, "Cast it with .astype(...).")
+        like = jax.ShapeDtypeStruct((count, *like.shape), like.dtype)
+        _check_alike(f"trajectories.{name}", new, like, "They must look like the ring's example.")
     checks.in_range("trajectories.length", trajectories.length, 0, horizon, "A trajectory has at most T actions.")
     return count
+
+
+def _check_parts(law: Any, reward_fn: Any, preference: Any) -> None:
+    """A law, a reward function, and perhaps a preference."""
+    if not isinstance(law, relabel.Law):
+        checks.fail("law", checks.describe(law), "it must be a relabel.Law", "Make it with relabel.hindsight(...).")
+    checks.function("reward_fn", reward_fn, "Make it with relabel.reward_by_index().")
+    if preference is not None and not isinstance(preference, relabel.Preference):
+        remedy = "Make it with relabel.prefer(...), or leave it out."
+        checks.fail("preference", checks.describe(preference), "it must be a relabel.Preference", remedy)

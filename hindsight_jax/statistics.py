@@ -6,6 +6,7 @@ No seed is ever dropped in silence: a NaN or infinite entry is refused by name, 
 NaN of everything it touches. One seed has no interval: `low` and `high` are NaN.
 """
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +46,10 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
     """
     values = _seeds("x", x)
     _check_confidence(confidence)
-    if nan_policy not in ("raise", "propagate"):
-        checks.fail("nan_policy", repr(nan_policy), "it must be 'raise' or 'propagate'", "Choose one of them.")
+    if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
+        checks.fail(
+            "nan_policy", checks.describe(nan_policy), "it must be 'raise' or 'propagate'", "Choose one of them."
+        )
     finite = np.isfinite(values)
     if nan_policy == "raise" and not finite.all():
         _refuse("x", finite)
@@ -95,7 +98,8 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
       `Interval` of scalars; with one seed, `low` and `high` are NaN.
 
     Raises:
-      ValueError: an x of another rank, entries that are not finite numbers, confidence outside of (0, 1).
+      ValueError: an x of another rank, entries that are not finite numbers, confidence outside of (0, 1), fewer than
+        100 resamples, a negative seed.
 
     >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # of .5 .6 .7 .7 .8 .9, without .5 and .9
     np.float64(0.7)
@@ -108,6 +112,8 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
         _refuse("x", np.isfinite(values))
     if isinstance(num_resamples, bool) or not isinstance(num_resamples, int) or num_resamples < 100:
         checks.fail("num_resamples", repr(num_resamples), "it must be an integer >= 100", "Use 2000.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Use 0.")
     table = values.reshape(values.shape[0], -1)  # [S, K]
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
@@ -156,9 +162,14 @@ def _seeds(name: str, x: ArrayLike) -> np.ndarray:
     """x as float64[S, ...] with S >= 1 and no empty axis."""
     remedy = "Pass an array [S, ...], with every value of every seed."
     try:
-        values = np.asarray(x, dtype=np.float64)
+        entries = np.asarray(x)
     except (TypeError, ValueError):
-        checks.fail(name, "a ragged or non-numeric list", "it must be an array of numbers", remedy)
+        checks.fail(name, "a ragged list", "it must be an array of real numbers", remedy)
+    # None stands for a seed that is missing, and becomes NaN
+    or_none = entries.dtype.kind == "O" and all(isinstance(e, (numbers.Real, type(None))) for e in entries.flat)
+    if not or_none and entries.dtype.kind in tuple("cOSUMm"):
+        checks.fail(name, f"entries of dtype {entries.dtype}", "it must be an array of real numbers", remedy)
+    values = entries.astype(np.float64)
     if values.ndim == 0 or values.size == 0:
         checks.fail(name, checks.describe(values), "it must hold at least one seed on axis 0", remedy)
     return values
@@ -177,5 +188,6 @@ def _refuse(name: str, finite: np.ndarray) -> None:
 
 def _check_confidence(confidence: float) -> None:
     """0 < confidence < 1."""
-    if not 0.0 < confidence < 1.0:
-        checks.fail("confidence", confidence, "it must lie in (0, 1)", "Use 0.95 for 95 %.")
+    real = isinstance(confidence, numbers.Real) and not isinstance(confidence, bool)
+    if not real or not 0.0 < float(confidence) < 1.0:
+        checks.fail("confidence", checks.describe(confidence), "it must lie in (0, 1)", "Use 0.95 for 95 %.")

@@ -42,6 +42,13 @@ def message(check, *arguments):
             "a: got float32[], but its dtype must be an integer. Cast it with .astype(jnp.int32).",
         ),
         (checks.integer, ("a", True, "Use 1."), "a: got True, but its dtype must be an integer. Use 1."),
+        (
+            checks.array,
+            ("a", [1.0, 2.0]),
+            "a: got [1.0, 2.0], but it must be an array or a number. Make it an array with jnp.asarray.",
+        ),
+        (checks.real, ("a", True), "a: got True, but it must be a real number. Write it as a float such as 1.0."),
+        (checks.real, ("a", None, "Give 1."), "a: got None, but it must be a real number. Give 1."),
         (checks.in_range, ("a", 1.5, 0.0, 1.0, "Lower it."), "a: got 1.5, but it must lie in [0.0, 1.0]. Lower it."),
         (checks.positive_int, ("a", 0, "Use 1."), "a: got 0, but it must be an integer >= 1. Use 1."),
         (
@@ -82,6 +89,33 @@ def test_integer_values(value):
 def test_neither_floating_nor_integer(value):
     message(checks.floating, "a", value)
     message(checks.integer, "a", value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "1", b"1", [1.0], (1.0,), {}, object(), float, np.float32, np, np.array("1"), np.array([None])]
+)
+def test_whatever_is_no_array_is_refused_by_every_check_of_arrays(value):
+    arguments = {
+        checks.array: (),
+        checks.shape: ((), ""),
+        checks.rank: (0,),
+        checks.floating: (),
+        checks.integer: (),
+        checks.real: (),
+        checks.in_range: (0, 1, ""),
+    }
+    for check, rest in arguments.items():
+        assert message(check, "a", value, *rest).startswith(f"a: got {checks.describe(value)}, but it must be a")
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, 1j, np.float32(1), np.zeros(0), jnp.bfloat16(1), jax.random.key(0)])
+def test_arrays_and_numbers(value):
+    checks.array("a", value)
+
+
+def test_shapes_without_values_are_checked_too():
+    checks.shape("a", jax.ShapeDtypeStruct((2,), jnp.float32), (2,), "")
+    checks.floating("a", jax.ShapeDtypeStruct((2,), jnp.float32))
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 0.5, np.array([0.0, 1.0]), jnp.array([[0.25]]), np.zeros(0)])

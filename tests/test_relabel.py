@@ -601,7 +601,7 @@ def _by_success(success):
         (lambda: relabel.mixture((jnp.ones(3), relabel.future())), "weight: got float32.*rank 0.*jax.vmap"),
         (lambda: relabel.hindsight(-0.1, 0.2), "behaviour_probability: got -0.1"),
         (lambda: relabel.hindsight(0.15, 1.2), "next_state_ratio: got 1.2"),
-        (lambda: relabel.hindsight(0.15, 0.2, 0.8), "components: .*pair"),
+        (lambda: relabel.hindsight(0.15, 0.2, 0.8), "rest: got 0.8, but it must be a law"),
         (lambda: relabel.hindsight(jnp.zeros(2), 0.2), "behaviour_probability: .*rank 0.*jax.vmap"),
         (lambda: relabel.behaviour().given_hindsight(), r"law: got behaviour\(\)"),
         (lambda: relabel.mixture((1.0, relabel.behaviour())).given_hindsight(), "law: got a mixture of behaviour"),

@@ -1,6 +1,6 @@
-"""What agents share: doors, an Adam step whose rate is traced, a uniform action now and then, target networks.
+"""What agents share: options, an Adam step whose rate is traced, a uniform action now and then, target networks.
 
-Dimension key: B batch, N trajectories, T horizon, O observation dims, G goal dims, D action dims.
+Dimension key: B batch, D action dims.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ ADAM = optax.scale_by_adam()
 
 def check_option(name: str, got: Any, options: tuple[str, ...]) -> None:
     """ValueError if the option is unknown."""
-    if got not in options:
+    if not isinstance(got, str) or got not in options:
         checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")
 
 
@@ -39,42 +39,6 @@ def check_ranges(ranges: Mapping[str, tuple[float, float, str]], values: Mapping
         if name in ranges:
             low, high, remedy = ranges[name]
             checks.in_range(f"values.{name}", value, low, high, remedy)
-
-
-def check_situation(spec: types.EnvSpec, observation: jax.Array, goal: jax.Array) -> None:
-    """One observation and one goal, as the spec says."""
-    checks.shape("observation", observation, spec.observation_shape, "Map act over a batch with jax.vmap.")
-    checks.shape("goal", goal, spec.goal_shape, "Map act over a batch with jax.vmap.")
-
-
-def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
-    """One leading axis [B], B >= 1, and what the spec says behind it."""
-    remedy = "Draw it with Replay.sample."
-    checks.rank("batch.reward", batch.reward, 1, remedy)
-    count = batch.reward.shape[0]
-    if count < 1:
-        checks.fail("batch", "no transitions", "it must hold at least one", remedy)
-    expected = {"observation": spec.observation_shape, "goal": spec.goal_shape, "action": (spec.action.num_dims,)}
-    for name, shape in expected.items():
-        checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
-
-
-def check_trajectories(spec: types.EnvSpec, batch: types.Trajectory) -> None:
-    """One leading axis [N], N >= 1, and the spec's horizon and shapes behind it."""
-    remedy = "Collect it with training.rollout."
-    checks.rank("batch.length", batch.length, 1, remedy)
-    checks.integer("batch.length", batch.length)
-    count, horizon = batch.length.shape[0], spec.horizon
-    if count < 1:
-        checks.fail("batch", "no trajectories", "it must hold at least one", remedy)
-    expected = {
-        "observation": (horizon + 1, *spec.observation_shape),
-        "achieved_goal": (horizon + 1, *spec.goal_shape),
-        "action": (horizon, spec.action.num_dims),
-        "desired_goal": spec.goal_shape,
-    }
-    for name, shape in expected.items():
-        checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
 
 
 def discrete(spec: types.EnvSpec, who: str) -> types.Discrete:

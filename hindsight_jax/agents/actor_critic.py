@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import losses, networks, types
-from hindsight_jax.agents import _parts
+from hindsight_jax.agents import _doors, _parts
 from hindsight_jax.agents.base import Agent, override
 
 LARGEST_INPUT = 5.0  # normalised inputs are clipped to +-this
@@ -103,13 +103,17 @@ def actor_critic(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
+    flags = {"layer_norm": layer_norm, "normalise_inputs": normalise_inputs, "clip_targets": clip_targets}
+    _doors.check_arguments(spec, values, ActorCriticValues, hidden_sizes, **flags)
     actor = networks.DeterministicPolicy(_parts.continuous(spec, "DDPG"), hidden_sizes, layer_norm)
     row = _Row(spec, actor, networks.Critic(hidden_sizes, layer_norm), normalise_inputs, clip_targets)
-    return Agent(
+    return _doors.guarded(
+        spec,
+        ActorCriticState,
+        "transitions",
         init=functools.partial(_init, row, ActorCriticValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        batch="transitions",
         check=functools.partial(_parts.check_ranges, _RANGES),
     )
 
@@ -149,7 +153,6 @@ def _init(
 def _act(
     row: _Row, state: ActorCriticState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    _parts.check_situation(row.spec, observation, goal)
     inputs = _normalised(state.normaliser, observation[None], goal[None])
     action = row.actor.apply(state.params.actor, *inputs)[0]
     if not explore:
@@ -161,7 +164,6 @@ def _act(
 
 def _update(row: _Row, state: ActorCriticState, batch: types.Transition, key: jax.Array):
     del key  # an update draws nothing
-    _parts.check_transitions(row.spec, batch)
     if state.normaliser is not None:
         state = state._replace(normaliser=_seen(state.normaliser, batch))
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks
 
@@ -33,21 +32,22 @@ def override(defaults: Any, values: Mapping[str, Any] | None) -> Any:
 
     Raises ValueError if a name is unknown or a value is not one number.
     """
-    values = dict(values or {})
-    for name, value in values.items():
+    if not hasattr(defaults, "_fields"):
+        checks.fail("defaults", checks.describe(defaults), "it must be a NamedTuple of numbers", "See QLearningValues.")
+    if values is not None and not isinstance(values, Mapping):
+        checks.fail("values", checks.describe(values), "it must map names to numbers", 'Write {"gamma": 0.9}, say.')
+    for name, value in (values or {}).items():
         if name not in defaults._fields:
-            checks.fail(
-                f"values[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", "Rename it."
-            )
+            rule = f"its name must be one of {', '.join(defaults._fields)}"
+            checks.fail(f"values[{name!r}]", value, rule, "Rename it.")
         _check_number(f"values[{name!r}]", value)
-    numbers = defaults._replace(**values)
+    numbers = defaults._replace(**(values or {}))
+    for name, value in numbers._asdict().items():
+        _check_number(f"values.{name}", value)
     return type(numbers)(*(jnp.array(number, jnp.float32) for number in numbers))
 
 
 def _check_number(name: str, value: Any) -> None:
     """One real number: a Python one or an array, not a boolean."""
-    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
-    kind: Any = jnp.result_type(value) if number else None
-    if not number or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
-        checks.fail(name, repr(value), "it must be a real number", "Pass a float, or an array f32[].")
+    checks.real(name, value, "Pass a float, or an array f32[].")
     checks.shape(name, value, (), "Give one number to each member: map init with jax.vmap.")

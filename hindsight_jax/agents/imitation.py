@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import losses, types
-from hindsight_jax.agents import _parts, policies
+from hindsight_jax.agents import _doors, _parts, policies
 from hindsight_jax.agents.base import Agent, override
 
 
@@ -67,14 +67,18 @@ def imitation(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
+    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs}
+    _doors.check_arguments(spec, values, ImitationValues, hidden_sizes, **flags)
     _parts.check_option("exploration", exploration, ("mode", "sample"))
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
     row = _Row(spec, policy, exploration)
-    return Agent(
+    return _doors.guarded(
+        spec,
+        ImitationState,
+        "transitions",
         init=functools.partial(_init, row, ImitationValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        batch="transitions",
         check=functools.partial(_parts.check_ranges, _parts.RANGES),
     )
 
@@ -100,7 +104,6 @@ def _init(
 def _act(
     row: _Row, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    _parts.check_situation(row.spec, observation, goal)
     head = policies.head_of_one(row.policy, state.params, observation, goal)
     if not explore:
         return _parts.clipped(row.spec, row.policy.mode(head))
@@ -114,7 +117,6 @@ def _act(
 
 def _update(row: _Row, state: ImitationState, batch: types.Transition, key: jax.Array):
     del key  # an imitation update draws nothing
-    _parts.check_transitions(row.spec, batch)
     (loss, metrics), gradient = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)(row, state.params, batch)
     params, adam = _parts.adam_step(state.params, state.adam, gradient, state.values.learning_rate)
     return ImitationState(params, adam, state.updates + 1, state.values), metrics | {"loss": loss}

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _parts, policies
+from hindsight_jax.agents import _doors, _parts, policies
 from hindsight_jax.agents.base import Agent, override
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
@@ -104,6 +104,9 @@ def policy_gradient(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (1,)
     """
+    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "baseline": baseline}
+    _doors.check_arguments(spec, values, PolicyGradientValues, hidden_sizes, **flags)
+    checks.function("success", success, "Pass env.success.")
     _parts.check_option("goals", goals, ("visited", "own"))
     checks.positive_int("num_goals", num_goals, "It counts the goals of one update.")
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
@@ -116,11 +119,13 @@ def policy_gradient(
     if isinstance(group_size, bool) or not isinstance(group_size, int) or group_size < 0:
         checks.fail("group_size", repr(group_size), "it must be an integer >= 0", "0 is the whole batch.")
     row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals, group_size)
-    return Agent(
+    return _doors.guarded(
+        spec,
+        PolicyGradientState,
+        "trajectories",
         init=functools.partial(_init, row, PolicyGradientValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        batch="trajectories",
         check=functools.partial(_parts.check_ranges, _parts.RANGES),
     )
 
@@ -161,7 +166,6 @@ def _init(
 def _act(
     row: _Row, state: PolicyGradientState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    _parts.check_situation(row.spec, observation, goal)
     head = policies.head_of_one(row.policy, state.params.policy, observation, goal)
     if not explore:
         return _parts.clipped(row.spec, row.policy.mode(head))
@@ -171,7 +175,6 @@ def _act(
 
 
 def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
-    _parts.check_trajectories(row.spec, batch)
     params = state.params
     tasks = _tasks(row, params, without_padding(batch), key)
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)

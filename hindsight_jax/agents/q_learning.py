@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import losses, networks, types
-from hindsight_jax.agents import _parts
+from hindsight_jax import checks, losses, networks, types
+from hindsight_jax.agents import _doors, _parts
 from hindsight_jax.agents.base import Agent, override
 
 
@@ -88,6 +88,13 @@ def q_learning(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=False).shape
     (1,)
     """
+    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "hindsight_bound": hindsight_bound}
+    _doors.check_arguments(spec, values, QLearningValues, hidden_sizes, **flags)
+    checks.function("distance", distance, "Pass env.distance.")
+    if upper is not None:
+        checks.real("upper", upper, "Use 0.0, or None for no bound.")
+        checks.rank("upper", upper, 0, "It is one bound for all.")
+        checks.in_range("upper", upper, -math.inf, math.inf, "Use 0.0, or None for no bound.")
     network = networks.QNetwork(
         action=_parts.discrete(spec, "Q-learning"),
         hidden_sizes=hidden_sizes,
@@ -101,11 +108,13 @@ def q_learning(
     _parts.check_option("evaluated", evaluated, ("online", "target"))
     row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound, evaluated)
     defaults = QLearningValues() if values is None else values
-    return Agent(
+    return _doors.guarded(
+        spec,
+        QLearningState,
+        "transitions",
         init=functools.partial(_init, row, defaults),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        batch="transitions",
         check=functools.partial(_parts.check_ranges, _RANGES),
     )
 
@@ -138,7 +147,6 @@ def _init(
 def _act(
     row: _Row, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    _parts.check_situation(row.spec, observation, goal)
     params = state.target_params if row.evaluated == "target" and not explore else state.params
     q = row.network.apply(params, observation[None], goal[None])[0]
     greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
@@ -149,7 +157,6 @@ def _act(
 
 def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.Array):
     del key  # a Q-learning update draws nothing
-    _parts.check_transitions(row.spec, batch)
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
     (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
     values = state.values

@@ -7,6 +7,7 @@ people's wrappers run on a GoalEnv; training never auto-resets, it resets a batc
 """
 
 import abc
+import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
@@ -39,11 +40,11 @@ def typed(rng: jax.Array) -> jax.Array:
     Array(True, dtype=bool)
     """
     remedy = "Pass one key: jax.random.key(seed), or map reset over keys with jax.vmap."
-    dtype = getattr(rng, "dtype", None)
+    dtype: Any = jnp.result_type(rng) if checks.is_array(rng) else None
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         checks.shape("rng", rng, (), remedy)
         return rng
-    if dtype != jnp.uint32 or rng.shape != (2,):
+    if dtype != jnp.uint32 or jnp.shape(rng) != (2,):
         checks.fail("rng", checks.describe(rng), "it must be one typed key, or a raw one of uint32[2]", remedy)
     return jax.random.wrap_key_data(rng, impl="threefry2x32")
 
@@ -75,7 +76,7 @@ def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], reme
     """
     rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
     try:
-        first, last = (tuple(float(x) for x in corner) for corner in value)
+        first, last = (tuple(_coordinate(x) for x in corner) for corner in value)
     except (TypeError, ValueError, OverflowError):
         checks.fail(name, repr(value), rule, remedy)
     ordered = len(first) == len(last) == len(low) and all(
@@ -84,6 +85,13 @@ def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], reme
     if not ordered:
         checks.fail(name, repr(value), rule, remedy)
     return types.Range(first, last)
+
+
+def _coordinate(value: Any) -> float:
+    """A number; Python would make one of a string or a boolean, too."""
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError(value)
+    return float(value)
 
 
 def uniform(key: jax.Array, box: types.Range) -> jax.Array:
@@ -104,9 +112,9 @@ def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     >>> [value.tolist() for value in choice(4, jnp.array([4]))]
     [4, False]
     """
-    action = jnp.asarray(action)
     checks.shape("action", action, (1,), "Pass one action of env.spec.action; map step with jax.vmap.")
     checks.integer("action", action)
+    action = jnp.asarray(action)
     index = action[0].astype(jnp.int32)
     return index, (index >= 0) & (index < num_actions)
 
@@ -136,13 +144,12 @@ def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -
     >>> moves(types.Discrete(1, 9), jnp.array([2]), 2)[0].tolist()
     [-1.0, 1.0]
     """
-    action = jnp.asarray(action)
     checks.shape("action", action, (kind.num_dims,), "Pass one action of env.spec.action; map step with jax.vmap.")
+    (checks.floating if isinstance(kind, types.Box) else checks.integer)("action", action)
+    action = jnp.asarray(action)
     if isinstance(kind, types.Box):
-        checks.floating("action", action)
         valid = jnp.all(jnp.isfinite(action))
         return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
-    checks.integer("action", action)
     valid = jnp.all((action >= 0) & (action < kind.num_bins))
     digits, bins = action.astype(jnp.int32), kind.num_bins
     if kind.num_dims != num_moves:
@@ -151,13 +158,92 @@ def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -
     return jnp.where(valid, 2.0 * digits / (bins - 1) - 1.0, 0.0).astype(jnp.float32), valid
 
 
+def _check_observation(env: "GoalEnv", observation: Any) -> None:
+    checks.floating("observation", observation)
+    shape = env.spec.observation_shape
+    if jnp.shape(observation)[jnp.ndim(observation) - len(shape) :] != shape:
+        rule = f"its shape must end in {list(shape)}"
+        checks.fail("observation", checks.describe(observation), rule, "Pass observations of this task.")
+
+
+def _check_goals(env: "GoalEnv", achieved: Any, desired: Any) -> None:
+    """Floating, both of one shape, which ends in that of a goal: neither is broadcast."""
+    checks.floating("achieved", achieved)
+    checks.floating("desired", desired)
+    shape = env.spec.goal_shape
+    if jnp.shape(achieved)[jnp.ndim(achieved) - len(shape) :] != shape:
+        rule = f"its shape must end in {list(shape)}"
+        checks.fail("achieved", checks.describe(achieved), rule, "Pass goals of this task.")
+    checks.shape("desired", desired, jnp.shape(achieved), "Give each row of a batch its own goal.")
+
+
+def _check_goal(env: "GoalEnv", goal: Any) -> None:
+    checks.floating("goal", goal)
+    checks.shape("goal", goal, env.spec.goal_shape, "Map it over goals with jax.vmap.")
+
+
+def _check_key(env: "GoalEnv", key: Any) -> None:
+    del env
+    checks.typed_key("key", key)
+
+
+def _check_state(env: "GoalEnv", state: Any, action: Any = None) -> None:
+    """A state of this task, and one: what it carries has the structure, shapes and dtypes that `reset` gives."""
+    del action  # by the task, which knows its actions
+    remedy = "Pass what reset or step of this task returned; map step with jax.vmap."
+    if not isinstance(state, State):
+        checks.fail("state", type(state).__name__, "it must be a State", remedy)
+    expected, carried = env._carried, state.pipeline_state
+    if jax.tree.structure(carried) != jax.tree.structure(expected):
+        rule = f"it must be a {type(expected).__name__} as reset of this task gives it"
+        checks.fail("state.pipeline_state", type(carried).__name__, rule, remedy)
+    named = jax.tree_util.tree_leaves_with_path(expected)
+    for (path, like), leaf in zip(named, jax.tree.leaves(carried), strict=True):
+        name = f"state.pipeline_state{jax.tree_util.keystr(path)}"
+        checks.shape(name, leaf, like.shape, remedy)
+        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)  # of any kind of generator
+        if jnp.result_type(leaf) != like.dtype and not (is_key and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)):
+            checks.fail(name, checks.describe(leaf), f"its dtype must be {like.dtype}", remedy)
+
+
+_DOORS: dict[str, Callable[..., None]] = {
+    "achieved_goal": _check_observation,
+    "distance": _check_goals,
+    "success": _check_goals,
+    "sample_goal": _check_key,
+    "reachable": _check_goal,
+    "step": _check_state,
+    "scene": _check_state,
+}
+
+
+def _guarded(check: Callable[..., None], method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, behind a check of its arguments."""
+
+    @functools.wraps(method)
+    def door(self: "GoalEnv", *args: Any, **kwargs: Any) -> Any:
+        check(self, *args, **kwargs)
+        return method(self, *args, **kwargs)
+
+    return door
+
+
 class GoalEnv(Env):
     """A goal-conditioned task. `State.reward` is 1.0 where the new state is a success and 0.0 elsewhere.
 
     `State.obs` is {"observation" [*O], "achieved_goal" [*G], "desired_goal" [*G]}. `State.done` is 1.0 only if
     `spec.ends_at_success` and the goal is reached: the horizon is the rollout's business.
     `State.metrics["invalid_action"]` is 1.0 where the action was NaN or out of range and was replaced.
+
+    A task writes the formulas. What their arguments must be is checked before any of them runs, for every subclass:
+    ValueError for a wrong rank or dtype, a raw or a batched key, two goals of different shapes, another task's state.
     """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for name, check in _DOORS.items():
+            if name in vars(cls):
+                setattr(cls, name, _guarded(check, vars(cls)[name]))
 
     @property
     @abc.abstractmethod
@@ -166,11 +252,11 @@ class GoalEnv(Env):
 
     @abc.abstractmethod
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
-        """phi(s): [*O] -> [*G]."""
+        """phi(s): [*O] -> [*G]; leading axes stay."""
 
     @abc.abstractmethod
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """f32[], in the environment's units: what success is measured by."""
+        """f32[], in the environment's units: what success is measured by. Leading axes, the same of both, stay."""
 
     @abc.abstractmethod
     def sample_goal(self, key: jax.Array) -> jax.Array:
@@ -186,7 +272,7 @@ class GoalEnv(Env):
 
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether some state is a success for this goal, by geometry alone. True unless a task knows better."""
-        del goal
+        _check_goal(self, goal)
         return jnp.array(True)
 
     def scene(self, state: State) -> Any:
@@ -201,8 +287,15 @@ class GoalEnv(Env):
         """bool[]: distance(achieved, desired) < threshold, strictly."""
         return self.distance(achieved, desired) < self.spec.threshold
 
+    @functools.cached_property
+    def _carried(self) -> Any:
+        """The shapes of what a state carries from step to step; `first_state` sets them, where it is called first."""
+        return jax.eval_shape(self.reset, jax.random.key(0)).pipeline_state
+
     def first_state(self, pipeline_state: Any, observation: jax.Array) -> State:
         """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
+        like = lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+        vars(self).setdefault("_carried", jax.tree.map(like, pipeline_state))  # saves a trace of `reset`
         zero = jnp.zeros((), jnp.float32)
         blank = State(pipeline_state, {}, zero, zero, {})
         first = self.next_state(blank, pipeline_state, observation, jnp.array(True))

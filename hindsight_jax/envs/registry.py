@@ -57,7 +57,7 @@ def make(name: str, **overrides: Any) -> "GoalEnv":
 def _known(what: str, value: Any, options: Iterable[str]) -> None:
     """ValueError if the value is none of the options, with the nearest one as a remedy."""
     options = tuple(options)
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         near = difflib.get_close_matches(str(value), options, n=1)
         remedy = f"Did you mean {near[0]!r}?" if near else "Pick one of them."
         checks.fail(what, repr(value), f"it must be one of {', '.join(options) or 'none'}", remedy)

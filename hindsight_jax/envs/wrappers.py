@@ -53,6 +53,9 @@ class AutoReset(base.Wrapper):
     def step(self, state: base.State, action: jax.Array) -> base.State:
         """One step, and at an end the first state of the next episode."""
         after = self.env.step(state, action)
+        if "reset_key" not in state.info:
+            rule = "it must hold episode_step and reset_key"
+            checks.fail("state.info", sorted(state.info), rule, "Pass what reset or step of the wrapper returned.")
         steps = state.info["episode_step"] + 1
         ended = (after.done > 0) | (steps >= self.horizon)
         now, later = jax.random.split(state.info["reset_key"])  # both are dropped where the episode goes on

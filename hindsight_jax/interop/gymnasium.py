@@ -13,6 +13,7 @@ environments there are of it.
 import functools
 import itertools
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -74,11 +75,15 @@ class GymnasiumEnv(gymnasium.Env):
         **overrides: Any,
     ):
         checks.positive_int("render_size", render_size, "256 looks well.")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            checks.fail("render_mode", repr(render_mode), "it must be None or 'rgb_array'", "Use 'rgb_array'.")
+        known = isinstance(render_mode, str) and render_mode in self.metadata["render_modes"]
+        if render_mode is not None and not known:
+            checks.fail(
+                "render_mode", checks.describe(render_mode), "it must be None or 'rgb_array'", "Use 'rgb_array'."
+            )
         for name, value in (("reward_reached", reward_reached), ("reward_otherwise", reward_otherwise)):
-            if not math.isfinite(value):
-                checks.fail(name, value, "it must be finite", "The default is 0 at a success and -1 elsewhere.")
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+                got = checks.describe(value)
+                checks.fail(name, got, "it must be a finite number", "The default is 0 at a success and -1 elsewhere.")
         self.task = _task(task, overrides)
         self.render_mode = render_mode
         self.action_space = action_space(self.task.spec.action)
@@ -92,6 +97,8 @@ class GymnasiumEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """(observation, info) of a fresh start and goal, drawn from the environment's own generator."""
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+            checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Leave it out to draw on.")
         super().reset(seed=seed)
         if options:
             checks.fail("options", options, "a reset takes none", "Make the task with other overrides instead.")
@@ -130,8 +137,8 @@ class GymnasiumEnv(gymnasium.Env):
 
     def compute_truncated(self, achieved_goal: Any, desired_goal: Any, info: Mapping[str, Any]) -> bool:
         """Whether the horizon ends the episode of a step with this info (one step's: it counts the actions)."""
-        if "episode_step" not in info:
-            checks.fail("info", info, "it must hold 'episode_step'", "Pass the info that step() gave.")
+        if not isinstance(info, Mapping) or "episode_step" not in info:
+            checks.fail("info", checks.describe(info), "it must hold 'episode_step'", "Pass the info that step() gave.")
         terminated = self.compute_terminated(achieved_goal, desired_goal, info)
         return info["episode_step"] >= self.task.spec.horizon and not terminated
 
@@ -153,7 +160,7 @@ class GymnasiumEnv(gymnasium.Env):
 
     def _success(self, achieved: Any, desired: Any) -> np.ndarray:
         """bool[*] of goals [*, G]; batches are filled up to a power of two, so that few lengths are compiled."""
-        achieved, desired = np.asarray(achieved, np.float32), np.asarray(desired, np.float32)
+        achieved, desired = _numbers("achieved_goal", achieved), _numbers("desired_goal", desired)
         goal_shape = self.task.spec.goal_shape
         batch = achieved.shape[: achieved.ndim - len(goal_shape)]
         if achieved.shape != (*batch, *goal_shape) or desired.shape != achieved.shape:
@@ -188,6 +195,8 @@ def action_space(action: types.Discrete | types.Box) -> spaces.Space:
     >>> action_space(types.Discrete(1, 9)), action_space(types.Discrete(2, 3)), action_space(types.Box(2))
     (Discrete(9), MultiDiscrete([3 3]), Box(-1.0, 1.0, (2,), float32))
     """
+    if not isinstance(action, (types.Box, types.Discrete)):
+        checks.fail("action", checks.describe(action), "it must be a Box or a Discrete", "Pass env.spec.action.")
     if isinstance(action, types.Box):
         return spaces.Box(-1.0, 1.0, (action.num_dims,), np.float32)
     if action.num_dims == 1:
@@ -202,6 +211,8 @@ def observation_space(spec: types.EnvSpec) -> spaces.Dict:
     >>> {name: part.shape for name, part in space.items()}
     {'achieved_goal': (3,), 'desired_goal': (3,), 'observation': (3,)}
     """
+    if not isinstance(spec, types.EnvSpec):
+        checks.fail("spec", checks.describe(spec), "it must be an EnvSpec", "Pass env.spec.")
     limits = np.finfo(np.float32)
     box = lambda shape: spaces.Box(float(limits.min), float(limits.max), shape, np.float32)
     return spaces.Dict({name: box(shape) for name, _, shape in _places(spec)})
@@ -248,15 +259,25 @@ def _compile(task: GoalEnv) -> _Compiled:
 def _task(task: str | GoalEnv, overrides: Mapping[str, Any]) -> GoalEnv:
     """The task itself, or the one of that name, made once for the same overrides."""
     if isinstance(task, str):
-        return _make(task, tuple((name, _frozen(value)) for name, value in sorted(overrides.items())))
+        values = ((name, _frozen(value)) for name, value in sorted(overrides.items()))
+        frozen = tuple((name, type(value), value) for name, value in values)
+        try:
+            hash(frozen)
+        except TypeError:
+            return envs.make(task, **overrides)  # which refuses what no cache can hold
+        return _make(task, frozen)
     if not isinstance(task, GoalEnv):
-        checks.fail("task", repr(task), "it must be a name or a GoalEnv", f"Pick one of {', '.join(envs.names())}.")
+        checks.fail(
+            "task", checks.describe(task), "it must be a name or a GoalEnv", f"Pick one of {', '.join(envs.names())}."
+        )
     if overrides:
         checks.fail("overrides", sorted(overrides), "a task that is made takes none", "Pass its name instead.")
     return task
 
 
-_make = functools.lru_cache(maxsize=64)(lambda name, overrides: envs.make(name, **dict(overrides)))
+@functools.lru_cache(maxsize=64)
+def _make(name: str, overrides: tuple[tuple[str, type, Any], ...]) -> GoalEnv:
+    return envs.make(name, **{override: value for override, _, value in overrides})  # the type tells True from 1
 
 
 def _frozen(value: Any) -> Any:
@@ -265,9 +286,25 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
+def _array(name: str, value: Any) -> np.ndarray:
+    """The value as NumPy sees it; a ragged list is refused."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        checks.fail(name, checks.describe(value), "it must be an array", "Give every row the same length.")
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """f32[...] of real numbers: no text becomes a number, and no imaginary part is lost."""
+    array = _array(name, value)
+    if array.dtype.kind not in "fiub":
+        checks.fail(name, checks.describe(value), "it must be an array of numbers", "Pass goals of this task.")
+    return array.astype(np.float32)
+
+
 def _checked(action: Any, kind: types.Discrete | types.Box) -> np.ndarray:
     """i32[D] or f32[D], or a ValueError: an action that is not of the set is never stepped with."""
-    array, box = np.asarray(action), isinstance(kind, types.Box)
+    array, box = _array("action", action), isinstance(kind, types.Box)
     shape = (kind.num_dims,) if box or kind.num_dims > 1 else ()
     if array.shape != shape or array.dtype.kind not in ("f" if box else "iu"):
         rule = f"it must be {'float' if box else 'int'}{list(shape)}"

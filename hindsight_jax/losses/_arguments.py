@@ -101,8 +101,6 @@ def hyper_parameter(
     It takes the dtype of the data, so that it never decides the precision of a loss.
     """
     checks.rank(name, value, 0, "A hyper-parameter is one number: map with jax.vmap over several.")
-    kind = jnp.result_type(value)
-    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
-        checks.fail(name, checks.describe(value), "it must be a real number", "Write it as a float such as 1.0.")
+    checks.real(name, value)
     checks.in_range(name, value, low, high, remedy)
-    return jnp.asarray(value).astype(dtype)
+    return jnp.asarray(value, dtype)

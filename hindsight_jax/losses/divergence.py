@@ -179,7 +179,7 @@ def divergence(
 
 def _named(f: Any) -> Divergence:
     """The divergence of that name, or the one that is given."""
-    if isinstance(f, Divergence):
+    if isinstance(f, Divergence) and callable(f.conjugate):
         return f
     if not isinstance(f, str) or f not in DIVERGENCES:
         checks.fail("f", repr(f), f"it must be one of {', '.join(DIVERGENCES)}", "Or give a Divergence of your own.")

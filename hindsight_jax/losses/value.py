@@ -124,10 +124,15 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
       hyper-parameters: they go to every dim as they are. Actions are traced inside, so out of range they give NaN.
       It raises ValueError if an argument has no leading axis, or two have different ones, and where the primitive does.
 
+    Raises:
+      ValueError: a primitive that cannot be called.
+
     >>> heads = jnp.array([[-3.0, -1.0], [-2.0, -5.0]])
     >>> float(factorised(greedy_value)(heads)), float(factorised(action_value)(heads, jnp.array([0, 1])))
     (-3.0, -8.0)
     """
+
+    checks.function("primitive", primitive, "Pass losses.action_value, say.")
 
     @functools.wraps(primitive)
     def mapped(*args: Any, **hyper_parameters: Any) -> jax.Array:
@@ -144,6 +149,7 @@ def _check_leading_axes(args: tuple[Any, ...]) -> None:
         checks.fail("factorised", "no positional arguments", "there must be at least one", remedy)
     for position, value in enumerate(args):
         name = f"factorised argument {position}"
+        checks.array(name, value)
         if jnp.ndim(value) == 0:
             checks.fail(name, checks.describe(value), "it must have a leading axis D", remedy)
         num_dims, expected = jnp.shape(value)[0], jnp.shape(args[0])[0]

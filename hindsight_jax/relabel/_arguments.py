@@ -4,23 +4,26 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks
 
 
 def scalar(name: str, value: Any) -> jax.Array:
     """f32[] from a real scalar; booleans and arrays are refused."""
-    number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array))
-    dtype: Any = jnp.result_type(value) if number else None
-    if not number or not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
-        checks.fail(name, checks.describe(value), "it must be a real number", "Pass a float or an f32[].")
+    checks.real(name, value, "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")
-    return jnp.asarray(value).astype(jnp.float32)
+    return jnp.asarray(value, jnp.float32)
 
 
-def boolean(name: str, value: Any, expected: tuple[int, ...]) -> None:
+def boolean(
+    name: str, value: Any, expected: tuple[int, ...], remedy: str = "Map over the batch with jax.vmap."
+) -> None:
     """A boolean array of this shape."""
-    checks.shape(name, value, expected, "Map over the batch with jax.vmap.")
-    if jnp.result_type(value) != jnp.bool_:
-        checks.fail(name, checks.describe(value), "its dtype must be bool", "Compare, or cast it with .astype(bool).")
+    checks.shape(name, value, expected, remedy)
+    checks.boolean(name, value)
+
+
+def goals(next_achieved_goal: Any, goal: Any) -> None:
+    """Two arrays of one shape."""
+    checks.array("next_achieved_goal", next_achieved_goal)
+    checks.shape("goal", goal, jnp.shape(next_achieved_goal), "Both are goals of one step: map with jax.vmap.")

@@ -30,6 +30,9 @@ BEHAVIOUR = -1  # the index that keeps the behaviour goal
 INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
 
 
+_MOST = 2**31 - 1  # what an i32 holds
+
+
 class Law(abc.ABC):
     """A distribution over -1 (behaviour) and the state indices 1..length, given t and length.
 
@@ -136,10 +139,7 @@ class Behaviour(Law):
         _fail_no_hindsight("behaviour()")
 
 
-_INDEX = {
-    "next_state": lambda t, length: t + 1,
-    "final": lambda t, length: length,
-}
+_INDEX = {"next_state": lambda t, length: t + 1, "final": lambda t, length: length}
 
 
 @jax.tree_util.register_dataclass
@@ -370,7 +370,7 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
       rest: a law of hindsight goals, `future()` by default.
 
     Raises:
-      ValueError: on numbers that are not scalars, or are known and outside [0, 1].
+      ValueError: on numbers that are not scalars, or are known and outside [0, 1], and on a rest that is no law.
 
     >>> hindsight(0.5, 0.5).pmf(0, 2, 2).tolist()
     [0.5, 0.0, 0.375, 0.125]
@@ -380,6 +380,8 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
     checks.in_range("behaviour_probability", behaviour_probability, 0.0, 1.0, "0.15 is the papers' value.")
     checks.in_range("next_state_ratio", next_state_ratio, 0.0, 1.0, "0.2 is the papers' default.")
     rest = future() if rest is None else rest
+    if not isinstance(rest, Law):
+        checks.fail("rest", checks.describe(rest), "it must be a law of goals", "Leave it out for future().")
     return mixture((b, behaviour()), ((1.0 - b) * p, next_state()), ((1.0 - b) * (1.0 - p), rest))
 
 
@@ -392,7 +394,7 @@ def _step(t: Any, length: Any, horizon: int | None = None) -> tuple[jax.Array, j
     for name, value in (("t", t), ("length", length)):
         checks.integer(name, value)
         checks.rank(name, value, 0)
-    checks.in_range("length", length, 1, math.inf if horizon is None else horizon, "A goal needs a later state.")
-    last = int(length) - 1 if checks.is_concrete(length) else math.inf
+    checks.in_range("length", length, 1, _MOST if horizon is None else horizon, "A goal needs a later state.")
+    last = int(length) - 1 if checks.is_concrete(length) else _MOST
     checks.in_range("t", t, 0, last, "t is a step of the trajectory: 0 <= t < length.")
     return jnp.asarray(t).astype(jnp.int32), jnp.asarray(length).astype(jnp.int32)

@@ -26,7 +26,8 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
       reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
 
     Raises:
-      ValueError: on rewards that are not finite scalars; from reward_fn on an is_next that is not bool[].
+      ValueError: on rewards that are not finite scalars; from reward_fn on goals of two shapes and an is_next that is
+        not bool[].
 
     >>> reward, discount = reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.asarray(False))
     >>> float(reward), float(discount)
@@ -38,7 +39,7 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
             checks.fail(name, value, "it must be finite", "The default is reached=0.0, otherwise=-1.0.")
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
-        del next_achieved_goal, goal  # by index, not by value
+        _arguments.goals(next_achieved_goal, goal)  # their values are not read: by index
         _arguments.boolean("is_next", is_next, ())
         reward = jnp.where(is_next, _arguments.scalar("reached", reached), _arguments.scalar("otherwise", otherwise))
         return reward, jnp.float32(1.0)
@@ -62,22 +63,24 @@ def reward_by_success(
       reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
 
     Raises:
-      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars; from reward_fn on a
-        `success` that gives no bool[].
+      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars; from reward_fn on goals
+        of two shapes, an is_next that is not bool[] and a `success` that gives no bool[].
 
     >>> near = lambda achieved, goal: jnp.linalg.norm(achieved - goal) < 0.1
     >>> reward, discount = reward_by_success(near)(jnp.zeros(2), jnp.full(2, 0.01), jnp.asarray(False))
     >>> float(reward), float(discount)
     (1.0, 1.0)
     """
-    if not callable(success):
-        checks.fail("success", repr(success), "it must be a function", "Pass the environment's env.success.")
+    checks.function("success", success, "Pass the environment's env.success.")
     by_index = reward_by_index(reached, otherwise)
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
-        del is_next  # by value, not by index
+        _arguments.goals(next_achieved_goal, goal)
+        _arguments.boolean("is_next", is_next, ())  # its value is not read: by value, not by index
         reached = success(next_achieved_goal, goal)
-        _arguments.boolean("success(next_achieved_goal, goal)", reached, ())
+        _arguments.boolean(
+            "success(next_achieved_goal, goal)", reached, (), "It is called for one step, as jax.vmap does."
+        )
         return by_index(next_achieved_goal, goal, reached)
 
     return reward_fn
@@ -91,6 +94,12 @@ class Preference:
     probability: jax.Array  # f32[], of looking for a changed candidate
     changed: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(metadata={"static": True})
     num_candidates: int = dataclasses.field(metadata={"static": True})  # C
+
+    def is_changed(self, achieved_goal: jax.Array, goal: jax.Array) -> jax.Array:
+        """`changed` of one candidate, bool[]; raises ValueError if it gives anything else."""
+        flag = self.changed(achieved_goal, goal)
+        _arguments.boolean("changed(achieved_goal, goal)", flag, (), "It is called for one step: use jnp.any, say.")
+        return flag
 
     def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
         """With `probability` the first candidate whose flag is true (0 if none is), else candidate 0.
@@ -135,8 +144,7 @@ def prefer(
     >>> preference.num_candidates
     8
     """
-    if not callable(changed):
-        checks.fail("changed", repr(changed), "it must be a function", "Write changed(achieved_t, goal) -> bool[].")
+    checks.function("changed", changed, "Write changed(achieved_t, goal) -> bool[].")
     checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
     value = _arguments.scalar("probability", probability)
     checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")

@@ -47,6 +47,9 @@ def render(
     for name, value in (("width", width), ("height", height), ("antialias", antialias)):
         checks.positive_int(name, value, "Pictures of 64 to 256 pixels with antialias=2 look well.")
     _check(scene)
+    if not isinstance(camera, Camera):
+        got = checks.describe(camera)
+        checks.fail("camera", got, "it must be a Camera", "Make it with rendering.pinhole or orthographic.")
     light, background = as_array("light", light, (3,)), as_array("background", background, (2, 3))
     return _render(scene, camera, width, height, antialias, light, background)
 
@@ -75,9 +78,12 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
     checks.rank("images", images, 4, "Give it [M, H, W, 3]; map it over frames with jax.vmap.")
     checks.floating("images", images, "Tile first, call to_uint8 after.")
     checks.positive_int("columns", columns, "Use 3 for six episodes.")
-    if gap < 0:
-        checks.fail("gap", gap, "it must be >= 0", "Use 0 for tiles that touch.")
+    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
+        checks.fail("gap", checks.describe(gap), "it must be an integer >= 0", "Use 0 for tiles that touch.")
     count, height, width, channels = images.shape
+    if 0 in images.shape or channels != 3:
+        rule = "it must be [M, H, W, 3] with no axis empty"
+        checks.fail("images", checks.describe(images), rule, "Give it pictures as render makes them.")
     rows = -(-count // columns)
     tiles = jnp.pad(images, ((0, rows * columns - count), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
     tiles = tiles.reshape(rows, columns, height + gap, width + gap, channels).transpose(0, 2, 1, 3, 4)
@@ -86,13 +92,19 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
 
 
 def _check(scene: Scene) -> None:
-    """Known kinds, one row of each array for each."""
+    """A scene of known kinds, one row of each array for each."""
+    if not isinstance(scene, Scene):
+        remedy = "Make it with rendering.compose(...)."
+        checks.fail("scene", checks.describe(scene), "it must be a Scene", remedy)
+    if not scene.kinds:
+        checks.fail("scene.kinds", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
     for kind in scene.kinds:
         if kind not in shapes.FORMULAS:
             checks.fail("scene.kinds", kind, f"it must be one of {sorted(shapes.FORMULAS)}", "Use rendering.BOX, ...")
     for name, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
         expected = (len(scene.kinds), *tail)
         checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over many scenes with jax.vmap.")
+        checks.floating(f"scene.{name}", getattr(scene, name))
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))

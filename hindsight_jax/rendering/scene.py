@@ -18,6 +18,7 @@ PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
 
 MARKER = (0.20, 0.65, 0.30, 0.4)  # the colour of what shows a goal
 _TINY = 1e-9
+_LARGEST = float(jnp.finfo(jnp.float32).max)
 
 Scalar = jax.typing.ArrayLike  # []
 Vector = jax.typing.ArrayLike | Sequence  # [2], [3] or [4]; a rotation is [3, 3]
@@ -125,6 +126,10 @@ def compose(*scenes: Scene) -> Scene:
     """
     if not scenes:
         checks.fail("scenes", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
+    for i, scene in enumerate(scenes):
+        if not isinstance(scene, Scene):
+            remedy = "Make it with rendering.sphere(...), say; unpack a list with *."
+            checks.fail(f"scenes[{i}]", checks.describe(scene), "it must be a Scene", remedy)
     kinds = tuple(kind for scene in scenes for kind in scene.kinds)
     join = lambda name: jnp.concatenate([getattr(scene, name) for scene in scenes])
     return Scene(kinds, join("position"), join("rotation"), join("size"), join("rgba"))
@@ -150,8 +155,9 @@ def orthographic(position: Vector, target: Vector, up: Vector, height: Scalar) -
     >>> camera.perspective, float(camera.extent)
     (False, 0.5)
     """
+    half = as_array("height", height, ()) / 2
     checks.in_range("height", height, _TINY, np.inf, "Give the metres from the bottom to the top of the picture.")
-    return Camera(False, *_look_at(position, target, up), as_array("height", height, ()) / 2)
+    return Camera(False, *_look_at(position, target, up), half)
 
 
 def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -> Camera:
@@ -163,14 +169,21 @@ def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -
     >>> camera.perspective, round(float(camera.extent), 5)
     (True, 1.0)
     """
-    checks.in_range("fov_degrees", fov_degrees, 1.0, 179.0, "Use 45 for an ordinary view.")
     angle = jnp.radians(as_array("fov_degrees", fov_degrees, ()))
+    checks.in_range("fov_degrees", fov_degrees, 1.0, 179.0, "Use 45 for an ordinary view.")
     return Camera(True, *_look_at(position, target, up), jnp.tan(angle / 2))
 
 
 def as_array(name: str, value: Vector, expected: tuple[int, ...]) -> jax.Array:
-    """The value as f32, of exactly this shape."""
-    array = jnp.asarray(value, jnp.float32)
+    """The value as f32, of exactly this shape; finite, where it is known."""
+    entries, remedy = jax.tree.leaves(value, is_leaf=lambda x: x is None), "Give numbers, or arrays of them."
+    for entry in entries:
+        checks.real(name, entry, remedy)
+    try:
+        array = jnp.asarray(value, jnp.float32)
+    except (TypeError, ValueError):  # a ragged list, or no sequence at all
+        checks.fail(name, checks.describe(value), f"its shape must be {list(expected)}", remedy)
+    checks.in_range(name, array, -_LARGEST, _LARGEST, "Look for a NaN or an infinity.")
     checks.shape(name, array, expected, "Give one primitive or camera; map over many with jax.vmap.")
     return array
 

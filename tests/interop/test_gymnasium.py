@@ -245,7 +245,7 @@ def test_register_knows_every_task_and_may_be_called_again():
         ({"task": 3}, "task: got 3, but it must be a name or a GoalEnv"),
         ({"task": probes.Chain(), "size": 3}, r"overrides: got \['size'\], .*Pass its name"),
         ({"task": "flip_bit", "render_mode": "human"}, "render_mode: got 'human', .*Use 'rgb_array'"),
-        ({"task": "flip_bit", "reward_reached": float("nan")}, "reward_reached: got nan, but it must be finite"),
+        ({"task": "flip_bit", "reward_reached": float("nan")}, "reward_reached: got nan, but it must be a finite"),
         ({"task": "flip_bit", "render_size": 0}, "render_size: got 0, .*an integer >= 1"),
     ],
 )

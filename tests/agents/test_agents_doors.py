@@ -1,0 +1,161 @@
+"""Every wrong call of an agent's constructor and of its three functions is refused at the door, by name."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+import reference
+import wrong_calls
+from wrong_calls import JUNK, Argument, alike, count, door, flag, floats, key, number, option, optional, record, thing
+
+from hindsight_jax import agents, types
+
+NAN, INF = math.nan, math.inf
+FLAT, ARM, HORIZON = types.Discrete(1, 5), types.Box(2), 4
+MAKERS = {
+    "q_learning": (agents.q_learning, agents.QLearningValues, FLAT),
+    "actor_critic": (agents.actor_critic, agents.ActorCriticValues, ARM),
+    "imitation": (agents.imitation, agents.ImitationValues, FLAT),
+    "policy_gradient": (agents.policy_gradient, agents.PolicyGradientValues, FLAT),
+}
+KEY = jax.random.key(0)
+
+
+def distance(a, b):
+    return jnp.linalg.norm(a - b)
+
+
+def success(a, b):
+    return distance(a, b) < 0.05
+
+
+SIZES = Argument(
+    (4,),
+    {},
+    {label: value for label, value in JUNK.items() if label != "tuple"}
+    | {"zero": (0,), "negative": (-1,), "a float": (4.0,), "a string in it": ("4",), "None in it": (None,)},
+)
+GROUP = count(2)._replace(static={k: v for k, v in count().static.items() if k not in ("0", "NumPy 0")})
+OPTIONS = {
+    "q_learning": {
+        "distance": thing(distance),
+        "scale_inputs": flag(),
+        "backup": option("double"),
+        "imitation": option("indicator"),
+        "next_state": option("relabel"),
+        "upper": optional(number(0.0, NAN)),
+        "hindsight_bound": flag(),
+        "evaluated": option("online"),
+    },
+    "actor_critic": {"normalise_inputs": flag(), "clip_targets": flag()},
+    "imitation": {"scale_inputs": flag(), "exploration": option("mode")},
+    "policy_gradient": {
+        "success": thing(success),
+        "scale_inputs": flag(),
+        "goals": option("own"),
+        "num_goals": count(),
+        "group_size": GROUP,
+        "baseline": flag(),
+    },
+}
+BAD_VALUES = {
+    "unknown": {"gama": 0.9},
+    "NaN": {"learning_rate": NAN},
+    "negative": {"learning_rate": -1.0},
+    "infinite": {"learning_rate": INF},
+    "above 1": {"epsilon": 1.5},
+    "a batch": {"learning_rate": jnp.ones(2)},
+    "a string": {"learning_rate": "1e-3"},
+    "None": {"learning_rate": None},
+    "a boolean": {"learning_rate": True},
+    "a list": {"learning_rate": [1e-3]},
+    "a number for a name": {3: 1.0},
+}
+VALUES = optional(Argument(None, {}, {k: v for k, v in JUNK.items() if k != "dict"} | BAD_VALUES))
+
+
+def rows(batch):
+    """A batch of the ring or of a rollout, and wrong ones by each of its fields."""
+    fields = {}
+    for name, value in batch._asdict().items():
+        other_kinds = {
+            label: wrong
+            for label, wrong in alike(value).static.items()
+            if not label.startswith("dtype") or _kind(wrong.dtype) != _kind(jnp.asarray(value).dtype)
+        }
+        fields[name] = Argument(jnp.asarray(value), other_kinds)
+    empty = jax.tree.map(lambda x: x[:0], batch)
+    alone = jax.tree.map(lambda x: x[0], batch)
+    return record(batch, **fields)._replace(sizes={"empty": empty, "one alone": alone})
+
+
+def _kind(dtype):
+    kinds = (jnp.bool_, jnp.integer, jnp.floating)
+    return next((kind for kind in kinds if jnp.issubdtype(dtype, kind)), None)
+
+
+def doors_of(name):
+    """The doors of a constructor and of the agent that it makes."""
+    make, values, action = MAKERS[name]
+    spec = reference.spec(action, HORIZON)
+    other_set = reference.spec(FLAT if action is ARM else ARM, HORIZON)
+    unfit = {"another action set": other_set} if name in ("q_learning", "actor_critic") else {}
+    arguments = {
+        "spec": thing(spec, a_tuple=tuple(spec), a_class=types.EnvSpec, **unfit),
+        "values": optional(thing(values(), a_class=values, a_tuple=tuple(values()))),
+        "hidden_sizes": SIZES,
+        "layer_norm": flag(),
+        **OPTIONS[name],
+    }
+    right = {argument: kind.value for argument, kind in arguments.items()}
+    agent = make(**right)
+    state = wrong_calls.zeros_like(jax.eval_shape(agent.init, KEY))
+    batch = jax.tree.map(
+        jnp.asarray,
+        reference.trajectories(FLAT, (4, 2, 4, 1), HORIZON)
+        if agent.batch == "trajectories"
+        else reference.transitions(action),
+    )
+    a_state = thing(state, a_tuple=tuple(state), parameters=state.params, values=state.values)
+    situation = {"observation": floats(*spec.observation_shape), "goal": floats(*spec.goal_shape)}
+    situation = {
+        part: argument._replace(static=argument.static | argument.sizes) for part, argument in situation.items()
+    }
+    return {
+        "constructor": door(make, **arguments, blames=("spec.action",), any_blamed=True),
+        "init": door(agent.init, key=key(), values=VALUES),
+        "act": door(agent.act, state=a_state, **situation, key=key(), explore=flag(True)),
+        "update": door(agent.update, state=a_state, batch=rows(batch), key=key(), any_blamed=True),
+    }
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_right_calls_work_and_wrong_ones_are_refused_at_the_door(name):
+    doors = doors_of(name)
+    assert wrong_calls.thin(doors) == {}
+    for what, tried in doors.items():
+        if what in ("constructor", "init", "act"):  # doors_of makes the agent; the other tests update it
+            tried.right_call()
+        assert wrong_calls.complaints(tried) == {}, what
+        assert wrong_calls.complaints_when_traced(tried) == {}, what
+
+
+OUT_OF_RANGE = ("NaN", "negative", "infinite", "above 1")  # ranges are the agents' business
+OVERRIDE = door(
+    agents.override,
+    defaults=thing(agents.ImitationValues(), of_strings=agents.ImitationValues(epsilon="0"), a_dict={"epsilon": 0.0}),
+    values=VALUES._replace(known={k: v for k, v in VALUES.known.items() if k not in OUT_OF_RANGE}),
+    blames=("values.epsilon",),
+    any_blamed=True,
+)
+
+
+def test_override_refuses_what_is_no_number():
+    OVERRIDE.right_call()
+    assert wrong_calls.thin({"override": OVERRIDE}) == {}
+    assert wrong_calls.complaints(OVERRIDE) == {}
+
+
+def test_every_public_function_is_tried():
+    assert wrong_calls.missing(agents, MAKERS, others=[n for n in agents.__all__ if n[0].isupper()]) == {"override"}

@@ -1,0 +1,122 @@
+"""Every wrong call of a loss is refused at its door: by name, with the rule and a remedy, and never broadcast."""
+
+import math
+
+import jax.numpy as jnp
+import pytest
+import wrong_calls
+from wrong_calls import JUNK, door, floats, index, mask, number, of_any_size, optional, thing
+
+from hindsight_jax import losses
+
+NAN, INF = math.nan, math.inf
+KL = losses.DIVERGENCES["kl"]
+scalar = floats
+
+
+def positional(function, *names):
+    """The function, whose arguments must be given by position, with names for them."""
+    return lambda **arguments: function(*[arguments.pop(name) for name in names], **arguments)
+
+
+def of_factorised(primitive, **arguments):
+    names = [name for name, argument in arguments.items() if not isinstance(argument.value, float)]
+    called = {name: f"factorised argument {position}" for position, name in enumerate(names)}
+    return door(
+        positional(losses.factorised(primitive), *names), called=called, any_blamed=True, blames=("q", "a"), **arguments
+    )
+
+
+DOORS = {
+    "action_value": door(losses.action_value, q=of_any_size(floats(3)), a=index(3)),
+    "greedy_value": door(losses.greedy_value, q=of_any_size(floats(3))),
+    "double_value": door(losses.double_value, q_selector=floats(3), q=floats(3)),
+    "mellow_value": door(
+        losses.mellow_value, q=of_any_size(floats(3)), temperature=number(0.2, 0.0, -1.0, NAN, INF, -INF)
+    ),
+    "factorised": door(losses.factorised, primitive=thing(losses.greedy_value)),
+    "log_prob": door(losses.log_prob, logits=of_any_size(floats(3)), a=index(3)),
+    "gaussian_log_prob": door(losses.gaussian_log_prob, mean=floats(2), log_std=floats(2), a=floats(2)),
+    "behaviour_cloning": door(losses.behaviour_cloning, log_prob_tm1=scalar()),
+    "td": door(
+        losses.td, q_tm1=scalar(), r_t=scalar(), discount_t=scalar(), v_t=scalar(), upper=optional(number(0.0, NAN))
+    ),
+    "hdm_indicator": door(
+        losses.hdm_indicator, q_tm1=scalar(), v_t_online=scalar(), gamma_hdm=number(0.5, -0.1, -INF, NAN)
+    ),
+    "hdm": door(
+        losses.hdm,
+        q_tm1=scalar(),
+        log_prob_tm1=scalar(),
+        r_t=scalar(),
+        discount_t=scalar(),
+        v_t=scalar(),
+        v_t_online=scalar(),
+        gamma_hdm=number(0.5, -0.1, -INF, NAN),
+        beta=number(1.0, -0.1, -INF, INF, NAN),
+        upper=optional(number(0.0, NAN)),
+    ),
+    "next_state": door(
+        losses.next_state,
+        q_next_goal=scalar(),
+        gamma_hdm=number(0.5, -0.1, INF, NAN),
+        beta=number(1.0, -0.1, INF, NAN),
+    ),
+    "m_step": door(losses.m_step, log_prob=floats(4), mask=mask(4)),
+    "e_step": door(losses.e_step, log_prob=floats(3), q=floats(3), temperature=number(1.0, 0.0, -1.0, INF, NAN)),
+    "hindsight_policy_gradient": door(
+        losses.hindsight_policy_gradient,
+        log_prob=floats(2, 3),
+        log_prob_behaviour_goal=floats(2, 3),
+        reward=floats(2, 3),
+        mask=mask(2, 3),
+    ),
+    "dpg_actor": door(
+        losses.dpg_actor, q=scalar(), action=of_any_size(floats(2)), l2=number(1.0, -0.1, -INF, INF, NAN)
+    ),
+    "divergence": door(
+        losses.divergence,
+        residual=scalar(),
+        q_policy=scalar(),
+        next_v=scalar(),
+        discount=scalar(),
+        f=thing("kl", unknown="kullback", capitals="KL", hollow=KL._replace(conjugate=None)),
+        r=number(-1.0, INF, -INF, NAN),
+    ),
+    "info_nce": door(losses.info_nce, logits=floats(3, 3)),
+    "nce": door(
+        losses.nce,
+        positive=scalar(),
+        negatives=of_any_size(floats(3)),
+        k=number(2.0, 0.0, -1.0, INF, NAN),
+    ),
+    "energy_weight": door(
+        losses.energy_weight,
+        q=floats(3),
+        q_next=floats(3, 2)._replace(sizes={"axis 0 longer": jnp.zeros((6, 2))}),
+        discount=scalar(),
+    ),
+    "factorised: greedy_value": of_factorised(losses.greedy_value, heads=of_any_size(floats(2, 3))),
+    "factorised: action_value": of_factorised(
+        losses.action_value,
+        heads=floats(2, 3)._replace(sizes={"axis 0 longer": jnp.zeros((4, 3))}),
+        a=floats(2, value=jnp.array([0, 1]))._replace(static=index(3).static),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_the_right_call_works_and_every_wrong_one_is_refused_at_the_door(name):
+    DOORS[name].right_call()
+    assert wrong_calls.complaints(DOORS[name]) == {}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_wrong_shapes_and_dtypes_are_refused_inside_of_jit_and_vmap(name):
+    assert wrong_calls.complaints_when_traced(DOORS[name]) == {}
+
+
+def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
+    assert wrong_calls.missing(losses, DOORS, others=["Divergence"]) == set()
+    assert wrong_calls.thin(DOORS) == {}
+    assert len(JUNK) >= 20

@@ -1,0 +1,53 @@
+"""Every wrong call of the statistics is refused by name: no text becomes a number, and no imaginary part is lost."""
+
+import math
+
+import numpy as np
+import pytest
+import wrong_calls
+from wrong_calls import JUNK, Argument, count, door, option, plain_number
+
+from hindsight_jax import statistics
+
+NO_NUMBERS = {
+    label: value for label, value in JUNK.items() if label not in ("list", "NumPy array", "JAX array", "range")
+}
+SEEDS = Argument(
+    [0.5, 0.7],
+    {},
+    NO_NUMBERS
+    | {
+        "texts of numbers": ["0.5", "0.7"],
+        "complex": np.array([0.5, 0.7j]),
+        "None in it": [0.5, None],
+        "no seeds": [],
+        "no tasks": np.zeros((2, 0)),
+        "NaN": [0.5, math.nan],
+        "infinity": [0.5, math.inf],
+    },
+)
+SHARE = plain_number(0.95, 0.0, 1.0, -0.1, 1.1, 95)
+SEED = count(3)._replace(static={k: v for k, v in count().static.items() if k not in ("0", "NumPy 0")})
+DOORS = {
+    "interval": door(statistics.interval, x=SEEDS, confidence=SHARE, nan_policy=option("raise")),
+    "interquartile_mean": door(statistics.interquartile_mean, x=SEEDS),
+    "bootstrap_iqm": door(
+        statistics.bootstrap_iqm,
+        x=SEEDS._replace(known=SEEDS.known | {"three axes": np.zeros((2, 2, 2))}),
+        confidence=SHARE,
+        num_resamples=count(100)._replace(known={"99": 99}),
+        seed=SEED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_the_right_call_works_and_every_wrong_one_is_refused(name):
+    DOORS[name].call()
+    assert wrong_calls.thin(DOORS) == {}
+    assert wrong_calls.complaints(DOORS[name]) == {}
+
+
+def test_every_public_function_is_tried():
+    own = {name for name, value in vars(statistics).items() if getattr(value, "__module__", "") == statistics.__name__}
+    assert {name for name in own if not name.startswith("_")} - {"Interval"} == set(DOORS)
