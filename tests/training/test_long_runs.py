@@ -64,5 +64,5 @@ def test_memory_is_flat_over_2000_epochs_and_each_function_is_traced_once():
     assert int(state.epochs) == 2000
     assert len({arrays for arrays, _ in seen}) == 1
     assert seen[-1][1] - seen[0][1] < 2**20  # two dicts of numbers, kept in each epoch, would take half more
-    # the warm-up, an epoch, an evaluation (the last two act); and `init` looks at an epoch for the shapes of its metrics
+    # the warm-up, an epoch and an evaluation, which act both; and `init` traces an epoch for the shapes of its metrics
     assert traces == {"step": 3 + 1, "act": 2 + 1, "update": 1 + 1}
