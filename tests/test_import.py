@@ -1,5 +1,6 @@
-"""What importing costs: no device, no network, no GL, no simulator, and losses need jax alone."""
+"""What importing costs: no device, no network, no GL, no simulator, no extra, and losses need jax alone."""
 
+import importlib
 import subprocess
 import sys
 
@@ -45,24 +46,40 @@ print(sorted({m.split('.')[0] for m in sys.modules} & set(HEAVY)))
     assert run(code).strip() == "[]"
 
 
-def test_every_name_of_the_index_can_be_asked_for():
-    code = """
+def test_every_name_needs_neither_a_network_nor_gl():
+    """Nor does a physics task; MUJOCO_GL is not set, as on a user's machine."""
+    code = (
+        BLOCKED.format(names=("OpenGL", "glfw"))
+        + """
+import os, socket
+os.environ.pop('MUJOCO_GL', None)
+def refuse(*args, **kwargs):
+    raise AssertionError('network')
+for owner, name in ((socket.socket, 'connect'), (socket, 'getaddrinfo'), (socket, 'gethostbyname')):
+    setattr(owner, name, refuse)
 import warnings
 warnings.filterwarnings('ignore', 'JAXopt')
 import hindsight_jax as hj
 for name in hj.__all__:
     assert getattr(hj, name).__name__ == ('train' if name == 'train' else 'hindsight_jax.' + name)
+import jax
+print(float(hj.envs.make('push').reset(jax.random.key(0)).reward))
 try:
     hj.loses
 except AttributeError as error:
     print(error)
 """
-    assert "losses" in run(code)
-
-
-def test_envs_need_no_gl():
-    code = BLOCKED.format(names=("OpenGL", "glfw")) + (
-        "import os\nos.environ['MUJOCO_GL'] = 'disable'\nfrom hindsight_jax import envs\n"
-        "import jax\nstate = envs.make('push').reset(jax.random.key(0))\nprint(float(state.reward))"
     )
-    assert run(code).strip() == "0.0"
+    reward, message = run(code).splitlines()
+    assert reward == "0.0"
+    assert "losses" in message
+
+
+@pytest.mark.parametrize("module", ["hindsight_jax.interop.gymnasium"])
+def test_an_extra_that_is_absent_is_named_with_its_remedy(module, monkeypatch):
+    """As in an environment without it; the other extras are pandas (test_study) and the peers' (test_peers)."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "gymnasium" or name == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(ImportError, match=r"^hindsight_jax\.interop\.gymnasium needs gymnasium: pip install gymnasium"):
+        importlib.import_module(module)

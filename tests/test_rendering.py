@@ -8,6 +8,8 @@ import pytest
 from hindsight_jax import rendering
 from hindsight_jax.rendering import picture, shapes
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0)
 BLACK = np.zeros((2, 3))
 UP = (0.0, 0.0, 1.0)  # a light from straight above: a surface that faces it has shade 0.56 + 0.08 + 0.42 = 1.06
@@ -284,9 +286,9 @@ def test_jit_vmap_and_map_agree_with_eager():
     xs = jnp.array([-0.2, 0.1, 0.4])
     one_by_one = jnp.stack([photo(x) for x in xs])
     assert float(jnp.std(one_by_one[0] - one_by_one[1])) > 0.01  # the pictures differ
-    np.testing.assert_allclose(jax.vmap(photo)(xs), one_by_one, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(photo))(xs), one_by_one, atol=1e-5)
     np.testing.assert_allclose(jax.jit(lambda xs: jax.lax.map(photo, xs))(xs), one_by_one, atol=1e-5)
-    scenes = jax.vmap(everything)(xs)
+    scenes = jax.jit(jax.vmap(everything))(xs)
     assert scenes.kinds == everything(xs[0]).kinds
     assert scenes.position.shape == (3, 5, 3)
 

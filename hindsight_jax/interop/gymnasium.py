@@ -17,14 +17,19 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gymnasium import spaces
 
 from hindsight_jax import checks, envs, rendering, types
 from hindsight_jax.envs.base import GoalEnv, State
+
+try:
+    import gymnasium
+    from gymnasium import spaces
+except ImportError as error:
+    remedy = "pip install gymnasium, or hindsight-jax with the extra gym."
+    raise ImportError(f"hindsight_jax.interop.gymnasium needs gymnasium: {remedy}") from error
 
 NAMESPACE, VERSION = "hindsight_jax", 0  # of the ids that `register` makes
 PARTS = ("observation", "achieved_goal", "desired_goal")

@@ -550,11 +550,11 @@ def test_the_target_network_is_evaluated_where_asked():
         agent = agents.q_learning(
             spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=values, hidden_sizes=(16,), evaluated=evaluated
         )
-        state = agent.init(key)
-        state = state._replace(target_params=agent.init(jax.random.key(2)).params)
+        init, act = jax.jit(agent.init), jax.vmap(agent.act, (None, 0, 0, None, None))
+        state = init(key)._replace(target_params=init(jax.random.key(2)).params)
         for explore in (False, True):
-            act = jax.vmap(lambda o, g, agent=agent, state=state, explore=explore: agent.act(state, o, g, key, explore))
-            chosen[evaluated, explore] = np.asarray(act(observations, goals))
+            act_so = jax.jit(lambda *arguments, act=act, explore=explore: act(*arguments, explore))
+            chosen[evaluated, explore] = np.asarray(act_so(state, observations, goals, key))
     np.testing.assert_array_equal(chosen["online", False], chosen["online", True])
     np.testing.assert_array_equal(chosen["target", True], chosen["online", True])
     assert np.mean(chosen["target", False] != chosen["online", False]) > 0.2

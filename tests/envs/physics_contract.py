@@ -347,6 +347,20 @@ class PhysicsContract:
     def test_an_invalid_action_is_the_idle_one_and_is_counted(self, play):
         self.check_hostile_actions(play.env, play.step, play.trace[7])
 
+    def test_a_state_that_is_not_finite_stays_in_its_row(self, play):
+        """In C MuJoCo it would be reset without a word; here it is seen, and the neighbours step as ever."""
+        before = play.trace[7]
+        engine = engine_state(before)
+        poisoned = put(before.pipeline_state.physics, engine._replace(qpos=engine.qpos.at[5].set(jnp.nan)))
+        after = play.step(
+            before.replace(pipeline_state=before.pipeline_state.replace(physics=poisoned)), play.actions[7]
+        )
+        assert np.isnan(engine_state(after).qpos[5]).any()
+        assert np.isnan(after.obs["observation"][5]).any()
+        assert after.reward[5] == 0.0
+        others = lambda states: jax.tree.map(lambda leaf: np.delete(leaf, 5, axis=0), plain(states))
+        jax.tree.map(np.testing.assert_array_equal, others(after), others(play.trace[8]))
+
     @pytest.mark.slow  # its own compiled step
     def test_the_other_kind_of_actions_steps_and_refuses_likewise(self, play):
         other = "discrete" if isinstance(play.env.spec.action, types.Box) else "continuous"

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tabular
 import wrong_calls
-from brax.envs.wrappers import training as brax_wrappers
 
 from hindsight_jax import envs, rendering, training, types
 from hindsight_jax.envs import base
@@ -124,19 +123,24 @@ def test_reward_and_end_are_success_of_what_was_achieved(play):
         assert np.all((values >= low) & (values <= high))
 
 
-def test_bad_actions_move_nothing_and_are_counted(play):
-    kind = play.env.spec.action
-    zeros = np.zeros((BATCH, kind.num_dims))
+def test_bad_actions_move_nothing_are_counted_and_harm_no_neighbour(play):
+    """NaN, infinite and huge ones: of integers all out of the set are bad, of numbers those that are not finite."""
+    kind, before = play.env.spec.action, play.trace[2]
     if isinstance(kind, types.Box):
-        bad = jnp.asarray(zeros, jnp.float32).at[0].set(jnp.nan).at[1].set(jnp.inf)
+        bad = np.array([np.nan, np.inf, -np.inf], np.float32)
+        largest = np.finfo(np.float32).max
+        ends = [play.step(before, np.full_like(play.actions[2], value)) for value in (1.0, largest)]
+        same(*ends)  # clipped
     else:
-        bad = jnp.asarray(zeros, jnp.int32).at[0].set(-1).at[1].set(kind.num_bins)
-    before = play.trace[2]
-    after = play.step(before, np.asarray(bad))
-    for k in (0, 1):
-        np.testing.assert_array_equal(after.obs["observation"][k], before.obs["observation"][k])
-    assert after.metrics["invalid_action"].tolist() == [1.0, 1.0] + [0.0] * (BATCH - 2)
+        bad = np.array([-1, kind.num_bins, 10_000, -(2**31), 2**31 - 1], np.int32)
+    actions = play.actions[2].copy()
+    actions[: len(bad), -1] = bad
+    after, count = play.step(before, actions), len(bad)
+    np.testing.assert_array_equal(after.obs["observation"][:count], before.obs["observation"][:count])
+    assert after.metrics["invalid_action"].tolist() == [1.0] * count + [0.0] * (BATCH - count)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(plain(after)))
+    others = lambda states: jax.tree.map(lambda leaf: leaf[count:], plain(states))
+    jax.tree.map(np.testing.assert_array_equal, others(after), others(play.trace[3]))
     assert not play.step(after, play.actions[0]).metrics["invalid_action"].any()
 
 
@@ -190,16 +194,6 @@ def test_auto_reset_gives_every_episode_a_fresh_start_and_goal(play):
     np.testing.assert_array_equal(trace.reward, hit)
     np.testing.assert_array_equal(np.asarray(trace.info["truncation"], bool), done & ~hit)
     np.testing.assert_array_equal(trace.pipeline_state.goal, trace.obs["desired_goal"])
-
-
-@pytest.mark.slow
-def test_brax_s_own_wrapper_takes_a_key_in_the_state():
-    env = brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(envs.make("grid_four_rooms")), 2, action_repeat=1)
-    state = jax.jit(env.reset)(jax.random.key_data(KEYS[:4]))
-    step = jax.jit(env.step)
-    state = step(step(state, jnp.zeros((4, 1), jnp.int32)), jnp.full((4, 1), 9))
-    assert state.done.all()
-    assert state.info["episode_metrics"]["invalid_action"].tolist() == [1.0] * 4
 
 
 def drawn(name, overrides, observation, goal):

@@ -20,12 +20,12 @@ def made():
     return values, presets.build(tiny.NAME, values)
 
 
-def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made, quick_compiles):
+def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made):
     values, experiment = made
     found = plan.make(tiny.NAME, values, GRID, experiment)
     assert (found.settings, found.seeds, found.members) == (3, 2, 6)
     assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (30, 4, 8, 2)
-    state = training.make_population(experiment.run).init(training.member_keys(0, 6))
+    state = jax.eval_shape(training.make_population(experiment.run).init, training.member_keys(0, 6))
     assert found.sizes.state * 6 == training.num_bytes(state.members)
     assert found.sizes.ring * 6 == training.num_bytes(state.members.replay)
     assert found.sizes.ring == experiment.num_bytes_of_ring
