@@ -36,6 +36,8 @@ _REMEDIES = {
     errno.ENOENT: "It is gone: was the directory moved or deleted? Put it back, then continue with --resume.",
     errno.EEXIST: "A file of that name lies there. Choose another --workdir.",
     errno.ENOTDIR: "A part of the path is a file. Choose another --workdir.",
+    errno.ENAMETOOLONG: "Choose another --workdir.",
+    errno.ELOOP: "A link on the way leads back to itself. Choose another --workdir.",
 }
 
 

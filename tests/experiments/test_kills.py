@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fork_server import TINY, Process
+from fork_server import TINY, Process, Server
 
 KILL = "fork_server.at_call({}, fork_server.die, r'{}')"
 
@@ -178,7 +178,7 @@ fork_server.at_call(0, hang, "fsync .*checkpoints/tmp-")
 """
 
 
-@pytest.mark.parametrize(("number", "code"), CODES)
+@pytest.mark.parametrize(("number", "code"), [pytest.param(*CODES[0], marks=pytest.mark.slow), CODES[1]])
 def test_a_second_signal_ends_a_run_at_once_though_a_save_hangs(server, whole, assert_whole, tmp_path, number, code):
     path, stuck = tmp_path / "run", tmp_path / "stuck"
     process = server.start(*TINY, f"--workdir={path}", setup=STUCK.format(str(stuck)))
@@ -213,6 +213,18 @@ def test_one_process_has_the_directory_until_it_ends_however_it_ends(server, who
     ended = server.run(*again(path))
     assert ended.code == 0, ended.errors
     assert_whole(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hashes", ["0", "1"])
+def test_another_process_that_compiles_anew_with_other_hashes_gives_the_same_bits(assert_whole, tmp_path, hashes):
+    shared = tmp_path / "compiled"
+    shared.mkdir()
+    other = Server(tmp_path, shared, PYTHONHASHSEED=hashes)
+    ended = other.run(*TINY, f"--workdir={tmp_path / 'run'}")
+    other.close()
+    assert ended.code == 0, ended.errors
+    assert_whole(tmp_path / "run")
 
 
 def test_what_was_compared_holds_all_that_a_run_carries(whole):
