@@ -42,7 +42,10 @@ class Lock:
         """Takes the lock or raises at once; it never waits."""
         if self._descriptor is not None:
             raise LockedError(f"{self.path.parent}: this Lock is held already. Release it first.")
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # not inherited by programs that are started
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # not inherited by programs that are started
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)
@@ -69,7 +72,11 @@ class Lock:
                 f"{self.path.parent}: process {holder or '(unknown)'} works here, and only one may. "
                 "Wait for it, end it, or choose another directory."
             )
-        return OSError(error.errno, f"cannot lock it ({error.strerror}). Choose another directory", str(self.path))
+        return self._unusable(error)
+
+    def _unusable(self, error: OSError) -> OSError:
+        trouble = f"cannot lock it ({error.strerror}). Make it writable, or choose another directory"
+        return OSError(error.errno, trouble, str(self.path))
 
     def __enter__(self) -> "Lock":
         return self.acquire()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import config as configs
-from experiments import grids
+from experiments import grids, progress
 from experiments.hosts import Hosts
 from experiments.interrupt import Interrupt
 from experiments.session import refusals, session
@@ -22,6 +22,7 @@ def train(arguments: configs.Arguments, path: Path, argv: Sequence[str], hosts: 
 
     Raises SessionError for what `session` and the file system refuse.
     """
+    progress.hold_standard_descriptors()
     parts = list(split(arguments, path))
     if len(parts) == 1:
         with session(arguments, path, argv=argv, hosts=hosts) as run:
@@ -31,7 +32,7 @@ def train(arguments: configs.Arguments, path: Path, argv: Sequence[str], hosts: 
         hosts.wait()
     for number, (part, below) in enumerate(parts):
         if hosts.is_first:
-            print(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}", flush=True)
+            progress.say(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}")
         with session(part, below, argv=argv, hosts=hosts) as run:
             code = run.train(interrupt)
         if code:

@@ -5,6 +5,7 @@ closed pipe, a full disk behind a redirection, or a terminal that went away sile
 """
 
 import contextlib
+import io
 import os
 import sys
 import time
@@ -62,7 +63,7 @@ class Progress:
         checks.in_range("start", start, 0, total_steps, "Pass the env steps that were taken already.")
         self._total, self._name, self._start = total_steps, name, start
         self._members, self._settings = members, settings
-        self._stream = _Unbreakable(sys.stdout if stream is None else stream)
+        self._stream = _standard_output() if stream is None else _Unbreakable(stream)
         self._live = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._verbose, self._clock = verbose, clock
         self._steps, self._success, self._began = start, None, 0.0
@@ -168,6 +169,34 @@ class _Unbreakable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def say(text: str) -> None:
+    """Prints a line to standard output, wherever that goes: see `Progress`.
+
+    >>> say("her_push: program 1 of 2")
+    her_push: program 1 of 2
+    """
+    stream = _standard_output()
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def hold_standard_descriptors() -> None:
+    """Opens the null device where standard input, output or errors are closed, as a shell's `>&-` leaves them.
+
+    Otherwise the next files that are opened, rows or a checkpoint, would get those numbers, and libraries in C++ would
+    write their messages into them.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+
+
+def _standard_output() -> _Unbreakable:
+    return _Unbreakable(io.StringIO() if sys.stdout is None else sys.stdout)  # None: closed when Python started
 
 
 def _make_bar(stream: _Unbreakable, members: int, start: int) -> Any:

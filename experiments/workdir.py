@@ -36,6 +36,8 @@ _REMEDIES = {
     errno.ENOENT: "It is gone: was the directory moved or deleted? Put it back, then continue with --resume.",
     errno.EEXIST: "A file of that name lies there. Choose another --workdir.",
     errno.ENOTDIR: "A part of the path is a file. Choose another --workdir.",
+    errno.ENAMETOOLONG: "Choose another --workdir.",
+    errno.ELOOP: "A link on the way leads back to itself. Choose another --workdir.",
 }
 
 
@@ -339,9 +341,12 @@ def _explained(path: Path, trouble: str) -> Iterator[None]:
 
 
 def _is_bystander(path: Path) -> bool:
-    """Whether a new run may find this file in its directory: hidden, as the lock is, or rows that never began."""
-    name = path.name
-    return name.startswith(".") or (name == "metrics.jsonl" and path.stat().st_size == 0)
+    """Whether a new run may find this in its directory: hidden files, as the lock is, and what a run that was killed
+    before its first step leaves, rows that never began and a folder without a checkpoint.
+    """
+    if path.name == "checkpoints":
+        return path.is_dir() and not os.listdir(path)
+    return path.name.startswith(".") or (path.name == "metrics.jsonl" and path.stat().st_size == 0)
 
 
 def _append(path: Path, data: bytes, at: int) -> None:

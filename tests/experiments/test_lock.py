@@ -91,9 +91,20 @@ def test_descriptors_are_not_lost(tmp_path):
 
 
 def test_a_missing_directory_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing"), Lock(tmp_path / "missing"):
+    with pytest.raises(FileNotFoundError, match=r"cannot lock it \(No such file.*missing"), Lock(tmp_path / "missing"):
         pass
     assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_a_directory_that_takes_no_file_is_an_error_and_nobody_is_blamed(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(OSError, match=r"cannot lock it .*Make it writable, or choose another directory"):
+            Lock(tmp_path).acquire()
 
 
 def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
@@ -101,5 +112,5 @@ def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(OSError, match=r"cannot lock it \(No locks available\)\. Choose another directory"):
+    with pytest.raises(OSError, match=r"cannot lock it \(No locks available\)\. .*choose another directory"):
         Lock(tmp_path).acquire()

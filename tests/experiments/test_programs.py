@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 
@@ -59,6 +60,15 @@ def test_each_value_has_a_directory_with_its_own_network_and_the_rest_of_the_gri
         "agent.beta": [1.0, 2.0],
         "agent.hidden_sizes": [[8], [4, 4]],
     }
+
+
+def test_a_pipe_that_nobody_reads_ends_no_program(trained, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+        assert run(tmp_path / "run", "--config=hdm_push", GRID) == 0
+    assert len(trained.calls) == 2
 
 
 def test_a_stopped_one_is_resumed_and_those_that_had_not_begun_begin(trained, tmp_path):

@@ -1,4 +1,8 @@
-"""The command line end to end: what a run leaves, and that a stopped run goes on as if it had never stopped."""
+"""The command line end to end, as a user starts it: what a run leaves; and, slow, that a stopped run goes on.
+
+What else may happen to a run is in `test_kills.py`, `test_run_disks.py`, `test_run_streams.py` and
+`test_command_lines.py`.
+"""
 
 import json
 import os
@@ -121,25 +125,31 @@ def test_q_stands_beside_what_trajectories_did(whole, environment):
     assert all(-50.0 < float(q) < 1.0 for _, _, q in table)
 
 
-def test_sigterm_saves_and_resume_gives_the_same_bits(whole, environment, tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_resume_gives_the_same_bits_whatever_the_order_of_sets(
+    whole, environment, tmp_path, number, code
+):
+    """Python's hashes differ in each of the three processes."""
     workdir = tmp_path / "run"
-    process = start(environment, *SMALL, f"--workdir={workdir}")
+    process = start(environment | {"PYTHONHASHSEED": "0"}, *SMALL, f"--workdir={workdir}")
     wait_for_rows(process, workdir, 4)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=200)
-    assert process.returncode == 143, errors
+    assert process.returncode == code, errors
     assert "--resume" in output
     assert len(metrics(workdir)) < len(metrics(whole[0]))
-    code, _, errors = run(environment, "--resume", f"--workdir={workdir}")
+    code, _, errors = run(environment | {"PYTHONHASHSEED": "1"}, "--resume", f"--workdir={workdir}")
     assert code == 0, errors
     assert metrics(workdir) == metrics(whole[0])
 
 
-def kill_and_resume(whole, environment, workdir, kills: int, seed: int) -> None:
-    """SIGKILL at random moments, then a last resume to the end."""
-    draw = random.Random(seed)
-    arguments = SMALL
-    for _ in range(kills):
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_sigkills_and_resume_give_the_same_bits(whole, environment, tmp_path, seed):
+    """`test_kills.py` has many more, of a smaller run."""
+    draw, workdir, arguments = random.Random(seed), tmp_path / "run", SMALL
+    for _ in range(4):
         process = start(environment, *arguments, f"--workdir={workdir}")
         have = (workdir / "metrics.jsonl").read_bytes().count(b"\n") if workdir.exists() else 0
         if have < len(metrics(whole[0])) - 2:
@@ -151,92 +161,3 @@ def kill_and_resume(whole, environment, workdir, kills: int, seed: int) -> None:
     code, _, errors = run(environment, "--resume", f"--workdir={workdir}")
     assert code == 0, errors
     assert metrics(workdir) == metrics(whole[0])
-
-
-def test_sigkill_and_resume_give_the_same_bits(whole, environment, tmp_path):
-    kill_and_resume(whole, environment, tmp_path / "run", kills=3, seed=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 9))
-def test_many_sigkills_and_resume_give_the_same_bits(whole, environment, tmp_path, seed):
-    kill_and_resume(whole, environment, tmp_path / "run", kills=5, seed=seed)
-
-
-def test_a_resumed_run_refuses_other_values(environment, tmp_path):
-    workdir = tmp_path / "run"
-    process = start(environment, *SMALL, f"--workdir={workdir}")
-    wait_for_rows(process, workdir, 4)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=200)
-    path = workdir / "config.json"
-    path.write_text(path.read_text().replace('"learning_rate": 0.002', '"learning_rate": 0.003'))
-    code, _, errors = run(environment, "--resume", f"--workdir={workdir}")
-    assert code == 1
-    assert "learning_rate" in errors
-
-
-def test_a_second_process_on_one_directory_is_refused(environment, tmp_path):
-    workdir = tmp_path / "run"
-    long = [a if "total_steps" not in a else "--config.total_steps=10000000" for a in SMALL]  # until it is stopped
-    first = start(environment, *long, f"--workdir={workdir}")
-    wait_for_rows(first, workdir, 2)
-    code, output, errors = run(environment, "--resume", f"--workdir={workdir}")
-    first.send_signal(signal.SIGINT)
-    first.communicate(timeout=200)
-    assert (code, output) == (1, "")
-    assert str(first.pid) in errors
-    assert "Traceback" not in errors
-    assert first.returncode == 130
-
-
-def test_a_finished_run_is_not_overwritten(whole, environment):
-    before = {path: path.read_bytes() for path in whole[0].iterdir() if path.is_file()}
-    code, _, errors = run(environment, *SMALL, f"--workdir={whole[0]}")
-    assert code == 1
-    assert "--resume" in errors
-    assert {path: path.read_bytes() for path in before} == before
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (("--config=hdm_psh",), "hdm_push"),
-        (("--config=hdm_push", "--config.agent.gama=0.9"), "gamma"),
-        (("--config=hdm_push", "--config.agent.learning_rate=nan"), "learning_rate"),
-        (("--config=hdm_push", "stray"), "stray"),
-        ((), "--config"),
-    ],
-)
-def test_bad_arguments_end_with_2_and_leave_nothing(environment, tmp_path, arguments, word):
-    workdir = tmp_path / "run"
-    code, output, errors = run(environment, *arguments, f"--workdir={workdir}")
-    assert (code, output) == (2, "")
-    assert word in errors
-    assert "Traceback" not in errors
-    assert not workdir.exists()
-
-
-def test_a_ring_that_cannot_fit_is_refused_before_a_folder_is_made(environment, tmp_path):
-    arguments = ("--config=hdm_push", "--config.replay.capacity=40000000", "--config.seeds=100")
-    code, _, errors = run(environment, *arguments, f"--workdir={tmp_path / 'run'}")
-    assert code == 1
-    assert "replay.capacity" in errors
-    assert not (tmp_path / "run").exists()
-
-
-def test_list_names_everything(environment):
-    code, output, _ = run(environment, "--list")
-    assert code == 0
-    assert {"hdm_push", "her_push", "hdm_push_paper"} <= set(output.split())
-
-
-@pytest.mark.slow
-def test_a_closed_pipe_does_not_end_a_run(environment, tmp_path):
-    reader, writer = os.pipe()
-    process = start(environment, *SMALL, f"--workdir={tmp_path / 'run'}", stdout=writer)
-    os.close(writer)
-    os.close(reader)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert (tmp_path / "run" / "summary.json").exists()

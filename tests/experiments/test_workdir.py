@@ -361,8 +361,15 @@ def test_a_used_directory_is_refused_and_left_alone(run, tmp_path):
 def test_an_empty_directory_or_a_start_that_was_killed_is_taken(tmp_path):
     (tmp_path / ".lock").touch()
     (tmp_path / ".config.json.tmp").write_text("{")
+    (tmp_path / "checkpoints").mkdir()
     WorkDir.create(tmp_path)
     WorkDir.create(tmp_path).write_config({}, name="hdm_push")
+
+
+def test_a_checkpoint_without_its_config_is_no_empty_directory(tmp_path):
+    (tmp_path / "checkpoints" / "step_000000000001").mkdir(parents=True)
+    with pytest.raises(WorkDirError, match="holds checkpoints already"):
+        WorkDir.create(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "metrics.jsonl", "everything"])
