@@ -1,5 +1,7 @@
 """Trains a population from the command line: python -m experiments.run --config=hdm_push [--help, --list]."""
 
+import contextlib
+import io
 import math
 import os
 import pathlib
@@ -16,6 +18,9 @@ from hindsight_jax import presets
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 the run could not begin or go on, 2 bad arguments, 143 / 130 after SIGTERM / SIGINT."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot spell
     try:
         arguments = configs.parse(argv)
     except configs.UsageError as error:
@@ -101,9 +106,10 @@ def configure_jax(num_members: int | None = None) -> None:
     if jax.config.jax_default_matmul_precision is None:  # JAX_DEFAULT_MATMUL_PRECISION sets it
         jax.config.update("jax_default_matmul_precision", "float32")
     if not jax.config.jax_compilation_cache_dir:  # JAX_COMPILATION_CACHE_DIR sets it
-        root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(root / "hindsight_jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        with contextlib.suppress(RuntimeError):  # a user without a home, as containers have them, keeps nothing
+            root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+            jax.config.update("jax_compilation_cache_dir", str(root / "hindsight_jax"))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 if __name__ == "__main__":

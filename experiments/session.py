@@ -64,6 +64,7 @@ class Session:
         if self.hosts.is_first:
             self.workdir.write_config(config, name=self.name, grid=grids.to_json(self.grid), argv=argv)
         self.begin()
+        self.save()  # so that rows without a checkpoint are a loss, and not the start of a run
 
     def begin(self) -> None:
         """Every member's first state."""
@@ -74,10 +75,10 @@ class Session:
     def resume(self, config: dict[str, Any], argv: Sequence[str]) -> None:
         """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
 
-        A run that was stopped before its first checkpoint begins again: it will give the same numbers. Raises
-        ValueError if the checkpoint was made with other values than config.json now holds.
+        A run that was stopped before its first checkpoint has no rows and begins again. Raises CheckpointError if there
+        are rows and no checkpoint, ValueError if it was made with other values than config.json now holds.
         """
-        if any(self.workdir.checkpoints.glob("*step_*")):
+        if any(self.workdir.checkpoints.glob("*step_*")) or self.workdir.read_rows():
             _, self.state, extra = self.checkpoints.restore(self.population.template(self.keys))
             self.refuse_other_values(extra["values"])
             if "num_rows" not in extra:
@@ -88,6 +89,7 @@ class Session:
             self.began_at = self.env_steps()
         else:
             self.begin()
+            self.save()
         if self.hosts.is_first:
             self.workdir.rewind(self.began_at, self.num_rows)
             self.changes = self.workdir.note_resume(config, argv)
@@ -193,6 +195,8 @@ class Session:
             self.report_if_bad(row, progress)
             complete(row)
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
+        if not self.num_rows:
+            self.checkpoints.wait()
         self.workdir.append_rows(rows)
         self.num_rows += len(self.members.seeds)
         each = self.hosts.gather([[row["success_end"], row["frozen"]] for row in rows])

@@ -73,13 +73,7 @@ def test_a_directory_without_permission_is_refused(server, tmp_path):
     [
         (lambda path: (path / "config.json").write_text("{"), 2, "config.json", "damaged. Put back a copy."),
         (lambda path: (path / "metrics.jsonl").unlink(), 1, "no metrics.jsonl", "Check --workdir"),
-        pytest.param(
-            lambda path: shutil.rmtree(path / "checkpoints"),
-            1,
-            "no checkpoint",
-            "Put",
-            marks=pytest.mark.xfail(strict=True, reason="session.resume drops all rows without a word"),
-        ),
+        (lambda path: shutil.rmtree(path / "checkpoints"), 1, "no checkpoint", "Put back a copy"),
     ],
 )
 def test_a_directory_that_is_no_whole_run_is_not_resumed(server, whole, tmp_path, change, code, got, remedy):

@@ -43,7 +43,6 @@ def test_a_run_ends_with_0_and_loses_nothing_where_its_streams_are_broken(server
     assert_whole(tmp_path / "run")
 
 
-@pytest.mark.xfail(strict=True, reason="run.show raises UnicodeEncodeError behind a run that is done")
 def test_a_path_that_the_output_cannot_spell_does_not_end_a_run(server, assert_whole, tmp_path):
     path = tmp_path / "\N{GREEK SMALL LETTER PI}"
     ended = server.run(*TINY, f"--workdir={path}", setup=ASCII)
@@ -119,7 +118,6 @@ def test_a_home_that_takes_no_cache_does_not_end_a_run(server, assert_whole, tmp
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-@pytest.mark.xfail(strict=True, reason="run.configure_jax asks for a home that a user without an entry has not")
 def test_a_user_without_a_name_or_a_home_may_run(server, assert_whole, tmp_path):
     """As containers have them: a number that no list of users holds."""
     path = tmp_path / "run"
