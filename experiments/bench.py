@@ -1,13 +1,13 @@
 """Speed against limits, in one run: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4]
-[--parts environment ring run algorithms peers scaling start] [--output=FILE.json] [--picture=FILE.png].
+[--parts environment ring run algorithms peers scaling start caution] [--output=FILE.json] [--picture=FILE.png].
 
 What is measured beside what: the environment beside the raw `mjx.step` loop at the same batch, the learner's useful
 floating-point operations beside a matrix product's on the same machine, an update on a large ring beside a small one,
 the parts of an epoch beside each other, and an update of every algorithm beside the time that its own useful operations
 would take at the matrix product's speed; other people's code that does the same work, where it is installed (`peers`);
-how an update's cost scales with members, batch, environments and devices (`scaling`); and how long a run takes to begin
-(`start`). Each pair is measured in turn and the best of several rounds is kept, since machines are shared and noisy:
-compare figures of one run only.
+how an update's cost scales with members, batch, environments and devices (`scaling`); how long a run takes to begin
+(`start`); and what the checks for NaN and the checkpoints take of it (`caution`). Each pair is measured in turn and the
+best of several rounds is kept, since machines are shared and noisy: compare figures of one run only.
 
 Dimension key: M members (seeds), U updates of an epoch, B batch.
 """
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from experiments import bench_picture, flops, peers, provenance, scaling, starting, stepping, update_costs
+from experiments import bench_picture, caution, flops, peers, provenance, scaling, starting, stepping, update_costs
 from experiments.run import configure_jax
 from experiments.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, relabel, replay, training
@@ -214,6 +214,7 @@ ROWS: dict[str, Callable[[str, int], dict[str, dict[str, float]]]] = {
     "peers": measure_peers,
     "scaling": scaling.measure,
     "start": starting.measure,
+    "caution": caution.measure,
 }
 
 
