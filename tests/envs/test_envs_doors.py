@@ -7,8 +7,10 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
+import wrong_arguments
 import wrong_calls
-from wrong_calls import JUNK, Argument, alike, count, door, floats, key, option, optional, plain_number, thing
+from wrong_arguments import JUNK, Argument, alike, count, floats, key, option, optional, plain_number, thing
+from wrong_calls import door
 
 from hindsight_jax import envs, types
 from hindsight_jax.envs import base
@@ -78,7 +80,7 @@ def constructor(name):
 
 def some_state(env):
     """A state of zeros: nothing is computed."""
-    return wrong_calls.zeros_like(jax.eval_shape(env.reset, jax.random.key(0)))
+    return wrong_arguments.zeros_like(jax.eval_shape(env.reset, jax.random.key(0)))
 
 
 def carried(state):
