@@ -93,19 +93,7 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         _check_state(state, shapes)
         count = _check_added(one, trajectories, capacity, horizon)
         _check_keep(keep)
-        length = trajectories.length
-        length = jnp.where((length >= 0) & (length <= horizon), length, 0)
-        steps = jnp.arange(count, dtype=jnp.int32)
-        slots = jnp.where(keep, (state.next_slot + steps) % capacity, capacity + steps)  # beyond the ring: dropped
-        write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="drop")
-        ends = state.total + jnp.cumsum(length, dtype=jnp.int32)
-        return ReplayState(
-            trajectories=jax.tree.map(write, state.trajectories, trajectories._replace(length=length)),
-            end=write(state.end, ends),
-            total=jnp.where(keep, ends[-1], state.total),
-            next_slot=jnp.where(keep, (state.next_slot + count) % capacity, state.next_slot),
-            size=jnp.where(keep, jnp.minimum(state.size + count, capacity), state.size),
-        )
+        return _stored(state, trajectories, keep, count, horizon)
 
     def sample(
         state: ReplayState,
@@ -122,19 +110,41 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
         pairs = _num_pairs(state)
         if checks.is_concrete(pairs) and int(pairs) == 0:
             checks.fail("state", "an empty ring", "at least one pair (trajectory, t) must be stored", "Call add first.")
-        if preference is None:
-            slot, t, index = _draw(state, key, (batch_size,), law)
-        else:
-            slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
-        batch = _gather(state.trajectories, slot, t, index, reward_fn)
-        real = (pairs > 0) & jnp.all(index != relabel.INVALID)  # weights that make no law make none for any row
-        return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
+        return _drawn(state, key, batch_size, law, reward_fn, preference)
 
     def num_pairs(state: ReplayState) -> jax.Array:
         _check_state(state, shapes)
         return _num_pairs(state)
 
     return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3), int(capacity))
+
+
+def _stored(state: ReplayState, trajectories: Trajectory, keep: Any, count: int, horizon: int) -> ReplayState:
+    """The ring with these trajectories over its oldest ones, or as it was."""
+    capacity, length = state.end.shape[0], trajectories.length
+    length = jnp.where((length >= 0) & (length <= horizon), length, 0)
+    steps = jnp.arange(count, dtype=jnp.int32)
+    slots = jnp.where(keep, (state.next_slot + steps) % capacity, capacity + steps)  # beyond the ring: dropped
+    write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="drop")
+    ends = state.total + jnp.cumsum(length, dtype=jnp.int32)
+    return ReplayState(
+        trajectories=jax.tree.map(write, state.trajectories, trajectories._replace(length=length)),
+        end=write(state.end, ends),
+        total=jnp.where(keep, ends[-1], state.total),
+        next_slot=jnp.where(keep, (state.next_slot + count) % capacity, state.next_slot),
+        size=jnp.where(keep, jnp.minimum(state.size + count, capacity), state.size),
+    )
+
+
+def _drawn(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, reward_fn: RewardFn, preference):
+    """B transitions; all poison where there is no pair, or no law."""
+    if preference is None:
+        slot, t, index = _draw(state, key, (batch_size,), law)
+    else:
+        slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
+    batch = _gather(state.trajectories, slot, t, index, reward_fn)
+    real = (_num_pairs(state) > 0) & jnp.all(index != relabel.INVALID)  # weights that make no law make none for any row
+    return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
 
 
 def _num_pairs(state: ReplayState) -> jax.Array:

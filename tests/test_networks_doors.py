@@ -5,7 +5,8 @@ import math
 import jax
 import pytest
 import wrong_calls
-from wrong_calls import JUNK, Argument, count, door, flag, floats, optional, thing
+from wrong_arguments import JUNK, Argument, count, flag, floats, optional, thing
+from wrong_calls import door
 
 from hindsight_jax import networks, types
 

@@ -4,8 +4,10 @@ import math
 
 import jax.numpy as jnp
 import pytest
+import wrong_arguments
 import wrong_calls
-from wrong_calls import alike, count, door, floats, integer, key, number, optional, thing
+from wrong_arguments import alike, count, floats, integer, key, number, optional, thing
+from wrong_calls import door
 
 from hindsight_jax import relabel
 
@@ -38,7 +40,7 @@ def mixture_with(component):
 
 def any_dtype(argument):
     """Without the mistakes of dtype: goals may be of any."""
-    kept = {label: value for label, value in argument.static.items() if label in wrong_calls.NO_ARRAYS}
+    kept = {label: value for label, value in argument.static.items() if label in wrong_arguments.NO_ARRAYS}
     ranks = {label: argument.static[label] for label in ("a leading axis", "a batch", "a trailing axis", "a scalar")}
     return argument._replace(static=kept, sizes=argument.sizes | ranks)
 
@@ -87,7 +89,7 @@ DOORS = {
     "Preference: choose": door(PREFERENCE.choose, key=key(), changed_flags=alike(jnp.array([False, True, False]))),
     "Preference: is_changed": door(
         lambda changed: relabel.prefer(changed).is_changed(jnp.zeros(2), jnp.zeros(2)),
-        changed=wrong_calls.Argument(
+        changed=wrong_arguments.Argument(
             near,
             {},
             {label: always(value) for label, value in FLAG.static.items()},

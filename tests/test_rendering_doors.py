@@ -6,7 +6,8 @@ import math
 import jax.numpy as jnp
 import pytest
 import wrong_calls
-from wrong_calls import JUNK, Argument, count, door, floats, optional, thing
+from wrong_arguments import JUNK, Argument, count, floats, optional, thing
+from wrong_calls import door
 
 from hindsight_jax import rendering
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import wrong_calls
-from wrong_calls import Argument, alike, count, door, key, optional, record, thing
+from wrong_arguments import Argument, alike, count, key, optional, record, thing
+from wrong_calls import door
 
 from hindsight_jax import relabel, replay
 from hindsight_jax.types import Trajectory

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import wrong_calls
-from wrong_calls import JUNK, Argument, count, door, option, plain_number
+from wrong_arguments import JUNK, Argument, count, option, plain_number
+from wrong_calls import door
 
 from hindsight_jax import statistics
 

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import pytest
 import wrong_calls
-from wrong_calls import door, floats
+from wrong_arguments import floats
+from wrong_calls import door
 
 from hindsight_jax import checks
 

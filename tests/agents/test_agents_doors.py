@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 import reference
+import wrong_arguments
 import wrong_calls
-from wrong_calls import JUNK, Argument, alike, count, door, flag, floats, key, number, option, optional, record, thing
+from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, number, option, optional, record, thing
+from wrong_calls import door
 
 from hindsight_jax import agents, types
 
@@ -110,7 +112,7 @@ def doors_of(name):
     }
     right = {argument: kind.value for argument, kind in arguments.items()}
     agent = make(**right)
-    state = wrong_calls.zeros_like(jax.eval_shape(agent.init, KEY))
+    state = wrong_arguments.zeros_like(jax.eval_shape(agent.init, KEY))
     batch = jax.tree.map(
         jnp.asarray,
         reference.trajectories(FLAT, (4, 2, 4, 1), HORIZON)

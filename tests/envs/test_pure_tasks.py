@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tabular
-import wrong_calls
+import wrong_arguments
 
 from hindsight_jax import envs, rendering, training, types
 from hindsight_jax.envs import base
@@ -200,7 +200,7 @@ def drawn(name, overrides, observation, goal):
     """The task, and its scene of that state and goal."""
     env = envs.make(name, **overrides)
     observation, goal = jnp.array(observation, jnp.float32), jnp.array(goal, jnp.float32)
-    blank = wrong_calls.zeros_like(jax.eval_shape(env.reset, jax.random.key(0)))
+    blank = wrong_arguments.zeros_like(jax.eval_shape(env.reset, jax.random.key(0)))
     state = blank.replace(obs={"observation": observation, "desired_goal": goal})
     return env, env.scene(state)
 

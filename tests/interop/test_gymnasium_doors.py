@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import wrong_calls
-from wrong_calls import JUNK, Argument, count, door, optional, plain_number, thing
+from wrong_arguments import JUNK, Argument, count, optional, plain_number, thing
+from wrong_calls import door
 
 from hindsight_jax import envs, types
 

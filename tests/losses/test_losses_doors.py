@@ -5,7 +5,8 @@ import math
 import jax.numpy as jnp
 import pytest
 import wrong_calls
-from wrong_calls import JUNK, door, floats, index, mask, number, of_any_size, optional, thing
+from wrong_arguments import JUNK, floats, index, mask, number, of_any_size, optional, thing
+from wrong_calls import door
 
 from hindsight_jax import losses
 
