@@ -6,10 +6,14 @@ import pathlib
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 ROOT = pathlib.Path(__file__).parent.parent
 # Modules whose own tests run their examples.
 ELSEWHERE = {
     "experiments.config",
+    "experiments.grids",
+    "experiments.plan",
     "experiments.plots",
     "experiments.progress",
     "experiments.provenance",
@@ -25,6 +29,10 @@ ELSEWHERE = {
     "hindsight_jax.relabel.rows",
     "hindsight_jax.replay",
     "hindsight_jax.statistics",
+    "hindsight_jax.study",
+    "hindsight_jax.training.membership",
+    "hindsight_jax.training.memory",
+    "hindsight_jax.training.placement",
     "hindsight_jax.training.population",
 }
 # They compile MJX for nothing but the example; tests/envs runs the same code.

@@ -63,7 +63,7 @@ import hindsight_jax as hj
 for name in hj.__all__:
     assert getattr(hj, name).__name__ == ('train' if name == 'train' else 'hindsight_jax.' + name)
 import jax
-print(float(hj.envs.make('push').reset(jax.random.key(0)).reward))
+print(float(jax.jit(hj.envs.make('push').reset)(jax.random.key(0)).reward))
 try:
     hj.loses
 except AttributeError as error:

@@ -288,8 +288,11 @@ class PhysicsContract:
         table = np.corrcoef(starts.T, goals.T)[: starts.shape[1], starts.shape[1] :]
         assert np.abs(table).max(initial=0.0) < 0.14  # 4.5 sigma of 1024 draws
 
-    def test_reset_is_the_same_after_play_and_alone_for_a_raw_key(self, play):
+    def test_reset_is_the_same_after_play(self, play):
         same(play.reset(KEYS), play.first)
+
+    @pytest.mark.slow  # compiles a reset; the tasks in plain JAX do so by default
+    def test_reset_alone_takes_a_raw_key(self, play):
         same(jax.jit(play.env.reset)(jax.random.key_data(KEYS[5])), row(play.first, 5), atol=1e-6)
 
     @pytest.mark.parametrize("rng", [0, np.zeros(2), np.zeros(3, np.uint32), KEYS[:2]], ids=["0", "f64", "3", "two"])
