@@ -204,7 +204,6 @@ def fill(folder: str | os.PathLike) -> None:
 def serve(compiled: Path) -> None:
     """Answers requests, a line each, until there are no more."""
     prepare(compiled)
-    usages: dict[int, tuple[int, float]] = {}
     for line in sys.stdin:
         request = json.loads(line)
         match request.pop("do"):
@@ -214,33 +213,27 @@ def serve(compiled: Path) -> None:
                     return be_a_run(compiled, **request)
                 reply: dict[str, Any] = {"pid": pid}
             case "has_ended":
-                reply = {"ended": reap(request["pid"], usages)}
+                reply = {"ended": has_ended(request["pid"])}
             case "wait":
-                reply = wait(usages=usages, **request)
+                reply = wait(**request)
         os.write(1, (json.dumps(reply) + "\n").encode())
     return None
 
 
-def reap(pid: int, usages: dict[int, tuple[int, float]]) -> bool:
-    """Whether it has ended; how is then in `usages`."""
-    if pid not in usages:
-        found, status, usage = os.wait4(pid, os.WNOHANG)
-        if not found:
-            return False
-        usages[pid] = os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
-    return True
+def has_ended(pid: int) -> bool:
+    """Leaves it to be waited for, so that its id is not given to another process."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def wait(pid: int, timeout: float, usages: dict[int, tuple[int, float]]) -> dict[str, Any]:
+def wait(pid: int, timeout: float) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
-    while not reap(pid, usages):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return {"code": None}
+    while not (ended := has_ended(pid)) and time.monotonic() < deadline:
         time.sleep(0.002)
-    code, cpu_seconds = usages.pop(pid)
-    return {"code": code, "cpu_seconds": cpu_seconds}
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    code = os.waitstatus_to_exitcode(status) if ended else None
+    return {"code": code, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
 def be_a_run(compiled: Path, argv: list[str], cwd: str, setup: str, files: list[str]) -> None:

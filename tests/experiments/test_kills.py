@@ -27,6 +27,11 @@ def rows_of(path: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
+def half_saved(path: Path) -> set[int]:
+    """Folders that a save has left, or is writing, by their numbers on the disk."""
+    return {folder.stat().st_ino for folder in path.glob("checkpoints/tmp-*")}
+
+
 def until(process: Process, happens) -> None:
     """Until it happens or the process has ended; looks every millisecond."""
     while not happens() and process.is_running():
@@ -55,6 +60,7 @@ def kill_at_random(server, whole, assert_whole, folder: Path, kills: int, seed: 
     while hit["kills"] < kills:
         path, number = folder / str(number), number + 1
         for _ in range(draw.randint(2, 6)):
+            before = half_saved(path)
             process = server.start(*again(path))
             kind = wait_for_a_moment(process, path, draw, whole.seconds)
             process.send(signal.SIGKILL)
@@ -63,7 +69,7 @@ def kill_at_random(server, whole, assert_whole, folder: Path, kills: int, seed: 
             if code == 0:
                 break
             hit.update(["kills", f"at {kind}"])
-            hit["inside of a save"] += any(path.glob("checkpoints/tmp-*"))
+            hit["inside of a save"] += bool(half_saved(path) - before)
             hit["before the config"] += not (path / "config.json").exists()
             hit["after all rows"] += rows_of(path) == len(whole.left.rows)
         ended = server.run(*again(path))
