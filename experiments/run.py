@@ -1,7 +1,6 @@
 """Trains a population from the command line: python -m experiments.run --config=hdm_push [--help, --list]."""
 
 import contextlib
-import io
 import math
 import os
 import pathlib
@@ -11,23 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments import config as configs
-from experiments import listing
+from experiments import listing, progress
 from hindsight_jax import presets
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 the run could not begin or go on, 2 bad arguments, 143 / 130 after SIGTERM / SIGINT."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot spell
     try:
         arguments = configs.parse(argv)
     except configs.UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.list or arguments.help:
-        show(listing.help_text(arguments.name) if arguments.help else listing.list_text())
+        progress.say(listing.help_text(arguments.name) if arguments.help else listing.list_text())
         return 0
     workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -54,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if hosts.is_first:
         again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
-        show(f"{arguments.name}: results in {workdir}{again}")
+        progress.say(f"{arguments.name}: results in {workdir}{again}")
     return code
 
 
@@ -72,7 +68,7 @@ def explain(arguments: configs.Arguments, hosts: Any) -> None:
     from experiments import plan, programs
     from experiments.session import refusals
 
-    say = show if hosts.is_first else lambda text: None
+    say = progress.say if hosts.is_first else lambda text: None
     for part, _ in programs.split(arguments, pathlib.Path()):
         assert part.name is not None
         assert part.config is not None
@@ -83,14 +79,6 @@ def explain(arguments: configs.Arguments, hosts: Any) -> None:
             say(plan.text(found, part.grid))
             plan.check(found)
             say("\n".join(plan.expected(found, plan.trial(values, part.grid, experiment))))
-
-
-def show(text: str) -> None:
-    """Prints the text; a pager or `head` that has seen enough is no error."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes when it exits
 
 
 def configure_jax(num_members: int | None = None) -> None:

@@ -287,6 +287,7 @@ def load_population(compiled: Path, make: Callable[..., Any], run: Any, devices:
         init=lambda keys, values: parts()[0](keys, values),
         advance=lambda state, num_epochs: parts()[1](state, num_epochs),
         evaluate=lambda state, keys: parts()[2](state, keys),
+        record=lambda state, results: parts()[3](state, results),
         compile=lambda keys, values: None,
         template=template,
     )
@@ -308,10 +309,13 @@ def compile_population(compiled: Path) -> None:
     make = training.make_population.args[1]
     population = make(experiment.run, training.devices_for(2))
     state = population.template(keys)
+    sharded = jax.tree.leaves(state.best)[0].sharding
+    results = jax.tree.map(lambda x: x.update(sharding=sharded), jax.eval_shape(population.evaluate, state, keys))
     traced = [
         jax.jit(population.init).lower(keys, {}),
         population.advance.lower(state, 1),
         population.evaluate.lower(state, keys),
+        population.record.lower(state, results),
     ]
     parts = [serialize_executable.serialize(one.compile()) for one in traced]
     beside = compiled.with_suffix(".tmp")
