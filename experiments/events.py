@@ -28,7 +28,7 @@ class Events:
         """Adds one event per row at x = env_steps: its numbers, less the indices. Flushed when this returns."""
         for folder, group in self._by_folder(rows).items():
             files = _event_files(folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make(folder)
             path = files[-1] if files else folder / f"{_PREFIX}{1:010d}"
             _write(path, group, fresh=not files)
 
@@ -40,10 +40,15 @@ class Events:
         old = sorted(self.directory.glob(f"*/{_PREFIX}*"))
         generation = 1 + max((int(path.suffix[1:]) for path in old if path.suffix[1:].isdigit()), default=0)
         for folder, group in self._by_folder(rows).items():
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make(folder)
             _write(folder / f"{_PREFIX}{generation:010d}", group, fresh=True)
         for path in old:
             path.unlink()
+
+    def _make(self, folder: Path) -> None:
+        """Not the work directory: one that is gone stays gone."""
+        self.directory.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
 
     def _by_folder(self, rows: Sequence[Row]) -> dict[Path, list[Row]]:
         folders: dict[Path, list[Row]] = {}

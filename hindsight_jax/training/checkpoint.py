@@ -197,7 +197,7 @@ class Checkpoints:
             code,
             f"{os.strerror(code)}: the checkpoint of step {step} was not saved ({files.first_line(error)}). "
             f"Stored steps are untouched: {[files.step_of(folder) for folder in self._complete()]}. "
-            "Free some space or make the directory writable, then save again",
+            "Free some space or make the directory writable, then save again, or resume from them",
             str(self.directory),
         )
 
