@@ -126,4 +126,5 @@ def filled(experiment: presets.Experiment, state: Any, total_steps: int) -> Any:
         return experiment.run.store(member, many)._replace(env_steps=member.env_steps)
 
     stored = jax.jit(jax.vmap(add), donate_argnums=0)
-    return state._replace(members=stored(state.members, state.members.key))
+    keys = jax.random.split(jax.random.key(0), len(state.members.key))
+    return state._replace(members=stored(state.members, keys))
