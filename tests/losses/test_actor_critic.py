@@ -21,6 +21,16 @@ def test_golden():
     assert float(losses.dpg_actor(jnp.array(-3.0), ACTION, l2=2.0)) == 3.0 + 2.0 * 0.625
 
 
+def test_float64_reference():
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        for num_dims in (1, 3, 9):
+            q, l2, action = rng.normal(), rng.uniform(), rng.normal(size=num_dims)
+            loss = losses.dpg_actor(jnp.asarray(q), jnp.asarray(action), l2=l2)
+            assert loss.dtype == jnp.float64
+            np.testing.assert_allclose(loss, -q + l2 * sum(a * a for a in action) / num_dims, rtol=1e-12)
+
+
 def test_gradients():
     by_q, by_action, by_l2 = jax.grad(lambda q, a, l2: losses.dpg_actor(q, a, l2=l2), argnums=(0, 1, 2))(
         -3.0, ACTION, 2.0
