@@ -282,6 +282,18 @@ def test_a_trajectory_of_length_zero_is_never_drawn():
     assert set(t.tolist()) == {0}
 
 
+def test_what_is_not_kept_changes_no_bit_and_members_keep_their_own():
+    """Half full, exactly full, and wrapped; what is kept is what an add without the argument stores."""
+    for batches in ([[5, 3]], [[5, 3], [4, 1]], [[5, 3], [4, 1], [2]]):
+        functions, state, model = filled(4, 5, batches)
+        batch = model.add([3, 5])
+        both = jax.tree.map(lambda x: jnp.stack([x, x]), state)
+        add = jax.jit(jax.vmap(functions.ring.add, (0, None, 0)))
+        kept = add(both, batch, jnp.array([False, True]))
+        assert_equal(jax.tree.map(lambda x: x[0], kept), state)
+        assert_equal(jax.tree.map(lambda x: x[1], kept), functions.add(state, batch))
+
+
 def test_counts_may_wrap_beyond_int32():
     """A ring whose counts start just below 2^31 gives what one with small counts gives, before and after the wrap."""
     functions, state, model = filled(4, 5, [[5, 3, 4], [2, 5]])

@@ -16,6 +16,7 @@ from experiments.interrupt import Interrupt
 from experiments.progress import Progress
 from experiments.workdir import WorkDir
 from hindsight_jax import presets, training
+from hindsight_jax.training import checkpoint_files
 
 SEEDS = 3
 OVERRIDES = {
@@ -31,9 +32,9 @@ OVERRIDES = {
 }
 
 
-def begun(path, experiment, population=None):
+def begun(path, experiment, population=None, **overrides):
     """A session with its first state; one population serves several, compiled once."""
-    made = config.make("hdm_push", OVERRIDES)
+    made = config.make("hdm_push", OVERRIDES | overrides)
     fresh = session.Session("hdm_push", config.values(made), WorkDir.create(path), experiment)
     fresh.population = population or fresh.population
     fresh.start(config.to_json_dict(made), [])
@@ -132,6 +133,64 @@ def test_the_film_is_of_the_median_finite_seed(poisoned):
     last = {member: of_member(run, member)[-1]["success_end"] for member in (0, 2)}
     assert run.workdir.read_summary()["policy_seed"] == 7 + max(last, key=lambda member: (last[member], member))
     assert (run.workdir.path / "policy.gif").stat().st_size > 0
+
+
+def ended(run):
+    """(exit code, output) of the rest of a run."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = run.train(Interrupt())
+    return code, output.getvalue()
+
+
+def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers(
+    healthy, poisoned, experiment, tmp_path
+):
+    halting = begun(tmp_path / "run", experiment, healthy.population, on_nan="halt")
+    advanced(halting, 2, 3)
+    poison(halting, 1)
+    code, output = ended(halting)
+    assert code == 1
+    assert "error: hdm_push: halted by 1 frozen member(s), and saved. --resume with --config.on_nan=freeze" in output
+    assert [row["env_steps"] for row in of_member(halting, 0)] == [20, 30]
+    assert halting.workdir.read_summary()["interrupted"] is True
+    made = config.make("hdm_push", OVERRIDES | {"on_nan": "freeze"})
+    again = session.Session("hdm_push", config.values(made), WorkDir.open(tmp_path / "run"), experiment)
+    again.population = healthy.population
+    again.resume(config.to_json_dict(made), [])
+    code, output = ended(again)
+    assert code == 0
+    assert "member 1 (seed 8) at 40 env steps is frozen: agent.params." in output
+    for member in range(SEEDS):
+        np.testing.assert_equal(of_member(again, member), of_member(poisoned[0], member))
+
+
+def test_a_run_of_which_no_member_is_left_halts(healthy, experiment, tmp_path):
+    run = begun(tmp_path / "run", experiment, healthy.population)
+    advanced(run, 1)
+    for member in range(SEEDS):
+        poison(run, member)
+    code, output = ended(run)
+    assert code == 1
+    assert "halted by 3 frozen member(s), and saved. No member is left to train: start anew" in output
+    assert run.workdir.read_summary()["failed_seeds"] == [7, 8, 9]
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_training_at_the_next_step(healthy, experiment, tmp_path, monkeypatch):
+    """Not at the run's end."""
+    run = begun(tmp_path / "run", experiment, healthy.population, **{"checkpoint.seconds": 0.0})
+    advanced(run, 2)
+    run.checkpoints.wait()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_files, "write_manifest", full)
+    run.save()
+    with pytest.raises(OSError, match="No space left on device: the checkpoint of step 2 was not saved"):
+        run.train(Interrupt())
+    assert int(run.state.epochs) < 6
+    assert run.checkpoints.latest_step() == 0
 
 
 def test_a_run_without_a_bad_seed_warns_of_nothing(healthy):
