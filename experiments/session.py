@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from experiments import config as configs
 from experiments import film, grids, plan
@@ -199,7 +200,7 @@ class Session:
             self.checkpoints.wait()
         self.workdir.append_rows(rows)
         self.num_rows += len(self.members.seeds)
-        each = self.hosts.gather([[row["success_end"], row["frozen"]] for row in rows])
+        each = self.hosts.gather(np.array([[row["success_end"], row["frozen"]] for row in rows]))
         self.num_frozen = int(each[..., 1].sum())
         progress.evaluated(min(self.env_steps(), self.values["total_steps"]), each[..., 0])
 

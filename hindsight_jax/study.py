@@ -219,10 +219,9 @@ def _trained(
         state = population.advance(state, min(every - epoch % every, experiment.num_epochs - epoch))
         state, columns = population.record(state, population.evaluate(state, keys))
         row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(columns))
-        for member in np.flatnonzero(row["frozen"]):
-            if member not in frozen:
-                frozen.add(member)
-                _report_frozen(experiment, members, state, int(member), halts)
+        for member in sorted(set(np.flatnonzero(row["frozen"]).tolist()) - frozen):
+            _report_frozen(experiment, members, state, member, halts)
+            frozen.add(member)
         evaluations.append(row)
         if say:
             say(int(row["env_steps"][0]), row["success_end"])

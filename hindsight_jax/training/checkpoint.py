@@ -299,11 +299,12 @@ def _sharding(like: Any) -> Any:
 
 
 def _check_extra(extra: Any) -> dict[str, Any]:
+    """A copy, which no later change of the caller's reaches."""
     remedy = "Use string keys, lists, Python numbers, and None instead of NaN."
     try:
-        same = isinstance(extra, dict) and json.loads(json.dumps(extra)) == extra
+        copy = json.loads(json.dumps(extra))
     except (TypeError, ValueError) as error:
         checks.fail("extra", files.first_line(error), "it must be a dict that JSON carries unchanged", remedy)
-    if not same:
+    if not isinstance(extra, dict) or copy != extra:
         checks.fail("extra", repr(extra)[:300], "it must be a dict that JSON carries unchanged", remedy)
-    return extra
+    return copy

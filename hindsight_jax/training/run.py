@@ -206,7 +206,7 @@ def _fault(run: _Parts, state: RunState) -> health.Fault:
     bad = health.first_bad(state)
     if bad:
         return health.Fault(bad, int(state.updates))
-    key = jax.random.wrap_key_data(state.epoch_key, dtype=state.key.dtype)
+    key = jax.random.wrap_key_data(state.epoch_key, impl=jax.random.key_impl(state.key))
     _, _, key_sample, key_learn = jax.random.split(key, 4)  # the ring holds already what was collected
     batches = jax.jit(functools.partial(_sample, run))(state, key_sample)
     return health.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))

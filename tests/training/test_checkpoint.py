@@ -166,13 +166,16 @@ def test_a_save_returns_before_it_is_written_and_keeps_what_it_was_given(tmp_pat
         {"x": jnp.arange(5.0), "k": jax.random.key(3), "n": np.arange(3, dtype=np.int32)},
     )
     wanted = {path: raw(leaf) for path, leaf in state.items()}
-    checkpoints.save(1, state)
+    extra = {"seconds": {"train": 1.5}}
+    checkpoints.save(1, state, extra)
     checkpoints.raise_if_failed()
     assert not list(tmp_path.glob("step_*"))
+    extra["seconds"]["train"] = 2.5
     jax.jit(lambda x: x + 1, donate_argnums=0)(state.pop("x"))
     state["n"] += 1
     may_go_on.set()
-    _, restored, _ = checkpoints.restore({"x": jnp.zeros(5), **state})  # which waits
+    _, restored, kept = checkpoints.restore({"x": jnp.zeros(5), **state})  # which waits
+    assert kept == {"seconds": {"train": 1.5}}
     assert {path: raw(leaf) for path, leaf in restored.items()} == wanted
 
 
