@@ -93,6 +93,13 @@ def function(name: str, value: Any, remedy: str) -> None:
         fail(name, describe(value), "it must be a function", remedy)
 
 
+def instance(name: str, value: Any, kind: type, remedy: str) -> None:
+    """An object of this class, not the class itself."""
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        fail(name, got, f"its type must be {kind.__name__}", remedy)
+
+
 def real(name: str, value: Any, remedy: str = "Write it as a float such as 1.0.") -> None:
     """One or more real numbers, floating or integer; booleans are refused."""
     kind: Any = jnp.result_type(value) if is_array(value) else None

@@ -242,6 +242,8 @@ def complete(values: Mapping[str, Any], known: Iterable[str] = tuple(FIELDS)) ->
     Raises ValueError otherwise.
     """
     known = tuple(known)
+    if not isinstance(values, Mapping):
+        checks.fail("values", short(values), "it must map every field to a value", "Start from presets.config(name).")
     for field in values:
         if field in FIELDS and field not in known:
             checks.fail(field, short(values[field]), "this run has no use for it", "Leave it out.")

@@ -135,6 +135,8 @@ def train(
     >>> study["success_end"].shape, study["env_steps"][0, 0].tolist()
     ((3, 2, 2), [240.0, 400.0])
     """
+    if report is not None:
+        checks.function("report", report, "Pass print, say, or leave it out.")
     fixed, axes, chosen_seeds = _checked(name, seeds, grid, values, total_steps)
     varied, shaping = presets.programs(axes)
     programs = [
@@ -162,6 +164,9 @@ def train(
 
 def _checked(name: str, seeds: Any, grid: Any, values: Any, total_steps: Any):
     """(every fixed value, the axes, the seeds), all typed and in range; every setting fits in itself."""
+    for argument, given in (("grid", grid), ("values", values)):
+        if given is not None and not isinstance(given, Mapping):
+            checks.fail(argument, fields.short(given), "it must be a dict of fields", "Write {field: ...}.")
     fixed = presets.config(name) | dict(values or {})
     if total_steps is not None:
         fixed["total_steps"] = total_steps

@@ -49,6 +49,8 @@ def message(check, *arguments):
         ),
         (checks.real, ("a", True), "a: got True, but it must be a real number. Write it as a float such as 1.0."),
         (checks.real, ("a", None, "Give 1."), "a: got None, but it must be a real number. Give 1."),
+        (checks.instance, ("a", 1, str, "Quote it."), "a: got int, but its type must be str. Quote it."),
+        (checks.instance, ("a", str, str, "Make one."), "a: got the class str, but its type must be str. Make one."),
         (checks.in_range, ("a", 1.5, 0.0, 1.0, "Lower it."), "a: got 1.5, but it must lie in [0.0, 1.0]. Lower it."),
         (checks.positive_int, ("a", 0, "Use 1."), "a: got 0, but it must be an integer >= 1. Use 1."),
         (

@@ -73,7 +73,7 @@ def programs(grid: Grid) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[An
 def entries(where: str, field: str, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
     """The values of a sequence, typed as the field's. Each must differ from the others, or it is a ValueError."""
     listed = given.tolist() if isinstance(given, np.ndarray) else given
-    if isinstance(listed, str) or not isinstance(listed, Sequence) or not listed:
+    if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence) or not listed:
         checks.fail(where, fields.short(given), rule, remedy)
     typed = tuple(fields.checked(field, entry) for entry in listed)
     if len(set(typed)) < len(typed):

@@ -36,6 +36,8 @@ def split(name: str) -> tuple[str, str, bool]:
     >>> split("her_01_push_paper")
     ('her_01', 'push', True)
     """
+    if not isinstance(name, str):
+        checks.fail("name", fields.short(name), "it must be a string", "Take one of presets.names().")
     base, paper = name.removesuffix("_paper"), name.endswith("_paper")
     for algorithm, row in ALGORITHMS.items():
         for environment, task in ENVIRONMENTS.items():

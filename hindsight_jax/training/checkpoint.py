@@ -60,6 +60,8 @@ class Checkpoints:
     def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
         """Makes the directory if it is not there (OSError if that fails) and reads nothing."""
         checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
+        if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
+            checks.fail("directory", repr(directory), "it must be a path", "Name the directory of the run.")
         self.directory = Path(directory).absolute()
         self.keep = int(keep)
         self._damaged: set[Path] = set()  # found by restore; set aside by the next save

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from hindsight_jax import checks
 from hindsight_jax.training.run import Run
 
 _MEMINFO = Path("/proc/meminfo")
@@ -36,6 +37,7 @@ class Sizes(NamedTuple):
 
 def sizes(run: Run) -> Sizes:
     """Of one member of the run, by shapes alone: nothing is computed."""
+    checks.instance("run", run, Run, "Make it with training.make_run(...).")
     key = jax.random.key(0)
     state = jax.eval_shape(run.fresh, key)
     batches = jax.eval_shape(run.sample, state, key)
@@ -59,6 +61,10 @@ def num_bytes(tree: Any) -> int:
     24
     """
     size = lambda leaf: leaf.size * (leaf.dtype.itemsize if hasattr(leaf.dtype, "itemsize") else 8)
+    for leaf in jax.tree.leaves(tree):
+        if not checks.is_array(leaf) or not hasattr(leaf, "dtype"):
+            rule = "its leaves must be arrays or jax.ShapeDtypeStruct"
+            checks.fail("tree", checks.describe(leaf), rule, "Wrap numbers in jnp.asarray.")
     return sum(size(leaf) for leaf in jax.tree.leaves(tree))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hindsight_jax import checks
-from hindsight_jax.training import health, placement
+from hindsight_jax.training import _doors, health, placement
 from hindsight_jax.training.run import Run, RunState
 
 
@@ -55,6 +55,7 @@ class Population(NamedTuple):
 def member_keys(seed: int, num_members: int) -> jax.Array:
     """Keys [M]: member i of a run with seed s has the key jax.random.key(s + i)."""
     checks.positive_int("num_members", num_members, "A population has at least one member.")
+    _doors.check_seed("seed", seed, last=num_members - 1)
     return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
 
 
@@ -67,8 +68,10 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
     1
     """
     checks.positive_int("num_members", num_members, "A population has at least one member.")
+    devices = jax.devices() if devices is None else devices
+    _doors.check_devices(devices)
     by_process: dict[int, list[Any]] = {}
-    for device in jax.devices() if devices is None else devices:
+    for device in devices:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
     if num_members % processes:
@@ -99,6 +102,10 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     * `compile(keys [M], values=None)`: init, advance, evaluate and record, each in a thread of its own, so that a first
       call finds them compiled. Left out, each compiles when it is first called, one after another.
 
+    Raises ValueError if an argument is of another type, here and in what is made: `init`, `template` and `compile` look
+    at each call, the others while they are traced, so that a call costs nothing; what JAX takes for no array at all,
+    such as a string, is its TypeError there.
+
     >>> from hindsight_jax import training
     >>> keys = training.member_keys(seed=3, num_members=2)
     >>> bool(jax.random.key_data(keys[1]).tolist() == jax.random.key_data(jax.random.key(4)).tolist())
@@ -106,12 +113,54 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     """
     if chunk is not None:
         checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
-    else:
+    checks.instance("run", run, Run, "Make it with training.make_run(...).")
+    if devices is not None:
+        _doors.check_devices(devices)
+    if chunk is None:
         chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
+    mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
+    compiled = _jitted(run, chunk, mesh)
+    placed = functools.partial(_on_all_processes, mesh)
+
+    def template(keys: jax.Array) -> PopulationState:
+        _doors.check_keys("keys", keys)
+        return PopulationState(*map(functools.partial(_placed, mesh), _LAYOUT, jax.eval_shape(compiled.init, keys, {})))
+
+    def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
+        return compiled.init(*placed(_checked_members(run, mesh, keys, values)))
+
+    def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
+        keys, values = _checked_members(run, mesh, keys, values)
+        state, keys, values = template(keys), placed(keys), placed(values)
+        results = _placed(mesh, _EACH, jax.eval_shape(compiled.evaluate, state, keys))
+        _compile(
+            (compiled.init, (keys, values)),
+            (compiled.advance, (state, 1)),
+            (compiled.evaluate, (state, keys)),
+            (compiled.record, (state, results)),
+        )
+
+    evaluate_placed = lambda state, keys: compiled.evaluate(state, placed(keys))
+    several = mesh is not None and mesh.is_multi_process
+    chosen_evaluate = evaluate_placed if several else compiled.evaluate
+    return Population(template, checked_init, compiled.advance, chosen_evaluate, compiled.record, compile_all)
+
+
+class _Jitted(NamedTuple):
+    """The four programs of a population, on every device's members."""
+
+    init: Any
+    advance: Any
+    evaluate: Any
+    record: Any
+
+
+def _jitted(run: Run, chunk: int | None, mesh: Mesh | None) -> _Jitted:
+    """The programs of `make_population`. `init` takes what is checked already."""
     epoch = functools.partial(_epoch, run, chunk)
 
     def init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
-        members = jax.vmap(run.init)(keys, dict(values or {}))
+        members = jax.vmap(run.init)(keys, values or {})
         # shapes of one member: tracing a whole rollout for all of them takes three times as long
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         _, shapes = jax.eval_shape(run.epoch, one)
@@ -132,49 +181,80 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
         fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
         return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
 
-    mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
     spread = functools.partial(_spread, mesh)
-    compiled_init = jax.jit(spread(init, (_EACH, _EACH), _LAYOUT))
-
-    def template(keys: jax.Array) -> PopulationState:
-        return PopulationState(*map(functools.partial(_placed, mesh), _LAYOUT, jax.eval_shape(compiled_init, keys, {})))
-
-    placed = functools.partial(_on_all_processes, mesh)
-
-    def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
-        values = dict(values or {})
-        _check_members(run, mesh, keys, values)
-        return compiled_init(*placed((keys, values)))
-
-    compiled_advance = jax.jit(spread(advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0)
-    compiled_evaluate = jax.jit(spread(evaluate, (_LAYOUT, _EACH), _EACH))
-    compiled_record = jax.jit(spread(record, (_LAYOUT, _EACH), (_LAYOUT, _EACH)), donate_argnums=0)
-
-    def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
-        state, keys, values = template(keys), placed(keys), placed(dict(values or {}))
-        results = _placed(mesh, _EACH, jax.eval_shape(compiled_evaluate, state, keys))
-        _compile(
-            (compiled_init, (keys, values)),
-            (compiled_advance, (state, 1)),
-            (compiled_evaluate, (state, keys)),
-            (compiled_record, (state, results)),
-        )
-
-    evaluate_placed = lambda state, keys: compiled_evaluate(state, placed(keys))
-    several = mesh is not None and mesh.is_multi_process
-    chosen_evaluate = evaluate_placed if several else compiled_evaluate
-    return Population(template, checked_init, compiled_advance, chosen_evaluate, compiled_record, compile_all)
+    behind = lambda check, function, *layout: _behind(check, spread(function, *layout))
+    return _Jitted(
+        jax.jit(spread(init, (_EACH, _EACH), _LAYOUT)),
+        jax.jit(behind(_check_advance, advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
+        jax.jit(behind(_check_evaluate, evaluate, (_LAYOUT, _EACH), _EACH)),
+        jax.jit(behind(_check_record, record, (_LAYOUT, _EACH), (_LAYOUT, _EACH)), donate_argnums=0),
+    )
 
 
-def _check_members(run: Run, mesh: Mesh | None, keys: jax.Array, values: Mapping[str, jax.Array]) -> None:
-    """ValueError if members cannot be spread equally, or if their numbers are not one for each and in range."""
+def _checked_members(run: Run, mesh: Mesh | None, keys: Any, values: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """(keys [M], values). ValueError if members cannot be spread equally, or lack a number each that is in range."""
+    values = _doors.checked_values(values)
+    _doors.check_keys("keys", keys)
     for name, value in values.items():
+        checks.real(f"values[{name!r}]", value)
         checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
     if mesh is not None and len(keys) % mesh.size:
         rule = f"each of the {mesh.size} devices must have as many members as the others"
         checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
     if all(checks.is_concrete(value) for value in values.values()):
         run.check(values)  # while the numbers are known: inside of jit they are not
+    return keys, values
+
+
+def _behind(check: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind a check of its arguments, and with its own name, which compiled programs bear."""
+
+    @functools.wraps(function)
+    def door(*arguments: Any, **named: Any) -> Any:
+        check(*arguments, **named)
+        return function(*arguments, **named)
+
+    return door
+
+
+def _check_advance(state: Any, num_epochs: Any) -> None:
+    _check_state(state)
+    checks.integer("num_epochs", num_epochs, "Pass a number of epochs.")
+    checks.shape("num_epochs", num_epochs, (), "All members do the same number.")
+
+
+def _check_evaluate(state: Any, keys: Any) -> None:
+    count = _check_state(state)
+    _doors.check_keys("keys", keys)
+    checks.shape("keys", keys, (count,), "Pass the keys that init was given.")
+
+
+def _check_record(state: Any, results: Any) -> None:
+    count, remedy = _check_state(state), "Pass what evaluate returned."
+    checks.instance("results", results, dict, remedy)
+    for name, value in {"success_end": None, "success_any": None, **results}.items():
+        checks.shape(f"results[{name!r}]", value, (count,), remedy)
+        checks.real(f"results[{name!r}]", value)
+
+
+def _check_state(state: Any) -> int:
+    """M of a population's state: every array of its members, their best agents and their metrics begins with it."""
+    remedy = "Pass what init, advance or record of this population returned."
+    checks.instance("state", state, PopulationState, remedy)
+    checks.instance("state.members", state.members, RunState, remedy)
+    _doors.check_keys("state.members.key", state.members.key)
+    count = state.members.key.shape[0]
+    own = {"members": state.members, "best": state.best, "metric_sums": state.metric_sums}
+    checks.instance("state.best", state.best, Best, remedy)
+    checks.instance("state.metric_sums", state.metric_sums, dict, remedy)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(own):
+        if jnp.shape(leaf)[:1] != (count,):
+            name = "state." + jax.tree_util.keystr(path, simple=True, separator=".")
+            checks.fail(name, checks.describe(leaf), f"its first axis must be the {count} members", remedy)
+    for name in ("epochs", "summed_epochs"):
+        checks.integer(f"state.{name}", getattr(state, name))
+        checks.shape(f"state.{name}", getattr(state, name), (), remedy)
+    return count
 
 
 def _compile(*calls: tuple[Any, tuple[Any, ...]]) -> None:
@@ -213,6 +293,7 @@ def default_chunk(devices: Sequence[Any]) -> int | None:
     >>> default_chunk(jax.devices("cpu")[:1]) is None
     True
     """
+    _doors.check_devices(devices)
     return 1 if devices[0].platform == "cpu" and len(devices) > 1 else None
 
 
@@ -260,6 +341,7 @@ def _beside(flags: jax.Array, leaf: jax.Array) -> jax.Array:
 
 def collect_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:
     """Means over the epochs since the last call, f32[M] each (NaN if there were none), and a state that starts anew."""
+    checks.instance("state", state, PopulationState, "Pass what advance returned.")
     means = jax.tree.map(lambda total: total / state.summed_epochs, state.metric_sums)
     fresh = jax.tree.map(jnp.zeros_like, state.metric_sums)
     return state._replace(metric_sums=fresh, summed_epochs=jnp.zeros_like(state.summed_epochs)), means

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import types
+from hindsight_jax import checks, types
 from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.training import _doors
 
 Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -29,7 +30,13 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
 
     All states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number
     of actions up to its first success; states after it are masked by `length` and never read.
+
+    Raises ValueError if an argument is of another type, or if the policy gives what is no action of the environment.
     """
+    _doors.check_env(env)
+    _doors.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
+    checks.typed_key("key", key)
+    checks.positive_int("num_envs", num_envs, "Play at least one episode.")
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
     goal = first.obs["desired_goal"]

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
-from hindsight_jax.training import health
+from hindsight_jax.training import _doors, health
 from hindsight_jax.training.rollout import Rollout, rollout
 
 
@@ -83,9 +84,15 @@ def make_run(
     An agent whose `batch` is "trajectories" learns on policy: one update per epoch, of the trajectories that were just
     collected. Its ring holds those and no others (capacity = num_envs), it has no law, and no warm-up.
 
-    Raises ValueError if the schedule's numbers do not fit the agent or the ring, or if a name in `values` is unknown.
+    Raises ValueError if an argument is of another type, if the ring's trajectories are not the environment's, if the
+    schedule's numbers do not fit the agent or the ring, or if a name in `values` is unknown.
     """
+    _doors.check_env(env)
+    _doors.check_agent(agent)
+    _doors.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
+    checks.instance("schedule", schedule, Schedule, "Write training.Schedule(...).")
     _check_schedule(schedule, ring, agent)
+    _doors.check_goals(law, reward_fn, preference)
     if (law is None) != (agent.batch == "trajectories"):
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."
         checks.fail("law", law, f"the agent learns from {agent.batch}", remedy)
@@ -118,6 +125,7 @@ class _Parts(NamedTuple):
 
 
 def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+    checks.typed_key("key", key)
     key_agent, key_warmup, key_run = jax.random.split(key, 3)
     state = _without_warmup(run, key_agent, key_run, values)
     count = run.schedule.warmup_trajectories
@@ -128,6 +136,7 @@ def _init(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) 
 
 
 def _fresh(run: _Parts, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+    checks.typed_key("key", key)
     key_agent, _, key_run = jax.random.split(key, 3)
     return _without_warmup(run, key_agent, key_run, values)
 
@@ -142,7 +151,7 @@ def _without_warmup(
         law=_arrays(_resolve("law", run.law, parts["relabel"])),
         preference=_arrays(_resolve("preference", run.preference, parts["relabel"])),
         key=key_run,
-        epoch_key=jax.random.key_data(key_run),
+        epoch_key=jnp.array(jax.random.key_data(key_run)),  # a copy: the key is donated, too
         env_steps=jnp.zeros((), jnp.int32),
         updates=jnp.zeros((), jnp.int32),
         frozen=jnp.zeros((), jnp.bool_),
@@ -157,6 +166,7 @@ def _epoch(run: _Parts, state: RunState) -> tuple[RunState, dict[str, jax.Array]
 
 def _gather(run: _Parts, state: RunState) -> tuple[RunState, Any, jax.Array, dict[str, jax.Array]]:
     """Collect, store and sample: the state, the batches, the key of the learning, and the collection's metrics."""
+    _check_state(run, state)
     key, key_collect, key_sample, key_learn = jax.random.split(state.key, 4)
     epoch_key = jnp.where(state.frozen, state.epoch_key, jax.random.key_data(state.key))
     episodes = _collect(run, state, key_collect)
@@ -167,16 +177,21 @@ def _gather(run: _Parts, state: RunState) -> tuple[RunState, Any, jax.Array, dic
 
 
 def _collect(run: _Parts, state: RunState, key: jax.Array) -> Rollout:
+    _check_state(run, state)
     explore = lambda observation, goal, key: run.agent.act(state.agent, observation, goal, key, True)
     return rollout(run.env, explore, key, run.schedule.num_envs)
 
 
 def _store(run: _Parts, state: RunState, trajectories: types.Trajectory) -> RunState:
+    _check_state(run, state)
+    ring = run.ring.add(state.replay, trajectories, ~state.frozen)
     env_steps = state.env_steps + trajectories.length.shape[0] * run.env.spec.horizon
-    return state._replace(replay=run.ring.add(state.replay, trajectories, ~state.frozen), env_steps=env_steps)
+    return state._replace(replay=ring, env_steps=env_steps)
 
 
 def _sample(run: _Parts, state: RunState, key: jax.Array) -> types.Transition | types.Trajectory:
+    _check_state(run, state)
+    checks.typed_key("key", key)
     if run.agent.batch == "trajectories":  # the ring holds what was just collected, all of it and in its order
         return jax.tree.map(lambda x: x[None], state.replay.trajectories)
     # All batches of the epoch in one draw: the ring stands still meanwhile, and one search serves them all.
@@ -188,6 +203,9 @@ def _sample(run: _Parts, state: RunState, key: jax.Array) -> types.Transition | 
 
 def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
     count = run.schedule.updates_per_epoch
+    _check_state(run, state)
+    _doors.check_batches(batches, run.agent.batch, count)
+    checks.typed_key("key", key)
     step = lambda agent_state, x: run.agent.update(agent_state, *x)
     agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
     metrics = jax.tree.map(jnp.mean, metrics)
@@ -203,6 +221,10 @@ def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[
 
 def _fault(run: _Parts, state: RunState) -> health.Fault:
     """Of a frozen member: what is not finite in its state, or becomes so in the epoch that it did not finish."""
+    _check_state(run, state)
+    if not checks.is_concrete(state.frozen) or not state.frozen:
+        rule = "only of one that froze, and outside of jax.jit, is there a fault to find"
+        checks.fail("state", "a member that is not frozen", rule, "Ask where the column `frozen` is 1.")
     bad = health.first_bad(state)
     if bad:
         return health.Fault(bad, int(state.updates))
@@ -213,6 +235,7 @@ def _fault(run: _Parts, state: RunState) -> health.Fault:
 
 
 def _evaluate(run: _Parts, state: RunState, key: jax.Array) -> dict[str, jax.Array]:
+    _check_state(run, state)
     greedy = lambda observation, goal, key: run.agent.act(state.agent, observation, goal, key, False)
     episodes = rollout(run.env, greedy, key, run.schedule.evaluation_episodes)
     means = episodes._asdict()
@@ -224,13 +247,14 @@ def _check_values(run: _Parts, values: Mapping[str, Any]) -> None:
     parts = _split_values(values)
     run.agent.check(parts["agent"])
     for i in range(max((len(value) for value in parts["relabel"].values()), default=0)):
-        own = {name: float(value[i]) for name, value in parts["relabel"].items()}
+        own = {name: float(np.asarray(value)[i]) for name, value in parts["relabel"].items()}
         _resolve("law", run.law, own)
         _resolve("preference", run.preference, own)
 
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
     """A trajectory of zeros with the environment's shapes, for `replay.make_ring`."""
+    _doors.check_env(env)
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, jax.random.key(0))
     return types.Trajectory(
@@ -251,7 +275,10 @@ def _arrays(tree: Any) -> Any:
 def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
     """The law or preference itself, or what the function of this member's values makes."""
     if callable(given):
-        return given(values)
+        made = given(values)
+        kind = relabel.Law if name == "law" else relabel.Preference
+        checks.instance(f"{name}(values)", made, kind, "Return relabel.hindsight(...), or relabel.prefer(...).")
+        return made
     if values and name == "law":
         rule = "numbers of the law may be given only if `law` is a function of them"
         checks.fail("values", sorted(values), rule, "Pass law=lambda values: relabel.hindsight(...).")
@@ -261,14 +288,33 @@ def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
 def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """{"agent": {...}, "relabel": {...}} from dotted names."""
     parts: dict[str, dict[str, Any]] = {"agent": {}, "relabel": {}}
-    for name, value in (values or {}).items():
-        part, _, rest = name.partition(".")
+    for name, value in _doors.checked_values(values).items():
+        part, _, rest = str(name).partition(".")
         if part not in parts or not rest:
             checks.fail(
                 f"values[{name!r}]", value, "its name must start with agent. or relabel.", "Write agent.gamma, say."
             )
         parts[part][rest] = value
     return parts
+
+
+def _check_state(run: _Parts, state: RunState) -> None:
+    """The state of one member of this run; its ring and its agent's part are checked where they are used."""
+    remedy = "Pass what init or epoch of this run returned; map over members with jax.vmap."
+    checks.instance("state", state, RunState, remedy)
+    checks.typed_key("state.key", state.key)
+    bits = jax.eval_shape(jax.random.key_data, state.key)
+    for name, check, shape in (
+        ("epoch_key", checks.integer, bits.shape),
+        ("env_steps", checks.integer, ()),
+        ("updates", checks.integer, ()),
+        ("frozen", checks.boolean, ()),
+    ):
+        check(f"state.{name}", getattr(state, name))
+        checks.shape(f"state.{name}", getattr(state, name), shape, remedy)
+    for name, kind in (("law", relabel.Law), ("preference", relabel.Preference)):
+        absent = getattr(run, name) is None
+        checks.instance(f"state.{name}", getattr(state, name), type(None) if absent else kind, remedy)
 
 
 def _check_schedule(schedule: Schedule, ring: Replay, agent: Agent) -> None:

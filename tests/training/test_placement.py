@@ -1,6 +1,7 @@
 """Who is in a population, and where: the same numbers however they are spread."""
 
 import doctest
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +35,13 @@ def test_one_process_holds_every_member():
     third = training.local_member(tree, 2)
     assert third["weights"].tolist() == [4.0, 5.0]
     np.testing.assert_array_equal(jax.random.key_data(third["key"]), jax.random.key_data(tree["key"][2]))
-    assert training.local_member(tree, 3) is None
+
+
+def test_a_member_that_another_process_holds_is_none():
+    shard = SimpleNamespace(index=(slice(0, 2),), data=jnp.arange(2.0))
+    array = SimpleNamespace(shape=(4,), ndim=1, addressable_shards=[shard])
+    assert training.local_member([array], 1) == [1.0]
+    assert training.local_member([array], 3) is None
 
 
 def test_arrays_and_typed_keys_go_where_they_are_put():
