@@ -26,6 +26,8 @@ from experiments.interrupt import Interrupt
 from hindsight_jax import presets, training
 from hindsight_jax.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+
 GOLDEN = Path(__file__).parents[1] / "data/golden_run"
 LEAVES = GOLDEN.with_name("golden_leaves.json")
 

@@ -22,6 +22,7 @@ every_algorithm = pytest.mark.parametrize(
 )
 SMALL = {
     "env.num_envs": 2,
+    "agent.group_size": 0,
     "agent.hidden_sizes": (6,),
     "evaluation.episodes": 4,
     "agent.batch_size": 16,
