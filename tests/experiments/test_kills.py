@@ -144,7 +144,7 @@ def stop_at_random(server, whole, assert_whole, path: Path, number: int, code: i
     """Whether it was stopped, and not before it listened or behind its end."""
     process = server.start(*TINY, f"--workdir={path}")
     until(process, path.exists)
-    time.sleep(draw.uniform(0.0, whole.seconds))
+    time.sleep(draw.uniform(0.0, 0.6 * whole.seconds))  # which the start is part of
     process.send(number)
     ended = process.wait()
     if "results in" in ended.output and "go on with" not in ended.output:  # it listens no more, and all is saved
