@@ -50,6 +50,7 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
     checks = experiment.epochs_between_evaluations * (checked - unchecked_) / EPOCHS + recorded - evaluated
     saving = checkpoint(careful, states[0], checked / EPOCHS)
     every = max(values["checkpoint.seconds"], interval)  # they are written behind evaluations
+    parts = (recorded - evaluated) / interval + (saving["seconds_of_the_copy"] + saving["seconds_of_writing"]) / every
     shares = {"share_of_checks": checks / interval, "share_of_checkpoints": saving["seconds_of_a_run"] / every}
     return {
         "a run": {
@@ -57,9 +58,11 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
             "seconds_of_an_epoch_without_checks": unchecked_ / EPOCHS,
             "seconds_of_an_evaluation": evaluated,
             "seconds_of_its_record": recorded - evaluated,
+            "seconds_between_evaluations": interval,
             "seconds_between_checkpoints": every,
             **shares,
             "share_of_both": sum(shares.values()),
+            "share_of_what_can_be_told_apart": parts,
         },
         "a checkpoint": saving,
     }
