@@ -692,7 +692,8 @@ def test_numbers_reach_the_law_the_reward_and_the_preference(given):
     np.testing.assert_allclose(own.pmf(1, 3, 3), [0.25, 0, 0, 0.75, 0], rtol=1e-6)
     assert float(given["preference"]({}).probability) == 0.75
     assert float(given["preference"]({"behaviour": 0.25, "preference": 0.5}).probability) == 0.5
-    rewards = [float(given["reward_fn"](None, None, jnp.asarray(reached))[0]) for reached in (True, False)]
+    goal = jnp.zeros(3)
+    rewards = [float(given["reward_fn"](goal, goal, jnp.asarray(reached))[0]) for reached in (True, False)]
     assert rewards == [1.0, 0.0]
 
 

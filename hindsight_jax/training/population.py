@@ -68,10 +68,10 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
     1
     """
     checks.positive_int("num_members", num_members, "A population has at least one member.")
-    devices = jax.devices() if devices is None else devices
-    _doors.check_devices(devices)
+    if devices is not None:
+        _doors.check_devices(devices)
     by_process: dict[int, list[Any]] = {}
-    for device in devices:
+    for device in jax.devices() if devices is None else devices:
         by_process.setdefault(device.process_index, []).append(device)
     processes = len(by_process)
     if num_members % processes:

@@ -18,6 +18,7 @@ def population(experiment):
     return training.make_population(experiment.run)
 
 
+@pytest.mark.slow
 def test_epochs_without_checks_have_the_same_bits(experiment, population):
     learn = caution.unchecked(experiment, {"agent.updates_per_epoch": 2})
     bare = training.make_population(experiment.run._replace(learn=learn))

@@ -61,8 +61,9 @@ def test_what_only_the_system_refuses_ends_with_1_or_2_and_leaves_nothing(server
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a directory without permission is no obstacle to whoever may change it")
 def test_a_directory_without_permission_is_refused(server, tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
+    for folder in (tmp_path, *tmp_path.parents):
+        if "pytest" in str(folder):
+            folder.chmod(0o711)
     ended = server.run(*TINY, f"--workdir={tmp_path / 'run'}", setup=f"{NO_CACHE}\nos.setuid(54321)\n{QUICK}")
     check(*ended[:3], 1, str(tmp_path / "run"), "Choose another --workdir, or change the permissions.")
     assert not list(tmp_path.iterdir())

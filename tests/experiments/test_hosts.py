@@ -132,6 +132,7 @@ def test_doubles_pass_unrounded(monkeypatch):
     np.testing.assert_array_equal(hosts.Hosts(0, 2).gather([0.1, 2.0**-300]), [[0.1, 2.0**-300]] * 2)
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_and_one_alone_goes_on(environment, tmp_path):
     path = tmp_path / "two"
     processes = start_all(environment, 2, *SMALL, "--config.seeds=2", GRID, f"--workdir={path}")

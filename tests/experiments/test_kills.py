@@ -103,11 +103,11 @@ def kill_before_call(server, assert_whole, path: Path, number: int, pattern: str
 @pytest.mark.parametrize(
     ("number", "pattern"),
     [
-        (0, r"replace .*config\.json"),
+        pytest.param(0, r"replace .*config\.json", marks=pytest.mark.slow),
         (1, r"fsync .*metrics\.jsonl"),  # rows are there that no checkpoint counts
         (1, r"rename .*step_\d+$"),
-        (2, r"^rmdir"),  # an old step is half removed
-        (0, r"replace .*summary\.json"),
+        pytest.param(2, r"^rmdir", marks=pytest.mark.slow),  # an old step is half removed
+        pytest.param(0, r"replace .*summary\.json", marks=pytest.mark.slow),
     ],
 )
 def test_sigkill_before_a_call_changes_no_bit(server, whole, assert_whole, tmp_path, number, pattern):

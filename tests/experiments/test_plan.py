@@ -26,7 +26,11 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made):
     assert (found.settings, found.seeds, found.members) == (3, 2, 6)
     assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (30, 4, 8, 2)
     state = jax.eval_shape(training.make_population(experiment.run).init, training.member_keys(0, 6))
-    assert found.sizes.state * 6 == training.num_bytes(state.members)
+    agents = training.num_bytes(state.best.agent)
+    assert found.sizes.networks * 6 == 2 * agents  # what learns, and the best so far
+    assert found.sizes.state * 6 == training.num_bytes(state.members) + agents
+    assert found.copy == found.sizes.state  # what a checkpoint is written from, on a CPU beside the state
+    assert found.bytes_of_one == found.sizes.total + found.copy
     assert found.sizes.ring * 6 == training.num_bytes(state.members.replay)
     assert found.sizes.ring == experiment.num_bytes_of_ring
     # two updates of four transitions: goal, observation, achieved goal, and their successors of both: 3 bits each, f32
@@ -67,13 +71,13 @@ def test_a_trial_measures_and_leaves_nothing(made, quick_compiles, monkeypatch, 
 @pytest.mark.parametrize("spare", [0, 10**6, None])
 def test_what_fits_passes(made, spare):
     found = plan.make(tiny.NAME, made[0], {}, made[1])
-    needed = 2 * (found.sizes.total)
+    needed = 2 * found.bytes_of_one
     plan.check(found._replace(free=None if spare is None else needed + spare))
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers_and_how_many_would(made):
     found = plan.make(tiny.NAME, made[0], GRID, made[1])
-    one = found.sizes.total
+    one = found.bytes_of_one
     with pytest.raises(plan.MemoryRefusal, match=r"replay\.capacity: 6 members need .* 4 members fit: use fewer"):
         plan.check(found._replace(free=5 * one - 1))
     with pytest.raises(plan.MemoryRefusal, match=r"are free\. Lower --config\.replay\.capacity, or"):
@@ -98,7 +102,7 @@ def test_members_that_have_a_device_of_their_own_memory_are_counted_by_device(ma
     monkeypatch.setattr(jax, "devices", lambda: [Device(), Device()])
     monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
     found = plan.make(tiny.NAME, made[0], GRID, made[1])
-    assert (found.devices, found.kind, found.sharing, found.free) == (2, "card", 3, 100)
+    assert (found.devices, found.kind, found.sharing, found.free, found.copy) == (2, "card", 3, 100, 0)
 
 
 def test_the_examples_run():

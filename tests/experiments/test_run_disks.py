@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up_at_any_call_ends_a_run_and_nothing_is_lost(server,
     assert ends >= 5
 
 
-@pytest.mark.parametrize("size", [1500, 9500])
+@pytest.mark.parametrize("size", [pytest.param(1500, marks=pytest.mark.slow), 9500])
 def test_a_limit_on_the_size_of_files_ends_a_run_and_nothing_is_lost(server, whole, assert_whole, tmp_path, size):
     """Of config.json; of a checkpoint's files, where orbax's threads may print more than the message."""
     path = tmp_path / "run"
@@ -222,6 +222,7 @@ def test_any_name_that_the_system_takes_is_a_work_directory(server, assert_whole
     assert_whole(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_relative_path_is_of_the_folder_where_the_run_began(server, assert_whole, tmp_path):
     process = server.start(
         *TINY, "--workdir=here/run", cwd=tmp_path, setup="fork_server.after_checkpoint(2, lambda: 0)"

@@ -15,10 +15,10 @@ from hindsight_jax.envs import base
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
-ONE_OF_EACH_KIND = ("hdm", "hem", "her_ddpg", "reinforce")
+BY_DEFAULT = ("hdm", "reinforce")
 every_algorithm = pytest.mark.parametrize(
     "algorithm",
-    [pytest.param(name, marks=[] if name in ONE_OF_EACH_KIND else [pytest.mark.slow]) for name in presets.ALGORITHMS],
+    [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.slow]) for name in presets.ALGORITHMS],
 )
 SMALL = {
     "env.num_envs": 2,
@@ -181,7 +181,7 @@ def test_what_is_not_finite_freezes_its_member_alone_and_is_named(algorithm):
             raise AssertionError(f"{algorithm}, {name}: {error}") from error
 
 
-@pytest.mark.parametrize("algorithm", ONE_OF_EACH_KIND)
+@pytest.mark.parametrize("algorithm", BY_DEFAULT)
 def test_a_member_that_is_healthy_is_not_frozen(algorithm):
     state, columns = healthy(algorithm)
     assert columns["frozen"].tolist() == [0, 0, 0]
