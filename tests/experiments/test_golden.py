@@ -1,14 +1,14 @@
 """A checkpoint of an earlier version: every later one loads it to the bit, and goes on from it.
 
 Made by the command below, at the version that its config.json names; pictures and TensorBoard's events were left out.
-`python tests/experiments/test_golden.py` prints what leaves.json holds: run it when a new golden run is added, never to
+`python tests/experiments/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added, never to
 make this one pass.
 
     python -m experiments.run --config=her_flip_bit --config.env.size=3 --config.env.num_envs=2
     --config.evaluation.episodes=8 --config.evaluation.every=12 --config.agent.hidden_sizes=8
     --config.agent.batch_size=4 --config.agent.updates_per_epoch=2 --config.replay.warmup=2
     --config.replay.capacity=10 --config.seeds=2 --config.total_steps=30 --config.checkpoint.seconds=0
-    --config.checkpoint.keep=1 --workdir=tests/data/golden_run
+    --config.checkpoint.keep=1 --workdir=/golden_run
 """
 
 import hashlib
