@@ -1,8 +1,8 @@
 """A checkpoint of an earlier version: every later one loads it to the bit, and goes on from it.
 
 Made by the command below, at the version that its config.json names; pictures and TensorBoard's events were left out.
-`python tests/experiments/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added, never to
-make this one pass.
+`python tests/experiments/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added,
+never to make this one pass.
 
     python -m experiments.run --config=her_flip_bit --config.env.size=3 --config.env.num_envs=2
     --config.evaluation.episodes=8 --config.evaluation.every=12 --config.agent.hidden_sizes=8
