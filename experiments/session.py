@@ -197,7 +197,7 @@ class Session:
             complete(row)
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
         if not self.num_rows:
-            self.checkpoints.wait()
+            self.checkpoints.wait()  # for the first: rows without any are refused
         self.workdir.append_rows(rows)
         self.num_rows += len(self.members.seeds)
         each = self.hosts.gather(np.array([[row["success_end"], row["frozen"]] for row in rows]))
