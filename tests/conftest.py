@@ -11,6 +11,8 @@ import compiles
 import jax
 import pytest
 
+pytest_plugins = ["run_fixtures"]
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Where a shell's `&` or a CI runner started the tests, SIGINT is ignored, and children inherit that; the tests send it.

@@ -11,9 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import config, listing
 from hindsight_jax import fields, presets
+from hindsight_jax.cli import arguments as cli_arguments
+from hindsight_jax.cli import help
 from hindsight_jax.presets import AGENTS
+from hindsight_jax.runs import config_file
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "add_your_own.md").read_text()
@@ -81,7 +83,7 @@ def test_the_row_has_a_name_with_every_task_and_is_made_like_any_other(page):
     assert (values["agent.gamma"], values["relabel.behaviour"], values["relabel.next_state"]) == (0.8, 0.0, 0.0)
     assert page["arguments"].config.agent.gamma == 0.5
     assert page["experiment"].env.spec.goal_shape == (25,)
-    assert "discounted_gcsl_flip_bit" in listing.list_text()
+    assert "discounted_gcsl_flip_bit" in help.list_text()
 
 
 def test_the_row_reads_what_the_page_says(page):
@@ -89,8 +91,8 @@ def test_the_row_reads_what_the_page_says(page):
     own = {field for field in presets.fields_of("discounted_gcsl_flip_bit") if field.startswith("agent.")}
     every = {"agent.learning_rate", "agent.gamma", "agent.hidden_sizes", "agent.layer_norm"}
     assert own == every | {"agent.batch_size", "agent.updates_per_epoch"}
-    with pytest.raises(config.UsageError, match="epsilon"):
-        config.parse(["--config=discounted_gcsl_flip_bit", "--config.agent.epsilon=0.5"])
+    with pytest.raises(config_file.UsageError, match="epsilon"):
+        cli_arguments.parse(["--config=discounted_gcsl_flip_bit", "--config.agent.epsilon=0.5"])
 
 
 def test_the_other_row_needs_no_agent(page):

@@ -8,8 +8,8 @@ import tomllib
 
 import pytest
 
-from experiments import config
 from hindsight_jax import presets
+from hindsight_jax.cli import arguments as cli_arguments
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -96,9 +96,9 @@ def test_every_command_line_is_one_that_the_program_takes():
         if "--resume" in line:  # of a directory that is not here
             assert line == ["--resume", "--workdir=runs/hdm_push-<date>"]
         else:
-            config.parse(line)
+            cli_arguments.parse(line)
     short = re.search(r"command_of 1\) (.*)\"$", CI, re.MULTILINE).group(1)
-    arguments = config.parse(["--config=hdm_push", *short.split()])
+    arguments = cli_arguments.parse(["--config=hdm_push", *short.split()])
     assert arguments.config.total_steps == 12_000
 
 

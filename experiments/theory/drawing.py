@@ -6,7 +6,7 @@ readers can tell apart; lines differ in their markers as well.
 
 from typing import Any
 
-from experiments import plots
+from hindsight_jax import plotting
 
 MAX_BYTES = 150_000
 INK, GREY = "#333333", "#999999"
@@ -71,4 +71,4 @@ def legend(axis: Any, where: str = "best") -> None:
 
 def png(figure: Any) -> bytes:
     """The figure at 100 dots an inch."""
-    return plots.png(figure, dpi=100)
+    return plotting.png(figure, dpi=100)

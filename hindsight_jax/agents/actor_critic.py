@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import losses, networks, types
-from hindsight_jax.agents import _doors, _parts
+from hindsight_jax.agents import _common, _validation
 from hindsight_jax.agents.base import Agent, override
 
 LARGEST_INPUT = 5.0  # normalised inputs are clipped to +-this
@@ -104,17 +104,17 @@ def actor_critic(
     (3,)
     """
     flags = {"layer_norm": layer_norm, "normalise_inputs": normalise_inputs, "clip_targets": clip_targets}
-    _doors.check_arguments(spec, values, ActorCriticValues, hidden_sizes, **flags)
-    actor = networks.DeterministicPolicy(_parts.continuous(spec, "DDPG"), hidden_sizes, layer_norm)
+    _validation.check_arguments(spec, values, ActorCriticValues, hidden_sizes, **flags)
+    actor = networks.DeterministicPolicy(_common.continuous(spec, "DDPG"), hidden_sizes, layer_norm)
     row = _Row(spec, actor, networks.Critic(hidden_sizes, layer_norm), normalise_inputs, clip_targets)
-    return _doors.guarded(
+    return _validation.guarded(
         spec,
         ActorCriticState,
         "transitions",
         init=functools.partial(_init, row, ActorCriticValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        check=functools.partial(_parts.check_ranges, _RANGES),
+        check=functools.partial(_common.check_ranges, _RANGES),
     )
 
 
@@ -132,7 +132,7 @@ def _init(
     row: _Row, defaults: ActorCriticValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> ActorCriticState:
     numbers = override(defaults, values)
-    _parts.check_ranges(_RANGES, numbers._asdict())
+    _common.check_ranges(_RANGES, numbers._asdict())
     key_actor, key_critic = jax.random.split(key)
     spec = row.spec
     situation = jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape))
@@ -143,7 +143,7 @@ def _init(
     return ActorCriticState(
         params=params,
         target_params=jax.tree.map(jnp.copy, params),  # buffers of their own: both are donated
-        adam=_parts.ADAM.init(params),
+        adam=_common.ADAM.init(params),
         normaliser=_first_normaliser(spec) if row.normalise_inputs else None,
         updates=jnp.zeros((), jnp.int32),
         values=numbers,
@@ -159,7 +159,7 @@ def _act(
         return action
     key_noise, key_uniform = jax.random.split(key)
     noisy = action + state.values.noise * jax.random.normal(key_noise, action.shape)
-    return _parts.or_uniform(row.spec, key_uniform, state.values.epsilon, _parts.clipped(row.spec, noisy))
+    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, _common.clipped(row.spec, noisy))
 
 
 def _update(row: _Row, state: ActorCriticState, batch: types.Transition, key: jax.Array):
@@ -169,9 +169,9 @@ def _update(row: _Row, state: ActorCriticState, batch: types.Transition, key: ja
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
     (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
     values = state.values
-    params, adam = _parts.adam_step(state.params, state.adam, gradient, values.learning_rate)
+    params, adam = _common.adam_step(state.params, state.adam, gradient, values.learning_rate)
     updates = state.updates + 1
-    target_params = _parts.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
+    target_params = _common.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
     state = state._replace(params=params, target_params=target_params, adam=adam, updates=updates)
     return state, metrics | {"loss": loss}
 
@@ -189,7 +189,7 @@ def _batch_loss(row: _Row, params: ActorCriticParams, state: ActorCriticState, b
     y = batch.reward + values.gamma * batch.discount * v_target
     if row.clip_targets:
         y = jnp.clip(y, -1.0 / (1.0 - values.gamma), 0.0)  # -inf at gamma = 1
-    td_loss = _parts.td_towards(q, y)
+    td_loss = _common.td_towards(q, y)
     actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=values.action_l2))(q_actor, action)
     metrics = {
         "td_loss": td_loss,
@@ -242,6 +242,6 @@ def _standardised(moments: Moments, x: jax.Array) -> jax.Array:
     return jnp.clip(scaled, -LARGEST_INPUT, LARGEST_INPUT)
 
 
-_RANGES = _parts.RANGES | {  # low, high, remedy
-    "action_l2": (0.0, _parts.LARGEST, "0 leaves the actor's actions free."),
+_RANGES = _common.RANGES | {  # low, high, remedy
+    "action_l2": (0.0, _common.LARGEST, "0 leaves the actor's actions free."),
 }

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import losses, types
-from hindsight_jax.agents import _doors, _parts, policies
+from hindsight_jax.agents import _common, _validation, policies
 from hindsight_jax.agents.base import Agent, override
 
 
@@ -68,18 +68,18 @@ def imitation(
     (3,)
     """
     flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs}
-    _doors.check_arguments(spec, values, ImitationValues, hidden_sizes, **flags)
-    _parts.check_option("exploration", exploration, ("mode", "sample"))
+    _validation.check_arguments(spec, values, ImitationValues, hidden_sizes, **flags)
+    _common.check_option("exploration", exploration, ("mode", "sample"))
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
     row = _Row(spec, policy, exploration)
-    return _doors.guarded(
+    return _validation.guarded(
         spec,
         ImitationState,
         "transitions",
         init=functools.partial(_init, row, ImitationValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        check=functools.partial(_parts.check_ranges, _parts.RANGES),
+        check=functools.partial(_common.check_ranges, _common.RANGES),
     )
 
 
@@ -95,10 +95,10 @@ def _init(
     row: _Row, defaults: ImitationValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> ImitationState:
     numbers = override(defaults, values)
-    _parts.check_ranges(_parts.RANGES, numbers._asdict())
+    _common.check_ranges(_common.RANGES, numbers._asdict())
     spec = row.spec
     params = row.policy.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
-    return ImitationState(params, _parts.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    return ImitationState(params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
 
 
 def _act(
@@ -106,19 +106,19 @@ def _act(
 ) -> jax.Array:
     head = policies.head_of_one(row.policy, state.params, observation, goal)
     if not explore:
-        return _parts.clipped(row.spec, row.policy.mode(head))
+        return _common.clipped(row.spec, row.policy.mode(head))
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
     action = row.policy.sample(head, key_sample) if row.exploration == "sample" else row.policy.mode(head)
     if isinstance(row.spec.action, types.Box):
         action = action + state.values.noise * jax.random.normal(key_noise, action.shape)
-    action = _parts.clipped(row.spec, action)
-    return _parts.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
+    action = _common.clipped(row.spec, action)
+    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
 
 
 def _update(row: _Row, state: ImitationState, batch: types.Transition, key: jax.Array):
     del key  # an imitation update draws nothing
     (loss, metrics), gradient = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)(row, state.params, batch)
-    params, adam = _parts.adam_step(state.params, state.adam, gradient, state.values.learning_rate)
+    params, adam = _common.adam_step(state.params, state.adam, gradient, state.values.learning_rate)
     return ImitationState(params, adam, state.updates + 1, state.values), metrics | {"loss": loss}
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _doors, _parts, policies
+from hindsight_jax.agents import _common, _validation, policies
 from hindsight_jax.agents.base import Agent, override
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
@@ -105,9 +105,9 @@ def policy_gradient(
     (1,)
     """
     flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "baseline": baseline}
-    _doors.check_arguments(spec, values, PolicyGradientValues, hidden_sizes, **flags)
+    _validation.check_arguments(spec, values, PolicyGradientValues, hidden_sizes, **flags)
     checks.function("success", success, "Pass env.success.")
-    _parts.check_option("goals", goals, ("visited", "own"))
+    _common.check_option("goals", goals, ("visited", "own"))
     checks.positive_int("num_goals", num_goals, "It counts the goals of one update.")
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
     value = networks.Critic(
@@ -119,14 +119,14 @@ def policy_gradient(
     if isinstance(group_size, bool) or not isinstance(group_size, int) or group_size < 0:
         checks.fail("group_size", repr(group_size), "it must be an integer >= 0", "0 is the whole batch.")
     row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals, group_size)
-    return _doors.guarded(
+    return _validation.guarded(
         spec,
         PolicyGradientState,
         "trajectories",
         init=functools.partial(_init, row, PolicyGradientValues() if values is None else values),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        check=functools.partial(_parts.check_ranges, _parts.RANGES),
+        check=functools.partial(_common.check_ranges, _common.RANGES),
     )
 
 
@@ -153,14 +153,14 @@ def _init(
     row: _Row, defaults: PolicyGradientValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> PolicyGradientState:
     numbers = override(defaults, values)
-    _parts.check_ranges(_parts.RANGES, numbers._asdict())
+    _common.check_ranges(_common.RANGES, numbers._asdict())
     key_policy, key_value = jax.random.split(key)
     situation = jnp.zeros((1, *row.spec.observation_shape)), jnp.zeros((1, *row.spec.goal_shape))
     params = PolicyGradientParams(
         policy=row.policy.network.init(key_policy, *situation),
         value=None if row.value is None else row.value.init(key_value, *situation),
     )
-    return PolicyGradientState(params, _parts.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    return PolicyGradientState(params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
 
 
 def _act(
@@ -168,10 +168,10 @@ def _act(
 ) -> jax.Array:
     head = policies.head_of_one(row.policy, state.params.policy, observation, goal)
     if not explore:
-        return _parts.clipped(row.spec, row.policy.mode(head))
+        return _common.clipped(row.spec, row.policy.mode(head))
     key_sample, key_uniform = jax.random.split(key)
-    action = _parts.clipped(row.spec, row.policy.sample(head, key_sample))
-    return _parts.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
+    action = _common.clipped(row.spec, row.policy.sample(head, key_sample))
+    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
 
 
 def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
@@ -189,7 +189,7 @@ def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key:
     chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
     total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), chunks)
     gradient = jax.tree.map(lambda x: x * (chunk / count), total)
-    params, adam = _parts.adam_step(params, state.adam, gradient, state.values.learning_rate)
+    params, adam = _common.adam_step(params, state.adam, gradient, state.values.learning_rate)
     return PolicyGradientState(params, adam, state.updates + 1, state.values), jax.tree.map(jnp.mean, metrics)
 
 
@@ -342,7 +342,7 @@ def _value_loss(value: jax.Array, target: jax.Array, log_ratio: jax.Array, alive
     some = jnp.any(alive, axis=0)
     log_weight = jnp.where(alive | ~some[None], jax.lax.stop_gradient(log_ratio), -jnp.inf)
     weight = jnp.where(alive, jax.nn.softmax(log_weight, axis=0), 0.0)
-    error = jax.vmap(_parts.td_towards)(value, target)
+    error = jax.vmap(_common.td_towards)(value, target)
     return jnp.sum(weight * error) / jnp.maximum(jnp.sum(some), 1)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _doors, _parts
+from hindsight_jax.agents import _common, _validation
 from hindsight_jax.agents.base import Agent, override
 
 
@@ -89,33 +89,33 @@ def q_learning(
     (1,)
     """
     flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "hindsight_bound": hindsight_bound}
-    _doors.check_arguments(spec, values, QLearningValues, hidden_sizes, **flags)
+    _validation.check_arguments(spec, values, QLearningValues, hidden_sizes, **flags)
     checks.function("distance", distance, "Pass env.distance.")
     if upper is not None:
         checks.real("upper", upper, "Use 0.0, or None for no bound.")
         checks.rank("upper", upper, 0, "It is one bound for all.")
         checks.in_range("upper", upper, -math.inf, math.inf, "Use 0.0, or None for no bound.")
     network = networks.QNetwork(
-        action=_parts.discrete(spec, "Q-learning"),
+        action=_common.discrete(spec, "Q-learning"),
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    _parts.check_option("backup", backup, ("double", "max", "mellow"))
-    _parts.check_option("imitation", imitation, ("none", "always", "indicator"))
-    _parts.check_option("next_state", next_state, ("relabel", "loss"))
-    _parts.check_option("evaluated", evaluated, ("online", "target"))
+    _common.check_option("backup", backup, ("double", "max", "mellow"))
+    _common.check_option("imitation", imitation, ("none", "always", "indicator"))
+    _common.check_option("next_state", next_state, ("relabel", "loss"))
+    _common.check_option("evaluated", evaluated, ("online", "target"))
     row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound, evaluated)
     defaults = QLearningValues() if values is None else values
-    return _doors.guarded(
+    return _validation.guarded(
         spec,
         QLearningState,
         "transitions",
         init=functools.partial(_init, row, defaults),
         act=functools.partial(_act, row),
         update=functools.partial(_update, row),
-        check=functools.partial(_parts.check_ranges, _RANGES),
+        check=functools.partial(_common.check_ranges, _RANGES),
     )
 
 
@@ -137,11 +137,11 @@ def _init(
     row: _Row, defaults: QLearningValues, key: jax.Array, values: Mapping[str, Any] | None = None
 ) -> QLearningState:
     numbers = override(defaults, values)
-    _parts.check_ranges(_RANGES, numbers._asdict())
+    _common.check_ranges(_RANGES, numbers._asdict())
     spec = row.spec
     params = row.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
     target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
-    return QLearningState(params, target_params, _parts.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    return QLearningState(params, target_params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
 
 
 def _act(
@@ -152,7 +152,7 @@ def _act(
     greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
     if not explore:
         return greedy
-    return _parts.or_uniform(row.spec, key, state.values.epsilon, greedy)
+    return _common.or_uniform(row.spec, key, state.values.epsilon, greedy)
 
 
 def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.Array):
@@ -160,9 +160,9 @@ def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
     (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
     values = state.values
-    params, adam = _parts.adam_step(state.params, state.adam, gradient, values.learning_rate)
+    params, adam = _common.adam_step(state.params, state.adam, gradient, values.learning_rate)
     updates = state.updates + 1
-    target_params = _parts.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
+    target_params = _common.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
     metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
     return QLearningState(params, target_params, adam, updates, values), metrics
 
@@ -235,8 +235,8 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
     return jnp.where(offset >= 1, value, -jnp.inf)
 
 
-_RANGES = _parts.RANGES | {  # low, high, remedy
+_RANGES = _common.RANGES | {  # low, high, remedy
     "gamma_hdm": (0.0, math.inf, "0 imitates nothing, infinity everything."),
-    "beta": (0.0, _parts.LARGEST, "0 switches imitation off."),
-    "temperature": (1e-6, _parts.LARGEST, "Use backup='max' for the limit 0."),
+    "beta": (0.0, _common.LARGEST, "0 switches imitation off."),
+    "temperature": (1e-6, _common.LARGEST, "Use backup='max' for the limit 0."),
 }

@@ -8,9 +8,7 @@ people's wrappers run on a GoalEnv; training never auto-resets, it resets a batc
 
 import abc
 import functools
-import math
-import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,9 +16,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from hindsight_jax import checks, types
-from hindsight_jax.envs import quiet
+from hindsight_jax.envs import _quiet_imports
+from hindsight_jax.envs._validation import check_goal, check_goals, check_key, check_observation, check_state
 
-with quiet.without_warp_message():
+with _quiet_imports.without_warp_message():
     from brax.envs.base import Env, State
     from brax.envs.base import Wrapper as Wrapper
 
@@ -49,171 +48,14 @@ def typed(rng: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(rng, impl="threefry2x32")
 
 
-def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
-    """The option of that name, or a ValueError that lists them."""
-    if not isinstance(value, str) or value not in options:
-        checks.fail(name, repr(value), f"it must be one of {', '.join(map(repr, options))}", "Pick one of them.")
-    return options[value]
-
-
-def check_threshold(value: Any, remedy: str) -> None:
-    """A real number, positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
-        checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
-
-
-def check_number(name: str, value: Any, remedy: str, high: float = 1.0) -> None:
-    """A real number in [0, high]; by default a probability."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= high:
-        checks.fail(name, repr(value), f"it must be a number in [0, {high:g}]", remedy)
-
-
-def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
-    """A box (low, high), each a sequence of numbers, that lies in the box from `low` to `high`; or a ValueError.
-
-    >>> box("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
-    Range(low=(0.0, 0.0), high=(1.0, 1.0))
-    """
-    rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
-    try:
-        first, last = (tuple(_coordinate(x) for x in corner) for corner in value)
-    except (TypeError, ValueError, OverflowError):
-        checks.fail(name, repr(value), rule, remedy)
-    ordered = len(first) == len(last) == len(low) and all(
-        a <= x <= y <= b for a, x, y, b in zip(low, first, last, high, strict=True)
-    )
-    if not ordered:
-        checks.fail(name, repr(value), rule, remedy)
-    return types.Range(first, last)
-
-
-def _coordinate(value: Any) -> float:
-    """A number; Python would make one of a string or a boolean, too."""
-    if isinstance(value, (str, bytes, bool)):
-        raise TypeError(value)
-    return float(value)
-
-
-def uniform(key: jax.Array, box: types.Range) -> jax.Array:
-    """A point uniform in a box of n dimensions, f32[n].
-
-    >>> uniform(jax.random.key(0), types.Range((1.0, 2.0), (1.0, 2.0))).tolist()
-    [1.0, 2.0]
-    """
-    return jax.random.uniform(key, (len(box.low),), jnp.float32, *map(jnp.array, box))
-
-
-def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(i32[] index, bool[] valid): which action of a flat Discrete(1, num_actions) is asked for.
-
-    An index out of the set comes back as it is, and not valid: the task leaves its state alone. A wrong shape or dtype
-    raises ValueError.
-
-    >>> [value.tolist() for value in choice(4, jnp.array([4]))]
-    [4, False]
-    """
-    checks.shape("action", action, (1,), "Pass one action of env.spec.action; map step with jax.vmap.")
-    checks.integer("action", action)
-    action = jnp.asarray(action)
-    index = action[0].astype(jnp.int32)
-    return index, (index >= 0) & (index < num_actions)
-
-
-def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
-    """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
-
-    >>> draw_other(jnp.array(0), lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
-    1
-    """
-
-    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        key, use = jax.random.split(carry[0])
-        return key, draw(use)
-
-    return jax.lax.while_loop(lambda carry: jnp.all(carry[1] == value), again, (key, value))[1]
-
-
-def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:
-    """(f32[num_moves] in [-1, 1], bool[] valid): what an action asks of each moving dimension.
-
-    A Discrete(n, bins) has one integer a dimension, a flat Discrete(1, bins**n) is read in base `bins`, the first
-    dimension most significant; bin i is the move 2 i / (bins - 1) - 1, so 0, 1, 2 of three mean -1, 0, +1. A Box is
-    clipped to [-1, 1]. An action that is not finite or not in the set is no motion, and not valid. A wrong shape or
-    dtype raises ValueError.
-
-    >>> moves(types.Discrete(1, 9), jnp.array([2]), 2)[0].tolist()
-    [-1.0, 1.0]
-    """
-    checks.shape("action", action, (kind.num_dims,), "Pass one action of env.spec.action; map step with jax.vmap.")
-    (checks.floating if isinstance(kind, types.Box) else checks.integer)("action", action)
-    action = jnp.asarray(action)
-    if isinstance(kind, types.Box):
-        valid = jnp.all(jnp.isfinite(action))
-        return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
-    valid = jnp.all((action >= 0) & (action < kind.num_bins))
-    digits, bins = action.astype(jnp.int32), kind.num_bins
-    if kind.num_dims != num_moves:
-        bins = round(kind.num_bins ** (1 / num_moves))
-        digits = digits // jnp.array([bins**i for i in reversed(range(num_moves))]) % bins
-    return jnp.where(valid, 2.0 * digits / (bins - 1) - 1.0, 0.0).astype(jnp.float32), valid
-
-
-def _check_observation(env: "GoalEnv", observation: Any) -> None:
-    checks.floating("observation", observation)
-    shape = env.spec.observation_shape
-    if jnp.shape(observation)[jnp.ndim(observation) - len(shape) :] != shape:
-        rule = f"its shape must end in {list(shape)}"
-        checks.fail("observation", checks.describe(observation), rule, "Pass observations of this task.")
-
-
-def _check_goals(env: "GoalEnv", achieved: Any, desired: Any) -> None:
-    """Floating, both of one shape, which ends in that of a goal: neither is broadcast."""
-    checks.floating("achieved", achieved)
-    checks.floating("desired", desired)
-    shape = env.spec.goal_shape
-    if jnp.shape(achieved)[jnp.ndim(achieved) - len(shape) :] != shape:
-        rule = f"its shape must end in {list(shape)}"
-        checks.fail("achieved", checks.describe(achieved), rule, "Pass goals of this task.")
-    checks.shape("desired", desired, jnp.shape(achieved), "Give each row of a batch its own goal.")
-
-
-def _check_goal(env: "GoalEnv", goal: Any) -> None:
-    checks.floating("goal", goal)
-    checks.shape("goal", goal, env.spec.goal_shape, "Map it over goals with jax.vmap.")
-
-
-def _check_key(env: "GoalEnv", key: Any) -> None:
-    del env
-    checks.typed_key("key", key)
-
-
-def _check_state(env: "GoalEnv", state: Any, action: Any = None) -> None:
-    """A state of this task, and one: what it carries has the structure, shapes and dtypes that `reset` gives."""
-    del action  # by the task, which knows its actions
-    remedy = "Pass what reset or step of this task returned; map step with jax.vmap."
-    if not isinstance(state, State):
-        checks.fail("state", type(state).__name__, "it must be a State", remedy)
-    expected, carried = env._carried, state.pipeline_state
-    if jax.tree.structure(carried) != jax.tree.structure(expected):
-        rule = f"it must be a {type(expected).__name__} as reset of this task gives it"
-        checks.fail("state.pipeline_state", type(carried).__name__, rule, remedy)
-    named = jax.tree_util.tree_leaves_with_path(expected)
-    for (path, like), leaf in zip(named, jax.tree.leaves(carried), strict=True):
-        name = f"state.pipeline_state{jax.tree_util.keystr(path)}"
-        checks.shape(name, leaf, like.shape, remedy)
-        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)  # of any kind of generator
-        if jnp.result_type(leaf) != like.dtype and not (is_key and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)):
-            checks.fail(name, checks.describe(leaf), f"its dtype must be {like.dtype}", remedy)
-
-
 _DOORS: dict[str, Callable[..., None]] = {
-    "achieved_goal": _check_observation,
-    "distance": _check_goals,
-    "success": _check_goals,
-    "sample_goal": _check_key,
-    "reachable": _check_goal,
-    "step": _check_state,
-    "scene": _check_state,
+    "achieved_goal": check_observation,
+    "distance": check_goals,
+    "success": check_goals,
+    "sample_goal": check_key,
+    "reachable": check_goal,
+    "step": check_state,
+    "scene": check_state,
 }
 
 
@@ -272,7 +114,7 @@ class GoalEnv(Env):
 
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether some state is a success for this goal, by geometry alone. True unless a task knows better."""
-        _check_goal(self, goal)
+        check_goal(self, goal)
         return jnp.array(True)
 
     def scene(self, state: State) -> Any:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 10
 START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
@@ -55,8 +55,8 @@ class Claw(physics.PhysicsTask):
         threshold: float = 0.1,
         goal: Any = ((0.0,), (TURN,)),
     ):
-        self._goal = base.box("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
-        action = physics.action_set(actions, bins, num_moves=9, factorised=True)
+        self._goal = boxes.box("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
+        action = action_sets.action_set(actions, bins, num_moves=9, factorised=True)
         ends = (*SCALE, 1.0, 1.0)
         super().__init__(
             "claw.xml",

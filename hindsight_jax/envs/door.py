@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 6
 STEP = 0.02  # the hand's travel per unit action
@@ -61,9 +61,9 @@ class Door(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        self._start = base.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
-        self._goal = base.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
-        action = physics.action_set(actions, bins, num_moves=3)
+        self._start = boxes.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
+        self._goal = boxes.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
+        action = action_sets.action_set(actions, bins, num_moves=3)
         angles = types.Range(*GOALS)  # of all that the hand can reach, too
         super().__init__(
             "door.xml",
@@ -86,11 +86,11 @@ class Door(physics.PhysicsTask):
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in the goal's range. f32[1]"""
-        return base.uniform(key, self._goal)
+        return boxes.uniform(key, self._goal)
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """The hand uniform in the start box, the door shut, both at rest."""
-        hand = base.uniform(key, self._start)
+        hand = boxes.uniform(key, self._start)
         return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, hand, physics
+from hindsight_jax.envs import _reach, action_sets, boxes, physics
 
 STEP = 0.05  # from the gripper to its target, per unit action
 SECONDS = 0.04  # per step
@@ -24,7 +24,7 @@ LOW, HIGH = tuple(x - REACH for x in START), tuple(x + REACH for x in START)
 FINGER, SPEED = 0.05, 0.03  # metres that a finger opens; metres per step: 0.024 when the gripper follows full actions
 
 
-class FetchReach(hand.Reach):
+class FetchReach(_reach.Reach):
     """A gripper, and a place for it; success is the gripper's point within the threshold, and ends the episode.
 
     Args:
@@ -57,11 +57,11 @@ class FetchReach(hand.Reach):
         start: Any = (START, START),
         goal: Any = GOALS,
     ):
-        starts = base.box("start", start, LOW, HIGH, f"The original's is {(START, START)}.")
-        offsets = base.box("goal", goal, (-REACH,) * 3, (REACH,) * 3, f"It is relative to {START}; use {GOALS}.")
+        starts = boxes.box("start", start, LOW, HIGH, f"The original's is {(START, START)}.")
+        offsets = boxes.box("goal", goal, (-REACH,) * 3, (REACH,) * 3, f"It is relative to {START}; use {GOALS}.")
         low, high = (tuple(x + y for x, y in zip(START, corner, strict=True)) for corner in offsets)
         observations = types.Range((*LOW, 0.0, 0.0, *(-SPEED,) * 5), (*HIGH, FINGER, FINGER, *(SPEED,) * 5))
-        action = physics.action_set(actions, bins, num_moves=3)
+        action = action_sets.action_set(actions, bins, num_moves=3)
         super().__init__(
             starts,
             types.Range(low, high),

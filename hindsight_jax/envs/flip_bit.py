@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import _validation, action_sets, base, boxes
 
 STARTS = {"uniform": True, "zeros": False}
 
@@ -44,8 +44,8 @@ class FlipBit(base.PureTask):
         checks.positive_int("size", size, "The paper's are 25 and 50.")
         horizon = size if horizon is None else horizon
         checks.positive_int("horizon", horizon, "Leave it out for the number of bits.")
-        base.check_threshold(threshold, "Use 0.5: all bits are right.")
-        self._uniform_start = base.choose("start", start, STARTS)
+        _validation.check_threshold(threshold, "Use 0.5: all bits are right.")
+        self._uniform_start = _validation.choose("start", start, STARTS)
         size = int(size)
         bits = types.Range((0.0,) * size, (1.0,) * size)
         action = types.Discrete(1, size)
@@ -62,12 +62,12 @@ class FlipBit(base.PureTask):
     def reset(self, rng: jax.Array) -> base.State:
         start_key, goal_key = jax.random.split(base.typed(rng))
         bits = self.sample_goal(start_key) if self._uniform_start else jnp.zeros(self.spec.goal_shape, jnp.float32)
-        goal = base.draw_other(bits, self.sample_goal, goal_key)
+        goal = boxes.draw_other(bits, self.sample_goal, goal_key)
         return self.first_state(base.PipelineState(bits, goal), bits)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
         size = self.spec.goal_shape[0]
-        index, valid = base.choice(size, action)
+        index, valid = action_sets.choice(size, action)
         now: Any = state.pipeline_state
         flip = jax.nn.one_hot(index, size, dtype=jnp.float32)  # zeros for an index out of range
         bits = jnp.abs(now.physics - flip)

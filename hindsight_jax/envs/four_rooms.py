@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 5
 START = ((-0.33, -0.33), (-0.27, -0.27))
@@ -53,9 +53,9 @@ class FourRooms(physics.PhysicsTask):
         goal: Any = GOALS,
     ):
         free = (-BORDER + CLEARANCE,) * 2, (BORDER - CLEARANCE,) * 2
-        self._start = base.box("start", start, *free, f"The paper's is {START}.")
-        self._goal = base.box("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
-        action = physics.action_set(actions, bins, num_moves=2)
+        self._start = boxes.box("start", start, *free, f"The paper's is {START}.")
+        self._goal = boxes.box("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
+        action = action_sets.action_set(actions, bins, num_moves=2)
         room = types.Range((-BORDER,) * 2, (BORDER,) * 2)
         super().__init__(
             "four_rooms.xml",
@@ -88,7 +88,7 @@ class FourRooms(physics.PhysicsTask):
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """Uniform in the start box, at rest."""
-        return self.engine.start(base.uniform(key, self._start))
+        return self.engine.start(boxes.uniform(key, self._start))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The same force in every substep, in newtons."""

@@ -16,7 +16,7 @@ import numpy as np
 from flax import struct
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import _validation, action_sets, base, boxes
 
 MAP = (
     ".....#.....",
@@ -72,8 +72,8 @@ class GridFourRooms(base.PureTask):
 
     def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
         checks.positive_int("horizon", horizon, "The paper's is 31.")
-        base.check_number("slip", slip, "The paper's is 0.2.")
-        base.check_threshold(threshold, "Use 0.5: the goal's cell.")
+        _validation.check_number("slip", slip, "The paper's is 0.2.")
+        _validation.check_threshold(threshold, "Use 0.5: the goal's cell.")
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
         self._spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), int(horizon), float(threshold), True, cells, cells)
         self.slip = float(slip)
@@ -90,11 +90,11 @@ class GridFourRooms(base.PureTask):
         start_key, goal_key, slip_key = jax.random.split(base.typed(rng), 3)
         cell = jax.random.choice(start_key, jnp.asarray(STARTS))
         start = cell.astype(jnp.float32)
-        goal = base.draw_other(start, self.sample_goal, goal_key)
+        goal = boxes.draw_other(start, self.sample_goal, goal_key)
         return self.first_state(Walk(cell, goal, slip_key), start)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        index, valid = base.choice(len(MOVES), action)
+        index, valid = action_sets.choice(len(MOVES), action)
         now: Any = state.pipeline_state
         key, use = jax.random.split(now.key)
         chance, which = jax.random.uniform(use, (2,))

@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import _validation, action_sets, base, physics
 
 FRAME, NUM_FRAMES, FRAME_SUBSTEPS = 0.02, 2, 2
 GRAVITY = 10.0
@@ -81,10 +81,10 @@ class LunarLander(physics.PhysicsTask):
         start_force: float = 1000.0,
         goal_spread: float = 0.3,
     ):
-        base.check_number("start_force", start_force, "The original's is 1000 N.", high=2000.0)
-        base.check_number("goal_spread", goal_spread, "The original's is 0.3.", high=2.0)
+        _validation.check_number("start_force", start_force, "The original's is 1000 N.", high=2000.0)
+        _validation.check_number("goal_spread", goal_spread, "The original's is 0.3.", high=2.0)
         self._start_force, self._goal_spread = float(start_force), float(goal_spread)
-        action = base.choose(
+        action = _validation.choose(
             "actions", actions, {"discrete": types.Discrete(1, len(MOVES)), "continuous": types.Box(2)}
         )
         super().__init__(
@@ -131,8 +131,8 @@ class LunarLander(physics.PhysicsTask):
     def engines(self, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(f32[2] power of the main and the side engines in [-1, 1], bool[] valid) that an action asks for."""
         if isinstance(self.spec.action, types.Box):
-            return base.moves(self.spec.action, action, 2)
-        index, valid = base.choice(len(MOVES), action)
+            return action_sets.moves(self.spec.action, action, 2)
+        index, valid = action_sets.choice(len(MOVES), action)
         return jnp.array(MOVES)[jnp.where(valid, index, 0)], valid
 
     def controls(self, now: Lander, move: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import _validation, action_sets, base
 
 STEP = 0.2  # the change per unit action
 ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types.Box}
@@ -48,9 +48,9 @@ class Navigation(base.PureTask):
     def __init__(self, size: int = 2, actions: str = "continuous", horizon: int = 50, threshold: float = 0.1):
         checks.positive_int("size", size, "The paper goes up to 40 dimensions.")
         checks.positive_int("horizon", horizon, "The paper's is 50.")
-        base.check_threshold(threshold, "The paper's is 0.1.")
+        _validation.check_threshold(threshold, "The paper's is 0.1.")
         size = int(size)
-        action = base.choose("actions", actions, ACTIONS)(size)
+        action = _validation.choose("actions", actions, ACTIONS)(size)
         cube = types.Range((-1.0,) * size, (1.0,) * size)
         self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, cube, cube)
 
@@ -68,7 +68,7 @@ class Navigation(base.PureTask):
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        move, valid = base.moves(self.spec.action, action, self.spec.action.num_dims)
+        move, valid = action_sets.moves(self.spec.action, action, self.spec.action.num_dims)
         now: Any = state.pipeline_state
         point = jnp.clip(now.physics + STEP * move, -1.0, 1.0)
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base, quiet
+from hindsight_jax.envs import _quiet_imports, _validation, action_sets, base
 
-with quiet.without_warp_message():
+with _quiet_imports.without_warp_message():
     import mujoco
     from mujoco import mjx
 
@@ -112,7 +112,7 @@ class PhysicsTask(base.GoalEnv):
         goal_range: types.Range,
     ):
         checks.positive_int("horizon", horizon, "The papers' is 50.")
-        base.check_threshold(threshold, "Leave it out for the paper's.")
+        _validation.check_threshold(threshold, "Leave it out for the paper's.")
         self._spec = types.EnvSpec(
             observation_shape=(len(observation_range.low),),
             goal_shape=(len(goal_range.low),),
@@ -153,7 +153,7 @@ class PhysicsTask(base.GoalEnv):
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), self.observe(start))
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
-        move, valid = base.moves(self.spec.action, action, self._num_moves)
+        move, valid = action_sets.moves(self.spec.action, action, self._num_moves)
         now: Any = state.pipeline_state
         after = self.engine.substeps(now.physics, self.controls(now.physics, move))
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
@@ -162,23 +162,6 @@ class PhysicsTask(base.GoalEnv):
         """The model's geoms, and the goal's markers."""
         now: Any = state.pipeline_state
         return rendering.compose(self.engine.scene(now.physics.qpos), *self.markers(now.goal))
-
-
-def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = False) -> types.Discrete | types.Box:
-    """The action set of M moves: 'discrete', `bins` values of each move, evenly from -1 to 1; or 'continuous'.
-
-    A discrete action is one integer in 0..bins^M - 1, the first move most significant; `factorised`, it is M integers
-    in 0..bins - 1. Raises ValueError for other names, and for fewer than 2 bins.
-
-    >>> action_set("discrete", 3, 2)
-    Discrete(num_dims=1, num_bins=9)
-    >>> action_set("continuous", 3, 2)
-    Box(num_dims=2)
-    """
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 101:
-        checks.fail("bins", repr(bins), "it must be an integer in [2, 101]", "The papers' is 3: -1, 0 and +1.")
-    flat = types.Discrete(num_moves, bins) if factorised else types.Discrete(1, bins**num_moves)
-    return base.choose("actions", actions, {"discrete": flat, "continuous": types.Box(num_moves)})
 
 
 def held(control: jax.Array, num_substeps: int) -> jax.Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base, four_rooms, physics
+from hindsight_jax.envs import action_sets, boxes, four_rooms, physics
 
 NUM_SUBSTEPS = 5
 BORDER = four_rooms.BORDER  # half of the room, by which distances are normalised
@@ -58,7 +58,7 @@ class PointMass(physics.PhysicsTask):
         goal: Any = INSIDE,
     ):
         self._start, self._goal = free_box("start", start), free_box("goal", goal)
-        action = physics.action_set(actions, bins, num_moves=2)
+        action = action_sets.action_set(actions, bins, num_moves=2)
         usual = (BORDER,) * 2 + (MAX_SPEED,) * 2
         super().__init__(
             "point_mass.xml",
@@ -134,7 +134,7 @@ def free_box(name: str, value: Any) -> types.Range:
     >>> free_box("goal", ((0.1, 0.1), (0.5, 0.5)))
     Range(low=(0.1, 0.1), high=(0.5, 0.5))
     """
-    bounds = base.box(name, value, *INSIDE, f"All of the room is {INSIDE}.")
+    bounds = boxes.box(name, value, *INSIDE, f"All of the room is {INSIDE}.")
     axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     share = float(jnp.mean(jax.vmap(free)(jnp.asarray(points))))
@@ -154,7 +154,7 @@ def sample_free(bounds: types.Range, key: jax.Array) -> jax.Array:
 
     def redraw(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         key, use = jax.random.split(carry[0])
-        return key, base.uniform(use, bounds)
+        return key, boxes.uniform(use, bounds)
 
     in_a_pillar = jnp.zeros(2, jnp.float32)
     return jax.lax.while_loop(lambda carry: ~free(carry[1]), redraw, (key, in_a_pillar))[1]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import action_sets, base, boxes, physics
 
 LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the goals
 STEP = 0.02  # the hand's travel per unit action
@@ -60,7 +60,7 @@ class Push(physics.PhysicsTask):
     ):
         self._start, self._goal = _box_with_a_gap("start", start, START), _box_with_a_gap("goal", goal, GOALS)
         workspace = types.Range(LOW + LOW, HIGH + HIGH)
-        action = physics.action_set(actions, bins, num_moves=2)
+        action = action_sets.action_set(actions, bins, num_moves=2)
         super().__init__(
             "push.xml",
             action,
@@ -84,7 +84,7 @@ class Push(physics.PhysicsTask):
         """Hand and puck each uniform in the goal box, both redrawn while within MIN_GAP of each other."""
 
         def draw(key: jax.Array, _: jax.Array) -> jax.Array:
-            return base.uniform(key, self._goal)
+            return boxes.uniform(key, self._goal)
 
         return _redraw_until_apart(key, draw, jnp.zeros(4, jnp.float32))
 
@@ -140,7 +140,7 @@ def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
 
     Even from the hand that is nearest to the middle of the pucks, the farthest puck is more than a gap away.
     """
-    low, high = found = base.box(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
+    low, high = found = boxes.box(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
     reach = []
     for hand_low, hand_high, puck_low, puck_high in zip(low[:2], high[:2], low[2:], high[2:], strict=True):
         middle = (puck_low + puck_high) / 2

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, physics
+from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 2
 UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
@@ -64,10 +64,10 @@ class Reacher(physics.PhysicsTask):
         goal: Any = GOALS,
     ):
         widest = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
-        self._start = base.box("start", start, tuple(-x for x in widest), widest, f"The original's is {START}.")
+        self._start = boxes.box("start", start, tuple(-x for x in widest), widest, f"The original's is {START}.")
         sector = (0.0, -math.pi), (UPPER + LOWER, math.pi)
-        self._goal = base.box("goal", goal, *sector, f"The original's is {GOALS}.")
-        action = physics.action_set(actions, bins, num_moves=2)
+        self._goal = boxes.box("goal", goal, *sector, f"The original's is {GOALS}.")
+        action = action_sets.action_set(actions, bins, num_moves=2)
         super().__init__(
             "reacher.xml",
             action,
@@ -104,7 +104,7 @@ class Reacher(physics.PhysicsTask):
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
         """Uniform in the start box."""
-        drawn = base.uniform(key, self._start)
+        drawn = boxes.uniform(key, self._start)
         return self.engine.start(drawn[:2], drawn[2:])
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:

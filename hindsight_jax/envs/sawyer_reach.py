@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import base, hand, physics
+from hindsight_jax.envs import _reach, action_sets, boxes, physics
 
 STEP = 0.02  # the hand's travel per unit action
 LOW, HIGH = (-0.2, 0.55, 0.05), (0.2, 0.75, 0.3)  # the hand's workspace, and the box of the goals
 START = (0.0, 0.55, 0.05)
 
 
-class SawyerReach(hand.Reach):
+class SawyerReach(_reach.Reach):
     """A hand, and a place for it; success is the hand's point within the threshold, and ends the episode.
 
     Args:
@@ -51,10 +51,10 @@ class SawyerReach(hand.Reach):
         start: Any = (START, START),
         goal: Any = (LOW, HIGH),
     ):
-        starts = base.box("start", start, LOW, HIGH, f"The default is {(START, START)}.")
-        goals = base.box("goal", goal, LOW, HIGH, f"The original's is {(LOW, HIGH)}.")
+        starts = boxes.box("start", start, LOW, HIGH, f"The default is {(START, START)}.")
+        goals = boxes.box("goal", goal, LOW, HIGH, f"The original's is {(LOW, HIGH)}.")
         workspace = types.Range(LOW, HIGH)
-        action = physics.action_set(actions, bins, num_moves=3)
+        action = action_sets.action_set(actions, bins, num_moves=3)
         super().__init__(
             starts,
             goals,

@@ -6,7 +6,7 @@ Dimension key: A dims of a continuous action.
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 
 def dpg_actor(q: jax.Array, action: jax.Array, *, l2: float | jax.Array) -> jax.Array:
@@ -32,10 +32,10 @@ def dpg_actor(q: jax.Array, action: jax.Array, *, l2: float | jax.Array) -> jax.
     3.25
     """
     remedy = "One example is one action: map with jax.vmap over a batch."
-    _arguments.scalars(q=q)
-    (action,) = _arguments.arrays(1, remedy, action=action)
-    q, action = _arguments.promoted(q, action)
-    l2 = _arguments.hyper_parameter(
-        "l2", l2, q.dtype, low=0.0, high=_arguments.largest(q.dtype), remedy="Use 0 to switch the penalty off."
+    _validation.scalars(q=q)
+    (action,) = _validation.arrays(1, remedy, action=action)
+    q, action = _validation.promoted(q, action)
+    l2 = _validation.hyper_parameter(
+        "l2", l2, q.dtype, low=0.0, high=_validation.largest(q.dtype), remedy="Use 0 to switch the penalty off."
     )
     return -q + l2 * jnp.mean(jnp.square(action))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 _Function = Callable[[jax.Array], jax.Array]
 
@@ -169,11 +169,11 @@ def divergence(
     >>> [float(divergence(-3.0, -4.0, -6.0, 0.5, f="squared_hellinger", r=r)) for r in (-1.0, -4.0)]
     [inf, 2.5]
     """
-    residual, q_policy, next_v, discount = _arguments.scalars(
+    residual, q_policy, next_v, discount = _validation.scalars(
         residual=residual, q_policy=q_policy, next_v=next_v, discount=discount
     )
-    largest = _arguments.largest(residual.dtype)
-    r = _arguments.hyper_parameter("r", r, residual.dtype, low=-largest, high=largest, remedy="Use 0 for no shift.")
+    largest = _validation.largest(residual.dtype)
+    r = _validation.hyper_parameter("r", r, residual.dtype, low=-largest, high=largest, remedy="Use 0 for no shift.")
     return _named(f).conjugate(r - residual) - r + q_policy - discount * next_v
 
 

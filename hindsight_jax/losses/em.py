@@ -9,7 +9,7 @@ Dimension key: K actions of a flat set; T steps of a trajectory.
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 
 def m_step(log_prob: jax.Array, mask: jax.Array) -> jax.Array:
@@ -31,11 +31,11 @@ def m_step(log_prob: jax.Array, mask: jax.Array) -> jax.Array:
     >>> float(m_step(jnp.array([-0.5, -1.5, -9.0]), jnp.array([True, True, False])))
     2.0
     """
-    (log_prob,) = _arguments.arrays(
+    (log_prob,) = _validation.arrays(
         1, "One example is a trajectory: map with jax.vmap over a batch.", log_prob=log_prob
     )
     # a select, not a product: a masked entry may hold NaN or infinity
-    return -jnp.sum(jnp.where(_arguments.mask("mask", mask, log_prob.shape), log_prob, 0.0))
+    return -jnp.sum(jnp.where(_validation.mask("mask", mask, log_prob.shape), log_prob, 0.0))
 
 
 def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
@@ -63,9 +63,9 @@ def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array)
     ['0.25', '0.75']
     """
     remedy = "One example is one state's actions: map with jax.vmap over a batch."
-    log_prob, q = _arguments.arrays(1, remedy, log_prob=log_prob, q=q)
+    log_prob, q = _validation.arrays(1, remedy, log_prob=log_prob, q=q)
     limits = jnp.finfo(q.dtype)
-    eta = _arguments.hyper_parameter(
+    eta = _validation.hyper_parameter(
         "temperature",
         temperature,
         q.dtype,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 
 def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> jax.Array:
@@ -37,11 +37,13 @@ def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> j
     >>> print(f"{nce(0.0, jnp.zeros(3), k=1.0):.4f}")  # 2 log 2: a fair coin, twice
     1.3863
     """
-    (negatives,) = _arguments.arrays(1, "One example is one pair: map with jax.vmap over a batch.", negatives=negatives)
-    _arguments.scalars(positive=positive)
-    positive, negatives = _arguments.promoted(positive, negatives)
+    (negatives,) = _validation.arrays(
+        1, "One example is one pair: map with jax.vmap over a batch.", negatives=negatives
+    )
+    _validation.scalars(positive=positive)
+    positive, negatives = _validation.promoted(positive, negatives)
     limits = jnp.finfo(positive.dtype)
-    k = _arguments.hyper_parameter(
+    k = _validation.hyper_parameter(
         "k", k, positive.dtype, low=float(limits.tiny), high=float(limits.max), remedy="For the limit use info_nce."
     )
     noise = jnp.mean(jax.nn.softplus(negatives - jnp.log(k)))
@@ -70,7 +72,7 @@ def info_nce(logits: jax.Array) -> jax.Array:
     -0.4055, 0.6931
     """
     remedy = "Give the logits of B (state, action) pairs, as rows, for the goals of the same B, as columns."
-    (logits,) = _arguments.arrays(2, remedy, logits=logits)
+    (logits,) = _validation.arrays(2, remedy, logits=logits)
     num_pairs = logits.shape[0]
     checks.shape("logits", logits, (num_pairs, num_pairs), remedy)
     return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, axis=1))) - math.log(num_pairs)
@@ -99,9 +101,9 @@ def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.A
     ['0.00', '1.00']
     """
     remedy = "One example is one (s, a, s') and all goals: map with jax.vmap over a batch."
-    (q,), (q_next,) = _arguments.arrays(1, remedy, q=q), _arguments.arrays(2, remedy, q_next=q_next)
-    _arguments.scalars(discount=discount)
-    q, q_next, discount = _arguments.promoted(q, q_next, discount)
+    (q,), (q_next,) = _validation.arrays(1, remedy, q=q), _validation.arrays(2, remedy, q_next=q_next)
+    _validation.scalars(discount=discount)
+    q, q_next, discount = _validation.promoted(q, q_next, discount)
     num_goals = q.shape[0]
     checks.shape("q_next", q_next, (num_goals, q_next.shape[1]), "Both hold one row per goal.")
     now, later = jax.nn.softmax(q), jax.nn.softmax(jax.nn.logsumexp(q_next, axis=1))

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax.losses import _arguments, imitation
+from hindsight_jax.losses import _validation, imitation
 
 _GAMMA_REMEDY = "0 imitates nothing, infinity everything, and in between -log gamma_hdm is a number of steps."
 _BETA_REMEDY = "Use 0 to switch the term off."
@@ -39,10 +39,10 @@ def td(
     >>> float(td(-4.0, -1.0, 0.5, -2.0)), float(td(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2 and min(3, 0)
     (4.0, 16.0)
     """
-    q_tm1, r_t, discount_t, v_t = _arguments.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
+    q_tm1, r_t, discount_t, v_t = _validation.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
     target = r_t + discount_t * v_t
     if upper is not None:
-        bound = _arguments.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
+        bound = _validation.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
         target = jnp.minimum(target, bound)
     return jnp.square(q_tm1 - jax.lax.stop_gradient(target))
 
@@ -68,8 +68,8 @@ def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float |
     >>> float(hdm_indicator(-3.0, -2.0, gamma_hdm=0.5)), float(hdm_indicator(-3.0, -2.5, gamma_hdm=0.5))  # log: -0.69
     (1.0, 0.0)
     """
-    q_tm1, v_t_online = _arguments.scalars(q_tm1=q_tm1, v_t_online=v_t_online)
-    gamma_hdm = _arguments.hyper_parameter("gamma_hdm", gamma_hdm, q_tm1.dtype, low=0.0, remedy=_GAMMA_REMEDY)
+    q_tm1, v_t_online = _validation.scalars(q_tm1=q_tm1, v_t_online=v_t_online)
+    gamma_hdm = _validation.hyper_parameter("gamma_hdm", gamma_hdm, q_tm1.dtype, low=0.0, remedy=_GAMMA_REMEDY)
     return jax.lax.stop_gradient((q_tm1 - v_t_online < jnp.log(gamma_hdm)).astype(q_tm1.dtype))
 
 
@@ -112,7 +112,7 @@ def hdm(
     >>> float(hdm(-3.0, -0.25, -1.0, 0.5, -2.0, -2.0, gamma_hdm=0.5, beta=2.0))
     1.5
     """
-    q_tm1, log_prob_tm1, r_t, discount_t, v_t, v_t_online = _arguments.scalars(
+    q_tm1, log_prob_tm1, r_t, discount_t, v_t, v_t_online = _validation.scalars(
         q_tm1=q_tm1, log_prob_tm1=log_prob_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t, v_t_online=v_t_online
     )
     beta = _weight(beta, q_tm1.dtype)
@@ -141,10 +141,10 @@ def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: fl
     >>> float(next_state(-4.0, gamma_hdm=0.75, beta=2.0))  # -2 * 0.25 * -4
     2.0
     """
-    (q_next_goal,) = _arguments.scalars(q_next_goal=q_next_goal)
+    (q_next_goal,) = _validation.scalars(q_next_goal=q_next_goal)
     dtype = q_next_goal.dtype
-    largest = _arguments.largest(dtype)
-    gamma_hdm = _arguments.hyper_parameter(
+    largest = _validation.largest(dtype)
+    gamma_hdm = _validation.hyper_parameter(
         "gamma_hdm", gamma_hdm, dtype, low=0.0, high=largest, remedy="The term is infinite at infinity."
     )
     return -_weight(beta, dtype) * (1 - gamma_hdm) * q_next_goal
@@ -152,4 +152,6 @@ def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: fl
 
 def _weight(beta: Any, dtype: Any) -> jax.Array:
     """beta as a finite number >= 0."""
-    return _arguments.hyper_parameter("beta", beta, dtype, low=0.0, high=_arguments.largest(dtype), remedy=_BETA_REMEDY)
+    return _validation.hyper_parameter(
+        "beta", beta, dtype, low=0.0, high=_validation.largest(dtype), remedy=_BETA_REMEDY
+    )

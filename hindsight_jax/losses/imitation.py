@@ -10,7 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 _WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with jax.vmap over a batch, not factorised."
 
@@ -36,7 +36,7 @@ def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
     >>> print(f"{log_prob(jnp.array([0.0, 0.0, 0.0, 0.0]), jnp.array(2)):.4f}")  # -log 4
     -1.3863
     """
-    return _arguments.entry(jax.nn.log_softmax(_arguments.head("logits", logits)), a)
+    return _validation.entry(jax.nn.log_softmax(_validation.head("logits", logits)), a)
 
 
 def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
     >>> print(f"{gaussian_log_prob(jnp.zeros(2), jnp.log(jnp.array([1.0, 2.0])), jnp.array([2.0, 0.0])):.4f}")
     -4.5310
     """
-    mean, log_std, a = _arguments.arrays(1, _WHOLE_ACTION, mean=mean, log_std=log_std, a=a)
+    mean, log_std, a = _validation.arrays(1, _WHOLE_ACTION, mean=mean, log_std=log_std, a=a)
     # exp(-log_std) must not overflow: a deviation of zero times infinity is NaN
     smallest = math.log(float(jnp.finfo(mean.dtype).tiny))
     deviation = (a - mean) * jnp.exp(-jnp.where(log_std < smallest, smallest, log_std))
@@ -89,5 +89,5 @@ def behaviour_cloning(log_prob_tm1: jax.Array) -> jax.Array:
     >>> float(behaviour_cloning(-1.5))
     1.5
     """
-    (log_prob_tm1,) = _arguments.scalars(log_prob_tm1=log_prob_tm1)
+    (log_prob_tm1,) = _validation.scalars(log_prob_tm1=log_prob_tm1)
     return -log_prob_tm1

@@ -6,7 +6,7 @@ Dimension key: N trajectories of a batch; T steps of a trajectory.
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 _REMEDY = "One example is the batch of trajectories for one goal, [N, T]: map with jax.vmap over goals."
 
@@ -50,10 +50,10 @@ def hindsight_policy_gradient(
     >>> print(f"{hindsight_policy_gradient(likely, unlikely, jnp.array([[1.0], [0.0]]), jnp.ones((2, 1))):.4f}")
     0.2158
     """
-    log_prob, log_prob_behaviour_goal, reward = _arguments.arrays(
+    log_prob, log_prob_behaviour_goal, reward = _validation.arrays(
         2, _REMEDY, log_prob=log_prob, log_prob_behaviour_goal=log_prob_behaviour_goal, reward=reward
     )
-    alive = _arguments.mask("mask", mask, log_prob.shape)
+    alive = _validation.mask("mask", mask, log_prob.shape)
     # selects, not products: a masked entry may hold NaN or infinity
     log_ratio = jnp.where(alive, log_prob - log_prob_behaviour_goal, 0.0)
     weight = jax.lax.stop_gradient(_weights(jnp.cumsum(log_ratio, axis=1), alive))

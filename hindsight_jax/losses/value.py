@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks
-from hindsight_jax.losses import _arguments
+from hindsight_jax.losses import _validation
 
 
 def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
@@ -34,7 +34,7 @@ def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
     >>> float(action_value(jnp.array([-3.0, -1.0, -2.0]), jnp.array(1)))
     -1.0
     """
-    return _arguments.entry(_arguments.head("q", q), a)
+    return _validation.entry(_validation.head("q", q), a)
 
 
 def greedy_value(q: jax.Array) -> jax.Array:
@@ -52,7 +52,7 @@ def greedy_value(q: jax.Array) -> jax.Array:
     >>> float(greedy_value(jnp.array([-3.0, -1.0, -2.0])))
     -1.0
     """
-    return jnp.max(_arguments.head("q", q))
+    return jnp.max(_validation.head("q", q))
 
 
 def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
@@ -74,7 +74,7 @@ def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
     >>> float(double_value(jnp.array([0.0, 5.0]), jnp.array([-1.0, -2.0])))
     -2.0
     """
-    q_selector, q = _arguments.head("q_selector", q_selector), _arguments.head("q", q)
+    q_selector, q = _validation.head("q_selector", q_selector), _validation.head("q", q)
     checks.shape("q_selector", q_selector, q.shape, "Both heads hold one value per action.")
     return q[jnp.argmax(q_selector)]
 
@@ -98,10 +98,10 @@ def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
     >>> print(f"{mellow_value(jnp.array([0.0, 1.0]), temperature=0.2):.4f}")  # 0.2 log((1 + e^5) / 2)
     0.8627
     """
-    q = _arguments.head("q", q)
+    q = _validation.head("q", q)
     limits = jnp.finfo(q.dtype)
     remedy = "For the limits use greedy_value (temperature 0) or the mean of q (infinity)."
-    tau = _arguments.hyper_parameter(
+    tau = _validation.hyper_parameter(
         "temperature", temperature, q.dtype, low=float(limits.tiny), high=float(limits.max), remedy=remedy
     )
     # relative to the best action, so that q / tau cannot overflow; the shift cancels, hence needs no gradient

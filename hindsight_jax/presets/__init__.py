@@ -2,18 +2,9 @@
 
 from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
 from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
-from hindsight_jax.presets.rows import (
-    check,
-    config,
-    describe,
-    fields_of,
-    horizon,
-    names,
-    split,
-    tuned,
-)
-from hindsight_jax.presets.schedules import TUNED
+from hindsight_jax.presets.resolve import check, config, describe, fields_of, horizon, names, split, tuned
 from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, Algorithm, Environment
+from hindsight_jax.presets.tuning import TUNED
 
 __all__ = [
     "AGENTS",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hindsight_jax import checks, fields
-from hindsight_jax.presets import rows, tables
+from hindsight_jax.presets import resolve, tables
 
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
 
@@ -29,13 +29,13 @@ def build(name: str, values: Mapping[str, Any]) -> Experiment:
     >>> experiment.env.spec.horizon
     25
     """
-    values = fields.complete(values, rows.fields_of(name))
-    rows.check(name, values)
+    values = fields.complete(values, resolve.fields_of(name))
+    resolve.check(name, values)
     # Imported here: MuJoCo and brax take seconds, and listing names must not.
     from hindsight_jax import envs, replay, training
 
-    algorithm, environment, _ = rows.split(name)
-    steps = rows.horizon(name, values)
+    algorithm, environment, _ = resolve.split(name)
+    steps = resolve.horizon(name, values)
     taken = {field.removeprefix("env."): value for field, value in values.items() if field.startswith("env.")}
     num_envs = taken.pop("num_envs")
     env = envs.make(environment, **taken | {"horizon": steps})

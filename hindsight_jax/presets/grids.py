@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hindsight_jax import checks, fields
-from hindsight_jax.presets import rows, tables
+from hindsight_jax.presets import resolve, tables
 
 Grid = Mapping[str, tuple[Any, ...]]  # field -> its values, an axis each
 
@@ -35,7 +35,7 @@ def check_grid(
     """
     axes = {field: _axis(name, field, axis, taken or {}) for field, axis in grid.items()}
     for _, chosen in settings(axes):
-        rows.check(name, {**values, **chosen})
+        resolve.check(name, {**values, **chosen})
     return axes
 
 
@@ -88,7 +88,7 @@ def _axis(name: str, field: str, axis: Any, taken: Mapping[str, Any]) -> tuple[A
         checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
     if field in taken:
         checks.fail(where, fields.short(axis), f"it is set to {fields.text(taken[field])}, too", "Set it in one place.")
-    if field in fields.FIELDS and field not in rows.fields_of(name):
+    if field in fields.FIELDS and field not in resolve.fields_of(name):
         checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
     return entries(where, field, axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
 

@@ -15,7 +15,8 @@ from hindsight_jax.relabel.laws import (
     mixture,
     next_state,
 )
-from hindsight_jax.relabel.rows import Preference, RewardFn, prefer, reward_by_index, reward_by_success
+from hindsight_jax.relabel.preference import Preference, prefer
+from hindsight_jax.relabel.rewards import RewardFn, reward_by_index, reward_by_success
 
 __all__ = [
     "BEHAVIOUR",

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks
-from hindsight_jax.relabel import _arguments
+from hindsight_jax.relabel import _validation
 
 BEHAVIOUR = -1  # the index that keeps the behaviour goal
 INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
@@ -322,7 +322,7 @@ def geometric(discount: Any) -> Law:
     >>> geometric(0.5).pmf(0, 2, 2).tolist() == [0.0, 0.0, jnp.float32(2 / 3), jnp.float32(1 / 3)]
     True
     """
-    value = _arguments.scalar("discount", discount)
+    value = _validation.scalar("discount", discount)
     checks.in_range("discount", discount, 0.0, 1.0, "0 is next_state(), 1 is future().")
     return Geometric(value)
 
@@ -348,7 +348,7 @@ def mixture(*components: tuple[Any, Law]) -> Law:
         if not (isinstance(component, tuple) and len(component) == 2 and isinstance(component[1], Law)):
             checks.fail("components", component, "each must be a pair (weight, law)", "Write (0.5, future()).")
     weights = [weight for weight, _ in components]
-    stacked = jnp.stack([_arguments.scalar("weight", weight) for weight in weights])
+    stacked = jnp.stack([_validation.scalar("weight", weight) for weight in weights])
     for weight in weights:
         checks.in_range("weight", weight, 0.0, math.inf, "Leave a component out with weight 0.")
     if all(checks.is_concrete(weight) for weight in weights):
@@ -375,8 +375,8 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
     >>> hindsight(0.5, 0.5).pmf(0, 2, 2).tolist()
     [0.5, 0.0, 0.375, 0.125]
     """
-    b = _arguments.scalar("behaviour_probability", behaviour_probability)
-    p = _arguments.scalar("next_state_ratio", next_state_ratio)
+    b = _validation.scalar("behaviour_probability", behaviour_probability)
+    p = _validation.scalar("next_state_ratio", next_state_ratio)
     checks.in_range("behaviour_probability", behaviour_probability, 0.0, 1.0, "0.15 is the papers' value.")
     checks.in_range("next_state_ratio", next_state_ratio, 0.0, 1.0, "0.2 is the papers' default.")
     rest = future() if rest is None else rest

@@ -11,11 +11,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from hindsight_jax import checks
-from hindsight_jax.training import _doors, health, placement
+from hindsight_jax.training import _validation, finite
 from hindsight_jax.training.run import Run, RunState
+from hindsight_jax.training.sharding import (
+    AXIS,
+    EACH,
+    WHOLE,
+    default_chunk,
+    in_chunks,
+    put_on_all_processes,
+    shard,
+    with_sharding,
+)
 
 
 class Best(NamedTuple):
@@ -36,9 +46,7 @@ class PopulationState(NamedTuple):
     summed_epochs: jax.Array  # i32[], epochs in metric_sums
 
 
-_AXIS = "members"  # of the mesh
-_EACH, _WHOLE = PartitionSpec(_AXIS), PartitionSpec()
-_LAYOUT: Any = PopulationState._make((_EACH, _EACH, _EACH, _WHOLE, _WHOLE))
+_LAYOUT: Any = PopulationState._make((EACH, EACH, EACH, WHOLE, WHOLE))
 
 
 class Population(NamedTuple):
@@ -55,31 +63,8 @@ class Population(NamedTuple):
 def member_keys(seed: int, num_members: int) -> jax.Array:
     """Keys [M]: member i of a run with seed s has the key jax.random.key(s + i)."""
     checks.positive_int("num_members", num_members, "A population has at least one member.")
-    _doors.check_seed("seed", seed, last=num_members - 1)
+    _validation.check_seed("seed", seed, last=num_members - 1)
     return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
-
-
-def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple[Any, ...]:
-    """As many devices as can share M members equally, as many of each process; by default of those of all processes.
-
-    Raises ValueError if the processes cannot have equal numbers of members.
-
-    >>> len(devices_for(1))
-    1
-    """
-    checks.positive_int("num_members", num_members, "A population has at least one member.")
-    if devices is not None:
-        _doors.check_devices(devices)
-    by_process: dict[int, list[Any]] = {}
-    for device in jax.devices() if devices is None else devices:
-        by_process.setdefault(device.process_index, []).append(device)
-    processes = len(by_process)
-    if num_members % processes:
-        rule = f"the {processes} processes must have as many members each"
-        checks.fail("num_members", num_members, rule, f"Use a multiple of {processes} seeds, or fewer processes.")
-    most = min(len(own) for own in by_process.values())
-    count = max(count for count in range(1, most + 1) if num_members % (count * processes) == 0)
-    return tuple(device for process in sorted(by_process) for device in by_process[process][:count])
 
 
 def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int | None = None) -> Population:
@@ -115,16 +100,18 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
         checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     if devices is not None:
-        _doors.check_devices(devices)
+        _validation.check_devices(devices)
     if chunk is None:
         chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
-    mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
+    mesh = None if devices is None else Mesh(np.array(devices), (AXIS,))
     compiled = _jitted(run, chunk, mesh)
-    placed = functools.partial(_on_all_processes, mesh)
+    placed = functools.partial(put_on_all_processes, mesh)
 
     def template(keys: jax.Array) -> PopulationState:
-        _doors.check_keys("keys", keys)
-        return PopulationState(*map(functools.partial(_placed, mesh), _LAYOUT, jax.eval_shape(compiled.init, keys, {})))
+        _validation.check_keys("keys", keys)
+        return PopulationState(
+            *map(functools.partial(with_sharding, mesh), _LAYOUT, jax.eval_shape(compiled.init, keys, {}))
+        )
 
     def checked_init(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
         return compiled.init(*placed(_checked_members(run, mesh, keys, values)))
@@ -132,7 +119,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     def compile_all(keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
         keys, values = _checked_members(run, mesh, keys, values)
         state, keys, values = template(keys), placed(keys), placed(values)
-        results = _placed(mesh, _EACH, jax.eval_shape(compiled.evaluate, state, keys))
+        results = with_sharding(mesh, EACH, jax.eval_shape(compiled.evaluate, state, keys))
         _compile(
             (compiled.init, (keys, values)),
             (compiled.advance, (state, 1)),
@@ -181,20 +168,20 @@ def _jitted(run: Run, chunk: int | None, mesh: Mesh | None) -> _Jitted:
         fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
         return jax.vmap(run.evaluate)(state.members, jax.vmap(fold)(keys))
 
-    spread = functools.partial(_spread, mesh)
+    spread = functools.partial(shard, mesh)
     behind = lambda check, function, *layout: _behind(check, spread(function, *layout))
     return _Jitted(
-        jax.jit(spread(init, (_EACH, _EACH), _LAYOUT)),
-        jax.jit(behind(_check_advance, advance, (_LAYOUT, _WHOLE), _LAYOUT), donate_argnums=0),
-        jax.jit(behind(_check_evaluate, evaluate, (_LAYOUT, _EACH), _EACH)),
-        jax.jit(behind(_check_record, record, (_LAYOUT, _EACH), (_LAYOUT, _EACH)), donate_argnums=0),
+        jax.jit(spread(init, (EACH, EACH), _LAYOUT)),
+        jax.jit(behind(_check_advance, advance, (_LAYOUT, WHOLE), _LAYOUT), donate_argnums=0),
+        jax.jit(behind(_check_evaluate, evaluate, (_LAYOUT, EACH), EACH)),
+        jax.jit(behind(_check_record, record, (_LAYOUT, EACH), (_LAYOUT, EACH)), donate_argnums=0),
     )
 
 
 def _checked_members(run: Run, mesh: Mesh | None, keys: Any, values: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(keys [M], values). ValueError if members cannot be spread equally, or lack a number each that is in range."""
-    values = _doors.checked_values(values)
-    _doors.check_keys("keys", keys)
+    values = _validation.checked_values(values)
+    _validation.check_keys("keys", keys)
     for name, value in values.items():
         checks.real(f"values[{name!r}]", value)
         checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
@@ -225,7 +212,7 @@ def _check_advance(state: Any, num_epochs: Any) -> None:
 
 def _check_evaluate(state: Any, keys: Any) -> None:
     count = _check_state(state)
-    _doors.check_keys("keys", keys)
+    _validation.check_keys("keys", keys)
     checks.shape("keys", keys, (count,), "Pass the keys that init was given.")
 
 
@@ -242,7 +229,7 @@ def _check_state(state: Any) -> int:
     remedy = "Pass what init, advance or record of this population returned."
     checks.instance("state", state, PopulationState, remedy)
     checks.instance("state.members", state.members, RunState, remedy)
-    _doors.check_keys("state.members.key", state.members.key)
+    _validation.check_keys("state.members.key", state.members.key)
     count = state.members.key.shape[0]
     own = {"members": state.members, "best": state.best, "metric_sums": state.metric_sums}
     checks.instance("state.best", state.best, Best, remedy)
@@ -273,58 +260,12 @@ def _epoch(run: Run, chunk: int | None, members: RunState) -> tuple[RunState, di
     return learned._replace(replay=members.replay), metrics | collected
 
 
-def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> Any:
-    """`function` of one member, mapped over inputs with a leading axis [M]: `chunk` of them at once, or (None) all.
-
-    >>> in_chunks(jnp.add, 2, jnp.arange(3), jnp.ones(3, jnp.int32)).tolist()
-    [1, 2, 3]
-    """
-    if chunk is None or chunk >= len(jax.tree.leaves(inputs)[0]):
-        return jax.vmap(function)(*inputs)
-    return jax.lax.map(lambda x: function(*x), inputs, batch_size=None if chunk == 1 else chunk)
-
-
-def default_chunk(devices: Sequence[Any]) -> int | None:
-    """The members that learn at once on each device: 1 where a CPU's cores are devices, and all (None) elsewhere.
-
-    A core's cache holds the parameters and the moments of a member or two. One device of several cores shares out its
-    products among them, and larger ones better.
-
-    >>> default_chunk(jax.devices("cpu")[:1]) is None
-    True
-    """
-    _doors.check_devices(devices)
-    return 1 if devices[0].platform == "cpu" and len(devices) > 1 else None
-
-
-def _spread(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:
-    """The function on each device's members, by themselves."""
-    if mesh is None:
-        return function
-    return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
-
-
-def _on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
-    """Arrays [M, ...] that each of several processes holds whole, as arrays of which it holds its own members' part."""
-    if mesh is None or not mesh.is_multi_process:
-        return tree
-    return jax.tree.map(lambda x: placement.put(x, NamedSharding(mesh, _EACH)), tree)
-
-
-def _placed(mesh: Mesh | None, spec: PartitionSpec, shapes: Any) -> Any:
-    """The shapes with the shardings that `_spread` gives."""
-    if mesh is None:
-        return shapes
-    sharding = NamedSharding(mesh, spec)
-    return jax.tree.map(lambda x: x.update(sharding=sharding), shapes)
-
-
 def record(state: PopulationState, results: dict[str, jax.Array]) -> tuple[PopulationState, dict[str, jax.Array]]:
     """What `Population.record` is, of the members of one device."""
     state, means = collect_metrics(state)
     members = state.members
-    frozen = members.frozen | ~jax.vmap(health.is_finite)(members)
-    success = jnp.where(frozen | ~jax.vmap(health.are_finite)(results), jnp.nan, results["success_end"])
+    frozen = members.frozen | ~jax.vmap(finite.is_finite)(members)
+    success = jnp.where(frozen | ~jax.vmap(finite.are_finite)(results), jnp.nan, results["success_end"])
     better = success > state.best.success_end  # NaN is not
     now = Best(members.agent, success, members.env_steps)
     best = jax.tree.map(lambda x, old: jnp.where(_beside(better, x), x, old), now, state.best)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, types
 from hindsight_jax.envs.base import GoalEnv
-from hindsight_jax.training import _doors
+from hindsight_jax.training import _validation
 
 Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -33,8 +33,8 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
 
     Raises ValueError if an argument is of another type, or if the policy gives what is no action of the environment.
     """
-    _doors.check_env(env)
-    _doors.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
+    _validation.check_env(env)
+    _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
     checks.typed_key("key", key)
     checks.positive_int("num_envs", num_envs, "Play at least one episode.")
     key_reset, key_steps = jax.random.split(key)

@@ -15,7 +15,7 @@ from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
-from hindsight_jax.training import _doors, health
+from hindsight_jax.training import _validation, finite
 from hindsight_jax.training.rollout import Rollout, rollout
 
 
@@ -55,7 +55,7 @@ class Run(NamedTuple):
     store: Callable[[RunState, types.Trajectory], RunState]
     sample: Callable[[RunState, jax.Array], types.Transition | types.Trajectory]  # [U, B, ...] or [1, N, ...]
     learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]  # reads no ring
-    fault: Callable[[RunState], health.Fault]  # why a member froze: on the host, after the fact
+    fault: Callable[[RunState], finite.Fault]  # why a member froze: on the host, after the fact
     check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
@@ -87,12 +87,12 @@ def make_run(
     Raises ValueError if an argument is of another type, if the ring's trajectories are not the environment's, if the
     schedule's numbers do not fit the agent or the ring, or if a name in `values` is unknown.
     """
-    _doors.check_env(env)
-    _doors.check_agent(agent)
-    _doors.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
+    _validation.check_env(env)
+    _validation.check_agent(agent)
+    _validation.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
     checks.instance("schedule", schedule, Schedule, "Write training.Schedule(...).")
     _check_schedule(schedule, ring, agent)
-    _doors.check_goals(law, reward_fn, preference)
+    _validation.check_goals(law, reward_fn, preference)
     if (law is None) != (agent.batch == "trajectories"):
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."
         checks.fail("law", law, f"the agent learns from {agent.batch}", remedy)
@@ -204,12 +204,12 @@ def _sample(run: _Parts, state: RunState, key: jax.Array) -> types.Transition | 
 def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, dict[str, jax.Array]]:
     count = run.schedule.updates_per_epoch
     _check_state(run, state)
-    _doors.check_batches(batches, run.agent.batch, count)
+    _validation.check_batches(batches, run.agent.batch, count)
     checks.typed_key("key", key)
     step = lambda agent_state, x: run.agent.update(agent_state, *x)
     agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
     metrics = jax.tree.map(jnp.mean, metrics)
-    frozen = state.frozen | ~(health.is_finite(agent_state) & health.are_finite(metrics))
+    frozen = state.frozen | ~(finite.is_finite(agent_state) & finite.are_finite(metrics))
     kept = lambda old, new: jnp.where(frozen, old, new)
     state = state._replace(
         agent=jax.tree.map(kept, state.agent, agent_state),
@@ -219,19 +219,19 @@ def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[
     return state, jax.tree.map(lambda x: jnp.where(frozen, jnp.nan, x), metrics)
 
 
-def _fault(run: _Parts, state: RunState) -> health.Fault:
+def _fault(run: _Parts, state: RunState) -> finite.Fault:
     """Of a frozen member: what is not finite in its state, or becomes so in the epoch that it did not finish."""
     _check_state(run, state)
     if not checks.is_concrete(state.frozen) or not state.frozen:
         rule = "only of one that froze, and outside of jax.jit, is there a fault to find"
         checks.fail("state", "a member that is not frozen", rule, "Ask where the column `frozen` is 1.")
-    bad = health.first_bad(state)
+    bad = finite.first_bad(state)
     if bad:
-        return health.Fault(bad, int(state.updates))
+        return finite.Fault(bad, int(state.updates))
     key = jax.random.wrap_key_data(state.epoch_key, impl=jax.random.key_impl(state.key))
     _, _, key_sample, key_learn = jax.random.split(key, 4)  # the ring holds already what was collected
     batches = jax.jit(functools.partial(_sample, run))(state, key_sample)
-    return health.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
+    return finite.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
 
 
 def _evaluate(run: _Parts, state: RunState, key: jax.Array) -> dict[str, jax.Array]:
@@ -254,7 +254,7 @@ def _check_values(run: _Parts, values: Mapping[str, Any]) -> None:
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
     """A trajectory of zeros with the environment's shapes, for `replay.make_ring`."""
-    _doors.check_env(env)
+    _validation.check_env(env)
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, jax.random.key(0))
     return types.Trajectory(
@@ -288,7 +288,7 @@ def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
 def _split_values(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """{"agent": {...}, "relabel": {...}} from dotted names."""
     parts: dict[str, dict[str, Any]] = {"agent": {}, "relabel": {}}
-    for name, value in _doors.checked_values(values).items():
+    for name, value in _validation.checked_values(values).items():
         part, _, rest = str(name).partition(".")
         if part not in parts or not rest:
             checks.fail(

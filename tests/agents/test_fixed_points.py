@@ -8,15 +8,15 @@ and not beside it. Two MDPs: a chain that does as it is told, and one that slips
 import itertools
 import math
 
+import fixed_points
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-import tables
 import tabular
+from fixed_points import GAMMA, SIZE, SLIPS
 from scipy.special import logsumexp, softmax
-from tables import GAMMA, SIZE, SLIPS
 
 from hindsight_jax import relabel
 
@@ -37,7 +37,7 @@ def test_the_frequencies_are_those_of_every_trajectory():
             goal = own if i < 0 else states[i]
             share = chance * pmf[t][i + 1] / 2
             expected[int(i == t + 1), states[t], actions[t], states[t + 1], goal] += share
-    np.testing.assert_allclose(tables.frequencies(transition, mu, law, horizon=2), expected, atol=1e-7)
+    np.testing.assert_allclose(fixed_points.frequencies(transition, mu, law, horizon=2), expected, atol=1e-7)
     assert expected.sum() == pytest.approx(1)
 
 
@@ -66,7 +66,7 @@ def imitating(rows, q, beta):
     With w the frequency of (s, g, a) and mu_g = w / sum_a w: 2 (Q - y) = beta (1 - pi(a) / mu_g(a)), pi = softmax Q.
     """
     y = backed_up(rows, q.max(-1), upper=0.0)
-    mu = tables.posterior_of(rows)
+    mu = fixed_points.posterior_of(rows)
     for _ in range(8):
         pi = softmax(q, -1)
         slope = 2 * mu * (q - y) + beta * (pi - mu)
@@ -96,17 +96,19 @@ def test_q_learning_rests_where_its_rows_say(algorithm, slip):
     share of a among the rows of (s, g). Expectations are over the rows of (s, a, g).
     """
     changes = {"agent__gamma_hdm": 0.1} if algorithm == "hdm" else {}
-    values, experiment = tables.build(algorithm, **changes)
+    values, experiment = fixed_points.build(algorithm, **changes)
     rest, rewards = RESTS[algorithm]
-    rows = tables.rows_of(algorithm, slip)
+    rows = fixed_points.rows_of(algorithm, slip)
     assert (values["relabel.reward_otherwise"], values["relabel.reward_reached"]) == rewards
     table = rest(rows)
-    batches = tables.transitions(rows, rewards)
-    at = lambda q: tables.expected_gradient(experiment.agent, tables.state_of(experiment.agent, q), *batches)
-    assert tables.largest(at(table)) < 2e-6
+    batches = fixed_points.transitions(rows, rewards)
+    at = lambda q: fixed_points.expected_gradient(
+        experiment.agent, fixed_points.state_of(experiment.agent, q), *batches
+    )
+    assert fixed_points.largest(at(table)) < 2e-6
     above = at(table + 0.01)
-    assert tables.largest(above) > 1e-5  # so the bound above means something
-    assert tables.gradient_of_table(above).sum() > 0  # and it falls back
+    assert fixed_points.largest(above) > 1e-5  # so the bound above means something
+    assert fixed_points.gradient_of_table(above).sum() > 0  # and it falls back
 
 
 def share_of_hits(rows):
@@ -118,7 +120,7 @@ def share_of_hits(rows):
 @pytest.mark.parametrize("slip", SLIPS)
 def test_her_rests_at_the_optimum_with_the_share_of_hits_if_nothing_slips(slip):
     """Then `Tabular` gives it; with slips, hindsight goals favour the steps that led to them: values are too high."""
-    rows = tables.rows_of("her", slip)
+    rows = fixed_points.rows_of("her", slip)
     optimum = tabular.Tabular(tabular.chain(SIZE, slip)).optimal_q(GAMMA, absorbing=False, hit=share_of_hits(rows))
     excess = RESTS["her"][0](rows) - optimum
     if slip:
@@ -130,20 +132,20 @@ def test_her_rests_at_the_optimum_with_the_share_of_hits_if_nothing_slips(slip):
 @pytest.mark.parametrize("slip", SLIPS)
 def test_rewards_of_zero_and_one_shift_every_value_alike(slip):
     """her_01 = her + 1 / (1 - gamma): nothing ends, so a reward that is higher by 1 at each step adds just that."""
-    rows = tables.rows_of("her", slip)
+    rows = fixed_points.rows_of("her", slip)
     np.testing.assert_allclose(RESTS["her_01"][0](rows), RESTS["her"][0](rows) + 1 / (1 - GAMMA), atol=1e-10)
 
 
 def imitated(gamma_hdm, rows, table):
     """(whether a row occurs and is picked by the indicator, bool[2, S, A, S, G], the gradient of the table)."""
-    _, experiment = tables.build("hdm", agent__gamma_hdm=0.1)
-    state = tables.state_of(experiment.agent, table)
+    _, experiment = fixed_points.build("hdm", agent__gamma_hdm=0.1)
+    state = fixed_points.state_of(experiment.agent, table)
     state = state._replace(values=state.values._replace(gamma_hdm=jnp.float32(gamma_hdm)))
-    batches, weights = tables.transitions(rows)
-    gradient, metrics = tables.gradients_of(experiment.agent)(state, batches)
+    batches, weights = fixed_points.transitions(rows)
+    gradient, metrics = fixed_points.gradients_of(experiment.agent)(state, batches)
     expected = jax.tree.map(lambda x: np.tensordot(weights, x, 1), gradient)
     picked = np.asarray(metrics["imitated_fraction"]).reshape(rows.shape) > 0
-    return picked & (rows > 0), tables.gradient_of_table(expected)
+    return picked & (rows > 0), fixed_points.gradient_of_table(expected)
 
 
 @pytest.mark.parametrize("gamma_hdm", [0.36, 0.37, 0.5, 0.55, 0.85, 1.0])
@@ -171,7 +173,7 @@ def test_a_converged_q_is_imitated_near_the_goal(gamma_hdm):
 
 def test_where_steps_slip_luck_is_imitated_below_one_over_e():
     """The indicator compares Q, a mean over s', with the V of one s'."""
-    rows, transition = tables.rows_of("hdm", 0.25), tabular.chain(SIZE, 0.25)
+    rows, transition = fixed_points.rows_of("hdm", 0.25), tabular.chain(SIZE, 0.25)
     table = RESTS["hdm"][0](rows)
     picked, _ = imitated(0.36, rows, table)
     value = table.max(-1)
@@ -187,15 +189,17 @@ def test_where_steps_slip_luck_is_imitated_below_one_over_e():
 @pytest.mark.parametrize("algorithm", ["gcsl", "hem"])
 def test_imitation_rests_at_the_posterior_of_the_behaviour(algorithm, slip):
     """pi(a | s, g) = P(a_t = a | s_t = s, s_i = g), t uniform, i uniform over t+1 .. T, under the behaviour."""
-    _, experiment = tables.build(algorithm)
-    rows = tables.rows_of(algorithm, slip)
-    posterior = tables.posterior_of(rows)
-    assert np.abs(posterior - tables.behaviour()[:, None]).max() > 0.3  # the goal says much about the action
-    batches = tables.transitions(rows)
-    at = lambda pi: tables.expected_gradient(experiment.agent, tables.state_of(experiment.agent, np.log(pi)), *batches)
-    assert tables.largest(at(posterior)) < 2e-7
-    behaviour = np.tile(tables.behaviour()[:, None], (1, SIZE, 1))
-    slope = tables.gradient_of_table(at(behaviour))
+    _, experiment = fixed_points.build(algorithm)
+    rows = fixed_points.rows_of(algorithm, slip)
+    posterior = fixed_points.posterior_of(rows)
+    assert np.abs(posterior - fixed_points.behaviour()[:, None]).max() > 0.3  # the goal says much about the action
+    batches = fixed_points.transitions(rows)
+    at = lambda pi: fixed_points.expected_gradient(
+        experiment.agent, fixed_points.state_of(experiment.agent, np.log(pi)), *batches
+    )
+    assert fixed_points.largest(at(posterior)) < 2e-7
+    behaviour = np.tile(fixed_points.behaviour()[:, None], (1, SIZE, 1))
+    slope = fixed_points.gradient_of_table(at(behaviour))
     assert np.sum(slope * np.log(posterior / behaviour)) < -0.01  # downhill, to the posterior
 
 
@@ -203,7 +207,7 @@ def test_a_gaussian_rests_at_the_posterior_mean_and_what_is_left_of_the_variance
     """A line, actions -1, 0, 1 alike, T = 3. If the goal is n steps ahead and z = (g - s) / 0.2, the n actions sum to z
     and are alike: each has the mean z / n. So the mean is z E[1/n | z], the variance E[(a - mean)^2].
     """
-    _, experiment = tables.navigating("hem", agent__hidden_sizes=(6,))
+    _, experiment = fixed_points.navigating("hem", agent__hidden_sizes=(6,))
     found = []
     for start, actions in itertools.product((-0.4, 0.2), itertools.product((-1, 0, 1), repeat=3)):
         points = start + 0.2 * np.cumsum([0, *actions])
@@ -213,23 +217,23 @@ def test_a_gaussian_rests_at_the_posterior_mean_and_what_is_left_of_the_variance
             for i in range(t + 1, 4)
         ]
     point, action, after, goal, n, weight = np.array(found).T
-    np.testing.assert_allclose(tables.stepped(experiment.env, point, goal, action), after, atol=1e-6)
+    np.testing.assert_allclose(fixed_points.stepped(experiment.env, point, goal, action), after, atol=1e-6)
     weight, z = weight / weight.sum(), np.rint((goal - point) / 0.2)
     mean = np.array([k * np.average(1 / n[z == k], weights=weight[z == k]) for k in range(-3, 4)])
     variance = np.average((action - mean[z.astype(int) + 3]) ** 2, weights=weight)
     column = lambda x: np.asarray(x, np.float32)[:, None]
-    batches = tables.batches_of_one(column(point), column(action), column(after), column(goal), 0 * point)
+    batches = fixed_points.batches_of_one(column(point), column(action), column(after), column(goal), 0 * point)
     state = experiment.agent.init(jax.random.key(0))
 
     def at(mean, variance):
-        params = tables.through(state.params, [-1, 1], mean)
+        params = fixed_points.through(state.params, [-1, 1], mean)
         params["params"]["log_std"] = jnp.float32(math.log(variance) / 2)
-        return tables.expected_gradient(experiment.agent, state._replace(params=params), batches, weight)
+        return fixed_points.expected_gradient(experiment.agent, state._replace(params=params), batches, weight)
 
     assert 0.1 < variance < 2 / 3
-    assert tables.largest(at(mean, variance)) < 2e-6
+    assert fixed_points.largest(at(mean, variance)) < 2e-6
     assert at(mean, 1.1 * variance)["params"]["log_std"] > 1e-2  # too wide: it narrows
-    assert tables.largest(at(1.1 * mean, variance)) > 1e-2
+    assert fixed_points.largest(at(1.1 * mean, variance)) > 1e-2
 
 
 # The whole loop
@@ -239,16 +243,16 @@ def learnt(algorithm, slip):
     """(the table that a run has after 2000 updates, the rows of its behaviour, which stays uniform)."""
     numbers = {"env__num_envs": 20, "replay__warmup": 4000, "agent__epsilon": 1.0, "agent__learning_rate": 3e-3}
     numbers |= {} if algorithm == "gcsl" else {"agent__target_period": 1, "agent__target_rate": 0.02}
-    values, experiment = tables.build(algorithm, env__slip=slip, **numbers)
+    values, experiment = fixed_points.build(algorithm, env__slip=slip, **numbers)
     state = jax.jit(experiment.run.init)(jax.random.key(0))
-    state = state._replace(agent=tables.state_of(experiment.agent, np.zeros((SIZE, SIZE, 3))))
+    state = state._replace(agent=fixed_points.state_of(experiment.agent, np.zeros((SIZE, SIZE, 3))))
     epoch = jax.jit(experiment.run.epoch)
     for _ in range(2000 // values["agent.updates_per_epoch"]):
         state, _ = epoch(state)
     place, goal = np.divmod(np.arange(SIZE * SIZE), SIZE)
     _, table = reference.forward(reference.layers_of(state.agent.params), np.eye(SIZE)[place], np.eye(SIZE)[goal])
     law = relabel.hindsight(values["relabel.behaviour"], values["relabel.next_state"])
-    rows = tables.frequencies(tabular.chain(SIZE, slip), np.full((SIZE, 3), 1 / 3), law)
+    rows = fixed_points.frequencies(tabular.chain(SIZE, slip), np.full((SIZE, 3), 1 / 3), law)
     return table.reshape(SIZE, SIZE, 3), rows
 
 
@@ -256,7 +260,7 @@ def learnt(algorithm, slip):
 def test_a_run_of_gcsl_learns_the_posterior():
     """From a uniform policy, by ring, goal law and all; some (s, g, a) are rare, so the mean error is what counts."""
     table, rows = learnt("gcsl", 0.25)
-    posterior = tables.posterior_of(rows)
+    posterior = fixed_points.posterior_of(rows)
     error = lambda pi: np.abs(pi - posterior).mean()
     assert error(1 / 3) > 0.15
     assert error(softmax(table, -1)) < 0.03

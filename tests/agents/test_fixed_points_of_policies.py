@@ -7,13 +7,13 @@ import functools
 import itertools
 import math
 
+import fixed_points
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tables
 import tabular
-from tables import GAMMA, SIZE, SLIPS
+from fixed_points import GAMMA, SIZE, SLIPS
 
 from hindsight_jax import losses, types
 from hindsight_jax.agents.policy_gradient import visited_goals
@@ -32,13 +32,13 @@ def critics():
     point, goal, action = (0.2 * index.ravel() for index in np.meshgrid(range(-3, 4), range(-3, 4), [-5, 0, 5]))
     found, column = {}, lambda x: np.asarray(x, np.float32)[:, None]
     for algorithm in ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense"):
-        values, experiment = tables.navigating(
+        values, experiment = fixed_points.navigating(
             algorithm, agent__hidden_sizes=(2 * FAR,), agent__normalise_inputs=False, agent__gamma=GAMMA
         )
-        after = tables.stepped(experiment.env, point, goal, action)
+        after = fixed_points.stepped(experiment.env, point, goal, action)
         rewards = values["relabel.reward_reached"], values["relabel.reward_otherwise"]
         reward = np.where(np.abs(after - goal) < 0.1, *rewards)
-        batches = tables.batches_of_one(column(point), column(action), column(after), column(goal), reward)
+        batches = fixed_points.batches_of_one(column(point), column(action), column(after), column(goal), reward)
         found[algorithm] = functools.partial(critic_at, experiment.agent, batches)
     return found
 
@@ -47,11 +47,15 @@ def critic_at(agent, batches, values):
     """(gradient of the critic, TD loss): the actor goes straight to the goal and stays, Q is values [FAR + 1]."""
     state = agent.init(jax.random.key(0))
     params = state.params._replace(
-        actor=tables.through(state.params.actor, [-1, 1], 15.0 * np.arange(-FAR, FAR + 1)),  # tanh(15) is 1
-        critic=tables.through(state.params.critic, [1, -1, 0.2], np.asarray(values)[np.abs(np.arange(-FAR, FAR + 1))]),
+        actor=fixed_points.through(state.params.actor, [-1, 1], 15.0 * np.arange(-FAR, FAR + 1)),  # tanh(15) is 1
+        critic=fixed_points.through(
+            state.params.critic, [1, -1, 0.2], np.asarray(values)[np.abs(np.arange(-FAR, FAR + 1))]
+        ),
     )
-    gradient, metrics = tables.gradients_of(agent)(state._replace(params=params, target_params=params), batches)
-    return max(tables.largest(x.mean(0)) for x in jax.tree.leaves(gradient.critic)), float(metrics["td_loss"].mean())
+    gradient, metrics = fixed_points.gradients_of(agent)(state._replace(params=params, target_params=params), batches)
+    return max(fixed_points.largest(x.mean(0)) for x in jax.tree.leaves(gradient.critic)), float(
+        metrics["td_loss"].mean()
+    )
 
 
 STEPS = np.arange(FAR + 1)
@@ -139,23 +143,23 @@ def exact_gradient(slip, goal, worth):
 def acting(agent, value=None):
     """A state with that policy, and with a value table [S, G] if one is given."""
     state = agent.init(jax.random.key(0))
-    params = state.params._replace(policy=tables.of_table(state.params.policy, np.log(policy())))
+    params = state.params._replace(policy=fixed_points.of_table(state.params.policy, np.log(policy())))
     if value is not None:
-        params = params._replace(value=tables.of_table(params.value, value[..., None]))
+        params = params._replace(value=fixed_points.of_table(params.value, value[..., None]))
     return state._replace(params=params)
 
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_the_mean_step_of_reinforce_is_the_policy_gradient_and_a_baseline_changes_its_variance_alone(slip):
     """Batches of one trajectory: the sum over all of them of P times the gradient, whatever V(s, g) is."""
-    _, experiment = tables.build("reinforce", env__horizon=2, agent__baseline=True)
+    _, experiment = fixed_points.build("reinforce", env__horizon=2, agent__baseline=True)
     batch, chance = episodes(slip)
     batches, logits = jax.tree.map(lambda x: x[:, None], batch), np.log(policy())
     exact = np.stack([exact_gradient(slip, goal, (1, 1)) for goal in range(SIZE)], axis=1) / SIZE
     value = np.stack([arrivals(logits[:, g], tabular.chain(SIZE, slip), g, (1, 1)) for g in range(SIZE)], axis=1)
     variances = []
     for baseline in (value, 0 * value, 0 * value + 3):
-        each, _ = tables.gradients_of(experiment.agent)(acting(experiment.agent, baseline), batches)
+        each, _ = fixed_points.gradients_of(experiment.agent)(acting(experiment.agent, baseline), batches)
         table = np.asarray(each.policy["params"]["MLP_0"]["Dense_1"]["kernel"]).reshape(len(chance), -1)
         mean = chance @ table
         np.testing.assert_allclose(-mean, exact.ravel(), atol=5e-7)
@@ -174,10 +178,10 @@ def shared_out(slip):
 
 def hpg_gradient(algorithm, batch, key, value=None):
     """(the goal that is drawn, the gradient of the return in the policy's table)."""
-    _, experiment = tables.build(algorithm, env__horizon=2, agent__num_goals=1)
+    _, experiment = fixed_points.build(algorithm, env__horizon=2, agent__num_goals=1)
     state, batches = acting(experiment.agent, value), jax.tree.map(lambda x: x[None], batch)
-    gradient, _ = tables.gradients_of(experiment.agent)(state, batches, key)
-    return int(np.argmax(one_visited_goal(batch, key)[0])), -tables.gradient_of_table(gradient.policy)
+    gradient, _ = fixed_points.gradients_of(experiment.agent)(state, batches, key)
+    return int(np.argmax(one_visited_goal(batch, key)[0])), -fixed_points.gradient_of_table(gradient.policy)
 
 
 one_visited_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))

@@ -9,7 +9,7 @@ import pytest
 from scipy import spatial, stats
 
 from hindsight_jax import envs, rendering, types
-from hindsight_jax.envs import base, four_rooms
+from hindsight_jax.envs import action_sets, four_rooms
 
 play = physics_contract.play_of("four_rooms")
 BATCH = physics_contract.BATCH
@@ -96,7 +96,7 @@ def test_a_ball_that_is_not_pushed_halves_its_speed_in_every_substep(play):
 def test_five_bins_push_with_halves_too():
     env = envs.make("four_rooms", bins=5)
     assert env.spec.action == types.Discrete(1, 25)
-    forces = [env.controls(None, base.moves(env.spec.action, jnp.array([i]), 2)[0])[0] for i in (1, 14)]
+    forces = [env.controls(None, action_sets.moves(env.spec.action, jnp.array([i]), 2)[0])[0] for i in (1, 14)]
     np.testing.assert_array_equal(forces, [(-1.0, -0.5), (0.0, 1.0)])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hindsight_jax import rendering, types
-from hindsight_jax.envs import physics
+from hindsight_jax.envs import action_sets, physics
 
 # A cart of 2 kg that is pushed in newtons, and a free pointer on a hinge; no gravity. Two geoms, one of them hidden.
 CART = """
@@ -82,22 +82,22 @@ def test_the_scene_has_the_visible_geoms_where_c_mujoco_has_them(engine):
 @pytest.mark.parametrize("bins", [2, 3, 5])
 @pytest.mark.parametrize("num_moves", [1, 2, 3])
 def test_action_sets_count_their_actions(bins, num_moves):
-    assert physics.action_set("discrete", bins, num_moves) == types.Discrete(1, bins**num_moves)
-    assert physics.action_set("discrete", bins, num_moves, factorised=True) == types.Discrete(num_moves, bins)
-    assert physics.action_set("continuous", bins, num_moves) == types.Box(num_moves)
+    assert action_sets.action_set("discrete", bins, num_moves) == types.Discrete(1, bins**num_moves)
+    assert action_sets.action_set("discrete", bins, num_moves, factorised=True) == types.Discrete(num_moves, bins)
+    assert action_sets.action_set("continuous", bins, num_moves) == types.Box(num_moves)
 
 
 @pytest.mark.parametrize("bins", [0, 1, -3, 102, 2.0, True, None, "3", float("nan")])
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
 def test_bins_must_be_a_count_of_two_or_more(bins, actions):
     with pytest.raises(ValueError, match=r"^bins: got .*, but it must be an integer in \[2, 101\]\. "):
-        physics.action_set(actions, bins, 2)
+        action_sets.action_set(actions, bins, 2)
 
 
 @pytest.mark.parametrize("actions", ["Discrete", "", None, 3, ["continuous"]])
 def test_action_sets_have_two_names(actions):
     with pytest.raises(ValueError, match=r"^actions: got .*, but it must be one of 'discrete', 'continuous'\. "):
-        physics.action_set(actions, 3, 2)
+        action_sets.action_set(actions, 3, 2)
 
 
 @pytest.mark.parametrize("num_substeps", [1, 2, 7])

@@ -8,7 +8,7 @@ import tabular
 import wrong_arguments
 
 from hindsight_jax import envs, rendering, training, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import action_sets
 
 BATCH, STEPS = 64, 30
 TASKS = {
@@ -283,8 +283,8 @@ def test_overrides_are_checked(name, override, value):
 
 
 def test_choice_reads_a_flat_index():
-    index, valid = base.choice(300, jnp.array([255], jnp.uint8))
+    index, valid = action_sets.choice(300, jnp.array([255], jnp.uint8))
     assert (index.tolist(), index.dtype, valid.tolist()) == (255, jnp.int32, True)
     for bad in (-1, 300):
-        assert not base.choice(300, jnp.array([bad]))[1]
-    assert not base.choice(300, jnp.array([2**32 - 1], jnp.uint32))[1]
+        assert not action_sets.choice(300, jnp.array([bad]))[1]
+    assert not action_sets.choice(300, jnp.array([2**32 - 1], jnp.uint32))[1]

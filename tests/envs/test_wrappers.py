@@ -7,7 +7,7 @@ import pytest
 from brax.envs.wrappers import training as brax_wrappers
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import action_sets, base
 
 
 class Line(base.GoalEnv):
@@ -29,7 +29,7 @@ class Line(base.GoalEnv):
         return self.first_state(base.PipelineState(x, self.sample_goal(goal)), x)
 
     def step(self, state, action):
-        move, valid = base.moves(self.spec.action, action, 1)
+        move, valid = action_sets.moves(self.spec.action, action, 1)
         x = state.pipeline_state.physics + move
         return self.next_state(state, base.PipelineState(x, state.pipeline_state.goal), x, valid)
 

@@ -10,7 +10,7 @@ import reference
 import tiny
 
 from hindsight_jax import presets, training, types
-from hindsight_jax.training import health
+from hindsight_jax.training import finite
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -91,19 +91,19 @@ def test_trajectories_are_looked_at_as_far_as_they_go():
         length=lengths,
         terminal=jnp.zeros(3, jnp.bool_),
     )
-    assert health.is_finite(whole)
+    assert finite.is_finite(whole)
     steps = {"observation": 1, "achieved_goal": 1, "action": 0}
     for name, beyond in steps.items():
         for one in range(3):
             for step in range(getattr(whole, name).shape[1]):
                 spoilt = whole._replace(**{name: getattr(whole, name).at[one, step].set(jnp.nan)})
                 is_held = int(lengths[one]) > 0 and step < int(lengths[one]) + beyond
-                assert bool(health.is_finite(spoilt)) != is_held, (name, one, step)
-                assert health.first_bad({"ring": spoilt}) == (f"ring.{name}" if is_held else None)
+                assert bool(finite.is_finite(spoilt)) != is_held, (name, one, step)
+                assert finite.first_bad({"ring": spoilt}) == (f"ring.{name}" if is_held else None)
     for one in range(3):
         spoilt = whole._replace(desired_goal=whole.desired_goal.at[one].set(jnp.inf))
-        assert bool(health.is_finite(spoilt)) == (one == 1)
+        assert bool(finite.is_finite(spoilt)) == (one == 1)
 
 
 def test_a_fault_that_does_not_come_again_is_said_to_be_one():
-    assert str(health.Fault(None, 12)).startswith("some number was not finite from update 12 on, but is when")
+    assert str(finite.Fault(None, 12)).startswith("some number was not finite from update 12 on, but is when")

@@ -1,0 +1,1 @@
+"""Speed against limits: python -m experiments.bench."""

@@ -1,0 +1,133 @@
+"""What it costs to lose nothing: the checks for NaN and the checkpoints of a run, in shares of its time.
+
+Beside each other, on the same machine: epochs with the checks and without them, and epochs while a checkpoint is being
+written and while none is. The ring holds as many trajectories as at the run's end.
+
+Dimension key: M members, N trajectories.
+"""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.bench.timing import best_of, timed_first
+from hindsight_jax import presets, training
+from hindsight_jax.checkpoints.checkpoints import Checkpoints
+
+EPOCHS = 4  # of one call
+ROUNDS = 3  # of checkpoints
+
+
+def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
+    """Seconds, bytes and shares, of all members together."""
+    values = presets.config(name)
+    experiment, devices = presets.build(name, values), training.devices_for(seeds)
+    keys = training.member_keys(0, seeds)
+    careful = training.make_population(experiment.run, devices)
+    careful.compile(keys)
+    state = filled(experiment, careful.init(keys), values["total_steps"])
+    bare = training.make_population(experiment.run._replace(learn=unchecked(experiment, values)), devices)
+    states = [state, jax.tree.map(jnp.copy, state)]
+
+    def advance(which: int, population: training.Population) -> Any:
+        states[which] = population.advance(states[which], EPOCHS)
+        return states[which]
+
+    def record() -> Any:
+        states[0], columns = careful.record(states[0], careful.evaluate(states[0], keys))
+        return columns
+
+    def evaluate() -> Any:
+        return careful.evaluate(states[0], keys)
+
+    checked, unchecked_, recorded, evaluated = best_of(
+        lambda: advance(0, careful), lambda: advance(1, bare), record, evaluate
+    )
+    interval = experiment.epochs_between_evaluations * checked / EPOCHS + recorded
+    checks = experiment.epochs_between_evaluations * (checked - unchecked_) / EPOCHS + recorded - evaluated
+    saving = checkpoint(careful, states[0], checked / EPOCHS)
+    every = max(values["checkpoint.seconds"], interval)  # they are written behind evaluations
+    parts = (recorded - evaluated) / interval + (saving["seconds_of_the_copy"] + saving["seconds_of_writing"]) / every
+    shares = {"share_of_checks": checks / interval, "share_of_checkpoints": saving["seconds_of_a_run"] / every}
+    return {
+        "a run": {
+            "seconds_of_an_epoch": checked / EPOCHS,
+            "seconds_of_an_epoch_without_checks": unchecked_ / EPOCHS,
+            "seconds_of_an_evaluation": evaluated,
+            "seconds_of_its_record": recorded - evaluated,
+            "seconds_between_evaluations": interval,
+            "seconds_between_checkpoints": every,
+            **shares,
+            "share_of_both": sum(shares.values()),
+            "share_of_what_can_be_told_apart": parts,
+        },
+        "a checkpoint": saving,
+    }
+
+
+def checkpoint(population: training.Population, state: Any, epoch: float) -> dict[str, float]:
+    """What one costs a run that goes on meanwhile, the least of ROUNDS; `epoch` is the seconds of one."""
+    holder, found = [state], []
+    for _ in range(ROUNDS + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(one_checkpoint(population, holder, epoch, Checkpoints(folder)))
+    best = {f"seconds_{what}": min(seconds[what] for seconds in found[1:]) for what in ("of_the_copy", "of_writing")}
+    extra = min(seconds["with"] - seconds["without"] for seconds in found[1:])
+    return {"bytes": training.num_bytes(holder[0]), **best, "seconds_of_a_run": extra}
+
+
+def one_checkpoint(
+    population: training.Population, holder: list[Any], epoch: float, checkpoints: Checkpoints
+) -> dict[str, float]:
+    """Seconds of its parts alone, and of epochs that last longer than it, with it and without."""
+    seconds: dict[str, float] = {}
+    timed_first(seconds, "of_the_copy", lambda: checkpoints.save(1, holder[0]))
+    timed_first(seconds, "of_writing", checkpoints.wait)
+    count = max(round(1.5 * seconds["of_writing"] / epoch), 1)
+
+    def train() -> Any:
+        holder[0] = population.advance(holder[0], count)
+        return holder[0]
+
+    def train_and_save() -> None:
+        checkpoints.save(2, holder[0])
+        jax.block_until_ready(train())
+        checkpoints.wait()
+
+    timed_first(seconds, "without", train)
+    timed_first(seconds, "with", train_and_save)
+    return seconds
+
+
+def unchecked(experiment: presets.Experiment, values: dict[str, Any]) -> Callable[..., Any]:
+    """`Run.learn` that looks at nothing."""
+    count = values["agent.updates_per_epoch"]
+
+    def learn(state: Any, batches: Any, key: jax.Array) -> Any:
+        step = lambda agent, x: experiment.agent.update(agent, *x)
+        agent, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
+        return state._replace(agent=agent, updates=state.updates + count), jax.tree.map(jnp.mean, metrics)
+
+    return learn
+
+
+def filled(experiment: presets.Experiment, state: Any, total_steps: int) -> Any:
+    """The state with the ring of a run's end, of numbers that no compression helps."""
+    example, horizon = training.example_trajectory(experiment.env), experiment.env.spec.horizon
+    capacity = state.members.replay.end.shape[1]
+    count = min(total_steps // horizon, capacity)
+
+    def add(member: Any, key: jax.Array) -> Any:
+        def noise(leaf: jax.Array) -> jax.Array:
+            shape = (count, *leaf.shape)
+            return jax.random.normal(key, shape) if leaf.dtype == jnp.float32 else jnp.zeros(shape, leaf.dtype)
+
+        many = jax.tree.map(noise, example)._replace(length=jnp.full(count, horizon, jnp.int32))
+        return experiment.run.store(member, many)._replace(env_steps=member.env_steps)
+
+    stored = jax.jit(jax.vmap(add), donate_argnums=0)
+    keys = jax.random.split(jax.random.key(0), len(state.members.key))
+    return state._replace(members=stored(state.members, keys))

@@ -1,0 +1,48 @@
+"""How long a run of the command line takes to begin, with an empty compile cache and with one that it has filled."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hindsight_jax.runs import records
+
+
+def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
+    """Seconds of a cold and of a warm start, each of a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder, "cache")
+        return {
+            which: start(name, seeds, cache, Path(folder, which), f"--config.total_steps={25_000}")
+            for which in ("cold", "warm")
+        }
+
+
+def start(name: str, seeds: int, cache: Path, workdir: Path, *arguments: str) -> dict[str, float]:
+    """Seconds until the first state is there, until the first rows are, and what of these was work.
+
+    Raises RuntimeError, with what the run said, if it ends without a row.
+    """
+    command = [sys.executable, "-m", "experiments.run", f"--config={name}", f"--config.seeds={seeds}", *arguments]
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
+    environment.pop("XLA_FLAGS", None)  # this process's, which are for another number of members
+    began = time.perf_counter()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen([*command, f"--workdir={workdir}"], env=environment, **pipes) as process:
+        assert process.stdout is not None
+        first_line = process.stdout.readline()
+        state = time.perf_counter() - began
+        table = workdir / "metrics.jsonl"
+        while not (table.exists() and b"\n" in table.read_bytes()):
+            if process.poll() is not None:
+                raise RuntimeError(f"the run ended without a row: {first_line}{process.stdout.read()}")
+            time.sleep(0.02)
+        reached = time.perf_counter() - began
+        process.terminate()
+        process.communicate()
+    row = records.decode(table.read_text().splitlines()[0])
+    work = row["seconds_train"] + row["seconds_evaluate"]
+    return {"first_state": state, "first_rows": reached, "of_which_training_and_evaluation": work}

@@ -1,0 +1,78 @@
+"""Least times of calls on a machine that others use too: several rounds, taken in turn, the best of each kept."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from hindsight_jax.training.sharding import in_chunks
+
+ROUNDS = 8
+SIDE = 2048  # of the square matrices whose product stands for the machine's peak
+
+
+def best_of(*calls: Callable[[], Any], rounds: int | None = None) -> list[float]:
+    """Least seconds of each call over several rounds (ROUNDS by default), taken in turn; one round warms up."""
+    best = [float("inf")] * len(calls)
+    for round_ in range((ROUNDS if rounds is None else rounds) + 1):
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            if round_:
+                best[i] = min(best[i], time.perf_counter() - start)
+    return best
+
+
+def matrix_product() -> tuple[Callable[[], jax.Array], float]:
+    """A call that multiplies two square matrices on each device, all at once, and its operations on all of them.
+
+    Where a CPU's cores are devices of their own, the product of one device says nothing of the machine.
+    """
+    count = len(jax.local_devices())
+    product = spread(lambda a: a @ a)
+    matrices = product(jnp.zeros((count, SIDE, SIDE), jnp.float32)) + 1.0  # on the devices already
+    return lambda: product(matrices), 2.0 * count * SIDE**3
+
+
+def spread(
+    function: Callable[..., Any], devices: Sequence[Any] | None = None, chunk: int | None = None
+) -> Callable[..., Any]:
+    """`function` of one member as a jitted function of members [M], an equal number on each device, by default all.
+
+    On a device `chunk` members are computed at once; None: all of them.
+    """
+    mesh = Mesh(np.array(jax.local_devices() if devices is None else devices), ("members",))
+    members = PartitionSpec("members")
+    mapped = functools.partial(in_chunks, function, chunk)
+    return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=members, out_specs=members, check_vma=False))
+
+
+@contextlib.contextmanager
+def compilations(name: str) -> Iterator[list[str]]:
+    """A list that grows by the name of each program called `name` that is compiled inside."""
+    found: list[str] = []
+
+    def note(event: str, duration_secs: float, **more: Any) -> None:
+        del duration_secs
+        if event.endswith("backend_compile_duration") and more.get("fun_name") == f"jit({name})":
+            found.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+
+
+def timed_first(seconds: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
+    """The result of a first call, which compiles; its seconds go under `name`."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(call())
+    seconds[name] = time.perf_counter() - start
+    return result

@@ -1,0 +1,100 @@
+"""What one update of each algorithm costs, beside the time of its useful operations at the matrix product's speed.
+
+Batches are random, so no environment is compiled; members are updated as in a population.
+
+Dimension key: M members, U updates of a call, B batch or N trajectories.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from experiments.bench.timing import best_of, matrix_product, spread
+from hindsight_jax import presets, training, types
+from hindsight_jax.runs import flops
+
+UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
+
+
+class Cost(NamedTuple):
+    """One update of one member."""
+
+    milliseconds: float
+    useful_gflop: float
+    milliseconds_at_peak: float  # of the useful operations, at the matrix product's speed in the same rounds
+    ratio: float  # the first over the third
+
+
+def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
+    """The cost of an update of every name, M members at once; the best of several rounds each."""
+    product, operations = matrix_product()
+    costs = {}
+    for name in names:
+        values = presets.config(name)
+        experiment = presets.build(name, values)
+        call, count = updates(experiment, values, num_members)
+        seconds, matmul = best_of(call, product)
+        peak = operations / matmul
+        useful = flops.of_update(name, experiment.env.spec, values)
+        one = seconds / count / num_members
+        costs[name] = Cost(1e3 * one, useful / 1e9, 1e3 * useful / peak, one * peak / useful)
+    return costs
+
+
+def updates(experiment: presets.Experiment, values: dict[str, Any], num_members: int) -> tuple[Callable[[], Any], int]:
+    """A call of U updates of M members on random batches, and U."""
+    agent, count = experiment.agent, UPDATES[experiment.agent.batch]
+    keys = training.member_keys(0, num_members)
+    state = jax.jit(jax.vmap(agent.init))(keys)
+    size = values["env.num_envs"] if agent.batch == "trajectories" else values["agent.batch_size"]
+    kind = random_trajectories if agent.batch == "trajectories" else random_transitions
+    draw = lambda key: jax.vmap(lambda key: kind(key, experiment.env.spec, size))(jax.random.split(key, count))
+    batches = jax.jit(jax.vmap(draw))(keys)
+
+    def member(state: Any, batches: Any, key: jax.Array) -> Any:
+        step = lambda state, x: agent.update(state, *x)
+        return jax.lax.scan(step, state, (batches, jax.random.split(key, count)))
+
+    devices = training.devices_for(num_members)
+    compiled = spread(member, devices, training.default_chunk(devices)).lower(state, batches, keys).compile()
+    state, batches, keys = jax.device_put((state, batches, keys), compiled.input_shardings[0])
+    return lambda: compiled(state, batches, keys), count
+
+
+def random_transitions(key: jax.Array, spec: types.EnvSpec, count: int) -> types.Transition:
+    """B rows of noise, half of them next-state goals."""
+    keys = jax.random.split(key, 4)
+    observation = jax.random.normal(keys[0], (2, count, *spec.observation_shape))
+    goal = jax.random.normal(keys[1], (3, count, *spec.goal_shape))
+    reached = jax.random.bernoulli(keys[2], shape=(count,))
+    return types.Transition(
+        observation=observation[0],
+        action=jax.vmap(spec.action.sample)(jax.random.split(keys[3], count)),
+        next_observation=observation[1],
+        goal=goal[0],
+        achieved_goal=goal[1],
+        next_achieved_goal=goal[2],
+        reward=reached - 1.0,
+        discount=jnp.ones(count),
+        is_next=reached,
+        relabelled=jnp.ones(count, jnp.bool_),
+        offset=jnp.where(reached, 1, 5).astype(jnp.int32),
+    )
+
+
+def random_trajectories(key: jax.Array, spec: types.EnvSpec, count: int) -> types.Trajectory:
+    """N trajectories of noise, of full length."""
+    keys = jax.random.split(key, 4)
+    action = jax.vmap(jax.vmap(spec.action.sample))(
+        jax.random.split(keys[0], count * spec.horizon).reshape(count, spec.horizon)
+    )
+    return types.Trajectory(
+        observation=jax.random.normal(keys[1], (count, spec.horizon + 1, *spec.observation_shape)),
+        achieved_goal=jax.random.normal(keys[2], (count, spec.horizon + 1, *spec.goal_shape)),
+        action=action,
+        desired_goal=jax.random.normal(keys[3], (count, *spec.goal_shape)),
+        length=jnp.full((count,), spec.horizon, jnp.int32),
+        terminal=jnp.zeros(count, jnp.bool_),
+    )

@@ -1,0 +1,1 @@
+"""What the tasks are before anybody trains on them: python -m experiments.environments."""

@@ -1,0 +1,1 @@
+"""From work directories to the tables and pictures that documents quote."""

@@ -1,0 +1,1 @@
+"""Arrays on disk that come back bit for bit, or are refused."""

@@ -1,0 +1,48 @@
+"""A hand that reaches a place in space: what fetch_reach and sawyer_reach share.
+
+Dimension key: G = 3, the hand's (x, y, z) in metres; O observation dims, whose first three are the same.
+
+The model's three slide joints are the hand's place, so positions of the model and of the world are the same numbers.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import rendering, types
+from hindsight_jax.envs import boxes, physics
+
+
+class Reach(physics.PhysicsTask):
+    """A hand, and a place for it; success is the hand's point within the threshold. Subclasses say how it moves.
+
+    Args:
+      start: the box of the starts, uniform, at rest.
+      goal: the box of the goals, uniform.
+      task: what else a PhysicsTask takes.
+    """
+
+    def __init__(self, start: types.Range, goal: types.Range, **task: Any):
+        super().__init__(num_moves=3, ends_at_success=True, **task)
+        self._start, self._goal = start, goal
+
+    def achieved_goal(self, observation: jax.Array) -> jax.Array:
+        """The hand's place, [3]."""
+        return observation[..., :3]
+
+    def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
+        """Euclid, in metres."""
+        return jnp.linalg.norm(achieved - desired, axis=-1)
+
+    def sample_goal(self, key: jax.Array) -> jax.Array:
+        """Uniform in the goal box, f32[3]."""
+        return boxes.uniform(key, self._goal)
+
+    def sample_start(self, key: jax.Array) -> physics.Physics:
+        """Uniform in the start box, at rest."""
+        return self.engine.start(boxes.uniform(key, self._start))
+
+    def markers(self, goal: jax.Array) -> physics.Markers:
+        """A ball: at a success it holds the hand's point."""
+        return (rendering.sphere(goal, self.spec.threshold, rendering.MARKER),)

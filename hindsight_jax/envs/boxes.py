@@ -1,0 +1,62 @@
+"""Boxes of coordinates: parsing their bounds, and uniform points in them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, types
+from hindsight_jax.envs import _quiet_imports
+
+with _quiet_imports.without_warp_message():
+    from brax.envs.base import Wrapper as Wrapper
+
+
+def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
+    """A box (low, high), each a sequence of numbers, that lies in the box from `low` to `high`; or a ValueError.
+
+    >>> box("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
+    Range(low=(0.0, 0.0), high=(1.0, 1.0))
+    """
+    rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
+    try:
+        first, last = (tuple(_coordinate(x) for x in corner) for corner in value)
+    except (TypeError, ValueError, OverflowError):
+        checks.fail(name, repr(value), rule, remedy)
+    ordered = len(first) == len(last) == len(low) and all(
+        a <= x <= y <= b for a, x, y, b in zip(low, first, last, high, strict=True)
+    )
+    if not ordered:
+        checks.fail(name, repr(value), rule, remedy)
+    return types.Range(first, last)
+
+
+def _coordinate(value: Any) -> float:
+    """A number; Python would make one of a string or a boolean, too."""
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError(value)
+    return float(value)
+
+
+def uniform(key: jax.Array, box: types.Range) -> jax.Array:
+    """A point uniform in a box of n dimensions, f32[n].
+
+    >>> uniform(jax.random.key(0), types.Range((1.0, 2.0), (1.0, 2.0))).tolist()
+    [1.0, 2.0]
+    """
+    return jax.random.uniform(key, (len(box.low),), jnp.float32, *map(jnp.array, box))
+
+
+def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
+    """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
+
+    >>> draw_other(jnp.array(0), lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
+    1
+    """
+
+    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        key, use = jax.random.split(carry[0])
+        return key, draw(use)
+
+    return jax.lax.while_loop(lambda carry: jnp.all(carry[1] == value), again, (key, value))[1]

@@ -1,0 +1,16 @@
+"""Flax modules: an MLP on (observation, goal) and the heads that agents put on it."""
+
+from hindsight_jax.networks.heads import Critic, DeterministicPolicy, GaussianPolicy, QNetwork
+from hindsight_jax.networks.mlp import MLP, check_hidden_sizes, joined, scale_to_range, uniform_fan_in
+
+__all__ = [
+    "MLP",
+    "Critic",
+    "DeterministicPolicy",
+    "GaussianPolicy",
+    "QNetwork",
+    "check_hidden_sizes",
+    "joined",
+    "scale_to_range",
+    "uniform_fan_in",
+]

@@ -1,0 +1,102 @@
+"""Flax modules: an MLP on (observation, goal) and the heads that agents put on it.
+
+Dimension key: B batch (any leading axes), O observation dims, G goal dims, D action dims, K bins per dim.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, types
+from hindsight_jax.networks.mlp import MLP, check_features, check_leading, joined
+
+
+class QNetwork(nn.Module):
+    """Q(s, ., g) or logits of a discrete action: one number per dimension and bin.
+
+    `observation` [B, O] and `goal` [B, G] are concatenated, after `scale_to_range` if ranges are given, and mapped by
+    an MLP to [B, D, K]. A flat action set has D = 1.
+    """
+
+    action: types.Discrete
+    hidden_sizes: Sequence[int] = (400, 300)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
+        """[B, O], [B, G] -> [B, D, K]."""
+        _check_kind(self.action, types.Discrete)
+        x = joined(observation, goal, self.observation_range, self.goal_range)
+        num_dims, num_bins = self.action
+        outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
+        return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)
+
+
+class GaussianPolicy(nn.Module):
+    """A Gaussian over a continuous action: a mean by an MLP, and one standard deviation for all states and dimensions.
+
+    hEM's policy [M, appendix C.2]. The logarithm of the deviation is a parameter, from 0 on, held to [-5, 2]; beyond,
+    its gradient is that at the limit, so that it can come back.
+    """
+
+    action: types.Box
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
+        _check_kind(self.action, types.Box)
+        x = joined(observation, goal, self.observation_range, self.goal_range)
+        mean = MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x)
+        log_std = self.param("log_std", nn.initializers.zeros, ())
+        held = log_std + jax.lax.stop_gradient(jnp.clip(log_std, -5.0, 2.0) - log_std)
+        return mean, jnp.broadcast_to(held, mean.shape)
+
+
+class DeterministicPolicy(nn.Module):
+    """The actor of DDPG: tanh of an MLP, so that actions lie in (-1, 1)."""
+
+    action: types.Box
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
+        """[B, O], [B, G] -> [B, D]."""
+        _check_kind(self.action, types.Box)
+        return jnp.tanh(MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(joined(observation, goal)))
+
+
+class Critic(nn.Module):
+    """Q(s, a, g) of a continuous action, or V(s, g) where no action is given."""
+
+    hidden_sizes: Sequence[int] = (256, 256, 256)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array, action: jax.Array | None = None) -> jax.Array:
+        """[B, O], [B, G] and perhaps [B, D] -> [B]."""
+        x = joined(observation, goal, self.observation_range, self.goal_range)
+        if action is not None:
+            check_features("action", action)
+            check_leading("action", action, observation)
+            x = jnp.concatenate([x, action], axis=-1)
+        return MLP(self.hidden_sizes, 1, self.layer_norm)(x)[..., 0]
+
+
+def _check_kind(action: Any, kind: type) -> None:
+    """An action set of this kind, of at least one dimension (and bin)."""
+    if not isinstance(action, kind):
+        checks.fail("action", checks.describe(action), f"it must be a {kind.__name__}", "Pass spec.action.")
+    for name, count in action._asdict().items():
+        checks.positive_int(f"action.{name}", count, "It counts.")

@@ -1,0 +1,78 @@
+"""A preference among hindsight transitions.
+
+Dimension key: C candidates, G goal dims. All functions are for one step; map them over a batch with `jax.vmap`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.relabel import _validation
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preference:
+    """Which of `num_candidates` hindsight rows is kept; made by `prefer`."""
+
+    probability: jax.Array  # f32[], of looking for a changed candidate
+    changed: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(metadata={"static": True})
+    num_candidates: int = dataclasses.field(metadata={"static": True})  # C
+
+    def is_changed(self, achieved_goal: jax.Array, goal: jax.Array) -> jax.Array:
+        """`changed` of one candidate, bool[]; raises ValueError if it gives anything else."""
+        flag = self.changed(achieved_goal, goal)
+        _validation.boolean("changed(achieved_goal, goal)", flag, (), "It is called for one step: use jnp.any, say.")
+        return flag
+
+    def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
+        """With `probability` the first candidate whose flag is true (0 if none is), else candidate 0.
+
+        Args:
+          key: one typed key.
+          changed_flags: bool[C], `changed` of each candidate.
+
+        Returns:
+          i32[], the number of the candidate that is kept.
+
+        Raises:
+          ValueError: on a raw or batched key, or flags of another shape or dtype.
+
+        >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal), num_candidates=3, probability=1.0)
+        >>> int(preference.choose(jax.random.key(0), jnp.asarray([False, False, True])))
+        2
+        """
+        checks.typed_key("key", key)
+        _validation.boolean("changed_flags", changed_flags, (self.num_candidates,))
+        checks.rank("probability", self.probability, 0, "Map the preference over its population with jax.vmap.")
+        looks = jax.random.uniform(key, (), jnp.float32) < self.probability
+        return jnp.where(looks, jnp.argmax(changed_flags), 0).astype(jnp.int32)
+
+
+def prefer(
+    changed: Callable[[jax.Array, jax.Array], jax.Array], *, num_candidates: int = 8, probability: Any = 0.7
+) -> Preference:
+    """Prefers hindsight rows that ask for a change of the achieved goal, where the training signal comes from (ours).
+
+    Among `num_candidates` rows drawn by the law, keep the first that `changed` with `probability`, else the first.
+
+    Args:
+      changed: (achieved goal of s_t [*G], goal [*G]) -> bool[]; static.
+      num_candidates: C, static.
+      probability: f32[] in [0, 1], may be traced.
+
+    Raises:
+      ValueError: on a `changed` that cannot be called, or numbers out of range.
+
+    >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal))
+    >>> preference.num_candidates
+    8
+    """
+    checks.function("changed", changed, "Write changed(achieved_t, goal) -> bool[].")
+    checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
+    value = _validation.scalar("probability", probability)
+    checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")
+    return Preference(value, changed, int(num_candidates))

@@ -1,0 +1,7 @@
+"""A ring of trajectories of unequal length, on the device, and the draw of relabelled transitions from it."""
+
+from hindsight_jax.relabel import RewardFn
+from hindsight_jax.replay.ring import Replay, make_ring
+from hindsight_jax.replay.state import ReplayState
+
+__all__ = ["Replay", "ReplayState", "RewardFn", "make_ring"]

@@ -1,0 +1,101 @@
+"""The draw of relabelled transitions from a ring.
+
+Dimension key: B batch, M candidates of a preference."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks, relabel
+from hindsight_jax.relabel import RewardFn
+from hindsight_jax.replay.state import ReplayState, count_pairs, find, read
+from hindsight_jax.types import Trajectory, Transition
+
+_REWARD_REMEDY = "It is called for one step, as relabel.reward_by_index() is."
+
+
+def draw_batch(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, reward_fn: RewardFn, preference):
+    """B transitions; all poison where there is no pair, or no law."""
+    if preference is None:
+        slot, t, index = _draw(state, key, (batch_size,), law)
+    else:
+        slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
+    batch = _take(state.trajectories, slot, t, index, reward_fn)
+    real = (count_pairs(state) > 0) & jnp.all(
+        index != relabel.INVALID
+    )  # weights that make no law make none for any row
+    return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
+
+
+def _draw(state: ReplayState, key: jax.Array, shape: tuple[int, ...], law: relabel.Law):
+    """slot, t and goal index, each i32[shape]: a uniform pair, then the law."""
+    key_pair, key_goal = jax.random.split(key)
+    pairs = jnp.maximum(count_pairs(state), 1)
+    slot, t = find(state, jax.random.randint(key_pair, shape, 0, pairs, dtype=jnp.int32))
+    length = read(state.trajectories.length, slot)
+    draw = law.sample
+    for _ in shape:
+        draw = jax.vmap(draw)
+    return slot, t, draw(jax.random.split(key_goal, shape), t, length)
+
+
+def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, preference):
+    """As _draw, but each hindsight row is the preference's choice among M candidates."""
+    key_kind, key_draw, key_choice = jax.random.split(key, 3)
+    shape = (batch_size, preference.num_candidates)
+    slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())
+    achieved = read(state.trajectories.achieved_goal, slot, t)
+    goal = read(state.trajectories.achieved_goal, slot, jnp.maximum(index, 0))
+    changed = jax.vmap(jax.vmap(preference.is_changed))(achieved, goal)
+    choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)
+    pick = lambda x: jnp.take_along_axis(x, choice[:, None], axis=1)[:, 0]
+    behaviour = jax.random.uniform(key_kind, (batch_size,)) < law.behaviour_probability()
+    # A behaviour row keeps the first candidate's pair, which is uniform, and its own goal.
+    slot = jnp.where(behaviour, slot[:, 0], pick(slot))
+    t = jnp.where(behaviour, t[:, 0], pick(t))
+    return slot, t, jnp.where(behaviour, -1, pick(index))
+
+
+def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, reward_fn: RewardFn) -> Transition:
+    """Reads the rows, puts the goals in, and only then computes reward and discount."""
+    relabelled = index >= 0
+    hindsight = read(stored.achieved_goal, slot, jnp.maximum(index, 0))
+    desired = read(stored.desired_goal, slot)
+    goal = jnp.where(jnp.expand_dims(relabelled, range(1, hindsight.ndim)), hindsight, desired)
+    next_achieved = read(stored.achieved_goal, slot, t + 1)
+    is_next = index == t + 1
+    reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(next_achieved, goal, is_next)
+    return Transition(
+        observation=read(stored.observation, slot, t),
+        action=read(stored.action, slot, t),
+        next_observation=read(stored.observation, slot, t + 1),
+        goal=goal,
+        achieved_goal=read(stored.achieved_goal, slot, t),
+        next_achieved_goal=next_achieved,
+        reward=reward,
+        discount=discount,
+        is_next=is_next,
+        relabelled=relabelled,
+        offset=jnp.where(relabelled, index - t, 0),
+    )
+
+
+def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
+    """(reward, discount) of one step: two floats."""
+    made: Any = reward_fn(*step)
+    if not isinstance(made, tuple) or len(made) != 2:
+        got = f"a function that returns {checks.describe(made)}"
+        checks.fail("reward_fn", got, "it must return (reward, discount)", _REWARD_REMEDY)
+    for name, value in zip(("reward", "discount"), made, strict=True):
+        checks.shape(f"reward_fn's {name}", value, (), _REWARD_REMEDY)
+        checks.floating(f"reward_fn's {name}", value)
+    return made
+
+
+def _poison(dtype: Any) -> Any:
+    """What a row that does not exist gives inside of jit: NaN, -1, or False."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return jnp.array(jnp.nan, dtype)
+    return jnp.zeros((), dtype) if dtype == jnp.bool_ else jnp.array(-1).astype(dtype)

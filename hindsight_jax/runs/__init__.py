@@ -1,0 +1,1 @@
+"""A named run in a work directory: session, records, pictures, processes, and what was learnt."""

@@ -1,0 +1,173 @@
+"""Pictures of a run, as the bytes of a file: learning curves (PNG) and the policy at play (GIF).
+
+Drawn with matplotlib's Figure and its Agg canvas: no pyplot, no window, no state that another plot would see.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hindsight_jax import presets, statistics
+from hindsight_jax.plotting import BLUE, GREY, INK, png, thousands
+from hindsight_jax.runs.records import Row
+from hindsight_jax.runs.summary import Table, by_setting, diagnostics, table
+
+# the diagnostics worth a panel, in the order of worth, with their titles
+_TITLES = {
+    "q_mean": "mean Q of a batch",
+    "imitated_fraction": "imitated share of a batch",
+    "td_loss": "TD loss",
+    "actor_loss": "actor loss",
+    "return_mean": "return on the goals of a batch",
+    "entropy": "entropy of the policy, nats",
+    "effective_sample_share": "effective share of a batch",
+    "loss": "loss",
+    "imitated_distance": "distance to the goal where imitated",
+    "distance_end": "distance to the goal at the end",
+}
+_MAX_DIAGNOSTICS = 3
+_MAX_BANDS = 4  # of settings; more would hide each other
+
+
+def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
+    """A PNG of success at the end and at any step, and up to three diagnostics, over env steps per seed.
+
+    Thin lines are seeds, the thick one is their mean, the band is the interval of `statistics.interval` over seeds. One
+    seed has no band, and the picture says so. Where a seed is NaN, the mean has a gap and the picture names the seed.
+    Of a grid there is a thick line for each setting, with a band where there are few, and no thin ones.
+
+    Args:
+      rows: of metrics.jsonl; none gives a picture that says so.
+      title: the first line, for example the preset's name.
+      confidence: of the band, in (0, 1).
+
+    Returns:
+      The bytes of a PNG of about 1100 x 750 pixels.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(10.5, 7.0), layout=engine, facecolor="white")
+    FigureCanvasAgg(figure)
+    names = _chosen(rows)
+    grid = figure.add_gridspec(2 if names else 1, 6, height_ratios=[1.35, 1.0] if names else [1.0])
+    groups = by_setting(rows)
+    for column, (key, words) in enumerate(
+        [("success_end", "success at the end"), ("success_any", "success at any step")]
+    ):
+        axis = figure.add_subplot(grid[0, 3 * column : 3 * column + 3])
+        _panel(axis, key, groups, words, confidence)
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_yticks(np.linspace(0.0, 1.0, 6))
+    width = 6 // max(len(names), 1)
+    for column, key in enumerate(names):
+        axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
+        _panel(axis, key, groups, _TITLES.get(_base(key), key), confidence)
+    figure.supxlabel("env steps per seed", fontsize=10, color=INK)
+    figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=INK)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles and len(groups) > 1:
+        figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    elif handles:
+        figure.axes[0].legend(handles, labels, loc="best", fontsize=9, frameon=False)
+    return png(figure)
+
+
+def _chosen(rows: Sequence[Row]) -> list[str]:
+    """The diagnostics to draw: the known ones in their order, then others; those that are never finite are left out."""
+    present = [key for key in diagnostics(rows) if np.isfinite(table(rows, key).values).any()]
+    rank = {name: index for index, name in enumerate(_TITLES)}
+    return sorted(present, key=lambda key: (rank.get(_base(key), len(rank)), key))[:_MAX_DIAGNOSTICS]
+
+
+def _base(key: str) -> str:
+    """'td_loss' of 'learner/td_loss'."""
+    return key.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+
+
+def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: float) -> None:
+    """One panel: seeds, their mean and its band; of several settings their means."""
+    axis.set_title(title, fontsize=11, color=INK, loc="left")
+    axis.grid(True, color=GREY, linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#999999")
+    axis.tick_params(labelsize=9, colors=INK, length=3)
+    axis.xaxis.set_major_formatter(thousands)
+    axis.locator_params(axis="x", nbins=6)
+    tables = [(presets.label(setting), table(rows, key)) for setting, rows in groups]
+    if not any(data.values.size for _, data in tables):
+        axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=INK)
+        return
+    if len(tables) == 1:
+        _seeds(axis, tables[0][1], confidence)
+    else:
+        _settings(axis, tables, confidence)
+    _limits(axis, [data for _, data in tables])
+
+
+def _seeds(axis: Any, data: Table, confidence: float) -> None:
+    """A thin line for each seed, a thick one for their mean, and its band."""
+    marker = "o" if len(data.env_steps) == 1 else None
+    mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
+    if len(data.seeds) > 1:
+        faint = min(0.4, max(0.15, 4.0 / len(data.seeds)))
+        for index, values in enumerate(data.values):
+            words = "each seed" if index == 0 else None
+            axis.plot(data.env_steps, values, color=BLUE, alpha=faint, linewidth=0.9, marker=marker, label=words)
+        axis.fill_between(
+            data.env_steps, low, high, color=BLUE, alpha=0.16, linewidth=0, label=f"{100 * confidence:g} % interval"
+        )
+    words = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
+    axis.plot(data.env_steps, mean, color=BLUE, linewidth=2.2, marker=marker, label=words)
+
+
+def _settings(axis: Any, tables: Sequence[tuple[str, Table]], confidence: float) -> None:
+    """A line for each setting, from dark to light in the order of the grid."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(tables)))
+    for (words, data), colour in zip(tables, colours, strict=True):
+        mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
+        marker = "o" if len(data.env_steps) == 1 else None
+        axis.plot(data.env_steps, mean, color=colour, linewidth=1.8, marker=marker, label=words)
+        if len(tables) <= _MAX_BANDS and len(data.seeds) > 1:
+            axis.fill_between(data.env_steps, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _limits(axis: Any, tables: Sequence[Table]) -> None:
+    """The y range of the seeds, not of the band, which is wide at few seeds and would flatten them."""
+    steps = np.concatenate([data.env_steps for data in tables])
+    axis.set_xlim(min(0, steps.min()), max(steps.max(), 1))
+    values = np.concatenate([data.values.reshape(-1) for data in tables])
+    finite = values[np.isfinite(values)]
+    if finite.size:
+        low, high = float(finite.min()), float(finite.max())
+        margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
+        axis.set_ylim(low - margin, high + margin)
+
+
+def _caption(groups: Sequence[Any], confidence: float) -> str:
+    """The last success at the end in words, with what is missing."""
+    tables = [table(rows, "success_end") for _, rows in groups]
+    if not any(success.values.size for success in tables):
+        return "no evaluation yet"
+    if len(groups) > 1:
+        means = [float(success.values[:, -1].mean()) for success in tables]
+        best = max(range(len(means)), key=lambda i: means[i] if np.isfinite(means[i]) else -1.0)
+        words = presets.label(groups[best][0])
+        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {words}, the best"
+    success = tables[0]
+    last = success.values[:, -1]
+    failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]
+    if failed:
+        return f"{len(last)} seeds; not finite at the end: {', '.join(map(str, failed))}, so there is no mean"
+    mean, low, high = statistics.interval(last, confidence)
+    if len(last) == 1:
+        return f"success at the end {mean:.3f}; one seed (seed {success.seeds[0]}), so no interval"
+    return (
+        f"success at the end {mean:.3f}, {100 * confidence:g} % interval [{low:.3f}, {high:.3f}] over {len(last)} seeds"
+    )

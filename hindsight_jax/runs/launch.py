@@ -1,0 +1,69 @@
+"""A run as its programs: one in its work directory, or, where a grid's fields change shapes, one below it for each.
+
+DIR/config.json, summary.json                  the whole grid; the summaries of all programs
+DIR/agent.hidden_sizes=64,64/metrics.jsonl ...  a whole work directory each, trained one after another
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hindsight_jax import fields, presets
+from hindsight_jax.runs import config_file, streams
+from hindsight_jax.runs.processes import Hosts
+from hindsight_jax.runs.session import refusals, session
+from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.workdir import WorkDir
+
+
+def train(arguments: config_file.Arguments, path: Path, argv: Sequence[str], hosts: Hosts, interrupt: Interrupt) -> int:
+    """Trains every program in turn; the exit code of the first that was stopped, else 0.
+
+    Raises SessionError for what `session` and the file system refuse.
+    """
+    streams.hold_standard_descriptors()
+    parts = list(split(arguments, path))
+    if len(parts) == 1:
+        with session(arguments, path, argv=argv, hosts=hosts) as run:
+            return run.train(interrupt)
+    with refusals():
+        whole = _whole(arguments, path, argv) if hosts.is_first else None
+        hosts.wait()
+    for number, (part, below) in enumerate(parts):
+        if hosts.is_first:
+            streams.say(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}")
+        with session(part, below, argv=argv, hosts=hosts) as run:
+            code = run.train(interrupt)
+        if code:
+            return code
+    if whole is not None:
+        with refusals():
+            whole.write_programs({below.name: WorkDir.open(below).read_summary() for _, below in parts})
+    return 0
+
+
+def split(arguments: config_file.Arguments, path: Path) -> Iterator[tuple[config_file.Arguments, Path]]:
+    """The arguments of each program, and where it goes. One that was begun is resumed if the whole is."""
+    own, shaping = presets.programs(arguments.grid)
+    if not shaping:
+        yield arguments, path
+        return
+    assert arguments.name is not None
+    assert arguments.config is not None
+    for _, chosen in presets.settings(shaping):
+        below = path / ",".join(f"{field}={fields.text(value)}" for field, value in chosen.items())
+        config = config_file.make(arguments.name, config_file.values(arguments.config) | chosen)
+        begun = arguments.resume and (below / "config.json").exists()
+        yield arguments._replace(config=config, grid=own, resume=begun), below
+
+
+def _whole(arguments: config_file.Arguments, path: Path, argv: Sequence[str]) -> WorkDir:
+    """The directory above the programs'."""
+    config: Any = config_file.to_json_dict(arguments.config)  # type: ignore[arg-type]  # there for whoever trains
+    if arguments.resume:
+        workdir = WorkDir.open(path)
+        workdir.note_resume(config, argv)
+        return workdir
+    workdir = WorkDir.create(path)
+    workdir.write_config(config, name=str(arguments.name), grid=config_file.grid_to_json(arguments.grid), argv=argv)
+    return workdir

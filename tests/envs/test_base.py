@@ -1,0 +1,104 @@
+"""The helpers that tasks share: actions, options, thresholds, boxes."""
+
+import itertools
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hindsight_jax import types
+from hindsight_jax.envs import _validation, action_sets, boxes
+
+
+def test_a_flat_action_is_read_in_base_three():
+    moves = [action_sets.moves(types.Discrete(1, 27), jnp.array([i]), 3)[0].tolist() for i in range(27)]
+    assert moves == [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)]
+
+
+def test_a_factorised_action_has_one_integer_a_dimension():
+    move, valid = action_sets.moves(types.Discrete(9, 3), jnp.array([0, 1, 2] * 3), 9)
+    assert move.tolist() == [-1, 0, 1] * 3
+    assert move.dtype == jnp.float32
+    assert valid
+    move, valid = action_sets.moves(types.Discrete(9, 3), jnp.array([0, 1, 3] * 3), 9)
+    assert not np.any(move)
+    assert not valid
+
+
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.uint32])
+def test_small_and_unsigned_integers_do_not_wrap(dtype):
+    assert action_sets.moves(types.Discrete(1, 9), jnp.array([0], dtype), 2)[0].tolist() == [-1, -1]
+    assert not action_sets.moves(types.Discrete(1, 9), jnp.array([100], dtype), 2)[1]
+
+
+def test_half_precision_moves_are_float32():
+    move, valid = action_sets.moves(types.Box(2), jnp.array([0.5, -3.0], jnp.bfloat16), 2)
+    assert move.dtype == jnp.float32
+    assert move.tolist() == [0.5, -1.0]
+    assert valid
+
+
+@pytest.mark.parametrize(("bins", "num_moves"), [(2, 3), (5, 2), (4, 1), (2, 1)])
+def test_a_flat_action_of_other_bins_counts_evenly_from_minus_one_to_one(bins, num_moves):
+    """2 i / (bins - 1) - 1: -1, 1 of two bins; -1, -1/2, 0, 1/2, 1 of five."""
+    kind, values = types.Discrete(1, bins**num_moves), np.linspace(-1.0, 1.0, bins)
+    for i, expected in enumerate(itertools.product(values, repeat=num_moves)):
+        move, valid = action_sets.moves(kind, jnp.array([i]), num_moves)
+        np.testing.assert_allclose(move, expected, atol=1e-7)
+        assert valid
+    assert not action_sets.moves(kind, jnp.array([bins**num_moves]), num_moves)[1]
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(st.integers(1, 4).flatmap(lambda n: st.lists(st.integers(0, 100), min_size=n, max_size=n)), st.integers(2, 101))
+def test_every_flat_action_is_read_back(digits, bins):
+    """Up to 101 bins, as many as `action_set` allows, and 101**4 < 2**31."""
+    digits = [digit % bins for digit in digits]
+    index = sum(digit * bins**power for power, digit in enumerate(reversed(digits)))
+    move, valid = action_sets.moves(types.Discrete(1, bins ** len(digits)), jnp.array([index]), len(digits))
+    np.testing.assert_array_equal(np.round((np.asarray(move) + 1.0) / 2.0 * (bins - 1)), digits)
+    assert valid
+
+
+@pytest.mark.parametrize("bins", [2, 5, 101])
+def test_a_factorised_action_of_other_bins(bins):
+    move, valid = action_sets.moves(types.Discrete(3, bins), jnp.array([0, bins - 1, bins // 2]), 3)
+    np.testing.assert_allclose(move, [-1.0, 1.0, 2.0 * (bins // 2) / (bins - 1) - 1.0], atol=1e-7)
+    assert valid
+
+
+def test_a_box_may_be_its_limits_or_a_point():
+    low, high = (-1.0, 0.0), (1.0, 2.0)
+    assert boxes.box("goal", (low, high), low, high, "") == types.Range(low, high)
+    assert boxes.box("goal", ([0, 1], np.array([0, 1])), low, high, "") == types.Range((0.0, 1.0), (0.0, 1.0))
+    numbers = sum(boxes.box("goal", np.zeros((2, 2), np.float32), low, high, ""), ())
+    assert all(type(x) is float for x in numbers)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.0, None, (), ((0, 0),), ((0, 0), (0, 0), (0, 0)), (0, 0), ((0,), (0,)), ((0, 0, 0), (0, 0, 0)), "box",
+        ((0, 0), ("x", 1)), ((0.5, 0), (0, 1)), ((0, 0), (0, 2.1)), ((-1.1, 0), (0, 0)), ((0, math.nan), (0, 1)),
+        ((0, 0), (math.inf, 1)), ((0, 0), (0, None)),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_box_is_refused_with_its_limits(value):
+    rule = r"it must be \(low, high\), 2 numbers each, with \(-1, 0\) <= low <= high <= \(1, 2\)"
+    with pytest.raises(ValueError, match=rf"^goal: got .*, but {rule}\. Stay inside\."):
+        boxes.box("goal", value, (-1, 0), (1, 2), "Stay inside.")
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.nan, math.inf, "0.1", True, None, 1j])
+def test_a_threshold_is_a_finite_number_above_zero(bad):
+    with pytest.raises(ValueError, match=r"^threshold: got .*, but it must be a finite number > 0\. Ours is 1\."):
+        _validation.check_threshold(bad, "Ours is 1.")
+
+
+@pytest.mark.parametrize("good", [1e-9, 1, 2.5, np.float32(0.1), 1e30])
+def test_any_positive_threshold_will_do(good):
+    _validation.check_threshold(good, "")

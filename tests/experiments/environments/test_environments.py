@@ -1,0 +1,173 @@
+"""What chance does on a task whose law is known, and the command that measures all tasks."""
+
+import json
+
+import numpy as np
+import probes
+import pytest
+
+from experiments.bench import timing
+from experiments.environments import __main__ as environments
+from experiments.environments import gallery
+from experiments.environments import speed as env_speed
+from hindsight_jax import envs
+
+pytestmark = pytest.mark.usefixtures("quick_compiles")
+HORIZON, EPISODES = 5, 4000
+CELLS = np.arange(5)
+FIGURES = {
+    "success_start": 0.2,
+    "success_end": 0.25,
+    "success_any": 0.5,
+    "change_ratio": 0.75,
+    "reachable": 1.0,
+    "images_per_second": 1234.0,
+    "speed": {
+        batch: {"env_steps_per_second": 1e3, "raw_mjx_steps_per_second": 2e3, "ratio": 0.5, "compile_seconds": 3.0}
+        for batch in ("1", "64", "256", "1024")
+    },
+}
+
+
+class HalfReachable(probes.Chain):
+    """Says that the last cell is out of reach."""
+
+    def reachable(self, goal):
+        return goal[-1] == 0.0
+
+
+def walk(goal, stops):
+    """Exact law of the chain under uniform moves: P[start, end] after the horizon, and P[start] of a visit to `goal`.
+
+    A walk that `stops` stays at the goal after its first visit, the start not being one.
+    """
+    step = np.zeros((5, 5))
+    for move in (-1, 0, 1):
+        step[CELLS, np.clip(CELLS + move, 0, 4)] += 1 / 3
+    alive, arrived = np.eye(5), np.zeros(5)
+    for _ in range(HORIZON):
+        alive = alive @ step
+        arrived, alive[:, goal] = arrived + alive[:, goal], 0.0
+    ends = np.linalg.matrix_power(step, HORIZON)
+    if stops:
+        ends = alive.copy()
+        ends[:, goal] = arrived
+    return ends, arrived
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_shares_are_those_of_the_random_walk(stops):
+    """Start and goal are uniform and independent; a share of 4,000 episodes is within 4 x 0.5 / sqrt(4000) = 0.032."""
+    exact = [walk(goal, stops) for goal in CELLS]
+    found = environments.sanity(HalfReachable(HORIZON, ends_at_success=stops), EPISODES)
+    expected = {
+        "success_start": 1 / 5,
+        "success_end": np.mean([ends[:, goal].mean() for goal, (ends, _) in zip(CELLS, exact, strict=True)]),
+        "success_any": np.mean([arrived.mean() for _, arrived in exact]),
+        "change_ratio": 1.0 - np.mean([np.diag(ends).mean() for ends, _ in exact]),
+        "reachable": 4 / 5,
+    }
+    assert expected["success_any"] > expected["success_start"] + 0.1
+    for name, value in expected.items():
+        assert abs(getattr(found, name) - value) < 0.032, name
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Tasks are not measured; the names that were asked for."""
+    asked = []
+    monkeypatch.setattr(environments, "measure", lambda *arguments: asked.append(arguments) or FIGURES)
+    return asked
+
+
+def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
+    output, plot, page = (tmp_path / name for name in ("f.json", "f.png", "f.md"))
+    page.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
+    files = [f"--output={output}", f"--plot={plot}", f"--page={page}"]
+    arguments = ["--tasks", "push", "door", "--episodes=7", "--rounds=3", *files]
+    assert environments.main(arguments) == 0
+    assert measured == [("push", 7, 3), ("door", 7, 3)]
+    figures = json.loads(output.read_text())
+    assert list(figures["tasks"]) == ["push", "door"]
+    assert figures["tasks"]["door"] == FIGURES
+    assert figures["episodes"] == 7
+    assert {"versions", "device", "commit", "arguments"} <= set(figures)
+    assert str(tmp_path) not in output.read_text()
+    printed = capsys.readouterr().out
+    assert "push" in printed
+    assert "0.750" in printed
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    assert text.startswith("before\n<!-- figures -->\n| task |")
+    assert text.endswith("<!-- end of figures -->\nafter\n")
+    assert "old" not in text
+
+    page.write_text("<!-- figures --><!-- end of figures -->")
+    assert environments.main([f"--load={output}", f"--page={page}"]) == 0
+    assert len(measured) == 2  # nothing new
+    assert page.read_text() == text[len("before\n") : -len("\nafter\n")]
+    assert environments.main([f"--load={output}", f"--output={output}"]) == 0
+    assert json.loads(output.read_text()) == figures
+
+
+def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, tmp_path):
+    path = tmp_path / "figures.json"
+    old = {"episodes": 7, "commit": "old", "tasks": {"push": {**FIGURES, "success_end": 0.5}, "door": FIGURES}}
+    path.write_text(json.dumps(old))
+    assert environments.main([f"--load={path}", "--tasks", "push", "claw", "--episodes=9", f"--output={path}"]) == 0
+    assert [name for name, *_ in measured] == ["push", "claw"]
+    figures = json.loads(path.read_text())
+    assert figures["tasks"] == {"push": FIGURES, "door": FIGURES, "claw": FIGURES}
+    assert (figures["episodes"], figures["commit"]) == (7, "old")
+    assert {name: run["episodes"] for name, run in figures["again"].items()} == {"push": 9, "claw": 9}
+
+
+def test_all_tasks_are_measured_by_default_at_the_batches_of_the_table(measured):
+    environments.main([])
+    assert measured == [(name, 1000, 8) for name in envs.names()]
+    assert [str(batch) for batch in environments.BATCHES] == list(FIGURES["speed"])
+
+
+def test_the_sheet_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(envs, "make", lambda name: f"task {name}")
+    monkeypatch.setattr(gallery, "draw", lambda tasks: repr(tasks).encode())
+    path = tmp_path / "sheet.png"
+    assert environments.main(["--tasks", "push", "claw", f"--sheet={path}"]) == 0
+    assert path.read_bytes() == b"{'push': 'task push', 'claw': 'task claw'}"
+    assert measured == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--tasks", "psh"], "invalid choice: 'psh'"),
+        (["--episodes=0"], "--episodes: got 0, but it must be at least 1"),
+        (["--episodes=many"], "invalid int value: 'many'"),
+        (["--sheet=a.png", "--plot=b.png"], "--sheet: it measures nothing"),
+        (["--load=nowhere.json"], "--load: got nowhere.json, but there is no such file"),
+        (["--page=nowhere.md"], "--page: got nowhere.md, but there is no such file"),
+        (["push"], "unrecognized arguments: push"),
+    ],
+)
+def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, measured, capsys):
+    with pytest.raises(SystemExit) as error:
+        environments.main(argv)
+    assert error.value.code == 2
+    assert said in capsys.readouterr().err
+    assert measured == []
+
+
+def test_one_task_is_measured_with_all_its_figures(chain, monkeypatch):
+    """The keys of the page's table, from a task that compiles in a second."""
+    monkeypatch.setattr(envs, "make", lambda name: chain)
+    monkeypatch.setattr(env_speed, "STEPS", 3)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    monkeypatch.setattr(environments, "IMAGES", 2)
+    monkeypatch.setattr(environments, "SIDE", 8)
+    monkeypatch.setattr(environments, "BATCHES", (2, 1))
+    figures = environments.measure("chain", 16, rounds=1)
+    assert figures.keys() == FIGURES.keys()
+    assert list(figures["speed"]) == ["2", "1"]
+    assert all(speed.keys() == FIGURES["speed"]["1"].keys() for speed in figures["speed"].values())
+    assert figures["images_per_second"] > 0
+    json.dumps(figures)
