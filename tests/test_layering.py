@@ -52,7 +52,7 @@ def imported(path: pathlib.Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide layers"
-            whole = {"hindsight_jax", "hindsight_jax.envs", "hindsight_jax.agents"}
+            whole = {"hindsight_jax", "hindsight_jax.envs", "hindsight_jax.agents", "hindsight_jax.training"}
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names if node.module in whole else {node.module or ""}
     return {name.removeprefix("hindsight_jax.") for name in found if name.startswith("hindsight_jax.")}

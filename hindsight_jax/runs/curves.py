@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hindsight_jax import presets, statistics
-from hindsight_jax.plotting import BLUE, GREY, INK, png, thousands
+from hindsight_jax import plotting, presets, statistics
 from hindsight_jax.runs.records import Row
 from hindsight_jax.runs.summary import Table, by_setting, diagnostics, table
 
@@ -66,14 +65,14 @@ def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
     for column, key in enumerate(names):
         axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
         _panel(axis, key, groups, _TITLES.get(_base(key), key), confidence)
-    figure.supxlabel("env steps per seed", fontsize=10, color=INK)
-    figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=INK)
+    figure.supxlabel("env steps per seed", fontsize=10, color=plotting.INK)
+    figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=plotting.INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles and len(groups) > 1:
         figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
     elif handles:
         figure.axes[0].legend(handles, labels, loc="best", fontsize=9, frameon=False)
-    return png(figure)
+    return plotting.png(figure)
 
 
 def _chosen(rows: Sequence[Row]) -> list[str]:
@@ -90,17 +89,17 @@ def _base(key: str) -> str:
 
 def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: float) -> None:
     """One panel: seeds, their mean and its band; of several settings their means."""
-    axis.set_title(title, fontsize=11, color=INK, loc="left")
-    axis.grid(True, color=GREY, linewidth=0.6)
+    axis.set_title(title, fontsize=11, color=plotting.INK, loc="left")
+    axis.grid(True, color=plotting.GREY, linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#999999")
-    axis.tick_params(labelsize=9, colors=INK, length=3)
-    axis.xaxis.set_major_formatter(thousands)
+    axis.tick_params(labelsize=9, colors=plotting.INK, length=3)
+    axis.xaxis.set_major_formatter(plotting.thousands)
     axis.locator_params(axis="x", nbins=6)
     tables = [(presets.label(setting), table(rows, key)) for setting, rows in groups]
     if not any(data.values.size for _, data in tables):
-        axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=INK)
+        axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=plotting.INK)
         return
     if len(tables) == 1:
         _seeds(axis, tables[0][1], confidence)
@@ -117,12 +116,20 @@ def _seeds(axis: Any, data: Table, confidence: float) -> None:
         faint = min(0.4, max(0.15, 4.0 / len(data.seeds)))
         for index, values in enumerate(data.values):
             words = "each seed" if index == 0 else None
-            axis.plot(data.env_steps, values, color=BLUE, alpha=faint, linewidth=0.9, marker=marker, label=words)
+            axis.plot(
+                data.env_steps, values, color=plotting.BLUE, alpha=faint, linewidth=0.9, marker=marker, label=words
+            )
         axis.fill_between(
-            data.env_steps, low, high, color=BLUE, alpha=0.16, linewidth=0, label=f"{100 * confidence:g} % interval"
+            data.env_steps,
+            low,
+            high,
+            color=plotting.BLUE,
+            alpha=0.16,
+            linewidth=0,
+            label=f"{100 * confidence:g} % interval",
         )
     words = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
-    axis.plot(data.env_steps, mean, color=BLUE, linewidth=2.2, marker=marker, label=words)
+    axis.plot(data.env_steps, mean, color=plotting.BLUE, linewidth=2.2, marker=marker, label=words)
 
 
 def _settings(axis: Any, tables: Sequence[tuple[str, Table]], confidence: float) -> None:

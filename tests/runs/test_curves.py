@@ -144,7 +144,7 @@ def test_the_picture_is_the_same_twice_and_leaves_pyplot_alone():
         "import sys; from hindsight_jax.runs import curves; import numpy as np;"
         "row = dict(member=0, seed=0, env_steps=1, updates=1, success_end=0.5, success_any=0.5);"
         "assert 'matplotlib' not in sys.modules;"
-        "a = plots.curves([row], 'x'); assert a == plots.curves([row], 'x');"
+        "a = curves.curves([row], 'x'); assert a == curves.curves([row], 'x');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
