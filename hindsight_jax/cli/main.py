@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hindsight_jax.runs.session import SessionError, refusals
     from hindsight_jax.runs.signals import Interrupt
 
-    hosts = processes.Hosts()
+    hosts = processes.Processes()
     try:
         with refusals():
             hosts = processes.join(arguments.address)

@@ -27,11 +27,11 @@ class Address(NamedTuple):
     process: int | None = None
 
 
-class HostsError(RuntimeError):
+class ProcessesError(RuntimeError):
     """The processes cannot come together, or one of them is gone; the message names the remedy."""
 
 
-class Hosts(NamedTuple):
+class Processes(NamedTuple):
     """This process among P."""
 
     index: int = 0
@@ -42,12 +42,12 @@ class Hosts(NamedTuple):
         """Who writes what is written once."""
         return self.index == 0
 
-    def gather(self, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
+    def all_gather(self, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
         """What each process passes, f64[P, ...]; all must call it, with the same shape. Waits for all.
 
-        Raises HostsError if one is gone.
+        Raises ProcessesError if one is gone.
 
-        >>> Hosts().gather([2.0, 3.0]).tolist()
+        >>> Processes().all_gather([2.0, 3.0]).tolist()
         [[2.0, 3.0]]
         """
         mine = np.asarray(numbers, np.float64)
@@ -61,18 +61,18 @@ class Hosts(NamedTuple):
 
     def wait(self) -> None:
         """Until every process is here."""
-        self.gather([0.0])
+        self.all_gather([0.0])
 
 
-def join(address: Address | None) -> Hosts:
+def join(address: Address | None) -> Processes:
     """Brings the processes of a run together, before JAX's backend starts; one process alone without an address.
 
     SLURM, Open MPI, Kubernetes and TPU pods are asked by JAX itself for what the address leaves open.
 
-    Raises HostsError if the others do not come.
+    Raises ProcessesError if the others do not come.
     """
     if address is None:
-        return Hosts()
+        return Processes()
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us: see interrupt.py
     try:
         jax.distributed.initialize(
@@ -81,11 +81,11 @@ def join(address: Address | None) -> Hosts:
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         remedy = "Start all of them, or give --coordinator=HOST:PORT --processes=N --process=I to each."
-        raise HostsError(f"the run's processes could not come together ({reason}). {remedy}") from error
-    return Hosts(jax.process_index(), jax.process_count())
+        raise ProcessesError(f"the run's processes could not come together ({reason}). {remedy}") from error
+    return Processes(jax.process_index(), jax.process_count())
 
 
-def leave(code: int, hosts: Hosts) -> NoReturn:
+def leave(code: int, hosts: Processes) -> NoReturn:
     """Ends this process at once, with what it has printed: others are not waited for, since they may wait for this."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -96,11 +96,11 @@ def leave(code: int, hosts: Hosts) -> NoReturn:
 
 @contextlib.contextmanager
 def _noticed() -> Iterator[None]:
-    """Turns a broken collective into a HostsError."""
+    """Turns a broken collective into a ProcessesError."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        raise HostsError(
+        raise ProcessesError(
             "another process of this run is gone, so this one stops, too; its own output says why. Go on from the last "
             "checkpoint with --resume, with as many processes as you like."
         ) from error

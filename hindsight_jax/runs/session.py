@@ -17,7 +17,7 @@ from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file, estimate, summary, video
 from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.lock import Lock, LockedError
-from hindsight_jax.runs.processes import Hosts, HostsError
+from hindsight_jax.runs.processes import Processes, ProcessesError
 from hindsight_jax.runs.progress import Progress
 from hindsight_jax.runs.signals import Interrupt
 from hindsight_jax.runs.workdir import WorkDir
@@ -41,11 +41,11 @@ class Session:
         workdir: WorkDir,
         experiment: presets.Experiment,
         grid: presets.Grid | None = None,
-        hosts: Hosts | None = None,
+        hosts: Processes | None = None,
     ) -> None:
         """Makes the population's functions; nothing is computed yet."""
         self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
-        self.grid, self.hosts = dict(grid or {}), hosts or Hosts()
+        self.grid, self.hosts = dict(grid or {}), hosts or Processes()
         self.checkpoints = Checkpoints(workdir.checkpoints, keep=values["checkpoint.keep"])
         self.members = config_file.members(values, self.grid)
         self.population = training.make_population(experiment.run, training.devices_for(len(self.members.seeds)))
@@ -144,7 +144,7 @@ class Session:
 
     def agreed(self, interrupt: Interrupt, number: int) -> int:
         """What every process does next: the first one's number; a signal of any stops all."""
-        each = self.hosts.gather([number, interrupt.signal or 0])
+        each = self.hosts.all_gather([number, interrupt.signal or 0])
         self.stopped_by = int(each[:, 1].max())
         return int(each[0, 0])
 
@@ -199,7 +199,7 @@ class Session:
             self.checkpoints.wait()  # for the first: rows without any are refused
         self.workdir.append_rows(rows)
         self.num_rows += len(self.members.seeds)
-        each = self.hosts.gather(np.array([[row["success_end"], row["frozen"]] for row in rows]))
+        each = self.hosts.all_gather(np.array([[row["success_end"], row["frozen"]] for row in rows]))
         self.num_frozen = int(each[..., 1].sum())
         progress.evaluated(min(self.env_steps(), self.values["total_steps"]), each[..., 0])
 
@@ -274,7 +274,7 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    arguments: config_file.Arguments, path: Path, *, argv: Sequence[str], hosts: Hosts | None = None
+    arguments: config_file.Arguments, path: Path, *, argv: Sequence[str], hosts: Processes | None = None
 ) -> Iterator[Session]:
     """A session in the work directory `path`, whose lock its first process holds until it is left.
 
@@ -284,7 +284,7 @@ def session(
     name, config, grid = arguments.name, arguments.config, arguments.grid
     assert name is not None
     assert config is not None  # parse leaves them out for --list and --help alone
-    values, hosts = config_file.values(config), hosts or Hosts()
+    values, hosts = config_file.values(config), hosts or Processes()
     with refusals(), contextlib.ExitStack() as held:
         with refusals(ValueError):
             experiment = presets.build(name, values)
@@ -321,7 +321,7 @@ def shown_member(table: Sequence[dict[str, Any]]) -> int:
     return best[1]
 
 
-_REFUSED = (WorkDirError, LockedError, CheckpointError, HostsError, estimate.MemoryRefusal, OSError)
+_REFUSED = (WorkDirError, LockedError, CheckpointError, ProcessesError, estimate.MemoryRefusal, OSError)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from hindsight_jax.cli import arguments as cli_arguments
 from hindsight_jax.runs import config_file, launch
-from hindsight_jax.runs.processes import Hosts
+from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.session import SessionError
 from hindsight_jax.runs.signals import Interrupt
 from hindsight_jax.runs.workdir import WorkDir
@@ -46,7 +46,7 @@ def trained(monkeypatch):
 
 
 def run(path, *argv):
-    return launch.train(cli_arguments.parse([*argv, f"--workdir={path}"]), path, list(argv), Hosts(), Interrupt())
+    return launch.train(cli_arguments.parse([*argv, f"--workdir={path}"]), path, list(argv), Processes(), Interrupt())
 
 
 def test_each_value_has_a_directory_with_its_own_network_and_the_rest_of_the_grid(trained, tmp_path, capsys):

@@ -99,7 +99,7 @@ def wait_for_rows(processes: list[subprocess.Popen], path: pathlib.Path, count: 
 
 def test_one_process_gathers_from_itself_and_waits_for_nobody():
     alone = processes.join(None)
-    assert alone == processes.Hosts(0, 1)
+    assert alone == processes.Processes(0, 1)
     assert alone.is_first
     np.testing.assert_array_equal(alone.gather([0.1, 2.0**60]), [[0.1, 2.0**60]])
     alone.wait()
@@ -111,7 +111,7 @@ def test_a_process_that_cannot_find_the_others_says_so(monkeypatch):
 
     monkeypatch.setattr(processes.jax.distributed, "initialize", fail)
     with pytest.raises(
-        processes.HostsError, match=r"\(coordinator_address should be defined\.\)\. Start all of them, or"
+        processes.ProcessesError, match=r"\(coordinator_address should be defined\.\)\. Start all of them, or"
     ):
         processes.join(processes.Address())
 
@@ -123,15 +123,15 @@ def test_a_lost_process_is_told_with_the_way_on(monkeypatch):
         raise ValueError("UNKNOWN: Gloo AllGather failed")
 
     monkeypatch.setattr(multihost_utils, "process_allgather", lost)
-    with pytest.raises(processes.HostsError, match=r"another process of this run is gone.*--resume"):
-        processes.Hosts(0, 2).gather([1.0])
+    with pytest.raises(processes.ProcessesError, match=r"another process of this run is gone.*--resume"):
+        processes.Processes(0, 2).gather([1.0])
 
 
 def test_doubles_pass_unrounded(monkeypatch):
     from jax.experimental import multihost_utils
 
     monkeypatch.setattr(multihost_utils, "process_allgather", lambda bits: np.stack([bits, bits]))
-    np.testing.assert_array_equal(processes.Hosts(0, 2).gather([0.1, 2.0**-300]), [[0.1, 2.0**-300]] * 2)
+    np.testing.assert_array_equal(processes.Processes(0, 2).gather([0.1, 2.0**-300]), [[0.1, 2.0**-300]] * 2)
 
 
 @pytest.mark.slow
