@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hindsight_jax.runs import launch
     from hindsight_jax.runs import processes as processes
     from hindsight_jax.runs.session import SessionError, refusals
-    from hindsight_jax.runs.signals import Interrupt
+    from hindsight_jax.runs.signals import GracefulExit
 
     hosts = processes.Processes()
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.explain:
             explain(arguments, hosts)
             return 0
-        with Interrupt() as interrupt:
+        with GracefulExit() as interrupt:
             code = launch.train(arguments, workdir, argv, hosts, interrupt)
     except SessionError as error:
         print(f"error: {error}", file=sys.stderr)

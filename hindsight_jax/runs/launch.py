@@ -12,12 +12,12 @@ from hindsight_jax import fields, presets
 from hindsight_jax.runs import config_file, streams
 from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.session import refusals, session
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
 
 def train(
-    arguments: config_file.Arguments, path: Path, argv: Sequence[str], hosts: Processes, interrupt: Interrupt
+    arguments: config_file.Arguments, path: Path, argv: Sequence[str], hosts: Processes, interrupt: GracefulExit
 ) -> int:
     """Trains every program in turn; the exit code of the first that was stopped, else 0.
 

@@ -19,7 +19,7 @@ from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.lock import Lock, LockedError
 from hindsight_jax.runs.processes import Processes, ProcessesError
 from hindsight_jax.runs.progress import Progress
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
 FRAMES_PER_SECOND = 12.5  # the GIF plays at half the speed of push
@@ -107,7 +107,7 @@ class Session:
         grid = {f"grid: {field}": axis for field, axis in config_file.grid_to_json(self.grid).items()}
         return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()} | grid
 
-    def train(self, interrupt: Interrupt) -> int:
+    def train(self, interrupt: GracefulExit) -> int:
         """Trains to the end, until a signal, or until a member halts the run; the exit code."""
         with self.progress() as progress:
             if self.changes:
@@ -142,7 +142,7 @@ class Session:
             stream=None if self.hosts.is_first else io.StringIO(),
         )
 
-    def agreed(self, interrupt: Interrupt, number: int) -> int:
+    def agreed(self, interrupt: GracefulExit, number: int) -> int:
         """What every process does next: the first one's number; a signal of any stops all."""
         each = self.hosts.all_gather([number, interrupt.signal or 0])
         self.stopped_by = int(each[:, 1].max())
@@ -170,7 +170,7 @@ class Session:
         progress.say(f"{self.name}: stopped by {signal.Signals(self.stopped_by).name}, and saved")
         return 128 + self.stopped_by
 
-    def advance(self, target: int, progress: Progress, interrupt: Interrupt) -> None:
+    def advance(self, target: int, progress: Progress, interrupt: GracefulExit) -> None:
         """Epochs up to `target`, in calls of about SECONDS_PER_CALL."""
         epochs = 1  # the first call tells how long an epoch takes, and may compile
         while (epoch := int(self.state.epochs)) < target:

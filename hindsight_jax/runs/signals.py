@@ -11,7 +11,7 @@ from typing import Any
 _CAUGHT = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupt:
+class GracefulExit:
     """Holds the first SIGTERM or SIGINT back as `stop.signal`; a second one raises SystemExit at once.
 
     Signals that are ignored already, as `nohup` and a shell's `&` arrange, stay ignored. The previous handlers come
@@ -21,7 +21,7 @@ class Interrupt:
       RuntimeError: entered outside of the main thread, where Python can set no handler, or entered twice.
 
     >>> import os, signal
-    >>> with Interrupt() as stop:
+    >>> with GracefulExit() as stop:
     ...     for epoch in range(10):
     ...         if epoch == 3:
     ...             os.kill(os.getpid(), signal.SIGTERM)
@@ -40,11 +40,15 @@ class Interrupt:
         """128 + the signal's number; 0 if there was none."""
         return 128 + self.signal if self.signal else 0
 
-    def __enter__(self) -> "Interrupt":
+    def __enter__(self) -> "GracefulExit":
         if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("Interrupt: entered in a thread, but only the main thread gets signals. Enter it there.")
+            raise RuntimeError(
+                "GracefulExit: entered in a thread, but only the main thread gets signals. Enter it there."
+            )
         if self._previous:
-            raise RuntimeError("Interrupt: entered twice, but it holds one set of handlers. Make a second Interrupt.")
+            raise RuntimeError(
+                "GracefulExit: entered twice, but it holds one set of handlers. Make a second GracefulExit."
+            )
         self.signal = None
         for number in _CAUGHT:
             if signal.getsignal(number) != signal.SIG_IGN:

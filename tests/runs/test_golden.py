@@ -24,7 +24,7 @@ from hindsight_jax import presets, training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.cli import arguments as configs
 from hindsight_jax.runs import config_file, load, records, session
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -72,7 +72,7 @@ def test_a_run_goes_on_from_it(copy):
     arguments = configs.parse(["--resume", f"--workdir={copy}", "--config.total_steps=54"])
     with session.session(arguments, copy, argv=[]) as run:
         assert run.env_steps() == 30
-        assert run.train(Interrupt()) == 0
+        assert run.train(GracefulExit()) == 0
     after = (copy / "metrics.jsonl").read_text().splitlines()
     assert [records.decode(line) for line in after[: len(before)]] == [records.decode(line) for line in before]
     assert [records.decode(line)["env_steps"] for line in after] == [18, 18, 30, 30, 42, 42, 54, 54]

@@ -12,7 +12,7 @@ from hindsight_jax.cli import arguments as cli_arguments
 from hindsight_jax.runs import config_file, launch
 from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.session import SessionError
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
 GRID = '--config.grid={"agent.beta": [1, 2], "agent.hidden_sizes": [[8], [4, 4]]}'
@@ -46,7 +46,9 @@ def trained(monkeypatch):
 
 
 def run(path, *argv):
-    return launch.train(cli_arguments.parse([*argv, f"--workdir={path}"]), path, list(argv), Processes(), Interrupt())
+    return launch.train(
+        cli_arguments.parse([*argv, f"--workdir={path}"]), path, list(argv), Processes(), GracefulExit()
+    )
 
 
 def test_each_value_has_a_directory_with_its_own_network_and_the_rest_of_the_grid(trained, tmp_path, capsys):

@@ -18,7 +18,7 @@ from hindsight_jax.cli import arguments
 from hindsight_jax.runs import config_file, records, session, video
 from hindsight_jax.runs import summary as run_summary
 from hindsight_jax.runs.progress import Progress
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
 SEEDS = 3
@@ -48,7 +48,7 @@ def advanced(run, *targets):
     """Trained to each of these epochs, with an evaluation at the even ones."""
     with Progress(40, name="hdm_push", stream=io.StringIO()) as progress:
         for target in targets:
-            run.advance(target, progress, Interrupt())
+            run.advance(target, progress, GracefulExit())
             if target % 2 == 0:
                 run.evaluate(progress)
 
@@ -78,7 +78,7 @@ def poisoned(healthy, experiment, tmp_path_factory):
     poison(run, 1)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        assert run.train(Interrupt()) == 0
+        assert run.train(GracefulExit()) == 0
     return run, output.getvalue()
 
 
@@ -142,7 +142,7 @@ def ended(run):
     """(exit code, output) of the rest of a run."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        code = run.train(Interrupt())
+        code = run.train(GracefulExit())
     return code, output.getvalue()
 
 
@@ -191,7 +191,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_training_at_the_next_step(heal
     monkeypatch.setattr(files, "write_manifest", full)
     run.save()
     with pytest.raises(OSError, match="No space left on device: the checkpoint of step 2 was not saved"):
-        run.train(Interrupt())
+        run.train(GracefulExit())
     assert int(run.state.epochs) < 6
     assert run.checkpoints.latest_step() == 0
 
@@ -217,7 +217,7 @@ def grid(experiment, tmp_path_factory):
     run.start(config_file.to_json_dict(made), [])
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        assert run.train(Interrupt()) == 0
+        assert run.train(GracefulExit()) == 0
     return run, output.getvalue()
 
 
@@ -323,7 +323,7 @@ def done(kind, tmp_path_factory):
     name, made = kind
     path = tmp_path_factory.mktemp("kind") / "run"
     with session.session(config_file.Arguments(name, made), path, argv=[]) as run:
-        assert run.train(Interrupt()) == 0
+        assert run.train(GracefulExit()) == 0
     return run
 
 
@@ -355,7 +355,7 @@ def test_results_hold_q_where_values_are_learnt(kind, done):
 def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_path, monkeypatch):
     """Stopped after the second evaluation, and taken up again as the command line would."""
     name, made = kind
-    path, interrupt = tmp_path / "run", Interrupt()
+    path, interrupt = tmp_path / "run", GracefulExit()
     with session.session(config_file.Arguments(name, made), path, argv=[]) as run:
         evaluate, seen = run.evaluate, []
 
@@ -371,7 +371,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
     again = arguments.parse(["--resume", f"--workdir={path}"])
     with session.session(again, path, argv=[]) as run:
         assert run.began_at == min(row["env_steps"] for row in run.workdir.read_rows()[-2:])
-        assert run.train(Interrupt()) == 0
+        assert run.train(GracefulExit()) == 0
     assert [records.without_clock(row) for row in run.workdir.read_rows()] == [
         records.without_clock(row) for row in done.workdir.read_rows()
     ]

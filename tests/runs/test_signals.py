@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hindsight_jax.runs.signals import Interrupt
+from hindsight_jax.runs.signals import GracefulExit
 
 ROOT = Path(__file__).parents[2]
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
@@ -29,7 +29,7 @@ def handlers():
 
 @pytest.mark.parametrize(("number", "code"), CODES)
 def test_a_signal_becomes_a_flag(number, code):
-    with Interrupt() as stop:
+    with GracefulExit() as stop:
         assert stop.signal is None
         assert stop.exit_code == 0
         send(number)
@@ -40,7 +40,7 @@ def test_a_signal_becomes_a_flag(number, code):
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(("second", "code"), CODES)
 def test_a_second_signal_raises_at_once(first, second, code):
-    with Interrupt() as stop:
+    with GracefulExit() as stop:
         send(first)
         with pytest.raises(SystemExit) as error:
             send(second)
@@ -51,7 +51,7 @@ def test_a_second_signal_raises_at_once(first, second, code):
 def test_handlers_come_back_after_an_exception():
     caught = []
     previous = signal.signal(signal.SIGTERM, lambda number, frame: caught.append(number))
-    with pytest.raises(ZeroDivisionError), Interrupt():
+    with pytest.raises(ZeroDivisionError), GracefulExit():
         raise ZeroDivisionError
     send(signal.SIGTERM)
     assert caught == [signal.SIGTERM]
@@ -60,7 +60,7 @@ def test_handlers_come_back_after_an_exception():
 
 def test_an_ignored_signal_stays_ignored():
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Interrupt() as stop:
+    with GracefulExit() as stop:
         send(signal.SIGINT)
         assert stop.signal is None
         send(signal.SIGTERM)
@@ -70,14 +70,14 @@ def test_an_ignored_signal_stays_ignored():
 
 
 def test_it_may_be_entered_again_but_not_twice():
-    stop = Interrupt()
+    stop = GracefulExit()
     with stop:
         send(signal.SIGTERM)
         with pytest.raises(RuntimeError, match="entered twice"):
             stop.__enter__()
     with stop:
         assert stop.signal is None
-        with Interrupt() as inner:  # the inner one catches, the outer one's handlers come back
+        with GracefulExit() as inner:  # the inner one catches, the outer one's handlers come back
             send(signal.SIGTERM)
         assert (inner.signal, stop.signal) == (signal.SIGTERM, None)
         send(signal.SIGINT)
@@ -89,20 +89,20 @@ def test_another_thread_is_refused():
 
     def enter():
         try:
-            Interrupt().__enter__()
+            GracefulExit().__enter__()
         except RuntimeError as error:
             errors.append(str(error))
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert errors == ["Interrupt: entered in a thread, but only the main thread gets signals. Enter it there."]
+    assert errors == ["GracefulExit: entered in a thread, but only the main thread gets signals. Enter it there."]
 
 
 LOOP = """
 import sys, time
-from hindsight_jax.runs.signals import Interrupt
-with Interrupt() as stop:
+from hindsight_jax.runs.signals import GracefulExit
+with GracefulExit() as stop:
     print("ready", flush=True)
     while not (stop.signal and "--deaf" not in sys.argv):
         time.sleep(0.01)
