@@ -145,15 +145,15 @@ def train(
     ]
     # All are built before the first begins, so that no setting is refused after hours.
     experiments = [presets.build(name, fixed | program[0][1]) for program in programs]
-    sizes = [_members_at_once(experiment, members_at_once) for experiment in experiments]
+    sizes = [_members_at_once(setup, members_at_once) for setup in experiments]
     halts = fixed["on_nan"] == "halt"
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
-    for number, (program, experiment) in enumerate(zip(programs, experiments, strict=True)):
+    for number, (program, setup) in enumerate(zip(programs, experiments, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
-        population_of = functools.cache(functools.partial(_population, experiment))  # parts of one size share theirs
+        population_of = functools.cache(functools.partial(_population, setup))  # parts of one size share theirs
         parted = members.parts(sizes[number])
-        found = [_trained(experiment, population_of, part, tuple(varied), say, halts) for part in parted]
+        found = [_trained(setup, population_of, part, tuple(varied), say, halts) for part in parted]
         columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
         for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
@@ -187,25 +187,25 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
     return presets.entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
 
 
-def _members_at_once(experiment: presets.Experiment, wanted: int | None) -> int:
+def _members_at_once(setup: presets.Setup, wanted: int | None) -> int:
     """How many members are trained together: what is wanted, or what fits into half of the free memory."""
     if wanted is not None:
         checks.positive_int("members_at_once", wanted, "Leave it out to train as many together as fit.")
         return wanted
-    one, free = training.sizes(experiment.run).total, training.free_memory()
+    one, free = training.sizes(setup.run).total, training.free_memory()
     if free is not None and one > free // 2:
         rule = f"a member needs {one:,} bytes, and half of the free memory, {free // 2:,}, is for activations"
         checks.fail("replay.capacity", "a ring of that size", rule, "Lower replay.capacity, or free some memory.")
     return sys.maxsize if free is None else max(free // 2 // one, 1)
 
 
-def _population(experiment: presets.Experiment, num_members: int) -> training.Population:
+def _population(setup: presets.Setup, num_members: int) -> training.Population:
     """Over this process's devices: several processes train the same, each for itself."""
-    return training.make_population(experiment.run, training.devices_for(num_members, jax.local_devices()))
+    return training.make_population(setup.run, training.devices_for(num_members, jax.local_devices()))
 
 
 def _trained(
-    experiment: presets.Experiment,
+    setup: presets.Setup,
     population_of: Callable[[int], training.Population],
     members: training.Members,
     varied: Sequence[str],
@@ -219,13 +219,13 @@ def _trained(
     state = population.init(keys, values)
     evaluations: list[dict[str, np.ndarray]] = []
     frozen: set[int] = set()
-    while (epoch := int(state.epochs)) < experiment.num_epochs:
-        every = experiment.epochs_between_evaluations
-        state = population.advance(state, min(every - epoch % every, experiment.num_epochs - epoch))
+    while (epoch := int(state.epochs)) < setup.num_epochs:
+        every = setup.epochs_between_evaluations
+        state = population.advance(state, min(every - epoch % every, setup.num_epochs - epoch))
         state, columns = population.record(state, population.evaluate(state, keys))
         row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(columns))
         for member in sorted(set(np.flatnonzero(row["frozen"]).tolist()) - frozen):
-            _report_frozen(experiment, members, state, member, halts)
+            _report_frozen(setup, members, state, member, halts)
             frozen.add(member)
         evaluations.append(row)
         if say:
@@ -234,11 +234,11 @@ def _trained(
 
 
 def _report_frozen(
-    experiment: presets.Experiment, members: training.Members, state: training.PopulationState, member: int, halts: bool
+    setup: presets.Setup, members: training.Members, state: training.PopulationState, member: int, halts: bool
 ) -> None:
     """Warns that a member stopped, and why; FloatingPointError if the study shall."""
     who = presets.label({"seed": members.seeds[member], **members.settings[member]})
-    fault = experiment.run.fault(training.local_member(state.members, member))
+    fault = setup.run.fault(training.local_member(state.members, member))
     if halts:
         raise FloatingPointError(f"{who}: {fault}. With 'on_nan': 'freeze' the others go on.")
     message = f"{who} is frozen, and has no success from here on: {fault}. Other members go on, untouched."

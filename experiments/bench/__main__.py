@@ -67,11 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(name: str, seeds: int, parts: Sequence[str], console: Console) -> dict[str, Any]:
     """The figures of every part, each printed when it is there."""
     figures: dict[str, Any] = {"config": name, "seeds": seeds} | provenance.describe()
-    values, experiment = presets.config(name), None
+    values, setup = presets.config(name), None
     for part in parts:
         if part in PARTS:
-            experiment = experiment or presets.build(name, values)
-            figures[part] = PARTS[part](name, experiment, values, seeds)
+            setup = setup or presets.build(name, values)
+            figures[part] = PARTS[part](name, setup, values, seeds)
             show(console, part, figures[part])
         else:
             figures[part] = ROWS[part](name, seeds)
@@ -80,16 +80,14 @@ def measure(name: str, seeds: int, parts: Sequence[str], console: Console) -> di
     return figures
 
 
-def measure_environment(
-    name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int
-) -> dict[str, float]:
+def measure_environment(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """Env steps/s at a batch of 64, and of a loop over nothing but mjx.step with the same controls."""
     del name, values, seeds
-    speed = env_speed.measure(experiment.env, [ENV_BATCH])[ENV_BATCH]
+    speed = env_speed.measure(setup.env, [ENV_BATCH])[ENV_BATCH]
     return {name: value for name, value in speed._asdict().items() if name != "compile_seconds"}
 
 
-PARTS: dict[str, Callable[[str, presets.Experiment, dict[str, Any], int], dict[str, float]]] = {
+PARTS: dict[str, Callable[[str, presets.Setup, dict[str, Any], int], dict[str, float]]] = {
     "environment": measure_environment,
     "ring": measure_ring,
     "run": measure_run,
@@ -109,7 +107,7 @@ def measure_peers(name: str, seeds: int) -> dict[str, dict[str, float]]:
     return {"ours and theirs": peers.measure(seeds)}
 
 
-# Parts of several tables, which need no experiment built.
+# Parts of several tables, which need no setup built.
 ROWS: dict[str, Callable[[str, int], dict[str, dict[str, float]]]] = {
     "algorithms": measure_algorithms,
     "peers": measure_peers,

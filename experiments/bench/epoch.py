@@ -13,10 +13,10 @@ from hindsight_jax import presets, training
 from hindsight_jax.runs import flops
 
 
-def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure_run(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """A whole run at M members, its parts alone, and the matrix product of the same machine, in turn."""
     devices = training.devices_for(seeds)
-    population = training.make_population(experiment.run, devices)
+    population = training.make_population(setup.run, devices)
     keys = training.member_keys(0, seeds)
     compile_seconds = {}
     timed_first(compile_seconds, "compile", lambda: population.compile(keys))
@@ -33,24 +33,24 @@ def measure_run(name: str, experiment: presets.Experiment, values: dict[str, Any
     whole, evaluate, collecting, sampling, learning, matmul = best_of(
         advance,
         lambda: population.evaluate(holder[0], keys),
-        *parts_alone(experiment.run, state, keys, devices),
+        *parts_alone(setup.run, state, keys, devices),
         product,
     )
     epoch = whole / 4
-    interval = experiment.epochs_between_evaluations * epoch + evaluate
+    interval = setup.epochs_between_evaluations * epoch + evaluate
     updates = seeds * values["agent.updates_per_epoch"]
-    useful = updates * flops.of_update(name, experiment.env.spec, values)
+    useful = updates * flops.of_update(name, setup.env.spec, values)
     peak = operations / matmul
-    share = lambda seconds: experiment.epochs_between_evaluations * seconds / interval
+    share = lambda seconds: setup.epochs_between_evaluations * seconds / interval
     return {
         "matmul_peak_gflops": peak / 1e9,
         "useful_gflop_per_update": useful / updates / 1e9,
         "learner_gflops": useful / learning / 1e9,
         "learner_share_of_peak": useful / learning / peak,
-        "whole_run_gflops": useful * experiment.epochs_between_evaluations / interval / 1e9,
-        "whole_run_share_of_peak": useful * experiment.epochs_between_evaluations / interval / peak,
+        "whole_run_gflops": useful * setup.epochs_between_evaluations / interval / 1e9,
+        "whole_run_share_of_peak": useful * setup.epochs_between_evaluations / interval / peak,
         "updates_per_second_all_members": updates / epoch,
-        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * experiment.env.spec.horizon / epoch,
+        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * setup.env.spec.horizon / epoch,
         "share_collect": share(collecting),
         "share_sample": share(sampling),
         "share_learn": share(learning),

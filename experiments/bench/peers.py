@@ -57,13 +57,13 @@ def measure(seeds: int) -> dict[str, float]:
 
 def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> dict[str, float]:
     """Env steps/s of all members of each population, whole epochs, and of stable-baselines3's one seed."""
-    experiment = presets.build(CONFIG, values)
-    horizon = experiment.env.spec.horizon
-    theirs = baselines(experiment.env, values)
+    setup = presets.build(CONFIG, values)
+    horizon = setup.env.spec.horizon
+    theirs = baselines(setup.env, values)
     theirs.learn(WARMUP_EPISODES * horizon)  # uniform actions: no update yet
     threads = choose_threads(lambda: theirs.train(UPDATES, values["agent.batch_size"]))
     calls = [lambda: theirs.learn(EPISODES * horizon, reset_num_timesteps=False)]
-    calls += [epochs(experiment, count) for count in populations]
+    calls += [epochs(setup, count) for count in populations]
     seconds, *ours = best_of(*calls)
     speed, steps = EPISODES * horizon / seconds, EPOCHS * values["env.num_envs"] * horizon
     figures = {"sb3_env_steps_per_second": speed, "sb3_torch_threads": threads}
@@ -71,14 +71,14 @@ def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> di
         figures[f"ours_env_steps_per_second_{count}_seeds"] = count * steps / seconds
         figures[f"ours_over_sb3_{count}_seeds"] = count * steps / seconds / speed
     return figures | {
-        "sb3_useful_gflop_per_update": baselines_operations(experiment.env.spec, values) / 1e9,
-        "ours_useful_gflop_per_update": flops.of_update(CONFIG, experiment.env.spec, values) / 1e9,
+        "sb3_useful_gflop_per_update": baselines_operations(setup.env.spec, values) / 1e9,
+        "ours_useful_gflop_per_update": flops.of_update(CONFIG, setup.env.spec, values) / 1e9,
     }
 
 
-def epochs(experiment: presets.Experiment, num_members: int) -> Callable[[], Any]:
+def epochs(setup: presets.Setup, num_members: int) -> Callable[[], Any]:
     """A call that advances a population of ours by EPOCHS epochs."""
-    population = training.make_population(experiment.run, training.devices_for(num_members))
+    population = training.make_population(setup.run, training.devices_for(num_members))
     holder = [population.init(training.member_keys(0, num_members))]
 
     def advance() -> Any:

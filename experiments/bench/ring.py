@@ -14,10 +14,10 @@ from hindsight_jax import presets, relabel, replay, training
 RING_SIZES = (10_000, 100_000, 1_000_000)  # transitions
 
 
-def measure_ring(name: str, experiment: presets.Experiment, values: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure_ring(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
     """Seconds per epoch's update (sample and learn) with a full ring of 1e4 to 1e6 transitions, one member."""
     del name, seeds
-    env, agent = experiment.env, experiment.agent
+    env, agent = setup.env, setup.agent
     example = training.example_trajectory(env)
     horizon, count, batch = env.spec.horizon, values["agent.updates_per_epoch"], values["agent.batch_size"]
     law = relabel.hindsight(values["relabel.behaviour"], values["relabel.next_state"])

@@ -24,12 +24,12 @@ ROUNDS = 3  # of checkpoints
 def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
     """Seconds, bytes and shares, of all members together."""
     values = presets.config(name)
-    experiment, devices = presets.build(name, values), training.devices_for(seeds)
+    setup, devices = presets.build(name, values), training.devices_for(seeds)
     keys = training.member_keys(0, seeds)
-    careful = training.make_population(experiment.run, devices)
+    careful = training.make_population(setup.run, devices)
     careful.compile(keys)
-    state = filled(experiment, careful.init(keys), values["total_steps"])
-    bare = training.make_population(experiment.run._replace(learn=unchecked(experiment, values)), devices)
+    state = filled(setup, careful.init(keys), values["total_steps"])
+    bare = training.make_population(setup.run._replace(learn=unchecked(setup, values)), devices)
     states = [state, jax.tree.map(jnp.copy, state)]
 
     def advance(which: int, population: training.Population) -> Any:
@@ -46,8 +46,8 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
     checked, unchecked_, recorded, evaluated = best_of(
         lambda: advance(0, careful), lambda: advance(1, bare), record, evaluate
     )
-    interval = experiment.epochs_between_evaluations * checked / EPOCHS + recorded
-    checks = experiment.epochs_between_evaluations * (checked - unchecked_) / EPOCHS + recorded - evaluated
+    interval = setup.epochs_between_evaluations * checked / EPOCHS + recorded
+    checks = setup.epochs_between_evaluations * (checked - unchecked_) / EPOCHS + recorded - evaluated
     saving = checkpoint(careful, states[0], checked / EPOCHS)
     every = max(values["checkpoint.seconds"], interval)  # they are written behind evaluations
     parts = (recorded - evaluated) / interval + (saving["seconds_of_the_copy"] + saving["seconds_of_writing"]) / every
@@ -102,21 +102,21 @@ def one_checkpoint(
     return seconds
 
 
-def unchecked(experiment: presets.Experiment, values: dict[str, Any]) -> Callable[..., Any]:
+def unchecked(setup: presets.Setup, values: dict[str, Any]) -> Callable[..., Any]:
     """`Run.learn` that looks at nothing."""
     count = values["agent.updates_per_epoch"]
 
     def learn(state: Any, batches: Any, key: jax.Array) -> Any:
-        step = lambda agent, x: experiment.agent.update(agent, *x)
+        step = lambda agent, x: setup.agent.update(agent, *x)
         agent, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
         return state._replace(agent=agent, updates=state.updates + count), jax.tree.map(jnp.mean, metrics)
 
     return learn
 
 
-def filled(experiment: presets.Experiment, state: Any, total_steps: int) -> Any:
+def filled(setup: presets.Setup, state: Any, total_steps: int) -> Any:
     """The state with the ring of a run's end, of numbers that no compression helps."""
-    example, horizon = training.example_trajectory(experiment.env), experiment.env.spec.horizon
+    example, horizon = training.example_trajectory(setup.env), setup.env.spec.horizon
     capacity = state.members.replay.end.shape[1]
     count = min(total_steps // horizon, capacity)
 
@@ -126,7 +126,7 @@ def filled(experiment: presets.Experiment, state: Any, total_steps: int) -> Any:
             return jax.random.normal(key, shape) if leaf.dtype == jnp.float32 else jnp.zeros(shape, leaf.dtype)
 
         many = jax.tree.map(noise, example)._replace(length=jnp.full(count, horizon, jnp.int32))
-        return experiment.run.store(member, many)._replace(env_steps=member.env_steps)
+        return setup.run.store(member, many)._replace(env_steps=member.env_steps)
 
     stored = jax.jit(jax.vmap(add), donate_argnums=0)
     keys = jax.random.split(jax.random.key(0), len(state.members.key))

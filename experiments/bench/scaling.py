@@ -65,8 +65,8 @@ class Timed:
         own = {field: value for field, value in changes.items() if value != presets.config(self.name)[field]}
         key = (num_members, tuple(own.items()), len(chosen))
         if key not in self.calls:
-            experiment = presets.build(self.name, values)
-            population = training.make_population(experiment.run, chosen)
+            setup = presets.build(self.name, values)
+            population = training.make_population(setup.run, chosen)
             state = population.init(training.member_keys(0, num_members))
             self.calls[key] = advancing(population, state, values["agent.updates_per_epoch"])
         return self.calls[key]

@@ -33,24 +33,24 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
     costs = {}
     for name in names:
         values = presets.config(name)
-        experiment = presets.build(name, values)
-        call, count = updates(experiment, values, num_members)
+        setup = presets.build(name, values)
+        call, count = updates(setup, values, num_members)
         seconds, matmul = best_of(call, product)
         peak = operations / matmul
-        useful = flops.of_update(name, experiment.env.spec, values)
+        useful = flops.of_update(name, setup.env.spec, values)
         one = seconds / count / num_members
         costs[name] = Cost(1e3 * one, useful / 1e9, 1e3 * useful / peak, one * peak / useful)
     return costs
 
 
-def updates(experiment: presets.Experiment, values: dict[str, Any], num_members: int) -> tuple[Callable[[], Any], int]:
+def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> tuple[Callable[[], Any], int]:
     """A call of U updates of M members on random batches, and U."""
-    agent, count = experiment.agent, UPDATES[experiment.agent.batch]
+    agent, count = setup.agent, UPDATES[setup.agent.batch]
     keys = training.member_keys(0, num_members)
     state = jax.jit(jax.vmap(agent.init))(keys)
     size = values["env.num_envs"] if agent.batch == "trajectories" else values["agent.batch_size"]
     kind = random_trajectories if agent.batch == "trajectories" else random_transitions
-    draw = lambda key: jax.vmap(lambda key: kind(key, experiment.env.spec, size))(jax.random.split(key, count))
+    draw = lambda key: jax.vmap(lambda key: kind(key, setup.env.spec, size))(jax.random.split(key, count))
     batches = jax.jit(jax.vmap(draw))(keys)
 
     def member(state: Any, batches: Any, key: jax.Array) -> Any:

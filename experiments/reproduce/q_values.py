@@ -48,15 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[int, float, float]]:
     """(k, return of the trajectory, mean Q over members) for k in OFFSETS below the horizon."""
     refuse_without_q(name, values)
-    experiment = presets.build(name, values)
-    population = training.make_population(experiment.run)
+    setup = presets.build(name, values)
+    population = training.make_population(setup.run)
     keys = training.member_keys(values["seed"], values["seeds"])
     _, state, _ = Checkpoints(checkpoints).restore(population.template(keys))
-    ring = replay.make_ring(training.example_trajectory(experiment.env), values["replay.capacity"])
+    ring = replay.make_ring(training.example_trajectory(setup.env), values["replay.capacity"])
     reward_fn = relabel.reward_by_index()
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))
-    q_of = jax.jit(lambda agent, rows: experiment.agent.update(agent, rows, keys[0])[1]["q_mean"])
-    offsets = [k for k in OFFSETS if k <= experiment.env.spec.horizon]
+    q_of = jax.jit(lambda agent, rows: setup.agent.update(agent, rows, keys[0])[1]["q_mean"])
+    offsets = [k for k in OFFSETS if k <= setup.env.spec.horizon]
     q = np.zeros((values["seeds"], len(offsets)))
     for i in range(values["seeds"]):
         member = jax.tree.map(lambda x, i=i: x[i], state.members)

@@ -74,11 +74,11 @@ def explain(arguments: config_file.Arguments, hosts: Any) -> None:
         assert part.config is not None
         values = config_file.values(part.config)
         with refusals(), refusals(ValueError):
-            experiment = presets.build(part.name, values)
-            found = estimate.make(part.name, values, part.grid, experiment)
+            setup = presets.build(part.name, values)
+            found = estimate.make(part.name, values, part.grid, setup)
             say(estimate.text(found, part.grid))
             estimate.check(found)
-            say("\n".join(estimate.expected(found, estimate.trial(values, part.grid, experiment))))
+            say("\n".join(estimate.expected(found, estimate.trial(values, part.grid, setup))))
 
 
 if __name__ == "__main__":

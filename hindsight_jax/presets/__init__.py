@@ -1,6 +1,6 @@
 """Names such as hdm_push: `tables` and `schedules` are the data, `rows` reads them, `build` makes a run."""
 
-from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Experiment, build
+from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Setup, build
 from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
 from hindsight_jax.presets.resolve import check, config, describe, fields_of, horizon, names, split, tuned
 from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, Algorithm, Environment
@@ -15,7 +15,7 @@ __all__ = [
     "TUNED",
     "Algorithm",
     "Environment",
-    "Experiment",
+    "Setup",
     "Grid",
     "build",
     "check",

@@ -9,7 +9,7 @@ from hindsight_jax.presets import resolve, tables
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
 
 
-class Experiment(NamedTuple):
+class Setup(NamedTuple):
     """What a name and its values make."""
 
     env: Any  # GoalEnv
@@ -20,13 +20,13 @@ class Experiment(NamedTuple):
     epochs_between_evaluations: int
 
 
-def build(name: str, values: Mapping[str, Any]) -> Experiment:
+def build(name: str, values: Mapping[str, Any]) -> Setup:
     """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
 
     Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
 
-    >>> experiment = build("hem_flip_bit", rows.config("hem_flip_bit"))
-    >>> experiment.env.spec.horizon
+    >>> setup = build("hem_flip_bit", rows.config("hem_flip_bit"))
+    >>> setup.env.spec.horizon
     25
     """
     values = fields.complete(values, resolve.fields_of(name))
@@ -54,7 +54,7 @@ def build(name: str, values: Mapping[str, Any]) -> Experiment:
     agent = AGENTS[kind](env, values)
     run = training.make_run(env, agent, ring, law, _reward_fn(env, values), schedule, preference)
     after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * steps, 0)
-    return Experiment(
+    return Setup(
         env=env,
         agent=agent,
         run=run,

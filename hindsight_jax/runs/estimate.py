@@ -63,14 +63,14 @@ class Plan(NamedTuple):
         return self.sizes.total + self.copy
 
 
-def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Plan:
+def make(name: str, values: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Plan:
     """The plan of a population; nothing is allocated or compiled. Starts JAX's backend."""
     num_members = len(config_file.members(values, grid).seeds)
     devices = training.devices_for(num_members)
-    epochs = experiment.num_epochs
-    steps = values["env.num_envs"] * experiment.env.spec.horizon
-    warmup = values.get("replay.warmup", 0) * experiment.env.spec.horizon
-    sizes, on_cpu = training.sizes(experiment.run), devices[0].platform == "cpu"
+    epochs = setup.num_epochs
+    steps = values["env.num_envs"] * setup.env.spec.horizon
+    warmup = values.get("replay.warmup", 0) * setup.env.spec.horizon
+    sizes, on_cpu = training.sizes(setup.run), devices[0].platform == "cpu"
     return Plan(
         name=name,
         settings=num_members // values["seeds"],
@@ -85,8 +85,8 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, experiment: pres
         env_steps=warmup + epochs * steps,
         updates=epochs * values.get("agent.updates_per_epoch", 1),
         epochs=epochs,
-        evaluations=-(-epochs // experiment.epochs_between_evaluations),
-        flop_per_update=flops.of_update(name, experiment.env.spec, values),
+        evaluations=-(-epochs // setup.epochs_between_evaluations),
+        flop_per_update=flops.of_update(name, setup.env.spec, values),
     )
 
 
@@ -105,16 +105,16 @@ def check(plan: Plan) -> None:
     )
 
 
-def trial(values: dict[str, Any], grid: presets.Grid, experiment: presets.Experiment) -> Trial:
+def trial(values: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Trial:
     """Compiles, begins, trains for some seconds and evaluates once, as the run would; its state is thrown away."""
     members = config_file.members(values, grid)
-    population = training.make_population(experiment.run, training.devices_for(len(members.seeds)))
+    population = training.make_population(setup.run, training.devices_for(len(members.seeds)))
     keys, own = members.keys(), members.values(grid)
     compiling = _timed(lambda: population.compile(keys, own)).seconds
     advance = population.advance.lower(population.template(keys), 1).compile()  # which is there by now
     begin = _timed(lambda: population.init(keys, own))
     once = _timed(lambda: advance(begin.result, 1))
-    count = max(1, min(round(TRIAL_SECONDS / once.seconds), experiment.num_epochs))
+    count = max(1, min(round(TRIAL_SECONDS / once.seconds), setup.num_epochs))
     more = _timed(lambda: advance(once.result, count))
     evaluate = _timed(lambda: population.evaluate(more.result, keys))
     working_bytes = advance.memory_analysis().temp_size_in_bytes

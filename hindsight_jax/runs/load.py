@@ -20,7 +20,7 @@ class Saved(NamedTuple):
     """Agents of all members, and how they were made."""
 
     name: str  # of the run
-    experiment: presets.Experiment
+    setup: presets.Setup
     members: training.Members  # the seed and the setting of each
     agents: Any  # the agents' states, every leaf [M, ...]
     env_steps: np.ndarray  # i64[M], after which each was as it is here
@@ -30,7 +30,7 @@ class Saved(NamedTuple):
         if not 0 <= member < len(self.members.seeds):
             checks.fail("member", member, f"there are {len(self.members.seeds)}, counted from 0", "Pick one of them.")
         agent = jax.tree.map(lambda x: x[member], self.agents)
-        return lambda observation, goal, key: self.experiment.agent.act(agent, observation, goal, key, explore)
+        return lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, explore)
 
 
 def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best") -> Saved:
@@ -56,10 +56,10 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: it is not there, so the run has saved nothing yet. Wait, or check the path.")
     values = config_file.values(config)
-    experiment = presets.build(name, values)
+    setup = presets.build(name, values)
     members = config_file.members(values, grid)
-    population = training.make_population(experiment.run)
+    population = training.make_population(setup.run)
     _, state, _ = Checkpoints(folder).restore(population.template(members.keys()))
     if which == "last":
-        return Saved(name, experiment, members, state.members.agent, np.asarray(state.members.env_steps, np.int64))
-    return Saved(name, experiment, members, state.best.agent, np.asarray(state.best.env_steps, np.int64))
+        return Saved(name, setup, members, state.members.agent, np.asarray(state.members.env_steps, np.int64))
+    return Saved(name, setup, members, state.best.agent, np.asarray(state.best.env_steps, np.int64))

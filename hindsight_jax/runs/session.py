@@ -39,16 +39,16 @@ class Session:
         name: str,
         values: dict[str, Any],
         workdir: WorkDir,
-        experiment: presets.Experiment,
+        setup: presets.Setup,
         grid: presets.Grid | None = None,
         hosts: Processes | None = None,
     ) -> None:
         """Makes the population's functions; nothing is computed yet."""
-        self.name, self.values, self.workdir, self.experiment = name, values, workdir, experiment
+        self.name, self.values, self.workdir, self.setup = name, values, workdir, setup
         self.grid, self.hosts = dict(grid or {}), hosts or Processes()
         self.checkpoints = Checkpoints(workdir.checkpoints, keep=values["checkpoint.keep"])
         self.members = config_file.members(values, self.grid)
-        self.population = training.make_population(experiment.run, training.devices_for(len(self.members.seeds)))
+        self.population = training.make_population(setup.run, training.devices_for(len(self.members.seeds)))
         self.keys = self.members.keys()
         self.state: Any = None
         self.num_rows = 0  # of all members, since the run began
@@ -113,9 +113,9 @@ class Session:
             if self.changes:
                 progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
             saved = time.monotonic()
-            while (epoch := int(self.state.epochs)) < self.experiment.num_epochs:
-                every = self.experiment.epochs_between_evaluations
-                target = min(self.experiment.num_epochs, epoch + every - epoch % every)
+            while (epoch := int(self.state.epochs)) < self.setup.num_epochs:
+                every = self.setup.epochs_between_evaluations
+                target = min(self.setup.num_epochs, epoch + every - epoch % every)
                 self.advance(target, progress, interrupt)
                 if int(self.state.epochs) == target:
                     self.evaluate(progress)
@@ -214,7 +214,7 @@ class Session:
         self.warned.add(row["member"])
         if row["frozen"]:
             member = training.local_member(self.state.members, row["member"])
-            what = f"is frozen: {self.experiment.run.fault(member)}"
+            what = f"is frozen: {self.setup.run.fault(member)}"
         else:
             what = f"{', '.join(name for name, value in row.items() if not math.isfinite(value))} not finite"
         where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
@@ -253,8 +253,8 @@ class Session:
         shown = shown_member(self.workdir.read_rows())
         agent = training.local_member(self.state.members.agent, shown)
         if agent is not None:  # it is on this process
-            policy = lambda observation, goal, key: self.experiment.agent.act(agent, observation, goal, key, False)
-            frames = video.film(self.experiment.env, policy, jax.random.fold_in(self.keys[shown], _FILM))
+            policy = lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, False)
+            frames = video.film(self.setup.env, policy, jax.random.fold_in(self.keys[shown], _FILM))
             self.workdir.write_policy(frames, FRAMES_PER_SECOND)
         who = {"policy_seed": self.members.seeds[shown]}
         self.report(**who, **({"policy_setting": self.members.settings[shown]} if self.grid else {}))
@@ -287,15 +287,15 @@ def session(
     values, hosts = config_file.values(config), hosts or Processes()
     with refusals(), contextlib.ExitStack() as held:
         with refusals(ValueError):
-            experiment = presets.build(name, values)
-            estimate.check(estimate.make(name, values, grid, experiment))  # before a folder is made
+            setup = presets.build(name, values)
+            estimate.check(estimate.make(name, values, grid, setup))  # before a folder is made
             if hosts.is_first:
                 workdir = WorkDir.open(path) if arguments.resume else WorkDir.create(path)
                 held.enter_context(Lock(workdir.path))
             hosts.wait()
             if not hosts.is_first:
                 workdir = WorkDir(path, hosts.index)
-            run = Session(name, values, workdir, experiment, grid, hosts)
+            run = Session(name, values, workdir, setup, grid, hosts)
             begin = run.resume if arguments.resume else run.start
             begin(config_file.to_json_dict(config), argv)
             hosts.wait()

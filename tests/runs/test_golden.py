@@ -85,7 +85,7 @@ def test_its_policies_are_found_best_and_last(copy):
         for member, steps in enumerate(run.env_steps):
             success = {row["env_steps"]: row["success_end"] for row in table if row["member"] == member}
             assert steps == (max(success) if which == "last" else max(success, key=lambda s: (success[s], -s)))
-        env, policy = run.experiment.env, run.policy(1)
+        env, policy = run.setup.env, run.policy(1)
         state = env.reset(jax.random.key(0))
         action = policy(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
         assert action.shape == (1,)
