@@ -238,7 +238,7 @@ def _report_frozen(
 ) -> None:
     """Warns that a member stopped, and why; FloatingPointError if the study shall."""
     who = presets.label({"seed": members.seeds[member], **members.settings[member]})
-    fault = setup.run.fault(training.local_member(state.members, member))
+    fault = setup.run.diagnose(training.local_member(state.members, member))
     if halts:
         raise FloatingPointError(f"{who}: {fault}. With 'on_nan': 'freeze' the others go on.")
     message = f"{who} is frozen, and has no success from here on: {fault}. Other members go on, untouched."

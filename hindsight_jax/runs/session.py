@@ -214,7 +214,7 @@ class Session:
         self.warned.add(row["member"])
         if row["frozen"]:
             member = training.local_member(self.state.members, row["member"])
-            what = f"is frozen: {self.setup.run.fault(member)}"
+            what = f"is frozen: {self.setup.run.diagnose(member)}"
         else:
             what = f"{', '.join(name for name, value in row.items() if not math.isfinite(value))} not finite"
         where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"

@@ -1,6 +1,6 @@
 """Training: collect, store, learn and evaluate as pure functions over one pytree."""
 
-from hindsight_jax.training.finite import Fault
+from hindsight_jax.training.finite import NonFinite
 from hindsight_jax.training.members import Members, members
 from hindsight_jax.training.memory import Sizes, free_memory, num_bytes, sizes
 from hindsight_jax.training.population import (
@@ -17,7 +17,7 @@ from hindsight_jax.training.sharding import default_chunk, devices_for, local_me
 
 __all__ = [
     "Best",
-    "Fault",
+    "NonFinite",
     "Members",
     "Population",
     "PopulationState",

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from hindsight_jax import types
 
 
-class Fault(NamedTuple):
+class NonFinite(NamedTuple):
     """The first tensor that is not finite, and at which update, counted from 0."""
 
     tensor: str | None  # None: nothing is found, although the device saw something
@@ -58,9 +58,9 @@ def first_bad(tree: Any) -> str | None:
     return None
 
 
-def replayed(
+def replay_epoch(
     update: Callable[..., tuple[Any, Any]], agent_state: Any, batches: Any, key: jax.Array, updates: int
-) -> Fault:
+) -> NonFinite:
     """The fault of an epoch that is done again, one update after another.
 
     Args:
@@ -77,8 +77,8 @@ def replayed(
         measured = jax.tree.map(jnp.atleast_1d, metrics)
         bad = first_bad({"batch": batch}) or first_bad({"metrics": measured}) or first_bad({"agent": agent_state})
         if bad:
-            return Fault(bad, updates + done)
-    return Fault(None, updates)
+            return NonFinite(bad, updates + done)
+    return NonFinite(None, updates)
 
 
 def _is_good(leaf: jax.Array) -> jax.Array:

@@ -39,7 +39,7 @@ def sizes(run: Run) -> Sizes:
     """Of one member of the run, by shapes alone: nothing is computed."""
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     key = jax.random.key(0)
-    state = jax.eval_shape(run.fresh, key)
+    state = jax.eval_shape(run.init_without_warmup, key)
     batches = jax.eval_shape(run.sample, state, key)
     ring, agent = num_bytes(state.replay), num_bytes(state.agent)
     return Sizes(2 * agent, ring, num_bytes(batches), num_bytes(state) - ring - agent)

@@ -47,7 +47,7 @@ class Run(NamedTuple):
     """Pure functions of one member. `epoch` is collect, store, sample and learn, in this order."""
 
     init: Callable[..., RunState]
-    fresh: Callable[..., RunState]  # what init is before its warm-up, with an empty ring
+    init_without_warmup: Callable[..., RunState]  # what init is before its warm-up, with an empty ring
     epoch: Callable[[RunState], tuple[RunState, dict[str, jax.Array]]]
     evaluate: Callable[[RunState, jax.Array], dict[str, jax.Array]]
     gather: Callable[[RunState], tuple[RunState, Any, jax.Array, dict[str, jax.Array]]]  # an epoch before its learning
@@ -55,7 +55,7 @@ class Run(NamedTuple):
     store: Callable[[RunState, types.Trajectory], RunState]
     sample: Callable[[RunState, jax.Array], types.Transition | types.Trajectory]  # [U, B, ...] or [1, N, ...]
     learn: Callable[[RunState, Any, jax.Array], tuple[RunState, dict[str, jax.Array]]]  # reads no ring
-    fault: Callable[[RunState], finite.Fault]  # why a member froze: on the host, after the fact
+    diagnose: Callable[[RunState], finite.NonFinite]  # why a member froze: on the host, after the fact
     check: Callable[[Mapping[str, Any]], None]  # of the values of a whole population, arrays [M]: ValueError
 
 
@@ -76,7 +76,7 @@ def make_run(
     * `epoch(state)` -> (state, metrics): metrics are means over the epoch's updates, plus `collect_success_end`.
       Use it as `jax.jit(jax.vmap(run.epoch), donate_argnums=0)`. If the agent's state or a metric is not finite
       afterwards, the member is frozen as it was before: later epochs learn nothing and store nothing, and its metrics
-      are NaN. `fault(state)` repeats that epoch, update by update, and names the first tensor that is not finite.
+      are NaN. `diagnose(state)` repeats that epoch, update by update, and names the first tensor that is not finite.
     * `gather(state)` -> (state, batches, key, metrics) and `learn(state, batches, key)` -> (state, metrics) are the two
       halves of `epoch`, for who runs them apart: `learn` leaves the ring alone, so it may be absent (None).
     * `evaluate(state, key)` -> success_end, success_any, distance_end: means over greedy episodes.
@@ -99,7 +99,7 @@ def make_run(
     parts = _Parts(env, agent, ring, law, reward_fn, schedule, preference)
     return Run(
         init=functools.partial(_init, parts),
-        fresh=functools.partial(_fresh, parts),
+        init_without_warmup=functools.partial(_fresh, parts),
         epoch=functools.partial(_epoch, parts),
         evaluate=functools.partial(_evaluate, parts),
         gather=functools.partial(_gather, parts),
@@ -107,7 +107,7 @@ def make_run(
         store=functools.partial(_store, parts),
         sample=functools.partial(_sample, parts),
         learn=functools.partial(_learn, parts),
-        fault=functools.partial(_fault, parts),
+        diagnose=functools.partial(_diagnose, parts),
         check=functools.partial(_check_values, parts),
     )
 
@@ -219,7 +219,7 @@ def _learn(run: _Parts, state: RunState, batches: Any, key: jax.Array) -> tuple[
     return state, jax.tree.map(lambda x: jnp.where(frozen, jnp.nan, x), metrics)
 
 
-def _fault(run: _Parts, state: RunState) -> finite.Fault:
+def _diagnose(run: _Parts, state: RunState) -> finite.NonFinite:
     """Of a frozen member: what is not finite in its state, or becomes so in the epoch that it did not finish."""
     _check_state(run, state)
     if not checks.is_concrete(state.frozen) or not state.frozen:
@@ -227,11 +227,11 @@ def _fault(run: _Parts, state: RunState) -> finite.Fault:
         checks.fail("state", "a member that is not frozen", rule, "Ask where the column `frozen` is 1.")
     bad = finite.first_bad(state)
     if bad:
-        return finite.Fault(bad, int(state.updates))
+        return finite.NonFinite(bad, int(state.updates))
     key = jax.random.wrap_key_data(state.epoch_key, impl=jax.random.key_impl(state.key))
     _, _, key_sample, key_learn = jax.random.split(key, 4)  # the ring holds already what was collected
     batches = jax.jit(functools.partial(_sample, run))(state, key_sample)
-    return finite.replayed(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
+    return finite.replay_epoch(jax.jit(run.agent.update), state.agent, batches, key_learn, int(state.updates))
 
 
 def _evaluate(run: _Parts, state: RunState, key: jax.Array) -> dict[str, jax.Array]:

@@ -162,7 +162,7 @@ def check(algorithm, change, named):
         reference.same_bits(of(left, one), of(right, one))
     reference.same_bits(of(state.best, 1), of(before.best, 1))
     member = training.local_member(state.members, 1)
-    fault = run.fault(member)
+    fault = run.diagnose(member)
     assert fault.tensor is not None
     assert fault.tensor.startswith(named), fault
     assert 0 <= fault.update - int(before.members.updates[1]) <= 6
@@ -229,5 +229,5 @@ def test_what_an_environment_breaks_is_found_where_it_was_stored(algorithm, fiel
     assert 0 < broken.sum() < 6, "choose other seeds"
     np.testing.assert_array_equal(np.asarray(columns["frozen"], bool), broken)
     for member in np.flatnonzero(broken):
-        fault = run.fault(training.local_member(state.members, int(member)))
+        fault = run.diagnose(training.local_member(state.members, int(member)))
         assert fault.tensor == f"replay.trajectories.{field}"

@@ -106,4 +106,4 @@ def test_trajectories_are_looked_at_as_far_as_they_go():
 
 
 def test_a_fault_that_does_not_come_again_is_said_to_be_one():
-    assert str(finite.Fault(None, 12)).startswith("some number was not finite from update 12 on, but is when")
+    assert str(finite.NonFinite(None, 12)).startswith("some number was not finite from update 12 on, but is when")

@@ -148,7 +148,7 @@ def functions_of_a_run():
     frozen = STATE._replace(frozen=jnp.array(True))
     return {
         "init": door(abstractly(RUN.init), key=one_key, values=OF_MEMBER, any_blamed=True),
-        "fresh": door(abstractly(RUN.fresh), key=one_key, values=OF_MEMBER, any_blamed=True),
+        "init_without_warmup": door(abstractly(RUN.fresh), key=one_key, values=OF_MEMBER, any_blamed=True),
         "epoch": door(abstractly(RUN.epoch), state=STATE_),
         "gather": door(abstractly(RUN.gather), state=STATE_),
         "collect": door(abstractly(RUN.collect), state=STATE_, key=one_key),
@@ -161,7 +161,7 @@ def functions_of_a_run():
         ),
         "sample": door(abstractly(RUN.sample), state=full, key=one_key, any_blamed=True),
         "learn": door(abstractly(RUN.learn), state=STATE_, batches=batches, key=one_key, any_blamed=True),
-        "fault": door(RUN.fault, state=state_of(frozen)._replace(known=JUNK | {"not frozen": STATE})),
+        "diagnose": door(RUN.fault, state=state_of(frozen)._replace(known=JUNK | {"not frozen": STATE})),
         "check": door(RUN.check, values=without(OF_MEMBER, "unknown")._replace(value={})),  # names are init's to know
     }
 
