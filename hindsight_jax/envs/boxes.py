@@ -13,10 +13,10 @@ with _quiet_imports.without_warp_message():
     from brax.envs.base import Wrapper as Wrapper
 
 
-def box(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
+def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
     """A box (low, high), each a sequence of numbers, that lies in the box from `low` to `high`; or a ValueError.
 
-    >>> box("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
+    >>> parse_bounds("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
     Range(low=(0.0, 0.0), high=(1.0, 1.0))
     """
     rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"

@@ -55,7 +55,7 @@ class Claw(physics.PhysicsTask):
         threshold: float = 0.1,
         goal: Any = ((0.0,), (TURN,)),
     ):
-        self._goal = boxes.box("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
+        self._goal = boxes.parse_bounds("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
         action = action_sets.action_set(actions, bins, num_moves=9, factorised=True)
         ends = (*SCALE, 1.0, 1.0)
         super().__init__(

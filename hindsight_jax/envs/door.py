@@ -61,8 +61,8 @@ class Door(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        self._start = boxes.box("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
-        self._goal = boxes.box("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
+        self._start = boxes.parse_bounds("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
+        self._goal = boxes.parse_bounds("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=3)
         angles = types.Range(*GOALS)  # of all that the hand can reach, too
         super().__init__(

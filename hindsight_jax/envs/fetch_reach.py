@@ -57,8 +57,10 @@ class FetchReach(_reach.Reach):
         start: Any = (START, START),
         goal: Any = GOALS,
     ):
-        starts = boxes.box("start", start, LOW, HIGH, f"The original's is {(START, START)}.")
-        offsets = boxes.box("goal", goal, (-REACH,) * 3, (REACH,) * 3, f"It is relative to {START}; use {GOALS}.")
+        starts = boxes.parse_bounds("start", start, LOW, HIGH, f"The original's is {(START, START)}.")
+        offsets = boxes.parse_bounds(
+            "goal", goal, (-REACH,) * 3, (REACH,) * 3, f"It is relative to {START}; use {GOALS}."
+        )
         low, high = (tuple(x + y for x, y in zip(START, corner, strict=True)) for corner in offsets)
         observations = types.Range((*LOW, 0.0, 0.0, *(-SPEED,) * 5), (*HIGH, FINGER, FINGER, *(SPEED,) * 5))
         action = action_sets.action_set(actions, bins, num_moves=3)

@@ -53,8 +53,8 @@ class FourRooms(physics.PhysicsTask):
         goal: Any = GOALS,
     ):
         free = (-BORDER + CLEARANCE,) * 2, (BORDER - CLEARANCE,) * 2
-        self._start = boxes.box("start", start, *free, f"The paper's is {START}.")
-        self._goal = boxes.box("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
+        self._start = boxes.parse_bounds("start", start, *free, f"The paper's is {START}.")
+        self._goal = boxes.parse_bounds("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=2)
         room = types.Range((-BORDER,) * 2, (BORDER,) * 2)
         super().__init__(

@@ -134,7 +134,7 @@ def free_box(name: str, value: Any) -> types.Range:
     >>> free_box("goal", ((0.1, 0.1), (0.5, 0.5)))
     Range(low=(0.1, 0.1), high=(0.5, 0.5))
     """
-    bounds = boxes.box(name, value, *INSIDE, f"All of the room is {INSIDE}.")
+    bounds = boxes.parse_bounds(name, value, *INSIDE, f"All of the room is {INSIDE}.")
     axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     share = float(jnp.mean(jax.vmap(free)(jnp.asarray(points))))

@@ -140,7 +140,7 @@ def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
 
     Even from the hand that is nearest to the middle of the pucks, the farthest puck is more than a gap away.
     """
-    low, high = found = boxes.box(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
+    low, high = found = boxes.parse_bounds(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
     reach = []
     for hand_low, hand_high, puck_low, puck_high in zip(low[:2], high[:2], low[2:], high[2:], strict=True):
         middle = (puck_low + puck_high) / 2

@@ -64,9 +64,11 @@ class Reacher(physics.PhysicsTask):
         goal: Any = GOALS,
     ):
         widest = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
-        self._start = boxes.box("start", start, tuple(-x for x in widest), widest, f"The original's is {START}.")
+        self._start = boxes.parse_bounds(
+            "start", start, tuple(-x for x in widest), widest, f"The original's is {START}."
+        )
         sector = (0.0, -math.pi), (UPPER + LOWER, math.pi)
-        self._goal = boxes.box("goal", goal, *sector, f"The original's is {GOALS}.")
+        self._goal = boxes.parse_bounds("goal", goal, *sector, f"The original's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=2)
         super().__init__(
             "reacher.xml",

@@ -51,8 +51,8 @@ class SawyerReach(_reach.Reach):
         start: Any = (START, START),
         goal: Any = (LOW, HIGH),
     ):
-        starts = boxes.box("start", start, LOW, HIGH, f"The default is {(START, START)}.")
-        goals = boxes.box("goal", goal, LOW, HIGH, f"The original's is {(LOW, HIGH)}.")
+        starts = boxes.parse_bounds("start", start, LOW, HIGH, f"The default is {(START, START)}.")
+        goals = boxes.parse_bounds("goal", goal, LOW, HIGH, f"The original's is {(LOW, HIGH)}.")
         workspace = types.Range(LOW, HIGH)
         action = action_sets.action_set(actions, bins, num_moves=3)
         super().__init__(

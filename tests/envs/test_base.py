@@ -72,9 +72,9 @@ def test_a_factorised_action_of_other_bins(bins):
 
 def test_a_box_may_be_its_limits_or_a_point():
     low, high = (-1.0, 0.0), (1.0, 2.0)
-    assert boxes.box("goal", (low, high), low, high, "") == types.Range(low, high)
-    assert boxes.box("goal", ([0, 1], np.array([0, 1])), low, high, "") == types.Range((0.0, 1.0), (0.0, 1.0))
-    numbers = sum(boxes.box("goal", np.zeros((2, 2), np.float32), low, high, ""), ())
+    assert boxes.parse_bounds("goal", (low, high), low, high, "") == types.Range(low, high)
+    assert boxes.parse_bounds("goal", ([0, 1], np.array([0, 1])), low, high, "") == types.Range((0.0, 1.0), (0.0, 1.0))
+    numbers = sum(boxes.parse_bounds("goal", np.zeros((2, 2), np.float32), low, high, ""), ())
     assert all(type(x) is float for x in numbers)
 
 
@@ -90,7 +90,7 @@ def test_a_box_may_be_its_limits_or_a_point():
 def test_a_box_is_refused_with_its_limits(value):
     rule = r"it must be \(low, high\), 2 numbers each, with \(-1, 0\) <= low <= high <= \(1, 2\)"
     with pytest.raises(ValueError, match=rf"^goal: got .*, but {rule}\. Stay inside\."):
-        boxes.box("goal", value, (-1, 0), (1, 2), "Stay inside.")
+        boxes.parse_bounds("goal", value, (-1, 0), (1, 2), "Stay inside.")
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, math.nan, math.inf, "0.1", True, None, 1j])
