@@ -4,22 +4,26 @@ Shapes and dtypes are known while tracing, so these checks cost nothing in a com
 checked when the value is known (outside of `jax.jit`) and are skipped for tracers.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+INT32_MAX = 2**31 - 1
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest finite float32
 
-def fail(name: str, got: Any, rule: str, remedy: str) -> NoReturn:
+
+def fail(name: str, got: Any, rule: str, remedy: str = "") -> NoReturn:
     """Raises ValueError('name: got ..., but rule. remedy').
 
     >>> fail("beta", -1.0, "it must be >= 0", "Use 0 to switch imitation off.")
     Traceback (most recent call last):
     ValueError: beta: got -1.0, but it must be >= 0. Use 0 to switch imitation off.
     """
-    raise ValueError(f"{name}: got {got}, but {rule}. {remedy}")
+    raise ValueError(f"{name}: got {got}, but {rule}. {remedy}".rstrip())
 
 
 def is_concrete(value: Any) -> bool:
@@ -127,3 +131,33 @@ def typed_key(name: str, value: Any) -> None:
     is_array = isinstance(value, (jax.Array, jax.ShapeDtypeStruct))
     if not is_array or not jnp.issubdtype(value.dtype, jax.dtypes.prng_key) or value.ndim != 0:
         fail(name, describe(value), "it must be one typed key", "Make it with jax.random.key(seed).")
+
+
+def validated(check: Callable[..., None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that calls `check` with a function's arguments before the function itself.
+
+    >>> @validated(lambda x: in_range("x", x, 0.0, 1.0, "It is a probability."))
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(0.5), double.__name__
+    (1.0, 'double')
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(*arguments: Any, **named: Any) -> Any:
+            check(*arguments, **named)
+            return function(*arguments, **named)
+
+        return checked
+
+    return decorate
+
+
+def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    """functools.partial of the first arguments, with the function's name and docstring, so that `help` shows them.
+
+    >>> bind(pow, 2)(3), bind(pow, 2).__name__
+    (8, 'pow')
+    """
+    return functools.update_wrapper(functools.partial(function, *static), function)

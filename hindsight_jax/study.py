@@ -100,7 +100,7 @@ def train(
 ) -> Study:
     """Trains the named run for every setting of a grid and every seed, and evaluates each as it goes.
 
-    Fields that change no shape (presets.POPULATION_FIELDS) are axes of one vmapped population, compiled once; for any
+    Fields that change no shape (`presets.population_fields`) are axes of one vmapped population, compiled once; for any
     other field the run is compiled anew for each of its values. A member's numbers do not depend on the rest of the
     grid, up to the order of floating-point sums, and all settings of a seed share their evaluation's goals.
 
@@ -173,7 +173,7 @@ def _checked(name: str, seeds: Any, grid: Any, values: Any, total_steps: Any):
     for field in ("seed", "seeds"):
         if field in (values or {}):
             checks.fail(f"values[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1).")
-    fixed = fields.complete(fixed, presets.fields_of(name))
+    fixed = presets.complete(name, fixed)
     seeds = _checked_seeds(seeds)
     axes = presets.check_grid(name, fixed, dict(grid or {}), taken=values)
     return fixed, axes, seeds
@@ -184,7 +184,9 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
         checks.positive_int("seeds", seeds, "Give how many, or a sequence of seeds.")
         return tuple(range(seeds))
     remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
-    return presets.entries("seeds", "seed", seeds, "it must be a count or a sequence of integers", remedy)
+    return presets.entries(
+        "seeds", presets.all_fields()["seed"], seeds, "it must be a count or a sequence of integers", remedy
+    )
 
 
 def _members_at_once(setup: presets.Setup, wanted: int | None) -> int:

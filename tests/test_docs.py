@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from hindsight_jax import fields, presets
+from hindsight_jax import presets
 from hindsight_jax.cli import arguments as cli_arguments
 from hindsight_jax.cli import help
 from hindsight_jax.presets import AGENTS
@@ -26,7 +26,7 @@ AGENT, TRAIN, OTHER_ROW, ROW, LOOK, COMMAND, TEST = range(7)  # what each block 
 @pytest.fixture(scope="module")
 def page(quick_compiles):
     """What the page's Python defines, all of it; the tables are as they were afterwards."""
-    tables = presets.ALGORITHMS, fields.FIELDS, AGENTS
+    tables = presets.ALGORITHMS, presets.all_fields(), AGENTS
     before = [copy.copy(table) for table in tables]
     namespace = {"__name__": "my_run"}  # as an import of the file: the command is not started
     try:

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from experiments.bench.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, training
-from hindsight_jax.runs import flops
 
 
 def measure_run(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
@@ -39,7 +38,7 @@ def measure_run(name: str, setup: presets.Setup, values: dict[str, Any], seeds: 
     epoch = whole / 4
     interval = setup.epochs_between_evaluations * epoch + evaluate
     updates = seeds * values["agent.updates_per_epoch"]
-    useful = updates * flops.of_update(name, setup.env.spec, values)
+    useful = updates * setup.flops_per_update
     peak = operations / matmul
     share = lambda seconds: setup.epochs_between_evaluations * seconds / interval
     return {

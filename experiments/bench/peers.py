@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from experiments.bench.timing import best_of
 from hindsight_jax import presets, relabel, replay, training, types
-from hindsight_jax.runs import flops
+from hindsight_jax.agents import flops
 
 CONFIG = "her_push_paper"
 TRAINING, SAMPLING = ("gymnasium", "stable_baselines3"), ("flashbax",)  # packages that each part needs
@@ -72,7 +72,7 @@ def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> di
         figures[f"ours_over_sb3_{count}_seeds"] = count * steps / seconds / speed
     return figures | {
         "sb3_useful_gflop_per_update": baselines_operations(setup.env.spec, values) / 1e9,
-        "ours_useful_gflop_per_update": flops.of_update(CONFIG, setup.env.spec, values) / 1e9,
+        "ours_useful_gflop_per_update": setup.flops_per_update / 1e9,
     }
 
 

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from experiments.bench.timing import best_of, matrix_product, spread
 from hindsight_jax import presets, training, types
-from hindsight_jax.runs import flops
 
 UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
 
@@ -37,7 +36,7 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
         call, count = updates(setup, values, num_members)
         seconds, matmul = best_of(call, product)
         peak = operations / matmul
-        useful = flops.of_update(name, setup.env.spec, values)
+        useful = setup.flops_per_update
         one = seconds / count / num_members
         costs[name] = Cost(1e3 * one, useful / 1e9, 1e3 * useful / peak, one * peak / useful)
     return costs

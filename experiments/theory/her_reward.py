@@ -143,7 +143,7 @@ def line_2_error(law: relabel.Law, t: int, weight: float) -> float:
     kept = jnp.concatenate([probability[:1], probability[2:]])  # behaviour, then s_1 .. s_T
     total = []
     for mode, batch in (("relabel", rows), ("loss", rows._replace(reward=jnp.full_like(rows.reward, -1.0)))):
-        agent = learner.make_agent(imitation="none", next_state=mode, upper=None)
+        agent = learner.make_agent(imitation="none", next_state=mode, bounded=False)
         state = learner.make_state(3, gamma_hdm=0.5, beta=2 * weight)
         total.append(np.asarray(kept @ learner.row_gradients(agent, state, batch)))
     return tabular.relative(total[1] - total[0], total[0])

@@ -55,7 +55,7 @@ def row_gradient(seed: int, imitation: str, **values: float) -> np.ndarray:
 
 def without_td(seed: int) -> np.ndarray:
     """Of `hdm` with the indicator at 1 and targets that are Q itself, so that the TD error and its gradient are 0."""
-    agent = learner.make_agent(upper=None)
+    agent = learner.make_agent(bounded=False)
     state, batch = learner.make_state(seed, gamma_hdm=math.inf, beta=BETA), learner.random_batch(seed)
     q = learner.heads(state, batch.observation, batch.goal)[jnp.arange(len(batch.reward)), 0, batch.action[:, 0]]
     batch = batch._replace(reward=q, discount=jnp.zeros_like(batch.discount))

@@ -1,22 +1,25 @@
-"""Agents: init, act and update as pure functions. A new algorithm is a row of arguments, not a file."""
+"""Agents: init, act and update as pure functions. A new algorithm is a set of arguments, not a file."""
 
-from hindsight_jax.agents.actor_critic import ActorCriticState, ActorCriticValues, actor_critic
-from hindsight_jax.agents.base import Agent, override
-from hindsight_jax.agents.imitation import ImitationState, ImitationValues, imitation
-from hindsight_jax.agents.policy_gradient import PolicyGradientState, PolicyGradientValues, policy_gradient
-from hindsight_jax.agents.q_learning import QLearningState, QLearningValues, q_learning
+from hindsight_jax.agents._validation import constructor
+from hindsight_jax.agents.actor_critic import ActorCriticHparams, ActorCriticState, actor_critic
+from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.imitation import ImitationHparams, ImitationState, imitation
+from hindsight_jax.agents.policy_gradient import PolicyGradientHparams, PolicyGradientState, policy_gradient
+from hindsight_jax.agents.q_learning import QLearningHparams, QLearningState, q_learning
 
 __all__ = [
+    "ActorCriticHparams",
     "ActorCriticState",
-    "ActorCriticValues",
     "Agent",
+    "ImitationHparams",
     "ImitationState",
-    "ImitationValues",
+    "PolicyGradientHparams",
     "PolicyGradientState",
-    "PolicyGradientValues",
+    "QLearningHparams",
     "QLearningState",
-    "QLearningValues",
     "actor_critic",
+    "check_hparams",
+    "constructor",
     "imitation",
     "override",
     "policy_gradient",

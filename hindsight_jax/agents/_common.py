@@ -1,44 +1,29 @@
-"""What agents share: options, an Adam step whose rate is traced, a uniform action now and then, target networks.
+"""Helpers shared by agents: action sets, an Adam step with a traced learning rate, uniform actions, target networks.
 
 Dimension key: B batch, D action dims.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from hindsight_jax import checks, losses, types
+from hindsight_jax.fields import Allowed
 
-LARGEST = float(jnp.finfo(jnp.float32).max)
-
-# Low, high and remedy of the numbers that several agents have.
-RANGES: dict[str, tuple[float, float, str]] = {
-    "learning_rate": (0.0, LARGEST, "0 learns nothing."),
-    "gamma": (0.0, 1.0, "The papers' value is 0.98."),
-    "epsilon": (0.0, 1.0, "It is a probability."),
-    "target_rate": (0.0, 1.0, "1 copies the online network."),
-    "target_period": (1.0, 2.0**24, "1 moves the target network at every update."),
-    "noise": (0.0, LARGEST, "0 adds none; actions lie in [-1, 1]."),
-}
+# Hyper-parameters that several agents declare.
+LearningRate = Annotated[Any, Allowed("step size of Adam, per update", 0.0, 1.0)]
+Gamma = Annotated[Any, Allowed("discount per env step", 0.0, 1.0)]
+Epsilon = Annotated[Any, Allowed("probability of a uniform action while exploring", 0.0, 1.0)]
+Noise = Annotated[Any, Allowed("std of Gaussian noise on a continuous action in [-1, 1] while exploring", 0.0, 1e6)]
+TargetRate = Annotated[Any, Allowed("target network's step towards the online one; 1 copies it", 0.0, 1.0)]
+TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24)]
+HiddenSizes = Annotated[tuple[int, ...], Allowed("units of the hidden layers, such as 400,300", 1, 65536)]
+LayerNorm = Annotated[bool, Allowed("layer normalisation before each ReLU")]
+ScaleInputs = Annotated[bool, Allowed("map observation and goal from their ranges to [-1, 1]")]
 
 ADAM = optax.scale_by_adam()
-
-
-def check_option(name: str, got: Any, options: tuple[str, ...]) -> None:
-    """ValueError if the option is unknown."""
-    if not isinstance(got, str) or got not in options:
-        checks.fail(name, repr(got), f"it must be one of {', '.join(options)}", "Correct the name.")
-
-
-def check_ranges(ranges: Mapping[str, tuple[float, float, str]], values: Mapping[str, Any]) -> None:
-    """ValueError if a known number, or one of an array of them, is out of its range (low, high, remedy)."""
-    for name, value in values.items():
-        if name in ranges:
-            low, high, remedy = ranges[name]
-            checks.in_range(f"values.{name}", value, low, high, remedy)
 
 
 def discrete(spec: types.EnvSpec, who: str) -> types.Discrete:
@@ -55,6 +40,11 @@ def continuous(spec: types.EnvSpec, who: str) -> types.Box:
         return spec.action
     remedy = "Make the environment with actions='continuous', or take an agent for discrete actions."
     checks.fail("spec.action", spec.action, f"{who} needs a Box of actions", remedy)
+
+
+def example_inputs(spec: types.EnvSpec) -> tuple[jax.Array, jax.Array]:
+    """Zeros [1, *O] and [1, *G], for the initialisation of a network."""
+    return jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape))
 
 
 def clipped(spec: types.EnvSpec, action: jax.Array) -> jax.Array:
@@ -76,15 +66,19 @@ def td_towards(value: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def adam_step(params: Any, adam: Any, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
-    """(params, Adam's state) after one step; the rate is traced, so that the members of a population may differ."""
+    """(params, Adam's state) after one step, p - learning_rate m / (sqrt(v) + 1e-8).
+
+    m and v are the bias-corrected moments of optax.scale_by_adam, with its constants. The rate is traced, so that the
+    members of a population may differ in it.
+    """
     direction, adam = ADAM.update(gradient, adam)
     return jax.tree.map(lambda p, d: p - learning_rate * d, params, direction), adam
 
 
 def target_step(target: Any, online: Any, updates: jax.Array, rate: jax.Array, period: jax.Array) -> Any:
-    """The target network, moved by `rate` towards the online one at every `period`-th update.
+    """The target network after update number u: theta' + 1[u mod period = 0] rate (theta - theta').
 
-    A rate of 0 between the steps, rather than a cond: under vmap a cond would compute both sides and copy.
+    Between the steps the rate is 0, rather than a cond: under vmap a cond would compute both sides and copy.
     """
     due = updates % period.astype(jnp.int32) == 0
     step = jnp.where(due, rate, 0.0)

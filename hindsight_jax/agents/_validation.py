@@ -1,61 +1,75 @@
-"""The doors of every agent: what its constructor and its three functions are given is checked here, once for all.
+"""Argument validation shared by all agents: constructors, and the inputs of init, act and update.
+
+Each of the functions of an agent has its static options as its first argument, and `options.spec` is its EnvSpec.
 
 Dimension key: B batch, N trajectories, T horizon, O observation dims, G goal dims, D action dims.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-import jax
-
-from hindsight_jax import checks, networks, types
-from hindsight_jax.agents.base import Agent
+from hindsight_jax import checks, fields, types
+from hindsight_jax.agents.base import check_hparams
 
 _STATE_REMEDY = "Pass what init or update of this agent returned."
+_Constructor = TypeVar("_Constructor", bound=Callable[..., Any])
 
 
-def check_arguments(spec: Any, values: Any, kind: type, hidden_sizes: Any, **flags: Any) -> None:
-    """ValueError if these arguments of a constructor are none: `values` is None or of this kind, flags are booleans."""
-    if not isinstance(spec, types.EnvSpec):
-        checks.fail("spec", checks.describe(spec), "it must be an EnvSpec", "Pass env.spec.")
-    if values is not None and not isinstance(values, kind):
-        checks.fail("values", checks.describe(values), f"it must be {kind.__name__}", f"Write {kind.__name__}(...).")
-    networks.check_hidden_sizes(hidden_sizes)
-    for name, flag in flags.items():
-        checks.flag(name, flag, "It is static, and so cannot be traced.")
+def constructor(make: _Constructor) -> _Constructor:
+    """A decorator for make(spec, *, hparams=Hparams(), ...) -> Agent, which checks the arguments first.
+
+    `spec` must be an EnvSpec, `hparams` of the type of its default and in its declared ranges, and every other
+    parameter that declares what it takes (`fields.Allowed`) must be so. Raises ValueError otherwise.
+    """
+    signature, declared = inspect.signature(make), fields.declared(make)
+    kind = type(signature.parameters["hparams"].default)
+
+    @functools.wraps(make)
+    def checked(*arguments: Any, **named: Any) -> Any:
+        given = signature.bind(*arguments, **named).arguments
+        if not isinstance(given["spec"], types.EnvSpec):
+            checks.fail("spec", checks.describe(given["spec"]), "it must be an EnvSpec", "Pass env.spec.")
+        hparams = given.get("hparams", kind())
+        if not isinstance(hparams, kind):
+            rule = f"it must be {kind.__name__}"
+            checks.fail("hparams", checks.describe(hparams), rule, f"Write {kind.__name__}(...).")
+        check_hparams(kind, hparams._asdict())
+        for name in declared.keys() & given.keys():
+            fields.checked(name, declared[name], given[name])
+        return make(*arguments, **named)
+
+    return checked  # type: ignore[return-value]
 
 
-def guarded(
-    spec: types.EnvSpec,
-    state_kind: type,
-    batch: Literal["transitions", "trajectories"],
-    *,
-    init: Callable[..., Any],
-    act: Callable[..., jax.Array],
-    update: Callable[..., Any],
-    check: Callable[[Mapping[str, Any]], None],
-) -> Agent:
-    """The agent of these functions, each behind a check of its arguments: ValueError for what does not fit the spec."""
-    check_batch = check_transitions if batch == "transitions" else check_trajectories
+def init(options: Any, defaults: Any, key: Any, hparams: Any = None) -> None:
+    """Checks the arguments of an agent's init but for `hparams`, which `override` checks."""
+    del options, defaults, hparams
+    checks.typed_key("key", key)
 
-    def checked_init(key: jax.Array, values: Mapping[str, Any] | None = None) -> Any:
-        checks.typed_key("key", key)
-        return init(key, values)
 
-    def checked_act(state: Any, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool) -> jax.Array:
+def act(state_kind: type) -> Callable[..., None]:
+    """The check of act(options, state, observation, goal, key, explore)."""
+
+    def check(options: Any, state: Any, observation: Any, goal: Any, key: Any, explore: Any) -> None:
         check_state(state_kind, state)
-        check_situation(spec, observation, goal)
+        check_inputs(options.spec, observation, goal)
         checks.typed_key("key", key)
         checks.flag("explore", explore, "It is static: bind it with functools.partial before jax.jit.")
-        return act(state, observation, goal, key, explore)
 
-    def checked_update(state: Any, batch: Any, key: jax.Array) -> Any:
+    return check
+
+
+def update(state_kind: type, check_batch: Callable[[types.EnvSpec, Any], None]) -> Callable[..., None]:
+    """The check of update(options, state, batch, key); `check_batch` is one of the two below."""
+
+    def check(options: Any, state: Any, batch: Any, key: Any) -> None:
         check_state(state_kind, state)
-        check_batch(spec, batch)
+        check_batch(options.spec, batch)
         checks.typed_key("key", key)
-        return update(state, batch, key)
 
-    return Agent(checked_init, checked_act, checked_update, batch, check)
+    return check
 
 
 def check_state(kind: type, state: Any) -> None:
@@ -64,7 +78,7 @@ def check_state(kind: type, state: Any) -> None:
         checks.fail("state", type(state).__name__, f"it must be {kind.__name__}", _STATE_REMEDY)
 
 
-def check_situation(spec: types.EnvSpec, observation: jax.Array, goal: jax.Array) -> None:
+def check_inputs(spec: types.EnvSpec, observation: Any, goal: Any) -> None:
     """One observation and one goal, as the spec says."""
     for name, value, shape in (
         ("observation", observation, spec.observation_shape),

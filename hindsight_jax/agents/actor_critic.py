@@ -5,32 +5,38 @@ Dimension key: B batch, O observation dims, G goal dims, D action dims.
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import losses, networks, types
-from hindsight_jax.agents import _common, _validation
-from hindsight_jax.agents.base import Agent, override
+from hindsight_jax import checks, losses, networks, types
+from hindsight_jax.agents import _common, _validation, flops
+from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.fields import Allowed
 
 LARGEST_INPUT = 5.0  # normalised inputs are clipped to +-this
 SMALLEST_STD = 0.01  # so that a coordinate that hardly changes is not blown up
 
 
-class ActorCriticValues(NamedTuple):
+ActionL2 = Annotated[Any, Allowed("weight of the mean square of the actor's action, in units of Q", 0.0, 1e6)]
+NormaliseInputs = Annotated[bool, Allowed("inputs less their running mean, over their deviation")]
+ClipTargets = Annotated[bool, Allowed("targets are clipped to [-1 / (1 - gamma), 0], as DDPG + HER was released")]
+
+
+class ActorCriticHparams(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them.
 
     The defaults are those of the implementation that came with HER (OpenAI baselines).
     """
 
-    learning_rate: Any = 1e-3  # Adam's, per update, of actor and critic
-    gamma: Any = 0.98  # discount per env step
-    target_rate: Any = 0.05  # target <- (1 - rate) target + rate online, every `target_period` updates
-    target_period: Any = 40.0  # updates between two steps of the target networks
-    noise: Any = 0.2  # std of Gaussian noise on the action while exploring, in units of [-1, 1]
-    epsilon: Any = 0.3  # probability of a uniform action while exploring
-    action_l2: Any = 1.0  # weight of mean(action^2) in the actor's loss, in units of Q
+    learning_rate: _common.LearningRate = 1e-3  # of actor and critic
+    gamma: _common.Gamma = 0.98
+    target_rate: _common.TargetRate = 0.05
+    target_period: _common.TargetPeriod = 40
+    noise: _common.Noise = 0.2
+    epsilon: _common.Epsilon = 0.3
+    action_l2: ActionL2 = 1.0
 
 
 class ActorCriticParams(NamedTuple):
@@ -63,19 +69,20 @@ class ActorCriticState(NamedTuple):
     adam: Any
     normaliser: Normaliser | None  # None where inputs are not normalised
     updates: jax.Array  # i32[]
-    values: ActorCriticValues
+    hparams: ActorCriticHparams
 
 
+@_validation.constructor
 def actor_critic(
     spec: types.EnvSpec,
     *,
-    values: ActorCriticValues | None = None,
-    hidden_sizes: tuple[int, ...] = (256, 256, 256),
-    layer_norm: bool = False,
-    normalise_inputs: bool = True,
-    clip_targets: bool = False,
+    hparams: ActorCriticHparams = ActorCriticHparams(),
+    hidden_sizes: _common.HiddenSizes = (256, 256, 256),
+    layer_norm: _common.LayerNorm = False,
+    normalise_inputs: NormaliseInputs = True,
+    clip_targets: ClipTargets = False,
 ) -> Agent:
-    """DDPG over relabelled transitions, for a Box of actions (ALGORITHMS 3.7, `her_ddpg`).
+    """DDPG over relabelled transitions, for a Box of actions: HER with an actor and a critic.
 
     Critic: (Q(s, a, g) - sg(y))^2 with y = r + gamma discount Q^(s', pi^(s', g), g), both networks with a hat the
     target's. Actor: -Q(s, pi(s, g), g) + action_l2 mean(pi^2), whose gradient goes to the actor alone. Exploration adds
@@ -91,7 +98,7 @@ def actor_critic(
     Metrics, each the mean over the batch: loss (td_loss + actor_loss), td_loss, actor_loss, q_mean, target_mean
     (Q^(s', pi^(s', g), g)), reward_mean.
 
-    Raises ValueError if the action set is discrete; `init` on an unknown name in `values` or a known number out of
+    Raises ValueError if the action set is discrete; `init` on an unknown name in `hparams` or a known number out of
     range; `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
@@ -103,82 +110,97 @@ def actor_critic(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    flags = {"layer_norm": layer_norm, "normalise_inputs": normalise_inputs, "clip_targets": clip_targets}
-    _validation.check_arguments(spec, values, ActorCriticValues, hidden_sizes, **flags)
     actor = networks.DeterministicPolicy(_common.continuous(spec, "DDPG"), hidden_sizes, layer_norm)
-    row = _Row(spec, actor, networks.Critic(hidden_sizes, layer_norm), normalise_inputs, clip_targets)
-    return _validation.guarded(
-        spec,
-        ActorCriticState,
-        "transitions",
-        init=functools.partial(_init, row, ActorCriticValues() if values is None else values),
-        act=functools.partial(_act, row),
-        update=functools.partial(_update, row),
-        check=functools.partial(_common.check_ranges, _RANGES),
+    options = _Options(
+        spec=spec,
+        actor=actor,
+        critic=networks.Critic(hidden_sizes, layer_norm),
+        hidden_sizes=hidden_sizes,
+        normalise_inputs=normalise_inputs,
+        clip_targets=clip_targets,
+    )
+    return Agent(
+        init=checks.bind(_init, options, hparams),
+        act=checks.bind(_act, options),
+        update=checks.bind(_update, options),
+        check=functools.partial(check_hparams, ActorCriticHparams),
+        flops=functools.partial(_flops, options),
     )
 
 
-class _Row(NamedTuple):
-    """What one row of the table fixes; static."""
+class _Options(NamedTuple):
+    """The static arguments."""
 
     spec: types.EnvSpec
     actor: Any  # networks.DeterministicPolicy
     critic: Any  # networks.Critic
+    hidden_sizes: tuple[int, ...]
     normalise_inputs: bool
     clip_targets: bool
 
 
+@checks.validated(_validation.init)
 def _init(
-    row: _Row, defaults: ActorCriticValues, key: jax.Array, values: Mapping[str, Any] | None = None
+    options: _Options, defaults: ActorCriticHparams, key: jax.Array, hparams: Mapping[str, Any] | None = None
 ) -> ActorCriticState:
-    numbers = override(defaults, values)
-    _common.check_ranges(_RANGES, numbers._asdict())
+    """The state of a new agent, with parameters drawn by `key`, and target networks that equal the online ones.
+
+    `hparams` overrides numeric hyper-parameters by name. Raises ValueError for an unknown name, a value that is not one
+    number, or a number out of its range.
+    """
+    numbers = override(defaults, hparams)
     key_actor, key_critic = jax.random.split(key)
-    spec = row.spec
-    situation = jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape))
+    spec = options.spec
+    inputs = _common.example_inputs(spec)
     params = ActorCriticParams(
-        actor=row.actor.init(key_actor, *situation),
-        critic=row.critic.init(key_critic, *situation, jnp.zeros((1, spec.action.num_dims))),
+        actor=options.actor.init(key_actor, *inputs),
+        critic=options.critic.init(key_critic, *inputs, jnp.zeros((1, spec.action.num_dims))),
     )
     return ActorCriticState(
         params=params,
         target_params=jax.tree.map(jnp.copy, params),  # buffers of their own: both are donated
         adam=_common.ADAM.init(params),
-        normaliser=_first_normaliser(spec) if row.normalise_inputs else None,
+        normaliser=_first_normaliser(spec) if options.normalise_inputs else None,
         updates=jnp.zeros((), jnp.int32),
-        values=numbers,
+        hparams=numbers,
     )
 
 
+@checks.validated(_validation.act(ActorCriticState))
 def _act(
-    row: _Row, state: ActorCriticState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+    options: _Options, state: ActorCriticState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
+    """The actor's action f32[D] for observation [*O] and goal [*G]; exploring, with noise or uniform."""
     inputs = _normalised(state.normaliser, observation[None], goal[None])
-    action = row.actor.apply(state.params.actor, *inputs)[0]
+    action = options.actor.apply(state.params.actor, *inputs)[0]
     if not explore:
         return action
     key_noise, key_uniform = jax.random.split(key)
-    noisy = action + state.values.noise * jax.random.normal(key_noise, action.shape)
-    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, _common.clipped(row.spec, noisy))
+    noisy = action + state.hparams.noise * jax.random.normal(key_noise, action.shape)
+    return _common.or_uniform(options.spec, key_uniform, state.hparams.epsilon, _common.clipped(options.spec, noisy))
 
 
-def _update(row: _Row, state: ActorCriticState, batch: types.Transition, key: jax.Array):
+@checks.validated(_validation.update(ActorCriticState, _validation.check_transitions))
+def _update(options: _Options, state: ActorCriticState, batch: types.Transition, key: jax.Array):
+    """(state, metrics) after one step of Adam on the mean of both losses over the batch [B], and one of the targets."""
     del key  # an update draws nothing
     if state.normaliser is not None:
-        state = state._replace(normaliser=_seen(state.normaliser, batch))
+        state = state._replace(normaliser=_with_batch(state.normaliser, batch))
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
-    (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
-    values = state.values
-    params, adam = _common.adam_step(state.params, state.adam, gradient, values.learning_rate)
+    (loss, metrics), gradient = gradient_of(options, state.params, state, batch)
+    hparams = state.hparams
+    params, adam = _common.adam_step(state.params, state.adam, gradient, hparams.learning_rate)
     updates = state.updates + 1
-    target_params = _common.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
+    target_params = _common.target_step(
+        state.target_params, params, updates, hparams.target_rate, hparams.target_period
+    )
     state = state._replace(params=params, target_params=target_params, adam=adam, updates=updates)
     return state, metrics | {"loss": loss}
 
 
-def _batch_loss(row: _Row, params: ActorCriticParams, state: ActorCriticState, batch: types.Transition):
+def _batch_loss(options: _Options, params: ActorCriticParams, state: ActorCriticState, batch: types.Transition):
     """The mean of both losses, and the means of the metrics."""
-    actor, critic, target, values = row.actor.apply, row.critic.apply, state.target_params, state.values
+    actor, critic, target, hparams = options.actor.apply, options.critic.apply, state.target_params, state.hparams
     now = _normalised(state.normaliser, batch.observation, batch.goal)
     later = _normalised(state.normaliser, batch.next_observation, batch.goal)
     v_target = critic(target.critic, *later, actor(target.actor, *later))
@@ -186,11 +208,11 @@ def _batch_loss(row: _Row, params: ActorCriticParams, state: ActorCriticState, b
     action = actor(params.actor, *now)
     q_actor = critic(jax.lax.stop_gradient(params.critic), *now, action)
 
-    y = batch.reward + values.gamma * batch.discount * v_target
-    if row.clip_targets:
-        y = jnp.clip(y, -1.0 / (1.0 - values.gamma), 0.0)  # -inf at gamma = 1
+    y = batch.reward + hparams.gamma * batch.discount * v_target
+    if options.clip_targets:
+        y = jnp.clip(y, -1.0 / (1.0 - hparams.gamma), 0.0)  # -inf at gamma = 1
     td_loss = _common.td_towards(q, y)
-    actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=values.action_l2))(q_actor, action)
+    actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=hparams.action_l2))(q_actor, action)
     metrics = {
         "td_loss": td_loss,
         "actor_loss": actor_loss,
@@ -207,7 +229,8 @@ def _first_normaliser(spec: types.EnvSpec) -> Normaliser:
     return Normaliser(first(spec.observation_shape), first(spec.goal_shape))
 
 
-def _seen(normaliser: Normaliser, batch: types.Transition) -> Normaliser:
+def _with_batch(normaliser: Normaliser, batch: types.Transition) -> Normaliser:
+    """The statistics after this batch [B]."""
     return Normaliser(merged(normaliser.observation, batch.observation), merged(normaliser.goal, batch.goal))
 
 
@@ -237,11 +260,20 @@ def _normalised(normaliser: Normaliser | None, observation: jax.Array, goal: jax
 
 
 def _standardised(moments: Moments, x: jax.Array) -> jax.Array:
+    """clip((x - mean) / max(std, SMALLEST_STD), +-LARGEST_INPUT) of inputs [B, ...]."""
     std = jnp.maximum(jnp.sqrt(moments.variance), SMALLEST_STD)
     scaled = (x - moments.mean[None]) / std[None]
     return jnp.clip(scaled, -LARGEST_INPUT, LARGEST_INPUT)
 
 
-_RANGES = _common.RANGES | {  # low, high, remedy
-    "action_l2": (0.0, _common.LARGEST, "0 leaves the actor's actions free."),
-}
+def _flops(options: _Options, count: int) -> int:
+    """The sum of six passes of each row.
+
+    The critic learns, both targets run forward at s', the actor learns, and its gradient passes through the critic:
+    forward, and backward to the action alone, since the critic's weights stand still.
+    """
+    actor = flops.head(options.spec, options.hidden_sizes)
+    num_dims = options.spec.action.num_dims
+    critic = flops.mlp(flops.num_inputs(options.spec) + num_dims, options.hidden_sizes, 1)
+    to_action = 2 * (critic.rest + num_dims * options.hidden_sizes[0])
+    return count * (critic.learn + actor.forward + critic.forward + actor.learn + critic.forward + to_action)

@@ -1,26 +1,29 @@
-"""Imitation of hindsight goals: GCSL (HBC) and the M-step of hEM are rows of arguments of one agent.
+"""Imitation of hindsight goals: GCSL (HBC) and the M-step of hEM are two settings of one agent.
 
 Dimension key: B batch, O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
 """
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import losses, types
-from hindsight_jax.agents import _common, _validation, policies
-from hindsight_jax.agents.base import Agent, override
+from hindsight_jax import checks, losses, types
+from hindsight_jax.agents import _common, _validation, flops, policies
+from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.fields import Allowed
+
+Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
 
 
-class ImitationValues(NamedTuple):
+class ImitationHparams(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them."""
 
-    learning_rate: Any = 1e-3  # Adam's, per update
-    epsilon: Any = 0.0  # probability of a uniform action while exploring
-    noise: Any = 0.5  # std of Gaussian noise on a continuous action while exploring, in units of [-1, 1]
+    learning_rate: _common.LearningRate = 1e-3
+    epsilon: _common.Epsilon = 0.0
+    noise: _common.Noise = 0.5
 
 
 class ImitationState(NamedTuple):
@@ -29,17 +32,18 @@ class ImitationState(NamedTuple):
     params: Any
     adam: Any
     updates: jax.Array  # i32[]
-    values: ImitationValues
+    hparams: ImitationHparams
 
 
+@_validation.constructor
 def imitation(
     spec: types.EnvSpec,
     *,
-    values: ImitationValues | None = None,
-    hidden_sizes: tuple[int, ...] = (256, 256, 256),
-    layer_norm: bool = False,
-    scale_inputs: bool = False,
-    exploration: Literal["mode", "sample"] = "sample",
+    hparams: ImitationHparams = ImitationHparams(),
+    hidden_sizes: _common.HiddenSizes = (256, 256, 256),
+    layer_norm: _common.LayerNorm = False,
+    scale_inputs: _common.ScaleInputs = False,
+    exploration: Exploration = "sample",
 ) -> Agent:
     """Supervised learning of a goal-conditioned policy, mean -log pi(a | s, g) over relabelled transitions.
 
@@ -55,7 +59,7 @@ def imitation(
     Metrics, each the mean over the batch: loss (-log pi, in nats; of a density for a Box, so it may be negative) and
     entropy (of the policy at (s, g), in nats).
 
-    Raises ValueError if an option is unknown; `init` on an unknown name in `values` or a known number out of range;
+    Raises ValueError if an option is unknown; `init` on an unknown name in `hparams` or a known number out of range;
     `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
@@ -67,64 +71,73 @@ def imitation(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs}
-    _validation.check_arguments(spec, values, ImitationValues, hidden_sizes, **flags)
-    _common.check_option("exploration", exploration, ("mode", "sample"))
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
-    row = _Row(spec, policy, exploration)
-    return _validation.guarded(
-        spec,
-        ImitationState,
-        "transitions",
-        init=functools.partial(_init, row, ImitationValues() if values is None else values),
-        act=functools.partial(_act, row),
-        update=functools.partial(_update, row),
-        check=functools.partial(_common.check_ranges, _common.RANGES),
+    options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration)
+    return Agent(
+        init=checks.bind(_init, options, hparams),
+        act=checks.bind(_act, options),
+        update=checks.bind(_update, options),
+        check=functools.partial(check_hparams, ImitationHparams),
+        flops=functools.partial(_flops, options),
     )
 
 
-class _Row(NamedTuple):
-    """What one row of the table fixes; static."""
+class _Options(NamedTuple):
+    """The static arguments."""
 
     spec: types.EnvSpec
     policy: policies.Policy
+    hidden_sizes: tuple[int, ...]
     exploration: str
 
 
+@checks.validated(_validation.init)
 def _init(
-    row: _Row, defaults: ImitationValues, key: jax.Array, values: Mapping[str, Any] | None = None
+    options: _Options, defaults: ImitationHparams, key: jax.Array, hparams: Mapping[str, Any] | None = None
 ) -> ImitationState:
-    numbers = override(defaults, values)
-    _common.check_ranges(_common.RANGES, numbers._asdict())
-    spec = row.spec
-    params = row.policy.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
-    return ImitationState(params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    """The state of a new agent, with parameters drawn by `key`.
+
+    `hparams` overrides numeric hyper-parameters by name. Raises ValueError for an unknown name, a value that is not one
+    number, or a number out of its range.
+    """
+    numbers = override(defaults, hparams)
+    params = options.policy.network.init(key, *_common.example_inputs(options.spec))
+    return ImitationState(params, _common.ADAM.init(params), updates=jnp.zeros((), jnp.int32), hparams=numbers)
 
 
+@checks.validated(_validation.act(ImitationState))
 def _act(
-    row: _Row, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+    options: _Options, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    head = policies.head_of_one(row.policy, state.params, observation, goal)
+    """The policy's mode [D] for observation [*O] and goal [*G]; exploring, as the option `exploration` says."""
+    head = policies.head_of_one(options.policy, state.params, observation, goal)
     if not explore:
-        return _common.clipped(row.spec, row.policy.mode(head))
+        return _common.clipped(options.spec, options.policy.mode(head))
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
-    action = row.policy.sample(head, key_sample) if row.exploration == "sample" else row.policy.mode(head)
-    if isinstance(row.spec.action, types.Box):
-        action = action + state.values.noise * jax.random.normal(key_noise, action.shape)
-    action = _common.clipped(row.spec, action)
-    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
+    action = options.policy.sample(head, key_sample) if options.exploration == "sample" else options.policy.mode(head)
+    if isinstance(options.spec.action, types.Box):
+        action = action + state.hparams.noise * jax.random.normal(key_noise, action.shape)
+    action = _common.clipped(options.spec, action)
+    return _common.or_uniform(options.spec, key_uniform, state.hparams.epsilon, action)
 
 
-def _update(row: _Row, state: ImitationState, batch: types.Transition, key: jax.Array):
+@checks.validated(_validation.update(ImitationState, _validation.check_transitions))
+def _update(options: _Options, state: ImitationState, batch: types.Transition, key: jax.Array):
+    """(state, metrics) after one step of Adam on the mean of -log pi over the batch [B]."""
     del key  # an imitation update draws nothing
-    (loss, metrics), gradient = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)(row, state.params, batch)
-    params, adam = _common.adam_step(state.params, state.adam, gradient, state.values.learning_rate)
-    return ImitationState(params, adam, state.updates + 1, state.values), metrics | {"loss": loss}
+    (loss, metrics), gradient = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)(options, state.params, batch)
+    params, adam = _common.adam_step(state.params, state.adam, gradient, state.hparams.learning_rate)
+    return ImitationState(params, adam, state.updates + 1, state.hparams), metrics | {"loss": loss}
 
 
-def _batch_loss(row: _Row, params: Any, batch: types.Transition):
+def _batch_loss(options: _Options, params: Any, batch: types.Transition):
     """The mean over the batch of -log pi, and metrics."""
-    head = row.policy.network.apply(params, batch.observation, batch.goal)
-    example = lambda head, action: losses.behaviour_cloning(row.policy.log_prob(head, action))
-    entropy = jnp.mean(jax.vmap(row.policy.entropy)(head))
+    head = options.policy.network.apply(params, batch.observation, batch.goal)
+    example = lambda head, action: losses.behaviour_cloning(options.policy.log_prob(head, action))
+    entropy = jnp.mean(jax.vmap(options.policy.entropy)(head))
     return jnp.mean(jax.vmap(example)(head, batch.action)), {"entropy": entropy}
+
+
+def _flops(options: _Options, count: int) -> int:
+    """Learn at (s, g)."""
+    return count * flops.head(options.spec, options.hidden_sizes).learn

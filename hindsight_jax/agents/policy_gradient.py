@@ -5,23 +5,34 @@ Dimension key: N trajectories, T horizon, M goals of an update, O observation di
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _common, _validation, policies
-from hindsight_jax.agents.base import Agent, override
+from hindsight_jax.agents import _common, _validation, flops, policies
+from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.fields import Allowed
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
 
 
-class PolicyGradientValues(NamedTuple):
+Goals = Annotated[
+    Literal["visited", "own"], Allowed("goals to learn for: visited by the batch, or each trajectory's behaviour goal")
+]
+NumGoals = Annotated[int, Allowed("visited goals drawn for an update", 1, 2**20)]
+GroupSize = Annotated[
+    int, Allowed("trajectories that share goals and weights, a divisor of env.num_envs; 0: all", 0, 2**20)
+]
+Baseline = Annotated[bool, Allowed("subtract a learnt value from the return")]
+
+
+class PolicyGradientHparams(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them."""
 
-    learning_rate: Any = 1e-3  # Adam's, per update, of the policy and of the baseline
-    epsilon: Any = 0.0  # probability of a uniform action while exploring; the importance weights know of it
+    learning_rate: _common.LearningRate = 1e-3  # of the policy and of the baseline
+    epsilon: _common.Epsilon = 0.0  # the importance weights know of it
 
 
 class PolicyGradientParams(NamedTuple):
@@ -37,23 +48,24 @@ class PolicyGradientState(NamedTuple):
     params: PolicyGradientParams
     adam: Any
     updates: jax.Array  # i32[]
-    values: PolicyGradientValues
+    hparams: PolicyGradientHparams
 
 
+@_validation.constructor
 def policy_gradient(
     spec: types.EnvSpec,
     *,
     success: Callable[[jax.Array, jax.Array], jax.Array],
-    values: PolicyGradientValues | None = None,
-    hidden_sizes: tuple[int, ...] = (256, 256),
-    layer_norm: bool = False,
-    scale_inputs: bool = False,
-    goals: Literal["visited", "own"] = "visited",
-    num_goals: int = 32,
-    group_size: int = 0,
-    baseline: bool = False,
+    hparams: PolicyGradientHparams = PolicyGradientHparams(),
+    hidden_sizes: _common.HiddenSizes = (256, 256),
+    layer_norm: _common.LayerNorm = False,
+    scale_inputs: _common.ScaleInputs = False,
+    goals: Goals = "visited",
+    num_goals: NumGoals = 32,
+    group_size: GroupSize = 0,
+    baseline: Baseline = False,
 ) -> Agent:
-    """Policy gradients from trajectories that the present policy made (ALGORITHMS 1 and 3.7): `hpg` and `reinforce`.
+    """Policy gradients from trajectories that the present policy made: `hpg` and `reinforce`.
 
     For each goal, the surrogate of `losses.hindsight_policy_gradient` over the N trajectories; then one step of Adam on
     its mean over the goals. An episode ends, for a goal, with its first success there: at t + 1 after the action a_t.
@@ -92,7 +104,7 @@ def policy_gradient(
 
     * success: the environment's, (achieved [*G], goal [*G]) -> bool[].
 
-    Raises ValueError if `goals` is unknown or `num_goals` no integer >= 1; `init` on an unknown name in `values` or a
+    Raises ValueError if `goals` is unknown or `num_goals` no integer >= 1; `init` on an unknown name in `hparams` or a
     known number out of range; `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
@@ -104,11 +116,7 @@ def policy_gradient(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (1,)
     """
-    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "baseline": baseline}
-    _validation.check_arguments(spec, values, PolicyGradientValues, hidden_sizes, **flags)
     checks.function("success", success, "Pass env.success.")
-    _common.check_option("goals", goals, ("visited", "own"))
-    checks.positive_int("num_goals", num_goals, "It counts the goals of one update.")
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
     value = networks.Critic(
         hidden_sizes=hidden_sizes,
@@ -116,26 +124,33 @@ def policy_gradient(
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    if isinstance(group_size, bool) or not isinstance(group_size, int) or group_size < 0:
-        checks.fail("group_size", repr(group_size), "it must be an integer >= 0", "0 is the whole batch.")
-    row = _Row(spec, policy, value if baseline else None, success, goals == "visited", num_goals, group_size)
-    return _validation.guarded(
-        spec,
-        PolicyGradientState,
-        "trajectories",
-        init=functools.partial(_init, row, PolicyGradientValues() if values is None else values),
-        act=functools.partial(_act, row),
-        update=functools.partial(_update, row),
-        check=functools.partial(_common.check_ranges, _common.RANGES),
+    options = _Options(
+        spec=spec,
+        policy=policy,
+        value=value if baseline else None,
+        hidden_sizes=hidden_sizes,
+        success=success,
+        visited=goals == "visited",
+        num_goals=num_goals,
+        group_size=group_size,
+    )
+    return Agent(
+        init=checks.bind(_init, options, hparams),
+        act=checks.bind(_act, options),
+        update=checks.bind(_update, options),
+        batch="trajectories",
+        check=functools.partial(check_hparams, PolicyGradientHparams),
+        flops=functools.partial(_flops, options),
     )
 
 
-class _Row(NamedTuple):
-    """What one row of the table fixes; static."""
+class _Options(NamedTuple):
+    """The static arguments."""
 
     spec: types.EnvSpec
     policy: policies.Policy
     value: Any  # networks.Critic, or None without a baseline
+    hidden_sizes: tuple[int, ...]
     success: Callable[[jax.Array, jax.Array], jax.Array]
     visited: bool
     num_goals: int
@@ -149,48 +164,62 @@ class Hits(NamedTuple):
     hit: jax.Array  # bool[N, T], a_t reached the goal, for the first time
 
 
+@checks.validated(_validation.init)
 def _init(
-    row: _Row, defaults: PolicyGradientValues, key: jax.Array, values: Mapping[str, Any] | None = None
+    options: _Options, defaults: PolicyGradientHparams, key: jax.Array, hparams: Mapping[str, Any] | None = None
 ) -> PolicyGradientState:
-    numbers = override(defaults, values)
-    _common.check_ranges(_common.RANGES, numbers._asdict())
+    """The state of a new agent, with parameters drawn by `key`.
+
+    `hparams` overrides numeric hyper-parameters by name. Raises ValueError for an unknown name, a value that is not one
+    number, or a number out of its range.
+    """
+    numbers = override(defaults, hparams)
     key_policy, key_value = jax.random.split(key)
-    situation = jnp.zeros((1, *row.spec.observation_shape)), jnp.zeros((1, *row.spec.goal_shape))
+    inputs = _common.example_inputs(options.spec)
     params = PolicyGradientParams(
-        policy=row.policy.network.init(key_policy, *situation),
-        value=None if row.value is None else row.value.init(key_value, *situation),
+        policy=options.policy.network.init(key_policy, *inputs),
+        value=None if options.value is None else options.value.init(key_value, *inputs),
     )
-    return PolicyGradientState(params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    return PolicyGradientState(params, _common.ADAM.init(params), updates=jnp.zeros((), jnp.int32), hparams=numbers)
 
 
+@checks.validated(_validation.act(PolicyGradientState))
 def _act(
-    row: _Row, state: PolicyGradientState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+    options: _Options,
+    state: PolicyGradientState,
+    observation: jax.Array,
+    goal: jax.Array,
+    key: jax.Array,
+    explore: bool,
 ) -> jax.Array:
-    head = policies.head_of_one(row.policy, state.params.policy, observation, goal)
+    """The policy's mode [D] for observation [*O] and goal [*G]; exploring, a sample of it or a uniform action."""
+    head = policies.head_of_one(options.policy, state.params.policy, observation, goal)
     if not explore:
-        return _common.clipped(row.spec, row.policy.mode(head))
+        return _common.clipped(options.spec, options.policy.mode(head))
     key_sample, key_uniform = jax.random.split(key)
-    action = _common.clipped(row.spec, row.policy.sample(head, key_sample))
-    return _common.or_uniform(row.spec, key_uniform, state.values.epsilon, action)
+    action = _common.clipped(options.spec, options.policy.sample(head, key_sample))
+    return _common.or_uniform(options.spec, key_uniform, state.hparams.epsilon, action)
 
 
-def _update(row: _Row, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
+@checks.validated(_validation.update(PolicyGradientState, _validation.check_trajectories))
+def _update(options: _Options, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
+    """(state, metrics) after one step of Adam on the mean surrogate loss of all tasks of the batch [N]."""
     params = state.params
-    tasks = _tasks(row, params, without_padding(batch), key)
+    tasks = _tasks(options, params, without_padding(batch), key)
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
 
     def add(total: Any, tasks: Task) -> tuple[Any, dict[str, jax.Array]]:
-        (loss, metrics), gradient = gradient_of(row, params, tasks, state.values.epsilon)
+        (loss, metrics), gradient = gradient_of(options, params, tasks, state.hparams.epsilon)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
-    # some tasks after the others, so that memory holds the network's activations for those
+    # in chunks, so that only one chunk's activations are in memory
     count, size, horizon = tasks.batch.action.shape[:3]
     chunk = tasks_at_once(count, size * horizon)
     chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
     total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), chunks)
     gradient = jax.tree.map(lambda x: x * (chunk / count), total)
-    params, adam = _common.adam_step(params, state.adam, gradient, state.values.learning_rate)
-    return PolicyGradientState(params, adam, state.updates + 1, state.values), jax.tree.map(jnp.mean, metrics)
+    params, adam = _common.adam_step(params, state.adam, gradient, state.hparams.learning_rate)
+    return PolicyGradientState(params, adam, state.updates + 1, state.hparams), jax.tree.map(jnp.mean, metrics)
 
 
 class Task(NamedTuple):
@@ -201,22 +230,22 @@ class Task(NamedTuple):
     own: jax.Array | None  # f32[N, T], log pi under the own goals, where those are not the goal
 
 
-def _tasks(row: _Row, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array) -> Task:
+def _tasks(options: _Options, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array) -> Task:
     """Every goal of every group."""
     count = batch.length.shape[0]
-    size = row.group_size or count
+    size = options.group_size or count
     if count % size:
         rule = f"the batch's number of trajectories, {count}, must be a multiple of group_size, {size}"
         checks.fail("batch", f"{count} trajectories", rule, "Collect more, or make the groups smaller.")
     groups = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), batch)
-    if not row.visited:
+    if not options.visited:
         return Task(groups, groups.desired_goal, None)
     num_groups = count // size
     keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
-    drawn = jax.vmap(visited_goals, (0, 0, None))(groups, keys, row.num_goals)  # [groups, goals, *G]
-    own = _log_probs(row, params.policy, batch, batch.desired_goal)[0].reshape(num_groups, size, -1)
+    drawn = jax.vmap(visited_goals, (0, 0, None))(groups, keys, options.num_goals)  # [groups, goals, *G]
+    own = _log_probs(options, params.policy, batch, batch.desired_goal)[0].reshape(num_groups, size, -1)
     goal = jnp.broadcast_to(drawn[:, :, None], (*drawn.shape[:2], size, *drawn.shape[2:]))
-    each = lambda x: jnp.repeat(x, row.num_goals, axis=0)
+    each = lambda x: jnp.repeat(x, options.num_goals, axis=0)
     return Task(jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own))
 
 
@@ -230,22 +259,22 @@ def tasks_at_once(count: int, rows_per_task: int) -> int:
     return max(sizes, default=1)
 
 
-def _mean_loss(row: _Row, params: PolicyGradientParams, tasks: Task, epsilon: jax.Array):
+def _mean_loss(options: _Options, params: PolicyGradientParams, tasks: Task, epsilon: jax.Array):
     """The mean of `_task_loss` over tasks, and of its metrics."""
-    loss, metrics = jax.vmap(lambda task: _task_loss(row, params, task, epsilon))(tasks)
+    loss, metrics = jax.vmap(lambda task: _task_loss(options, params, task, epsilon))(tasks)
     return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
 
 
-def _task_loss(row: _Row, params: PolicyGradientParams, task: Task, epsilon: jax.Array):
+def _task_loss(options: _Options, params: PolicyGradientParams, task: Task, epsilon: jax.Array):
     """The surrogate for one goal a trajectory, plus the baseline's loss, and metrics."""
     batch, goal, own = task
-    alive, hit = hits(row.success, batch, goal)
-    log_prob, entropy = _log_probs(row, params.policy, batch, goal)
-    own = exploring_log_prob(row.spec, jax.lax.stop_gradient(log_prob if own is None else own), epsilon)
+    alive, hit = hits(options.success, batch, goal)
+    log_prob, entropy = _log_probs(options, params.policy, batch, goal)
+    own = exploring_log_prob(options.spec, jax.lax.stop_gradient(log_prob if own is None else own), epsilon)
     # 0 after the end, for both: the ratio stays as it was
     log_prob, own = jnp.where(alive, log_prob, 0.0), jnp.where(alive, own, 0.0)
-    steps_left = row.spec.horizon - jnp.arange(row.spec.horizon)
-    worth = steps_left.astype(jnp.float32) if row.visited else jnp.ones(row.spec.horizon)
+    steps_left = options.spec.horizon - jnp.arange(options.spec.horizon)
+    worth = steps_left.astype(jnp.float32) if options.visited else jnp.ones(options.spec.horizon)
     reward = jnp.where(hit, worth[None], 0.0)
     metrics = {
         "return_mean": jnp.mean(jnp.sum(reward, axis=1)),
@@ -254,8 +283,8 @@ def _task_loss(row: _Row, params: PolicyGradientParams, task: Task, epsilon: jax
         "effective_sample_share": effective_sample_share(jax.lax.stop_gradient(log_prob - own), alive),
     }
     loss = jnp.zeros(())
-    if row.value is not None:
-        value, next_value = _values(row.value, params.value, batch, goal, alive)
+    if options.value is not None:
+        value, next_value = _values(options.value, params.value, batch, goal, alive)
         loss = _value_loss(value, reward + next_value, log_prob - own, alive)
         metrics["value_loss"] = loss
         reward = reward - jax.lax.stop_gradient(value - next_value)
@@ -319,12 +348,12 @@ def effective_sample_share(log_ratio: jax.Array, alive: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(some, share, 0.0)) / jnp.maximum(jnp.sum(some), 1)
 
 
-def _log_probs(row: _Row, params: Any, batch: types.Trajectory, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _log_probs(options: _Options, params: Any, batch: types.Trajectory, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
     """log pi(a_t | s_t, g) and the entropy there, [N, T] each, for one goal a trajectory."""
     observation = batch.observation[:, :-1]
-    head = row.policy.network.apply(params, observation, _at_each(goal, observation.shape[1]))
+    head = options.policy.network.apply(params, observation, _at_each(goal, observation.shape[1]))
     twice = lambda function: jax.vmap(jax.vmap(function))
-    return twice(row.policy.log_prob)(head, batch.action), twice(row.policy.entropy)(head)
+    return twice(options.policy.log_prob)(head, batch.action), twice(options.policy.entropy)(head)
 
 
 def _values(
@@ -349,3 +378,12 @@ def _value_loss(value: jax.Array, target: jax.Array, log_ratio: jax.Array, alive
 def _at_each(goal: jax.Array, num_steps: int) -> jax.Array:
     """[N, *G] -> [N, num_steps, *G]."""
     return jnp.broadcast_to(goal[:, None], (goal.shape[0], num_steps, *goal.shape[1:]))
+
+
+def _flops(options: _Options, count: int) -> int:
+    """Learn at each step for each goal; the behaviour goals' probabilities once, if the goals are others."""
+    network, steps = flops.head(options.spec, options.hidden_sizes), count * options.spec.horizon
+    value = flops.mlp(flops.num_inputs(options.spec), options.hidden_sizes, 1).learn if options.value else 0
+    if not options.visited:
+        return steps * (network.learn + value)
+    return steps * (options.num_goals * (network.learn + value) + network.forward)

@@ -4,32 +4,42 @@ Dimension key: B batch, O observation dims, G goal dims, D action dims, K bins p
 """
 
 import functools
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _common, _validation
-from hindsight_jax.agents.base import Agent, override
+from hindsight_jax.agents import _common, _validation, flops
+from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.fields import Allowed
+
+GammaHdm = Annotated[Any, Allowed("imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0)]
+Beta = Annotated[Any, Allowed("weight of imitation", 0.0, 1e6)]
+Temperature = Annotated[Any, Allowed("tau of the soft backup, in units of Q", 1e-6, 1e6)]
+Backup = Annotated[Literal["double", "max", "mellow"], Allowed("value of s' in the target")]
+Imitation = Annotated[Literal["none", "always", "indicator"], Allowed("which transitions are imitated")]
+NextState = Annotated[Literal["relabel", "loss"], Allowed("Algorithm 1, line 2: by relabelling or as a loss")]
+Bounded = Annotated[bool, Allowed("targets are at most 0")]
+HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached")]
+Evaluated = Annotated[Literal["online", "target"], Allowed("network whose greedy action is evaluated")]
 
 
-class QLearningValues(NamedTuple):
+class QLearningHparams(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them.
 
     The defaults are HDM's Table 2 and released code.
     """
 
-    learning_rate: Any = 5e-4  # Adam's, per update
-    gamma: Any = 0.98  # discount per env step
-    gamma_hdm: Any = 0.85  # the indicator's threshold [D 31]; 0 imitates nothing, inf everything
-    beta: Any = 1.0  # weight of imitation
-    epsilon: Any = 0.1  # probability of a uniform action while exploring
-    target_rate: Any = 0.005  # target <- (1 - rate) target + rate online, every `target_period` updates
-    target_period: Any = 10.0  # updates between two steps of the target network
-    temperature: Any = 0.2  # tau of the soft backup, in units of Q
+    learning_rate: _common.LearningRate = 5e-4
+    gamma: _common.Gamma = 0.98
+    gamma_hdm: GammaHdm = 0.85  # [D 31]; 0 imitates nothing, infinity everything
+    beta: Beta = 1.0
+    epsilon: _common.Epsilon = 0.1
+    target_rate: _common.TargetRate = 0.005
+    target_period: _common.TargetPeriod = 10
+    temperature: Temperature = 0.2
 
 
 class QLearningState(NamedTuple):
@@ -39,27 +49,28 @@ class QLearningState(NamedTuple):
     target_params: Any
     adam: Any
     updates: jax.Array  # i32[]
-    values: QLearningValues
+    hparams: QLearningHparams
 
 
+@_validation.constructor
 def q_learning(
     spec: types.EnvSpec,
     *,
     distance: Callable[[jax.Array, jax.Array], jax.Array],
-    values: QLearningValues | None = None,
-    hidden_sizes: tuple[int, ...] = (400, 300),
-    layer_norm: bool = False,
-    scale_inputs: bool = False,
-    backup: Literal["double", "max", "mellow"] = "double",
-    imitation: Literal["none", "always", "indicator"] = "indicator",
-    next_state: Literal["relabel", "loss"] = "relabel",
-    upper: float | None = 0.0,
-    hindsight_bound: bool = False,
-    evaluated: Literal["online", "target"] = "online",
+    hparams: QLearningHparams = QLearningHparams(),
+    hidden_sizes: _common.HiddenSizes = (400, 300),
+    layer_norm: _common.LayerNorm = False,
+    scale_inputs: _common.ScaleInputs = False,
+    backup: Backup = "double",
+    imitation: Imitation = "indicator",
+    next_state: NextState = "relabel",
+    bounded: Bounded = True,
+    hindsight_bound: HindsightBound = False,
+    evaluated: Evaluated = "online",
 ) -> Agent:
-    """The row-driven Q-learning agent (ALGORITHMS 1): td by `backup`, plus imitation, plus Algorithm 1's line 2.
+    """Q-learning with options: td by `backup`, plus imitation, plus line 2 of HDM's Algorithm 1.
 
-    * backup: y = r + gamma discount V(s', g), at most `upper` (None: no bound), where V is the target network's value
+    * backup: y = r + gamma discount V(s', g), at most 0 if `bounded`, where V is the target network's value
       of the online network's greedy action ("double"), the target's maximum ("max"), or the target's mellowmax at
       `temperature` ("mellow", HER + SQL).
     * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1].
@@ -75,26 +86,20 @@ def q_learning(
     with imitation: imitation_loss (-log pi of every row), imitated_fraction, imitated_x_distance (indicator times
     distance(phi(s), g): divide it by the fraction for the mean distance of what is imitated).
 
-    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `values` or
+    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `hparams` or
     a known number out of range; `act` and `update` on wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
     >>> box = types.Range((-1.0, -1.0), (1.0, 1.0))
     >>> spec = types.EnvSpec((2,), (2,), types.Discrete(1, 9), 50, 0.05, False, box, box)
-    >>> values = agents.QLearningValues(epsilon=0.2)
-    >>> agent = agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), values=values)
+    >>> hparams = agents.QLearningHparams(epsilon=0.2)
+    >>> agent = agents.q_learning(spec, distance=lambda a, b: jnp.linalg.norm(a - b), hparams=hparams)
     >>> state = agent.init(jax.random.key(0), {"gamma_hdm": 0.5})
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=False).shape
     (1,)
     """
-    flags = {"layer_norm": layer_norm, "scale_inputs": scale_inputs, "hindsight_bound": hindsight_bound}
-    _validation.check_arguments(spec, values, QLearningValues, hidden_sizes, **flags)
     checks.function("distance", distance, "Pass env.distance.")
-    if upper is not None:
-        checks.real("upper", upper, "Use 0.0, or None for no bound.")
-        checks.rank("upper", upper, 0, "It is one bound for all.")
-        checks.in_range("upper", upper, -math.inf, math.inf, "Use 0.0, or None for no bound.")
     network = networks.QNetwork(
         action=_common.discrete(spec, "Q-learning"),
         hidden_sizes=hidden_sizes,
@@ -102,25 +107,28 @@ def q_learning(
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
     )
-    _common.check_option("backup", backup, ("double", "max", "mellow"))
-    _common.check_option("imitation", imitation, ("none", "always", "indicator"))
-    _common.check_option("next_state", next_state, ("relabel", "loss"))
-    _common.check_option("evaluated", evaluated, ("online", "target"))
-    row = _Row(spec, network, distance, backup, imitation, next_state, upper, hindsight_bound, evaluated)
-    defaults = QLearningValues() if values is None else values
-    return _validation.guarded(
-        spec,
-        QLearningState,
-        "transitions",
-        init=functools.partial(_init, row, defaults),
-        act=functools.partial(_act, row),
-        update=functools.partial(_update, row),
-        check=functools.partial(_common.check_ranges, _RANGES),
+    options = _Options(
+        spec=spec,
+        network=network,
+        distance=distance,
+        backup=backup,
+        imitation=imitation,
+        next_state=next_state,
+        upper=0.0 if bounded else None,
+        hindsight_bound=hindsight_bound,
+        evaluated=evaluated,
+    )
+    return Agent(
+        init=checks.bind(_init, options, hparams),
+        act=checks.bind(_act, options),
+        update=checks.bind(_update, options),
+        check=functools.partial(check_hparams, QLearningHparams),
+        flops=functools.partial(_flops, options),
     )
 
 
-class _Row(NamedTuple):
-    """What one row of the table fixes; static."""
+class _Options(NamedTuple):
+    """The static arguments."""
 
     spec: types.EnvSpec
     network: networks.QNetwork
@@ -133,87 +141,104 @@ class _Row(NamedTuple):
     evaluated: str
 
 
+@checks.validated(_validation.init)
 def _init(
-    row: _Row, defaults: QLearningValues, key: jax.Array, values: Mapping[str, Any] | None = None
+    options: _Options, defaults: QLearningHparams, key: jax.Array, hparams: Mapping[str, Any] | None = None
 ) -> QLearningState:
-    numbers = override(defaults, values)
-    _common.check_ranges(_RANGES, numbers._asdict())
-    spec = row.spec
-    params = row.network.init(key, jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape)))
-    target_params = jax.tree.map(jnp.copy, params)  # a buffer of its own: both are donated
-    return QLearningState(params, target_params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers)
+    """The state of a new agent, with parameters drawn by `key`, and a target network that equals the online one.
+
+    `hparams` overrides numeric hyper-parameters by name. Raises ValueError for an unknown name, a value that is not one
+    number, or a number out of its range.
+    """
+    numbers = override(defaults, hparams)
+    params = options.network.init(key, *_common.example_inputs(options.spec))
+    return QLearningState(
+        params=params,
+        target_params=jax.tree.map(jnp.copy, params),  # a buffer of its own: both are donated
+        adam=_common.ADAM.init(params),
+        updates=jnp.zeros((), jnp.int32),
+        hparams=numbers,
+    )
 
 
+@checks.validated(_validation.act(QLearningState))
 def _act(
-    row: _Row, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
+    options: _Options, state: QLearningState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    params = state.target_params if row.evaluated == "target" and not explore else state.params
-    q = row.network.apply(params, observation[None], goal[None])[0]
+    """The greedy action i32[D] at observation [*O] and goal [*G]; exploring, uniform with probability epsilon."""
+    params = state.target_params if options.evaluated == "target" and not explore else state.params
+    q = options.network.apply(params, observation[None], goal[None])[0]
     greedy = jnp.argmax(q, axis=-1).astype(jnp.int32)
     if not explore:
         return greedy
-    return _common.or_uniform(row.spec, key, state.values.epsilon, greedy)
+    return _common.or_uniform(options.spec, key, state.hparams.epsilon, greedy)
 
 
-def _update(row: _Row, state: QLearningState, batch: types.Transition, key: jax.Array):
+@checks.validated(_validation.update(QLearningState, _validation.check_transitions))
+def _update(options: _Options, state: QLearningState, batch: types.Transition, key: jax.Array):
+    """(state, metrics) after one step of Adam on the mean loss of the batch [B], and one of the target network."""
     del key  # a Q-learning update draws nothing
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
-    (loss, metrics), gradient = gradient_of(row, state.params, state, batch)
-    values = state.values
-    params, adam = _common.adam_step(state.params, state.adam, gradient, values.learning_rate)
+    (loss, metrics), gradient = gradient_of(options, state.params, state, batch)
+    hparams = state.hparams
+    params, adam = _common.adam_step(state.params, state.adam, gradient, hparams.learning_rate)
     updates = state.updates + 1
-    target_params = _common.target_step(state.target_params, params, updates, values.target_rate, values.target_period)
+    target_params = _common.target_step(
+        state.target_params, params, updates, hparams.target_rate, hparams.target_period
+    )
     metrics = {name: jnp.mean(value) for name, value in metrics.items()} | {"loss": loss}
-    return QLearningState(params, target_params, adam, updates, values), metrics
+    return QLearningState(params, target_params, adam, updates, hparams), metrics
 
 
-def _batch_loss(row: _Row, params: Any, state: QLearningState, batch: types.Transition):
+def _batch_loss(options: _Options, params: Any, state: QLearningState, batch: types.Transition):
     """The mean loss, and the metrics of every example."""
-    apply = row.network.apply
-    q = apply(params, batch.observation, batch.goal)
+    apply = options.network.apply
+    q = apply(params, batch.observation, batch.goal)  # [B, D, K], as the next two
     q_next = apply(jax.lax.stop_gradient(params), batch.next_observation, batch.goal)
     q_target = apply(state.target_params, batch.next_observation, batch.goal)
-    example = jax.vmap(functools.partial(_example_loss, row), in_axes=(0, 0, 0, 0, None))
-    total, metrics = example(q, q_next, q_target, batch, state.values)
-    if row.next_state == "loss":
+    example = jax.vmap(functools.partial(_example_loss, options), in_axes=(0, 0, 0, 0, None))
+    total, metrics = example(q, q_next, q_target, batch, state.hparams)
+    if options.next_state == "loss":
         q_reached = apply(params, batch.observation, batch.next_achieved_goal)
-        total = total + jax.vmap(_next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.values)
+        total = total + jax.vmap(_next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.hparams)
     return jnp.mean(total), metrics
 
 
-def _example_loss(row: _Row, q, q_next, q_target, transition: types.Transition, values: QLearningValues):
+def _example_loss(options: _Options, q, q_next, q_target, transition: types.Transition, hparams: QLearningHparams):
     """Heads [D, K] and one transition to a scalar loss and its metrics."""
-    v_target = _backed_up_value(row, q_next, q_target, values)
-    if row.hindsight_bound:
-        v_target = jnp.maximum(v_target, reached_value(transition.offset, values.gamma))
+    v_target = _backed_up_value(options, q_next, q_target, hparams)
+    if options.hindsight_bound:
+        v_target = jnp.maximum(v_target, reached_value(transition.offset, hparams.gamma))
     q_tm1 = losses.factorised(losses.action_value)(q, transition.action)
-    target = (transition.reward, values.gamma * transition.discount, v_target)
-    td_loss = losses.td(q_tm1, *target, upper=row.upper)
+    target = (transition.reward, hparams.gamma * transition.discount, v_target)
+    td_loss = losses.td(q_tm1, *target, upper=options.upper)
     metrics = {"td_loss": td_loss, "q_mean": q_tm1, "target_mean": v_target, "reward_mean": transition.reward}
-    if row.imitation == "none":
+    if options.imitation == "none":
         return td_loss, metrics
-    gamma_hdm = jnp.inf if row.imitation == "always" else values.gamma_hdm
+    gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm
     v_online = losses.factorised(losses.greedy_value)(q_next)
     log_prob = losses.factorised(losses.log_prob)(q, transition.action)
-    total = losses.hdm(q_tm1, log_prob, *target, v_online, gamma_hdm=gamma_hdm, beta=values.beta, upper=row.upper)
+    total = losses.hdm(q_tm1, log_prob, *target, v_online, gamma_hdm=gamma_hdm, beta=hparams.beta, upper=options.upper)
     imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
     metrics["imitation_loss"] = losses.behaviour_cloning(log_prob)
     metrics["imitated_fraction"] = imitated
-    metrics["imitated_x_distance"] = imitated * row.distance(transition.achieved_goal, transition.goal)
+    metrics["imitated_x_distance"] = imitated * options.distance(transition.achieved_goal, transition.goal)
     return total, metrics
 
 
-def _backed_up_value(row: _Row, q_next: jax.Array, q_target: jax.Array, values: QLearningValues) -> jax.Array:
-    if row.backup == "double":
+def _backed_up_value(options: _Options, q_next: jax.Array, q_target: jax.Array, hparams: QLearningHparams) -> jax.Array:
+    """V(s', g), f32[], of the heads at s' [D, K] of the online and the target network, by the option `backup`."""
+    if options.backup == "double":
         return losses.factorised(losses.double_value)(q_next, q_target)
-    if row.backup == "max":
+    if options.backup == "max":
         return losses.factorised(losses.greedy_value)(q_target)
-    return losses.factorised(losses.mellow_value)(q_target, temperature=values.temperature)
+    return losses.factorised(losses.mellow_value)(q_target, temperature=hparams.temperature)
 
 
-def _next_state_loss(q: Any, action: jax.Array, values: QLearningValues) -> jax.Array:
+def _next_state_loss(q: Any, action: jax.Array, hparams: QLearningHparams) -> jax.Array:
+    """-beta (1 - gamma_hdm) Q(s, a, s'), f32[], of the head at (s, s') [D, K] [D Algorithm 1, line 2]."""
     q_next_goal = losses.factorised(losses.action_value)(q, action)
-    return losses.next_state(q_next_goal, gamma_hdm=values.gamma_hdm, beta=values.beta)
+    return losses.next_state(q_next_goal, gamma_hdm=hparams.gamma_hdm, beta=hparams.beta)
 
 
 def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
@@ -235,8 +260,12 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
     return jnp.where(offset >= 1, value, -jnp.inf)
 
 
-_RANGES = _common.RANGES | {  # low, high, remedy
-    "gamma_hdm": (0.0, math.inf, "0 imitates nothing, infinity everything."),
-    "beta": (0.0, _common.LARGEST, "0 switches imitation off."),
-    "temperature": (1e-6, _common.LARGEST, "Use backup='max' for the limit 0."),
-}
+def _flops(options: _Options, count: int) -> int:
+    """Learn at (s, g), the target's forward at (s', g); the online one's too, if its argmax or the indicator asks."""
+    network = flops.head(options.spec, options.network.hidden_sizes)
+    passes = network.learn + network.forward
+    if options.backup == "double" or options.imitation == "indicator":
+        passes += network.forward
+    if options.next_state == "loss":
+        passes += network.learn
+    return count * passes

@@ -4,7 +4,7 @@
     --config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
 
 A thin layer over ml_collections, whose `config_flags` takes no bare name, accepts `lr=nan`, prints tracebacks on
-unknown keys and ignores stray arguments. Which fields exist, and what they take, stands in `fields.FIELDS` alone.
+unknown keys and ignores stray arguments. Which fields exist, and what they take, `presets.all_fields` says.
 """
 
 import decimal
@@ -79,7 +79,7 @@ def _split(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, fields.Value]
         field = key.removeprefix("--config.") if key.startswith("--config.") and key not in _VALUED else None
         if field is None and key not in _VALUED:
             _refuse_argument(key, equals + value)
-        if field is not None and field not in fields.FIELDS:
+        if field is not None and field not in presets.all_fields():
             _refuse_field(field)
         if not equals:
             if not rest or rest[0].startswith("--"):
@@ -104,7 +104,7 @@ def _once(found: dict[str, Any], key: str, value: Any, shown: str) -> None:
 
 def _typed(field: str, written: str) -> fields.Value:
     """The value that the text stands for, in the field's type and range."""
-    default = fields.FIELDS[field].default
+    default = presets.all_fields()[field].default
     value: Any = written
     if isinstance(default, bool):
         value = _BOOLEANS.get(written, written)
@@ -116,7 +116,7 @@ def _typed(field: str, written: str) -> fields.Value:
     elif not isinstance(default, str):
         value = _number(written, whole=isinstance(default, int))
     try:
-        return fields.checked(field, value)
+        return fields.checked(field, presets.all_fields()[field], value)
     except ValueError as error:
         raise UsageError(f"--config.{error}") from None
 
@@ -144,11 +144,11 @@ def _refuse_unknown_name(name: str) -> None:
 
 def _refuse_field(field: str) -> NoReturn:
     """Names the nearest field, or the fields of a group."""
-    group = [known for known in fields.FIELDS if known.startswith(field + ".")]
+    group = [known for known in presets.all_fields() if known.startswith(field + ".")]
     if group:
         some = ", ".join(f"--config.{known}" for known in group[:3])
         raise UsageError(f"--config.{field}: it is a group, so it has no value. Set its fields: {some}, ... {_HELP}")
-    suggestion = fields.did_you_mean(field, fields.FIELDS, "--config.")
+    suggestion = fields.did_you_mean(field, presets.all_fields(), "--config.")
     raise UsageError(f"--config.{_cut(field)}: there is no such field. {suggestion}{_HELP}")
 
 
@@ -158,7 +158,7 @@ def _refuse_argument(key: str, rest: str) -> NoReturn:
     if bare in presets.names() and not rest:
         raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
     flags = [flag.lstrip("-") for flag in (*_VALUED, *_SWITCHES)]
-    field = fields.did_you_mean(bare.removeprefix("config."), fields.FIELDS, "--config.")
+    field = fields.did_you_mean(bare.removeprefix("config."), presets.all_fields(), "--config.")
     suggestion = field if bare.startswith("config.") else fields.did_you_mean(bare, flags, "--") or field
     what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
     raise UsageError(f"{_cut(key) or repr(key)}: {what}. {suggestion}{_HELP}")
@@ -242,7 +242,7 @@ def _resumed(
 
 def _example(field: str | None, key: str) -> str:
     if field is not None:
-        return fields.text(fields.FIELDS[field].default)
+        return fields.text(presets.all_fields()[field].default)
     examples = {"--config": "hdm_push", "--workdir": "DIR", "--config.grid": f"'{config_file.GRID_EXAMPLE}'"}
     return (examples | {"--coordinator": "HOST:PORT", "--processes": "2", "--process": "0"})[key]
 

@@ -37,7 +37,7 @@ def help_text(name: str | None = None) -> str:
 
     With a name, they are the fields that it has, as it sets them; without one all fields, with their defaults.
     """
-    known = presets.fields_of(name) if name else fields.FIELDS
+    known = presets.fields_of(name) if name else presets.all_fields()
     current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
     title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
     if name:

@@ -1,9 +1,22 @@
-"""Names such as hdm_push: `tables` and `schedules` are the data, `rows` reads them, `build` makes a run."""
+"""Names such as hdm_push: `tables` and `tuning` are the data, `resolve` reads them, `build` makes a run."""
 
-from hindsight_jax.presets.build import AGENTS, CHANGED_SHARE, Setup, build
+from hindsight_jax.presets.build import CHANGED_SHARE, Setup, build
 from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
-from hindsight_jax.presets.resolve import check, config, describe, fields_of, horizon, names, split, tuned
-from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS, POPULATION_FIELDS, Algorithm, Environment
+from hindsight_jax.presets.register import register_algorithm, register_environment
+from hindsight_jax.presets.resolve import (
+    all_fields,
+    check,
+    complete,
+    config,
+    describe,
+    fields_of,
+    horizon,
+    names,
+    population_fields,
+    split,
+    tuned,
+)
+from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
 from hindsight_jax.presets.tuning import TUNED
 
 __all__ = [
@@ -11,15 +24,17 @@ __all__ = [
     "ALGORITHMS",
     "CHANGED_SHARE",
     "ENVIRONMENTS",
-    "POPULATION_FIELDS",
     "TUNED",
+    "AgentKind",
     "Algorithm",
     "Environment",
-    "Setup",
     "Grid",
+    "Setup",
+    "all_fields",
     "build",
     "check",
     "check_grid",
+    "complete",
     "config",
     "describe",
     "entries",
@@ -27,7 +42,10 @@ __all__ = [
     "horizon",
     "label",
     "names",
+    "population_fields",
     "programs",
+    "register_algorithm",
+    "register_environment",
     "settings",
     "split",
     "tuned",

@@ -1,16 +1,17 @@
-"""From a name and its values to a run: environment, agent, goal law, ring and schedule."""
+"""From a name and its configuration to a run: environment, agent, goal law, ring and sizes."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from hindsight_jax import checks, fields
+from hindsight_jax import checks
 from hindsight_jax.presets import resolve, tables
 
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
 
 
 class Setup(NamedTuple):
-    """What a name and its values make."""
+    """What a name and its configuration make."""
 
     env: Any  # GoalEnv
     agent: Any  # agents.Agent
@@ -18,134 +19,122 @@ class Setup(NamedTuple):
     num_bytes_of_ring: int  # per member
     num_epochs: int  # after the warm-up
     epochs_between_evaluations: int
+    flops_per_update: float | None = None  # useful operations of one member; None: the agent does not count them
 
 
-def build(name: str, values: Mapping[str, Any]) -> Setup:
-    """The environment, the run and its lengths from a complete dict of values, as `config` makes it.
+def build(name: str, config: Mapping[str, Any]) -> Setup:
+    """The environment, the run and its lengths from a complete configuration, as `presets.config` makes it.
+
+    With warm-up trajectories W, environments N and horizon T:
+
+        num_epochs = ceil((total_steps - W T) / (N T))
+        epochs_between_evaluations = max(floor(evaluation.every / (N T)), 1)
 
     Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
 
-    >>> setup = build("hem_flip_bit", rows.config("hem_flip_bit"))
+    >>> setup = build("hem_flip_bit", resolve.config("hem_flip_bit"))
     >>> setup.env.spec.horizon
     25
     """
-    values = fields.complete(values, resolve.fields_of(name))
-    resolve.check(name, values)
+    config = resolve.complete(name, config)
     # Imported here: MuJoCo and brax take seconds, and listing names must not.
-    from hindsight_jax import envs, replay, training
+    from hindsight_jax import replay, training
 
-    algorithm, environment, _ = resolve.split(name)
-    steps = resolve.horizon(name, values)
-    taken = {field.removeprefix("env."): value for field, value in values.items() if field.startswith("env.")}
-    num_envs = taken.pop("num_envs")
-    env = envs.make(environment, **taken | {"horizon": steps})
-    kind = tables.ALGORITHMS[algorithm].agent
-    on_policy = kind == "policy_gradient"
+    algorithm, _, _ = resolve.split(name)
+    kind = tables.AGENTS[tables.ALGORITHMS[algorithm].agent]
+    env = make_env(name, config)
+    agent = make_agent(kind, env, config)
+    on_policy, num_envs, steps = kind.batch == "trajectories", config["env.num_envs"], env.spec.horizon
     schedule = training.Schedule(
         num_envs=num_envs,
-        updates_per_epoch=1 if on_policy else values["agent.updates_per_epoch"],
-        batch_size=num_envs if on_policy else values["agent.batch_size"],
-        warmup_trajectories=0 if on_policy else values["replay.warmup"],
-        evaluation_episodes=values["evaluation.episodes"],
+        updates_per_epoch=1 if on_policy else config["agent.updates_per_epoch"],
+        batch_size=num_envs if on_policy else config["agent.batch_size"],
+        warmup_trajectories=0 if on_policy else config["replay.warmup"],
+        evaluation_episodes=config["evaluation.episodes"],
     )
-    capacity = num_envs if on_policy else values["replay.capacity"]
+    capacity = num_envs if on_policy else config["replay.capacity"]
     ring = replay.make_ring(training.example_trajectory(env), capacity)
-    law, preference = (None, None) if on_policy else _goals(env, values)
-    agent = AGENTS[kind](env, values)
-    run = training.make_run(env, agent, ring, law, _reward_fn(env, values), schedule, preference)
-    after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * steps, 0)
+    law, preference = (None, None) if on_policy else _goals(env, config)
+    run = training.make_run(env, agent, ring, law, _reward_fn(env, config), schedule, preference)
+    after_warmup = max(config["total_steps"] - schedule.warmup_trajectories * steps, 0)
     return Setup(
         env=env,
         agent=agent,
         run=run,
         num_bytes_of_ring=ring.num_bytes,
         num_epochs=-(-after_warmup // (num_envs * steps)),
-        epochs_between_evaluations=max(values["evaluation.every"] // (num_envs * steps), 1),
+        epochs_between_evaluations=max(config["evaluation.every"] // (num_envs * steps), 1),
+        flops_per_update=None if agent.flops is None else float(agent.flops(schedule.batch_size)),
     )
 
 
-def _options(values: Mapping[str, Any], numbers: Any, *names: str) -> dict[str, Any]:
-    """An agent's keyword arguments: its NamedTuple of numbers, and those that have a field of their name."""
-    of = lambda names: {name: values[f"agent.{name}"] for name in names}
-    return {"values": numbers(**of(numbers._fields))} | of(("hidden_sizes", "layer_norm", *names))
+def make_env(name: str, config: Mapping[str, Any]) -> Any:
+    """The task of the run `name`, with the arguments that its configuration has under env.*."""
+    from hindsight_jax import envs
+
+    _, environment, _ = resolve.split(name)
+    taken = {field.removeprefix("env."): value for field, value in config.items() if field.startswith("env.")}
+    del taken["num_envs"]
+    if "horizon" in taken:
+        taken["horizon"] = resolve.horizon(name, config)
+    return envs.make(environment, **taken)
 
 
-def _q_learning(env: Any, values: Mapping[str, Any]) -> Any:
-    from hindsight_jax import agents
+def make_agent(kind: tables.AgentKind, env: Any, config: Mapping[str, Any]) -> Any:
+    """An agent of this kind for the environment, with the hyper-parameters that the configuration has under agent.*.
 
-    names = ("scale_inputs", "backup", "imitation", "next_state", "hindsight_bound", "evaluated")
-    options = _options(values, agents.QLearningValues, *names)
-    upper = 0.0 if values["agent.bounded"] else None
-    return agents.q_learning(env.spec, distance=env.distance, upper=upper, **options)
-
-
-def _imitation(env: Any, values: Mapping[str, Any]) -> Any:
-    from hindsight_jax import agents
-
-    return agents.imitation(env.spec, **_options(values, agents.ImitationValues, "scale_inputs", "exploration"))
-
-
-def _actor_critic(env: Any, values: Mapping[str, Any]) -> Any:
-    from hindsight_jax import agents
-
-    options = _options(values, agents.ActorCriticValues, "normalise_inputs", "clip_targets")
-    return agents.actor_critic(env.spec, **options)
+    A constructor that has a parameter `distance` or `success` gets the environment's. Raises ValueError if the agent
+    learns from another kind of batch than its entry in the table says.
+    """
+    numbers, options = resolve.hyperparameters(kind.make)
+    parameters = inspect.signature(kind.make).parameters
+    hparams = type(parameters["hparams"].default)(**{name: config[f"agent.{name}"] for name in numbers})
+    arguments = {name: config[f"agent.{name}"] for name in options}
+    arguments |= {name: getattr(env, name) for name in ("distance", "success") if name in parameters}
+    agent = kind.make(env.spec, hparams=hparams, **arguments)
+    if getattr(agent, "batch", kind.batch) != kind.batch:
+        rule = f"the table says that it learns from {kind.batch}"
+        checks.fail("agent.batch", agent.batch, rule, f"Register the algorithm with batch={agent.batch!r}.")
+    return agent
 
 
-def _policy_gradient(env: Any, values: Mapping[str, Any]) -> Any:
-    from hindsight_jax import agents
-
-    names = ("scale_inputs", "goals", "num_goals", "group_size", "baseline")
-    options = _options(values, agents.PolicyGradientValues, *names)
-    return agents.policy_gradient(env.spec, success=env.success, **options)
-
-
-# kind -> the agent of an environment and the values of a run
-AGENTS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
-    "q_learning": _q_learning,
-    "imitation": _imitation,
-    "actor_critic": _actor_critic,
-    "policy_gradient": _policy_gradient,
-}
-
-
-def _reward_fn(env: Any, values: Mapping[str, Any]) -> Any:
-    """Rewards of relabelled rows; those of an agent that reads none are the default."""
+def _reward_fn(env: Any, config: Mapping[str, Any]) -> Any:
+    """Rewards of relabelled transitions; an agent that reads none has the default."""
     from hindsight_jax import relabel
 
-    if "relabel.rewards" not in values:
+    if "relabel.rewards" not in config:
         return relabel.reward_by_index()
-    numbers = values["relabel.reward_reached"], values["relabel.reward_otherwise"]
-    if values["relabel.rewards"] == "success":
+    numbers = config["relabel.reward_reached"], config["relabel.reward_otherwise"]
+    if config["relabel.rewards"] == "success":
         return relabel.reward_by_success(env.success, *numbers)
     return relabel.reward_by_index(*numbers)
 
 
-def _goals(env: Any, values: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """The law over goals and the preference (None if it is off), as functions of a member's own numbers."""
+def _goals(env: Any, config: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """The law over goals and the preference (None if it is off), as functions of a member's overrides."""
     from hindsight_jax import relabel
 
-    preferred = values["relabel.preference"] > 0
-    numbers = {name: values[f"relabel.{name}"] for name in ("behaviour", "next_state")}
-    numbers |= {"preference": values["relabel.preference"]} if preferred else {}
+    preferred = config["relabel.preference"] > 0
+    numbers = {name: config[f"relabel.{name}"] for name in ("behaviour", "next_state")}
+    numbers |= {"preference": config["relabel.preference"]} if preferred else {}
 
     def of_member(overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in overrides.items():
             if name not in numbers:
                 rule = f"its name must be one of {', '.join(f'relabel.{known}' for known in numbers)}"
-                remedy = "Rename it."
+                remedy = ""
                 if name == "preference":
                     remedy = "A preference must be on for all members: set relabel.preference above 0."
-                checks.fail(f"values['relabel.{name}']", value, rule, remedy)
+                checks.fail(f"overrides['relabel.{name}']", value, rule, remedy)
         return numbers | dict(overrides)
 
     def law(overrides: Mapping[str, Any]) -> Any:
-        own = of_member(overrides)
-        return relabel.hindsight(own["behaviour"], own["next_state"])
+        shares = of_member(overrides)
+        return relabel.hindsight(shares["behaviour"], shares["next_state"])
 
     def prefer(overrides: Mapping[str, Any]) -> Any:
         changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold
-        candidates, probability = values["relabel.num_candidates"], of_member(overrides)["preference"]
+        candidates, probability = config["relabel.num_candidates"], of_member(overrides)["preference"]
         return relabel.prefer(changed, num_candidates=candidates, probability=probability)
 
     return law, prefer if preferred else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hindsight_jax import checks, fields
-from hindsight_jax.presets import resolve, tables
+from hindsight_jax.presets import resolve
 
 Grid = Mapping[str, tuple[Any, ...]]  # field -> its values, an axis each
 
@@ -70,12 +70,12 @@ def programs(grid: Grid) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[An
     return own, {field: axis for field, axis in grid.items() if field not in own}
 
 
-def entries(where: str, field: str, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
+def entries(where: str, spec: fields.Field, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
     """The values of a sequence, typed as the field's. Each must differ from the others, or it is a ValueError."""
     listed = given.tolist() if isinstance(given, np.ndarray) else given
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence) or not listed:
         checks.fail(where, fields.short(given), rule, remedy)
-    typed = tuple(fields.checked(field, entry) for entry in listed)
+    typed = tuple(fields.checked(where, spec, entry) for entry in listed)
     if len(set(typed)) < len(typed):
         checks.fail(where, fields.short(given), "a value must not come twice", "Drop what repeats.")
     return typed
@@ -88,10 +88,14 @@ def _axis(name: str, field: str, axis: Any, taken: Mapping[str, Any]) -> tuple[A
         checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
     if field in taken:
         checks.fail(where, fields.short(axis), f"it is set to {fields.text(taken[field])}, too", "Set it in one place.")
-    if field in fields.FIELDS and field not in resolve.fields_of(name):
+    known, every = resolve.fields_of(name), resolve.all_fields()
+    if field in every and field not in known:
         checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
-    return entries(where, field, axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
+    if field not in known:
+        remedy = f"{fields.did_you_mean(str(field), known)}List the fields: {fields.COMMAND} --help."
+        checks.fail(where, fields.short(axis), "there is no such field", remedy)
+    return entries(where, known[field], axis, "it must be a list of values", f"For example {{{field!r}: [..]}}.")
 
 
 def _is_a_member_s_own(field: str, axis: Sequence[Any]) -> bool:
-    return field in tables.POPULATION_FIELDS and not (field == "relabel.preference" and min(axis) == 0.0)
+    return field in resolve.population_fields() and not (field == "relabel.preference" and min(axis) == 0.0)

@@ -1,16 +1,19 @@
-"""The rows: algorithm x environment -> every value of a run, under a name such as hdm_push.
+"""Names such as hdm_push, and the complete configuration of each: a flat dict of dotted fields.
 
 `<algorithm>_<environment>` is the best that we know for wall-clock; with `_paper`, where a paper has the pair, it is
 that paper's schedule to the letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md.
 """
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hindsight_jax import checks, fields
-from hindsight_jax.fields import FIELDS, Field, Value
+from hindsight_jax.fields import COMMAND, Field, Value
+from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import rules
-from hindsight_jax.presets.tables import ALGORITHMS, ENVIRONMENTS
+from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS
 from hindsight_jax.presets.tuning import TUNED
 
 
@@ -20,13 +23,13 @@ def names() -> tuple[str, ...]:
     >>> "hdm_push" in names() and "hdm_push_paper" in names() and "her_ddpg_flip_bit" not in names()
     True
     """
-    found = []
-    for algorithm, row in ALGORITHMS.items():
-        for environment, task in ENVIRONMENTS.items():
+    known = []
+    for algorithm in ALGORITHMS:
+        for environment in ENVIRONMENTS:
             if not _misfit(algorithm, environment):
                 name = f"{algorithm}_{environment}"
-                found += [name, f"{name}_paper"] if row.paper == task.paper else [name]
-    return tuple(found)
+                known += [name, f"{name}_paper"] if _has_paper(algorithm, environment) else [name]
+    return tuple(known)
 
 
 def split(name: str) -> tuple[str, str, bool]:
@@ -40,15 +43,15 @@ def split(name: str) -> tuple[str, str, bool]:
     if not isinstance(name, str):
         checks.fail("name", fields.short(name), "it must be a string", "Take one of presets.names().")
     base, paper = name.removesuffix("_paper"), name.endswith("_paper")
-    for algorithm, row in ALGORITHMS.items():
-        for environment, task in ENVIRONMENTS.items():
-            if base == f"{algorithm}_{environment}":
-                _refuse_misfit(name, algorithm, environment)
-                if paper and row.paper != task.paper:
-                    rule = f"no paper has the pair, so there is no schedule to follow: {base} alone exists"
-                    checks.fail("name", fields.short(name), rule, f"Take {base}.")
-                return algorithm, environment, paper
-    remedy = f"{fields.did_you_mean(name, names())}List the names: python -m experiments.run --list."
+    for environment in ENVIRONMENTS:
+        algorithm = base.removesuffix(f"_{environment}")
+        if algorithm != base and algorithm in ALGORITHMS:
+            _refuse_misfit(name, algorithm, environment)
+            if paper and not _has_paper(algorithm, environment):
+                rule = f"no paper has the pair, so there is no schedule to follow: {base} alone exists"
+                checks.fail("name", fields.short(name), rule, f"Take {base}.")
+            return algorithm, environment, paper
+    remedy = f"{fields.did_you_mean(name, names())}List the names: {COMMAND} --list."
     checks.fail("name", fields.short(name), "there is no such name", remedy)
 
 
@@ -59,10 +62,51 @@ def fields_of(name: str) -> dict[str, Field]:
     (True, False)
     """
     algorithm, environment, _ = split(name)
-    kind, task = ALGORITHMS[algorithm].agent, ENVIRONMENTS[environment]
-    taken = {"env.num_envs", *task.fields} | ({"env.actions"} if len(task.actions) > 1 else set())
-    mine = lambda field, spec: field in taken if field.startswith("env.") else not spec.agents or kind in spec.agents
-    return {field: spec for field, spec in FIELDS.items() if mine(field, spec)}
+    kind, task = AGENTS[ALGORITHMS[algorithm].agent], ENVIRONMENTS[environment]
+    actions = {"env.actions": run_fields.ENV["actions"]} if len(task.actions) > 1 else {}
+    ring = run_fields.RING if kind.batch == "transitions" else {}
+    rewards = run_fields.REWARDS if kind.reads_rewards else {}
+    agent = {f"agent.{name}": field for part in hyperparameters(kind.make) for name, field in part.items()}
+    return _in_groups(run_fields.RUN | agent | ring | actions | dict(task.fields) | rewards)
+
+
+def all_fields() -> dict[str, Field]:
+    """Every field of any run; where agents differ in a default, it is the first one's.
+
+    >>> {"seed", "agent.gamma_hdm", "agent.action_l2", "env.slip"} <= set(all_fields())
+    True
+    """
+    known = dict(run_fields.RUN | run_fields.RING | run_fields.REWARDS)
+    parts = [part for kind in AGENTS.values() for part in hyperparameters(kind.make)]
+    for field, spec in [(f"agent.{name}", spec) for part in parts for name, spec in part.items()]:
+        known.setdefault(field, spec)
+    known |= {f"env.{name}": spec for name, spec in run_fields.ENV.items()}
+    for task in ENVIRONMENTS.values():
+        known |= {field: spec for field, spec in task.fields.items() if field not in known}
+    return _in_groups(known)
+
+
+@functools.cache
+def hyperparameters(make: Callable[..., Any]) -> tuple[dict[str, Field], dict[str, Field]]:
+    """What a constructor of agents declares: (numbers that members may differ in, options of all members).
+
+    >>> from hindsight_jax import agents
+    >>> numbers, options = hyperparameters(agents.imitation)
+    >>> list(numbers), list(options)
+    (['learning_rate', 'epsilon', 'noise'], ['hidden_sizes', 'layer_norm', 'scale_inputs', 'exploration'])
+    """
+    defaults = inspect.signature(make).parameters["hparams"].default
+    return fields.declared(type(defaults)), fields.declared(make)
+
+
+def population_fields() -> tuple[str, ...]:
+    """Fields that change no shape: the members of one population may differ in those that their run has.
+
+    >>> "agent.gamma_hdm" in population_fields(), "agent.hidden_sizes" in population_fields()
+    (True, False)
+    """
+    numbers = [name for kind in AGENTS.values() for name in hyperparameters(kind.make)[0]]
+    return (*dict.fromkeys(f"agent.{name}" for name in numbers), *run_fields.MEMBERS_OWN)
 
 
 def config(name: str) -> dict[str, Any]:
@@ -72,20 +116,55 @@ def config(name: str) -> dict[str, Any]:
     0.5
     """
     algorithm, environment, paper = split(name)
-    row, task = ALGORITHMS[algorithm], ENVIRONMENTS[environment]
+    entry, task = ALGORITHMS[algorithm], ENVIRONMENTS[environment]
     known = fields_of(name)
     values: dict[str, Any] = {field: spec.default for field, spec in known.items()}
-    values["env.actions"] = next(kind for kind in row.actions if kind in task.actions)
-    numbers = {**task.values, **(task.hdm if row.paper == "hdm" else {})}
-    for part in (row.schedule, numbers, *([] if paper else tuned(algorithm, environment)), row.values):
+    values["env.actions"] = next(kind for kind in entry.actions if kind in task.actions)
+    numbers = {**task.config, **(task.hdm if entry.paper == "hdm" else {})}
+    for part in (*_schedules(algorithm), numbers, *([] if paper else tuned(algorithm, environment)), entry.config):
         values |= part
     return {field: values[field] for field in known}
 
 
-def tuned(algorithm: str, environment: str) -> list[dict[str, Value]]:
+def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of the run `name` from every one of its values, each in its field's type, and checked.
+
+    Raises ValueError for a field that is missing, unknown, of a wrong type or out of range, and for values that do not
+    fit each other.
+
+    >>> complete("hdm_push", config("hdm_push") | {"total_steps": 2e5})["total_steps"]
+    200000
+    """
+    known = fields_of(name)
+    if not isinstance(given, Mapping):
+        remedy = "Start from presets.config(name)."
+        checks.fail("config", fields.short(given), "it must map every field to a value", remedy)
+    for field, value in given.items():
+        if field not in known:
+            every = all_fields()
+            if field in every:
+                checks.fail(field, fields.short(value), "this run has no use for it", "Leave it out.")
+            remedy = f"{fields.did_you_mean(str(field), known)}List the fields: {COMMAND} --help."
+            checks.fail(str(field), fields.short(value), "there is no such field", remedy)
+    for field in known:
+        if field not in given:
+            checks.fail(field, "nothing", "every field must be there", "Start from presets.config(name).")
+    typed = {field: fields.checked(field, spec, given[field]) for field, spec in known.items()}
+    check(name, typed)
+    return typed
+
+
+def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
     """What the default changes in the paper's schedule of a pair: its kind of agent's changes, then its own."""
-    changes = TUNED.get(environment, {})
-    return [changes.get(ALGORITHMS[algorithm].agent, {}), changes.get(algorithm, {})]
+    changes, entry = TUNED.get(environment, {}), ALGORITHMS[algorithm]
+    before = tuned(entry.like, environment) if entry.like else []
+    return [*before, changes.get(entry.agent, {}), changes.get(algorithm, {})]
+
+
+def _schedules(algorithm: str) -> list[Mapping[str, Value]]:
+    """The numbers of the algorithm's paper; before them, those of the algorithm that it is like."""
+    entry = ALGORITHMS[algorithm]
+    return [*(_schedules(entry.like) if entry.like else []), entry.schedule]
 
 
 def horizon(name: str, values: Mapping[str, Any]) -> int:
@@ -95,11 +174,11 @@ def horizon(name: str, values: Mapping[str, Any]) -> int:
     50
     """
     _, environment, _ = split(name)
-    return values["env.horizon"] or ENVIRONMENTS[environment].horizon or values["env.size"]
+    return values.get("env.horizon") or ENVIRONMENTS[environment].horizon or values["env.size"]
 
 
 def check(name: str, values: Mapping[str, Any]) -> None:
-    """The rules between the fields of a complete dict of values. Raises ValueError with the numbers and the remedy."""
+    """The rules between the fields of a complete configuration. Raises ValueError with the numbers and the remedy."""
     algorithm, _, _ = split(name)
     kinds, got = ALGORITHMS[algorithm].actions, values.get("env.actions")
     if got is not None and got not in kinds:
@@ -115,6 +194,12 @@ def describe(name: str) -> str:
     return f"{ENVIRONMENTS[environment].help}: {ALGORITHMS[algorithm].help}{schedule}"
 
 
+def _has_paper(algorithm: str, environment: str) -> bool:
+    """Whether one paper has both the algorithm and the task."""
+    paper = ALGORITHMS[algorithm].paper
+    return paper is not None and paper == ENVIRONMENTS[environment].paper
+
+
 def _misfit(algorithm: str, environment: str) -> bool:
     """Whether the algorithm can use none of the environment's kinds of action."""
     return not set(ALGORITHMS[algorithm].actions) & set(ENVIRONMENTS[environment].actions)
@@ -126,3 +211,10 @@ def _refuse_misfit(name: str, algorithm: str, environment: str) -> None:
         needs, has = " or ".join(ALGORITHMS[algorithm].actions), " or ".join(ENVIRONMENTS[environment].actions)
         rule = f"{algorithm} needs {needs} actions and {environment} has {has} ones"
         checks.fail("name", fields.short(name), rule, "Take another algorithm or another task.")
+
+
+def _in_groups(known: Mapping[str, Field]) -> dict[str, Field]:
+    """The fields in the order of their groups: the run's own, then agent, env, replay, relabel, and the rest."""
+    groups = ("", "agent", "env", "replay", "relabel", "evaluation", "checkpoint")
+    rank = lambda field: groups.index(field.rpartition(".")[0]) if field != "on_nan" else len(groups)
+    return {field: known[field] for field in sorted(known, key=rank)}

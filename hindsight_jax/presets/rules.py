@@ -5,24 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from hindsight_jax import checks
-from hindsight_jax.fields import _LARGE, text
+from hindsight_jax.checks import INT32_MAX
+from hindsight_jax.fields import text
 
 
-def check(values: Mapping[str, Any]) -> None:
+def check(config: Mapping[str, Any]) -> None:
     """The rules between fields. Raises ValueError with the numbers and the remedy.
 
-    `values` holds what a run has, and `env.horizon` as the task's number of steps, above 0.
+    `config` is complete; its `env.horizon` is the task's number of steps, above 0.
     """
-    if "replay.capacity" in values:
-        _check_counts(values)
-    _check_seeds(values)
-    _check_length(values)
-    if "agent.bounded" in values:
-        _check_rewards(values)
-    if values.get("agent.group_size") and values["env.num_envs"] % values["agent.group_size"]:
-        rule = f"env.num_envs ({values['env.num_envs']}) must be a multiple of it"
-        checks.fail("agent.group_size", values["agent.group_size"], rule, "Use 0 for one group, or another number.")
-    if values.get("agent.clip_targets") and values["agent.gamma"] == 1.0:
+    if "replay.capacity" in config:
+        _check_counts(config)
+    _check_seeds(config)
+    _check_length(config)
+    if "agent.bounded" in config:
+        _check_rewards(config)
+    if config.get("agent.group_size") and config["env.num_envs"] % config["agent.group_size"]:
+        rule = f"env.num_envs ({config['env.num_envs']}) must be a multiple of it"
+        checks.fail("agent.group_size", config["agent.group_size"], rule, "Use 0 for one group, or another number.")
+    if config.get("agent.clip_targets") and config["agent.gamma"] == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
 
@@ -30,7 +31,7 @@ def check(values: Mapping[str, Any]) -> None:
 def _check_seeds(v: Mapping[str, Any]) -> None:
     """Every seed is an int32."""
     last_seed = v["seed"] + v["seeds"] - 1
-    if last_seed > _LARGE:
+    if last_seed > INT32_MAX:
         rule = f"the last of the {v['seeds']} seeds would be {last_seed}, and it must be below 2^31"
         checks.fail("seed", v["seed"], rule, "Use a smaller seed.")
 
@@ -42,9 +43,9 @@ def _check_counts(v: Mapping[str, Any]) -> None:
             rule = f"it must be at most replay.capacity ({v['replay.capacity']})"
             checks.fail(field, v[field], rule, "Lower it, or raise replay.capacity: both count trajectories.")
     for field, other in (("replay.capacity", "env.horizon"), ("agent.updates_per_epoch", "agent.batch_size")):
-        if v[field] * v[other] > _LARGE:
+        if v[field] * v[other] > INT32_MAX:
             rule = f"{field} * {other} ({v[other]}) must be below 2^31"
-            checks.fail(field, v[field], rule, f"Use at most {_LARGE // v[other]}.")
+            checks.fail(field, v[field], rule, f"Use at most {INT32_MAX // v[other]}.")
 
 
 def _check_length(v: Mapping[str, Any]) -> None:
@@ -59,7 +60,7 @@ def _check_length(v: Mapping[str, Any]) -> None:
     num_epochs = -(-(v["total_steps"] - warmup) // epoch)
     last = {"steps": warmup + num_epochs * epoch, "updates": num_epochs * v.get("agent.updates_per_epoch", 1)}
     for counter, count in last.items():
-        if count > _LARGE:
+        if count > INT32_MAX:
             rule = f"the run would count {count} {counter}, which must stay below 2^31"
             checks.fail("total_steps", v["total_steps"], rule, "Use fewer steps or a smaller agent.updates_per_epoch.")
 

@@ -1,61 +1,83 @@
-"""The tables: algorithms and environments. What is tuned for their pairs stands in `schedules.py`.
+"""The tables: agents, algorithms and environments, and the functions that add a user's own to them.
 
-A value comes from the first of these that has it: what defines the algorithm, TUNED, the task's numbers, the schedule
-of the algorithm's paper, the field's default.
+A value of a run comes from the first of these that has it: the algorithm's `config`, which defines it; what is tuned
+for the pair (`tuning`); the task's numbers; the schedule of the algorithm's paper; the default that the field declares.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from hindsight_jax.fields import Value
+from hindsight_jax import agents
+from hindsight_jax.fields import Field, Value
+from hindsight_jax.presets.fields import ENV
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class AgentKind(NamedTuple):
+    """A constructor of agents, and what a run of one has besides the hyper-parameters that it declares."""
+
+    make: Callable[..., agents.Agent]  # (spec, *, hparams, ...); see `register_algorithm`
+    batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
+    reads_rewards: bool = True  # or else it has no relabel.reward_*
 
 
 class Algorithm(NamedTuple):
-    """A row of the table: which agent, and what makes it this algorithm."""
+    """An entry of the table: which agent, and what makes it this algorithm."""
 
-    agent: str  # kind of agent, one of fields.AGENTS
+    agent: str  # a key of AGENTS
     actions: tuple[str, ...]  # kinds that it can use, the preferred one first
-    paper: str  # 'hdm' or 'hem': whose schedule it has
     help: str
-    values: dict[str, Value]  # what defines it; nothing tunes these
-    schedule: Mapping[str, Value] = MappingProxyType({})  # its paper's numbers, where they are not the fields' defaults
+    config: Mapping[str, Value]  # what defines it; nothing tunes these
+    schedule: Mapping[str, Value] = _NOTHING  # its paper's numbers, where they are not the fields' defaults
+    paper: str | None = None  # 'hdm' or 'hem': whose schedule it has
+    like: str | None = None  # an algorithm whose schedule and tuned numbers it takes, where it has those fields
 
 
 class Environment(NamedTuple):
-    """A task: which fields it takes, and its numbers."""
+    """A task: the fields that it takes, and its numbers."""
 
     actions: tuple[str, ...]  # kinds that it has
-    paper: str  # 'hdm' or 'hem': whose benchmark it is
     help: str
-    fields: tuple[str, ...]  # the env.* fields that it takes, besides num_envs and (of two kinds) actions
+    fields: Mapping[str, Field]  # env.* fields that it takes, besides num_envs and (of two kinds) actions
     horizon: int  # its own number of steps; 0: its size
-    values: dict[str, Value]
-    hdm: Mapping[str, Value] = MappingProxyType({})  # numbers of HDM's algorithms on it
+    config: Mapping[str, Value]
+    hdm: Mapping[str, Value] = _NOTHING  # numbers of HDM's algorithms on it
+    paper: str | None = None  # 'hdm' or 'hem': whose benchmark it is
 
+
+def _env(*names: str) -> dict[str, Field]:
+    """The env.* fields of these names."""
+    return {f"env.{name}": ENV[name] for name in names}
+
+
+AGENTS: dict[str, AgentKind] = {
+    "q_learning": AgentKind(agents.q_learning),
+    "imitation": AgentKind(agents.imitation, reads_rewards=False),
+    "actor_critic": AgentKind(agents.actor_critic),
+    "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
+}
 
 _DISCRETE, _BOTH, _EITHER = ("discrete",), ("discrete", "continuous"), ("continuous", "discrete")
+_NOT_IMITATED: dict[str, Value] = {"agent.imitation": "none"}
 _FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
 
-# hEM published no numbers of updates: these are ours (ALGORITHMS 3.7).
+# HDM's numbers for GCSL, whose agent has those of hEM as its defaults.
+_HDM_IMITATION: dict[str, Value] = {
+    "agent.hidden_sizes": (400, 300),
+    "agent.learning_rate": 5e-4,
+    "agent.epsilon": 0.1,
+}
+# hEM published no numbers of updates: these are ours.
 _HEM: dict[str, Value] = {
-    "agent.exploration": "sample",
-    "agent.hidden_sizes": (256, 256, 256),
-    "agent.learning_rate": 1e-3,
-    "agent.epsilon": 0.0,
     "agent.updates_per_epoch": 40,
     "env.num_envs": 20,
     "replay.warmup": 20,
 }
 # DDPG + HER as OpenAI's baselines have it.
 _DDPG: dict[str, Value] = {
-    "agent.hidden_sizes": (256, 256, 256),
-    "agent.learning_rate": 1e-3,
     "agent.updates_per_epoch": 40,
-    "agent.epsilon": 0.3,
-    "agent.noise": 0.2,
-    "agent.target_rate": 0.05,
-    "agent.target_period": 40,
     "env.num_envs": 16,
     "replay.warmup": 16,
 }
@@ -67,30 +89,30 @@ _SPARSE: dict[str, Value] = {
     "relabel.reward_otherwise": 0.0,
 }
 _DENSE: dict[str, Value] = _SPARSE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
-_GRADIENT: dict[str, Value] = {
-    "agent.hidden_sizes": (256, 256),
-    "agent.learning_rate": 1e-3,
-    "agent.epsilon": 0.0,
-    "env.num_envs": 20,
-}
+_GRADIENT: dict[str, Value] = {"env.num_envs": 20}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "hdm": Algorithm(
-        "q_learning",
-        _DISCRETE,
-        "hdm",
-        "hindsight divergence minimisation: TD + imitation where Q sees progress",
-        {"agent.imitation": "indicator"},
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="hindsight divergence minimisation: TD + imitation where Q sees progress",
+        config={"agent.imitation": "indicator"},
     ),
     "her": Algorithm(
-        "q_learning", _DISCRETE, "hdm", "hindsight experience replay, rewards (-1, 0), double Q-learning", {}
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="hindsight experience replay, rewards (-1, 0), double Q-learning",
+        config=_NOT_IMITATED,
     ),
     "her_01": Algorithm(
-        "q_learning",
-        _DISCRETE,
-        "hdm",
-        "hindsight experience replay, rewards (0, 1)",
-        {
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="hindsight experience replay, rewards (0, 1)",
+        config=_NOT_IMITATED
+        | {
             "relabel.reward_reached": 1.0,
             "relabel.reward_otherwise": 0.0,
             "agent.bounded": False,
@@ -98,199 +120,188 @@ ALGORITHMS: dict[str, Algorithm] = {
         },
     ),
     "her_sql": Algorithm(
-        "q_learning",
-        _DISCRETE,
-        "hdm",
-        "HER with the soft backup of soft Q-learning",
-        {"agent.backup": "mellow", "agent.hindsight_bound": False},  # soft values lie below what is reached
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="HER with the soft backup of soft Q-learning",
+        config=_NOT_IMITATED
+        | {"agent.backup": "mellow", "agent.hindsight_bound": False},  # soft values lie below what is reached
     ),
     "her_hbc": Algorithm(
-        "q_learning", _DISCRETE, "hdm", "HER with imitation of every row", {"agent.imitation": "always"}
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="HER with imitation of every transition",
+        config={"agent.imitation": "always"},
     ),
     "gcsl": Algorithm(
-        "imitation",
-        _BOTH,
-        "hdm",
-        "goal-conditioned supervised learning: imitation of goals of the future",
-        _FUTURE | {"agent.exploration": "mode"},
+        agent="imitation",
+        actions=_BOTH,
+        paper="hdm",
+        help="goal-conditioned supervised learning: imitation of goals of the future",
+        config=_FUTURE | {"agent.exploration": "mode"},
+        schedule=_HDM_IMITATION,
     ),
     "hem": Algorithm(
-        "imitation",
-        ("continuous", "discrete"),
-        "hem",
-        "hindsight expectation maximisation: goals of the future, then supervised learning",
-        _FUTURE,
-        _HEM,
+        agent="imitation",
+        actions=("continuous", "discrete"),
+        paper="hem",
+        help="hindsight expectation maximisation: goals of the future, then supervised learning",
+        config=_FUTURE,
+        schedule=_HEM,
     ),
     "her_ddpg": Algorithm(
-        "actor_critic",
-        ("continuous",),
-        "hem",
-        "DDPG + HER, rewards (0, 1) by success, targets not clipped",
-        _SPARSE,
-        _DDPG,
+        agent="actor_critic",
+        actions=("continuous",),
+        paper="hem",
+        help="DDPG + HER, rewards (0, 1) by success, targets not clipped",
+        config=_SPARSE,
+        schedule=_DDPG,
     ),
     "her_ddpg_clipped": Algorithm(
-        "actor_critic",
-        ("continuous",),
-        "hem",
-        "DDPG + HER, rewards (0, 1), targets clipped to be negative: what makes them unlearnable",
-        _SPARSE | {"agent.clip_targets": True},
-        _DDPG,
+        agent="actor_critic",
+        actions=("continuous",),
+        paper="hem",
+        help="DDPG + HER, rewards (0, 1), targets clipped to be negative: what makes them unlearnable",
+        config=_SPARSE | {"agent.clip_targets": True},
+        schedule=_DDPG,
     ),
     "her_ddpg_dense": Algorithm(
-        "actor_critic",
-        ("continuous",),
-        "hem",
-        "DDPG + HER, rewards (-1, 0) by success, targets clipped to their range",
-        _DENSE | {"agent.clip_targets": True},
-        _DDPG,
+        agent="actor_critic",
+        actions=("continuous",),
+        paper="hem",
+        help="DDPG + HER, rewards (-1, 0) by success, targets clipped to their range",
+        config=_DENSE | {"agent.clip_targets": True},
+        schedule=_DDPG,
     ),
     "hpg": Algorithm(
-        "policy_gradient",
-        _BOTH,
-        "hem",
-        "hindsight policy gradient: importance weights for goals that the batch visited",
-        {"agent.goals": "visited", "agent.baseline": False},
-        _GRADIENT,
+        agent="policy_gradient",
+        actions=_BOTH,
+        paper="hem",
+        help="hindsight policy gradient: importance weights for goals that the batch visited",
+        config={"agent.goals": "visited", "agent.baseline": False},
+        schedule=_GRADIENT,
     ),
     "hpg_baseline": Algorithm(
-        "policy_gradient",
-        _BOTH,
-        "hem",
-        "hindsight policy gradient with a value baseline",
-        {"agent.goals": "visited", "agent.baseline": True},
-        _GRADIENT,
+        agent="policy_gradient",
+        actions=_BOTH,
+        paper="hem",
+        help="hindsight policy gradient with a value baseline",
+        config={"agent.goals": "visited", "agent.baseline": True},
+        schedule=_GRADIENT,
     ),
     "reinforce": Algorithm(
-        "policy_gradient",
-        _BOTH,
-        "hem",
-        "policy gradient without hindsight",
-        {"agent.goals": "own", "agent.baseline": False, "agent.group_size": 0},
-        _GRADIENT,
+        agent="policy_gradient",
+        actions=_BOTH,
+        paper="hem",
+        help="policy gradient without hindsight",
+        config={"agent.goals": "own", "agent.baseline": False, "agent.group_size": 0},
+        schedule=_GRADIENT,
     ),
 }
 
-_PHYSICS = ("env.bins", "env.horizon", "env.threshold")
+_PHYSICS = _env("bins", "horizon", "threshold")
 
 ENVIRONMENTS: dict[str, Environment] = {
     "four_rooms": Environment(
-        _BOTH,
-        "hdm",
-        "a ball is pushed through the doors of four rooms",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
-        {"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.2},
+        actions=_BOTH,
+        paper="hdm",
+        help="a ball is pushed through the doors of four rooms",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
+        hdm={"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.2},
     ),
     "lunar_lander": Environment(
-        _BOTH,
-        "hdm",
-        "a lander comes down on a place of the ground",
-        ("env.horizon", "env.threshold"),
-        50,
-        {"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
-        {"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.5},
+        actions=_BOTH,
+        paper="hdm",
+        help="a lander comes down on a place of the ground",
+        fields=_env("horizon", "threshold"),
+        horizon=50,
+        config={"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},
+        hdm={"agent.gamma_hdm": 0.85, "agent.epsilon": 0.1, "relabel.next_state": 0.5},
     ),
     "push": Environment(
-        _BOTH,
-        "hdm",
-        "a hand pushes a puck to a goal place",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.05},
-        {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
+        actions=_BOTH,
+        paper="hdm",
+        help="a hand pushes a puck to a goal place",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.05},
+        hdm={"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
     ),
     "door": Environment(
-        _BOTH,
-        "hdm",
-        "a hooked hand opens a door to an angle",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.05},
-        {"agent.gamma_hdm": 0.4, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
+        actions=_BOTH,
+        paper="hdm",
+        help="a hooked hand opens a door to an angle",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.05},
+        hdm={"agent.gamma_hdm": 0.4, "agent.epsilon": 0.2, "relabel.next_state": 0.6},
     ),
     "claw": Environment(
-        _BOTH,
-        "hdm",
-        "three fingers turn a valve to an angle",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.1},
-        {"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.2},
+        actions=_BOTH,
+        paper="hdm",
+        help="three fingers turn a valve to an angle",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.1},
+        hdm={"agent.gamma_hdm": 0.5, "agent.epsilon": 0.2, "relabel.next_state": 0.2},
     ),
     "point_mass": Environment(
-        _EITHER,
-        "hem",
-        "a ball with momentum is steered between pillars",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.02 * 2**0.5},
+        actions=_EITHER,
+        paper="hem",
+        help="a ball with momentum is steered between pillars",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.02 * 2**0.5},
     ),
     "reacher": Environment(
-        _EITHER,
-        "hem",
-        "an arm of two links reaches a place with its fingertip",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.02 * 2**0.5},
+        actions=_EITHER,
+        paper="hem",
+        help="an arm of two links reaches a place with its fingertip",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.02 * 2**0.5},
     ),
     "fetch_reach": Environment(
-        _EITHER,
-        "hem",
-        "a gripper reaches a place in space",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.05},
+        actions=_EITHER,
+        paper="hem",
+        help="a gripper reaches a place in space",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.05},
     ),
     "sawyer_reach": Environment(
-        _EITHER,
-        "hem",
-        "a hand reaches a place above a table",
-        _PHYSICS,
-        50,
-        {"env.threshold": 0.06},
+        actions=_EITHER,
+        paper="hem",
+        help="a hand reaches a place above a table",
+        fields=_PHYSICS,
+        horizon=50,
+        config={"env.threshold": 0.06},
     ),
     "flip_bit": Environment(
-        _DISCRETE,
-        "hem",
-        "bits are flipped, one a step, to a goal pattern",
-        ("env.size", "env.horizon", "env.start"),
-        0,
-        {"env.size": 25},
+        actions=_DISCRETE,
+        paper="hem",
+        help="bits are flipped, one a step, to a goal pattern",
+        fields=_env("size", "horizon", "start"),
+        horizon=0,
+        config={"env.size": 25},
     ),
     "navigation": Environment(
-        _EITHER,
-        "hem",
-        "a point moves in a cube of any dimension",
-        ("env.size", "env.horizon", "env.threshold"),
-        50,
-        {"env.size": 10, "env.threshold": 0.1},
+        actions=_EITHER,
+        paper="hem",
+        help="a point moves in a cube of any dimension",
+        fields=_env("size", "horizon", "threshold"),
+        horizon=50,
+        config={"env.size": 10, "env.threshold": 0.1},
     ),
     "grid_four_rooms": Environment(
-        _DISCRETE,
-        "hem",
-        "a walker in a grid of four rooms, whose steps slip",
-        ("env.horizon", "env.slip"),
-        31,
-        {},
+        actions=_DISCRETE,
+        paper="hem",
+        help="a walker in a grid of four rooms, whose steps slip",
+        fields=_env("horizon", "slip"),
+        horizon=31,
+        config={},
     ),
 }
-
-# Numeric values that do not change shapes: the members of one population may differ in those that their row has.
-POPULATION_FIELDS = (
-    "agent.learning_rate",
-    "agent.gamma",
-    "agent.gamma_hdm",
-    "agent.beta",
-    "agent.epsilon",
-    "agent.noise",
-    "agent.target_rate",
-    "agent.target_period",
-    "agent.temperature",
-    "agent.action_l2",
-    "relabel.behaviour",
-    "relabel.next_state",
-    "relabel.preference",
-)

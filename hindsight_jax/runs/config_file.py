@@ -53,8 +53,7 @@ def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     """
     try:
         resolved = presets.config(name)
-        resolved = fields.complete(resolved | dict(overrides or {}), presets.fields_of(name))
-        presets.check(name, resolved)
+        resolved = presets.complete(name, resolved | dict(overrides or {}))
     except ValueError as error:
         raise UsageError(str(error)) from None
     return ConfigDict(_nested(resolved)).lock()
@@ -67,7 +66,7 @@ def values(config: ConfigDict) -> dict[str, Any]:
     True
     """
     flat = _flat(config.to_dict())
-    return {field: flat[field] for field in fields.FIELDS if field in flat}
+    return {field: flat[field] for field in presets.all_fields() if field in flat}
 
 
 def to_json_dict(config: ConfigDict) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def from_json_dict(name: str, nested: Mapping[str, Any]) -> ConfigDict:
     """
     presets.split(name)
     known = presets.fields_of(name)
-    flat = {field: fields.FIELDS[field].default for field in RESUMABLE if field in known}  # younger than some files
+    flat = {field: known[field].default for field in RESUMABLE if field in known}  # younger than some files
     flat |= {field: fields.from_json(value) for field, value in _flat(nested).items()}
     missing = [field for field in known if field not in flat]
     if missing:

@@ -1,6 +1,6 @@
 """What a run will need, before it begins: python -m experiments.run --config=NAME ... --explain.
 
-Sizes are those of the shapes that will be allocated, operations those of `flops`; the time is that of a short trial on
+Sizes are those of the shapes that will be allocated, operations those that the agent counts (`Agent.flops`), if it does; the time is that of a short trial on
 this machine: a warm-up, some epochs and one evaluation of the whole population, compiled as the run would be.
 
 Dimension key: M members.
@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from hindsight_jax import fields, presets, training
-from hindsight_jax.runs import config_file, flops
+from hindsight_jax.runs import config_file
 from hindsight_jax.runs.progress import duration
 
 TRIAL_SECONDS = 4.0  # of epochs, about
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     updates: int
     epochs: int
     evaluations: int
-    flop_per_update: float
+    flop_per_update: float | None  # None: the agent does not count them
 
     @property
     def members(self) -> int:
@@ -86,7 +86,7 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, setup: presets.S
         updates=epochs * values.get("agent.updates_per_epoch", 1),
         epochs=epochs,
         evaluations=-(-epochs // setup.epochs_between_evaluations),
-        flop_per_update=flops.of_update(name, setup.env.spec, values),
+        flop_per_update=setup.flops_per_update,
     )
 
 
@@ -151,13 +151,14 @@ def text(plan: Plan, grid: presets.Grid) -> str:
     ]
     if plan.free is not None:
         lines.append(f"  {'free memory':28}{'':>14}{size_text(plan.free):>14}")
-    useful = plan.updates * plan.flop_per_update
     lines += [
         f"  {'env steps':28}{plan.env_steps:>14,}{plan.env_steps * plan.members:>14,}",
         f"  {'updates':28}{plan.updates:>14,}{plan.updates * plan.members:>14,}",
         f"  {'updates per env step':28}{plan.updates / plan.env_steps:>14.3g}",
-        f"  {'useful operations':28}{_operations(useful):>14}{_operations(useful * plan.members):>14}",
     ]
+    if plan.flop_per_update is not None:
+        useful = plan.updates * plan.flop_per_update
+        lines.append(f"  {'useful operations':28}{_operations(useful):>14}{_operations(useful * plan.members):>14}")
     return "\n".join(lines)
 
 
@@ -170,13 +171,16 @@ def expected(plan: Plan, measured: Trial) -> list[str]:
     """The lines of time, which --explain prints after the trial."""
     learning, evaluating = plan.epochs * measured.epoch, plan.evaluations * measured.evaluate
     whole = seconds(plan, measured)
-    rate = plan.updates * plan.flop_per_update * plan.members / whole / 1e9
+    useful = ""
+    if plan.flop_per_update is not None:
+        rate = plan.updates * plan.flop_per_update * plan.members / whole / 1e9
+        useful = f" and {rate:.1f} useful GFLOP/s"
     parts = {"compile": measured.compile, "warm-up": measured.begin, "epochs": learning, "evaluations": evaluating}
     told = ", ".join(f"{words} {duration(part)}" for words, part in parts.items())
     return [
         f"  working memory of an epoch, activations among it: {size_text(measured.working_bytes)} on each device",
         f"  expected, by a trial of some seconds here: {duration(whole)} ({told})",
-        f"  {plan.env_steps * plan.members / whole:,.0f} env steps/s and {rate:.1f} useful GFLOP/s, of all members",
+        f"  {plan.env_steps * plan.members / whole:,.0f} env steps/s{useful}, of all members",
     ]
 
 

@@ -17,8 +17,8 @@ from hindsight_jax.training.sharding import default_chunk, devices_for, local_me
 
 __all__ = [
     "Best",
-    "NonFinite",
     "Members",
+    "NonFinite",
     "Population",
     "PopulationState",
     "Rollout",

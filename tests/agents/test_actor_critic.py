@@ -298,7 +298,7 @@ def test_target_networks_move_every_target_period_updates():
 
 
 def test_the_defaults_are_those_of_hers_own_code():
-    values = agents.ActorCriticValues()
+    values = agents.ActorCriticHparams()
     assert (values.learning_rate, values.gamma, values.target_rate, values.target_period) == (1e-3, 0.98, 0.05, 40)
     assert (values.noise, values.epsilon, values.action_l2) == (0.2, 0.3, 1.0)
     state = jax.eval_shape(agents.actor_critic(reference.spec(ARM)).init, jax.random.key(0))

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 FLAT, ARM, HORIZON = types.Discrete(1, 5), types.Box(2), 4
 VALUES = {
-    "imitation": agents.ImitationValues,
-    "actor_critic": agents.ActorCriticValues,
-    "policy_gradient": agents.PolicyGradientValues,
+    "imitation": agents.ImitationHparams,
+    "actor_critic": agents.ActorCriticHparams,
+    "policy_gradient": agents.PolicyGradientHparams,
 }
 MEMBERS = {  # numbers in which two members differ
     "imitation": {"learning_rate": (0.01, 0.002)},

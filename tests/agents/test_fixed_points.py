@@ -140,7 +140,7 @@ def imitated(gamma_hdm, rows, table):
     """(whether a row occurs and is picked by the indicator, bool[2, S, A, S, G], the gradient of the table)."""
     _, experiment = fixed_points.build("hdm", agent__gamma_hdm=0.1)
     state = fixed_points.state_of(experiment.agent, table)
-    state = state._replace(values=state.values._replace(gamma_hdm=jnp.float32(gamma_hdm)))
+    state = state._replace(hparams=state.hparams._replace(gamma_hdm=jnp.float32(gamma_hdm)))
     batches, weights = fixed_points.transitions(rows)
     gradient, metrics = fixed_points.gradients_of(experiment.agent)(state, batches)
     expected = jax.tree.map(lambda x: np.tensordot(weights, x, 1), gradient)

@@ -318,7 +318,7 @@ def test_target_network_moves_every_target_period_updates():
 
 
 def test_the_defaults_are_the_papers():
-    values = agents.QLearningValues()
+    values = agents.QLearningHparams()
     assert (values.learning_rate, values.gamma, values.gamma_hdm, values.beta) == (5e-4, 0.98, 0.85, 1.0)
     assert (values.target_rate, values.target_period, values.temperature) == (0.005, 10, 0.2)
     state = made(hidden_sizes=(400, 300)).init(jax.random.key(0))
@@ -502,7 +502,7 @@ def test_unknown_or_wrong_values_are_refused(values):
         ("target_period", 0.0),
         ("target_period", 0.5),
         ("temperature", 0.0),
-        *((name, math.nan) for name in agents.QLearningValues._fields),
+        *((name, math.nan) for name in agents.QLearningHparams._fields),
     ],
 )
 def test_known_values_out_of_range_are_refused(name, value):
@@ -510,7 +510,7 @@ def test_known_values_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         row("hdm")[0].init(jax.random.key(0), {name: value})
     with pytest.raises(ValueError, match=name):
-        made(values=agents.QLearningValues(**{name: value})).init(jax.random.key(0))
+        made(hparams=agents.QLearningHparams(**{name: value})).init(jax.random.key(0))
 
 
 @pytest.mark.parametrize(("observation", "goal"), [((4, 3), (4, 2)), ((2,), (3,)), ((3,), (1, 2)), ((3,), ())])
@@ -543,7 +543,7 @@ def test_update_refuses_a_batch(fault):
 def test_the_target_network_is_evaluated_where_asked():
     """Exploration reads the online network all the same."""
     spec = types.EnvSpec((2,), (2,), types.Discrete(1, 5), 50, 0.05, False, *[types.Range((-1.0,) * 2, (1.0,) * 2)] * 2)
-    values = agents.QLearningValues(epsilon=0.0)
+    values = agents.QLearningHparams(epsilon=0.0)
     key, observations, goals = jax.random.key(0), *jax.random.normal(jax.random.key(1), (2, 64, 2))
     chosen = {}
     for evaluated in ("online", "target"):

@@ -16,10 +16,10 @@ from hindsight_jax import agents, types
 NAN, INF = math.nan, math.inf
 FLAT, ARM, HORIZON = types.Discrete(1, 5), types.Box(2), 4
 MAKERS = {
-    "q_learning": (agents.q_learning, agents.QLearningValues, FLAT),
-    "actor_critic": (agents.actor_critic, agents.ActorCriticValues, ARM),
-    "imitation": (agents.imitation, agents.ImitationValues, FLAT),
-    "policy_gradient": (agents.policy_gradient, agents.PolicyGradientValues, FLAT),
+    "q_learning": (agents.q_learning, agents.QLearningHparams, FLAT),
+    "actor_critic": (agents.actor_critic, agents.ActorCriticHparams, ARM),
+    "imitation": (agents.imitation, agents.ImitationHparams, FLAT),
+    "policy_gradient": (agents.policy_gradient, agents.PolicyGradientHparams, FLAT),
 }
 KEY = jax.random.key(0)
 
@@ -119,7 +119,7 @@ def doors_of(name):
         if agent.batch == "trajectories"
         else reference.transitions(action),
     )
-    a_state = thing(state, a_tuple=tuple(state), parameters=state.params, values=state.values)
+    a_state = thing(state, a_tuple=tuple(state), parameters=state.params, values=state.hparams)
     situation = {"observation": floats(*spec.observation_shape), "goal": floats(*spec.goal_shape)}
     situation = {
         part: argument._replace(static=argument.static | argument.sizes) for part, argument in situation.items()
@@ -146,7 +146,7 @@ def test_right_calls_work_and_wrong_ones_are_refused_at_the_door(name):
 OUT_OF_RANGE = ("NaN", "negative", "infinite", "above 1")  # ranges are the agents' business
 OVERRIDE = door(
     agents.override,
-    defaults=thing(agents.ImitationValues(), of_strings=agents.ImitationValues(epsilon="0"), a_dict={"epsilon": 0.0}),
+    defaults=thing(agents.ImitationHparams(), of_strings=agents.ImitationHparams(epsilon="0"), a_dict={"epsilon": 0.0}),
     values=VALUES._replace(known={k: v for k, v in VALUES.known.items() if k not in OUT_OF_RANGE}),
     blames=("values.epsilon",),
     any_blamed=True,

@@ -129,7 +129,7 @@ def test_the_size_of_a_task_is_its_horizon():
 @pytest.mark.parametrize("name", presets.names())
 def test_every_field_that_a_name_does_not_have_is_refused_with_its_own(name):
     known = presets.fields_of(name)
-    for field, spec in fields.FIELDS.items():
+    for field, spec in presets.all_fields().items():
         if field not in known:
             message = refused([f"--config={name}", f"--config.{field}={fields.text(spec.default)}"])
             assert message.startswith(f"--config.{field}: got ")
@@ -175,7 +175,7 @@ def test_overrides_have_the_exact_value_and_type(field, written, value, apart):
     got = parsed(*argv)[field]
     assert got == value
     assert type(got) is type(value)
-    assert type(got) is type(fields.FIELDS[field].default)
+    assert type(got) is type(presets.all_fields()[field].default)
 
 
 def test_order_does_not_matter_and_equal_repetitions_are_one():
@@ -209,7 +209,7 @@ def test_make_takes_typed_values_and_refuses_others():
 
 def in_range(field):
     """Text and value of a field, in its range."""
-    spec = fields.FIELDS[field]
+    spec = presets.all_fields()[field]
     whole = st.integers(max(int(spec.low), -(2**40)) if math.isfinite(spec.low) else 0, int(min(spec.high, 2**40)))
     if spec.options:
         return st.sampled_from(spec.options).map(lambda x: (x, x))
@@ -249,7 +249,7 @@ def test_values_in_range_parse_exactly_or_break_a_rule_between_fields(case):
     argv = [f"--config={name}", *(f"--config.{field}={written}" for field, (written, _) in lines)]
     arguments, message = attempt(argv)
     if arguments is None:
-        assert not any(fields.allowed(fields.FIELDS[field]) in message for field, _ in lines)
+        assert not any(fields.allowed(presets.all_fields()[field]) in message for field, _ in lines)
         assert "no use for it" not in message
         return
     expected = presets.config(name) | {field: value for field, (_, value) in lines}
@@ -263,14 +263,14 @@ WRITTEN = st.text(max_size=12) | st.from_regex(r"[-+0-9._einfa,()]{1,8}")
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(presets.names()), st.sampled_from(sorted(fields.FIELDS)), WRITTEN)
+@given(st.sampled_from(presets.names()), st.sampled_from(sorted(presets.all_fields())), WRITTEN)
 def test_any_text_parses_to_a_value_in_range_or_is_refused(name, field, written):
     arguments, message = attempt([f"--config={name}", f"--config.{field}={written}"])
     if arguments is None:
         assert message.startswith(f"--config.{field}") or field in message or "total_steps" in message
         return
     assert field in presets.fields_of(name)
-    spec, value = fields.FIELDS[field], config_file.values(arguments.config)[field]
+    spec, value = presets.all_fields()[field], config_file.values(arguments.config)[field]
     assert type(value) is type(spec.default)
     if spec.options:
         assert value in spec.options
@@ -436,9 +436,9 @@ def test_the_help_holds_the_fields_that_there_are_with_value_help_and_range(name
     text = help.help_text(name)
     assert max(map(len, text.splitlines())) <= help.WIDTH
     whole = " ".join(text.split())
-    known = presets.fields_of(name) if name else fields.FIELDS
+    known = presets.fields_of(name) if name else presets.all_fields()
     values = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
-    for field, spec in fields.FIELDS.items():
+    for field, spec in presets.all_fields().items():
         entry = f" {field} {fields.text(values[field])} {spec.help}; {fields.allowed(spec)}" if field in known else None
         assert entry in whole if entry else f" {field} " not in whole
     assert name is None or f"{name}: {presets.describe(name)}. Its fields, as it sets them:" in whole

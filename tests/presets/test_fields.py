@@ -62,18 +62,18 @@ def test_other_values_are_refused_by_name(field, value):
         fields.checked(field, value)
 
 
-@pytest.mark.parametrize("field", fields.FIELDS)
+@pytest.mark.parametrize("field", presets.all_fields())
 def test_defaults_and_bounds_are_allowed(field):
-    spec = fields.FIELDS[field]
+    spec = presets.all_fields()[field]
     assert fields.checked(field, spec.default) == spec.default
     if not spec.options and not isinstance(spec.default, (bool, tuple)):
         assert fields.checked(field, spec.low) == spec.low
         assert fields.checked(field, spec.high) == spec.high
 
 
-@pytest.mark.parametrize("field", fields.FIELDS)
+@pytest.mark.parametrize("field", presets.all_fields())
 def test_what_is_out_of_range_is_refused(field):
-    spec = fields.FIELDS[field]
+    spec = presets.all_fields()[field]
     if spec.options or isinstance(spec.default, bool):
         return
     for bound, away in ((spec.low, -1), (spec.high, 1)):
@@ -84,15 +84,15 @@ def test_what_is_out_of_range_is_refused(field):
 
 
 def test_only_gamma_hdm_may_be_infinite():
-    open_fields = [f for f, spec in fields.FIELDS.items() if spec.high == math.inf and isinstance(spec.default, float)]
+    open_fields = [f for f, spec in presets.all_fields().items() if spec.high == math.inf and isinstance(spec.default, float)]
     assert open_fields == ["agent.gamma_hdm"]
 
 
 def test_fields_name_the_kinds_of_agent_that_there_are():
     assert fields.AGENTS == ("q_learning", "imitation", "actor_critic", "policy_gradient")
-    assert all(set(spec.agents) <= set(fields.AGENTS) for spec in fields.FIELDS.values())
+    assert all(set(spec.agents) <= set(fields.AGENTS) for spec in presets.all_fields().values())
     assert {row.agent for row in presets.ALGORITHMS.values()} == set(fields.AGENTS)
-    assert all(not spec.agents for field, spec in fields.FIELDS.items() if field.startswith("env."))  # tasks say theirs
+    assert all(not spec.agents for field, spec in presets.all_fields().items() if field.startswith("env."))  # tasks say theirs
 
 
 # A dict of values
@@ -100,7 +100,7 @@ def test_fields_name_the_kinds_of_agent_that_there_are():
 
 def defaults(**changes):
     """Every field's default, and a horizon, as `fields.check` wants it."""
-    return {field: spec.default for field, spec in fields.FIELDS.items()} | {"env.horizon": 50} | changes
+    return {field: spec.default for field, spec in presets.all_fields().items()} | {"env.horizon": 50} | changes
 
 
 def test_complete_gives_every_value_its_type():

@@ -192,18 +192,18 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read(name):
     expected = {*EVERY_RUN, *(f"agent.{field}" for field in AGENT_FIELDS[kind]), *DATA_FIELDS[kind]}
     expected |= {f"env.{field}" for field in ENV_FIELDS[task]}
     assert set(presets.fields_of(name)) == expected
-    assert list(presets.config(name)) == [field for field in fields.FIELDS if field in expected]
+    assert list(presets.config(name)) == [field for field in presets.all_fields() if field in expected]
 
 
 def test_every_field_belongs_to_a_name():
-    assert {field for name in EVERY_NAME for field in presets.fields_of(name)} == set(fields.FIELDS)
+    assert {field for name in EVERY_NAME for field in presets.fields_of(name)} == set(presets.all_fields())
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
 def test_every_value_is_in_range_of_its_type_and_fits_the_others(name):
     values = presets.config(name)
     for field, value in values.items():
-        assert type(value) is type(fields.FIELDS[field].default), field
+        assert type(value) is type(presets.all_fields()[field].default), field
         assert fields.checked(field, value) == value
     presets.check(name, values)
 
@@ -474,7 +474,7 @@ def test_every_name_builds_the_network_and_the_numbers_of_its_values(name, given
     state = jax.eval_shape(experiment.agent.init, jax.random.key(0))
     assert type(state) is STATES[kind]
     assert kernels(state.params) == sorted(expected)
-    assert set(state.values._fields) <= {field.removeprefix("agent.") for field in values}
+    assert set(state.hparams._fields) <= {field.removeprefix("agent.") for field in values}
     on_policy = kind == "policy_gradient"
     assert experiment.agent.batch == ("trajectories" if on_policy else "transitions")
     assert (given["law"] is None) == on_policy
@@ -513,7 +513,7 @@ def test_an_epoch_leaves_the_state_as_it_was_built(name):
 
 def other(field, value):
     """An allowed value that differs."""
-    spec = fields.FIELDS[field]
+    spec = presets.all_fields()[field]
     if spec.options:
         return next(option for option in spec.options if option != value)
     if isinstance(value, bool):
@@ -632,7 +632,7 @@ def test_values_that_make_no_run_are_refused(change, word):
 @pytest.mark.parametrize("name", ["hem_flip_bit", "hem_navigation", "her_ddpg_push", "hpg_grid_four_rooms"])
 def test_every_field_that_a_run_has_no_use_for_is_refused_by_name(name):
     values = presets.config(name)
-    for field, spec in fields.FIELDS.items():
+    for field, spec in presets.all_fields().items():
         if field not in values:
             with pytest.raises(
                 ValueError, match=rf"^{field}: got .*, but this run has no use for it\. Leave it out\.$"
@@ -657,8 +657,8 @@ def number():
 
 
 def test_population_fields_are_numbers_that_run_init_takes(preferring):
-    assert set(presets.POPULATION_FIELDS) <= set(fields.FIELDS)
-    assert all(type(fields.FIELDS[field].default) in (int, float) for field in presets.POPULATION_FIELDS)
+    assert set(presets.population_fields()) <= set(presets.all_fields())
+    assert all(type(presets.all_fields()[field].default) in (int, float) for field in presets.population_fields())
     takes_them(preferring, "hdm_push")
 
 
@@ -670,13 +670,13 @@ def test_members_of_other_kinds_of_agent_may_differ_in_the_fields_that_they_have
 
 def takes_them(experiment, name):
     """All of the name's population fields at once, and no other."""
-    mine = [field for field in presets.POPULATION_FIELDS if field in presets.fields_of(name)]
+    mine = [field for field in presets.population_fields() if field in presets.fields_of(name)]
     assert set(mine) >= {"agent.learning_rate"}
     state = jax.eval_shape(experiment.run.init, jax.random.key(0), {field: number() for field in mine})
     same = jax.eval_shape(experiment.run.init, jax.random.key(0))
     assert jax.tree.structure(state.agent) == jax.tree.structure(same.agent)
     assert jax.tree.leaves(state) == jax.tree.leaves(same)  # no shape and no dtype depends on what is overridden
-    for field in set(presets.POPULATION_FIELDS) - set(mine):
+    for field in set(presets.population_fields()) - set(mine):
         with pytest.raises(ValueError, match=r"values"):
             experiment.run.init(jax.random.key(0), {field: 0.5})
 
@@ -774,5 +774,5 @@ def test_members_begin_with_numbers_of_their_own(plain):
     """`init` under vmap: shapes alone, nothing is computed."""
     values = {"agent.gamma_hdm": jnp.array([0.3, 0.5]), "relabel.next_state": jnp.array([0.1, 0.2])}
     state = jax.eval_shape(jax.vmap(plain.run.init), training.member_keys(0, 2), values)
-    assert state.agent.values.gamma_hdm.shape == (2,)
+    assert state.agent.hparams.gamma_hdm.shape == (2,)
     assert {leaf.shape[0] for leaf in jax.tree.leaves(state)} == {2}

@@ -264,7 +264,7 @@ def test_a_grid_goes_on_with_its_settings_and_refuses_others(grid, experiment):
                 again.resume(config_file.to_json_dict(made), [])
             continue
         again.resume(config_file.to_json_dict(made), [])
-        np.testing.assert_array_equal(again.state.members.agent.values.gamma, run.state.members.agent.values.gamma)
+        np.testing.assert_array_equal(again.state.members.agent.hparams.gamma, run.state.members.agent.hparams.gamma)
 
 
 def test_the_film_is_of_the_best_setting_s_median_seed():

@@ -157,7 +157,7 @@ def without_hidden_layers(params, kernel, bias):
 
 def numbers_of(state):
     """The hyper-parameters of a state as Python floats."""
-    return {name: float(value) for name, value in state.values._asdict().items()}
+    return {name: float(value) for name, value in state.hparams._asdict().items()}
 
 
 def assert_layers(params, layers, **tolerance):

@@ -116,7 +116,7 @@ AGENT = {
     "parameter": (agent("params", jnp.nan), "agent.params."),
     "infinite parameter": (agent("params", jnp.inf, leaf=-1), "agent.params."),
     "optimiser": (agent("adam", jnp.nan), "agent.adam."),
-    "hyper-parameter": (agent("values", jnp.nan), "agent.values."),
+    "hyper-parameter": (agent("values", jnp.nan), "agent.hparams."),
     "gradient": (
         agent("values", 1e38),
         ("agent.", "metrics.", "batch."),

@@ -89,7 +89,7 @@ def test_doctests(name):
 
 def learner(env, **options):
     agent = agents.q_learning(
-        env.spec, distance=env.distance, hidden_sizes=(64,), values=agents.QLearningValues(**FAST), **options
+        env.spec, distance=env.distance, hidden_sizes=(64,), hparams=agents.QLearningHparams(**FAST), **options
     )
     return agent, {
         "num_envs": 4,
@@ -265,7 +265,7 @@ def test_members_with_values_of_their_own_equal_separate_runs():
         "agent.epsilon": jnp.array([0.1, 0.0, 1.0, 0.1]),
     }
     state, _ = started(4, values)
-    np.testing.assert_array_equal(state.members.agent.values.gamma_hdm, values["agent.gamma_hdm"])
+    np.testing.assert_array_equal(state.members.agent.hparams.gamma_hdm, values["agent.gamma_hdm"])
     state, metrics = training.collect_metrics(tiny().advance(state, 5))
     np.testing.assert_array_equal(metrics["imitated_fraction"][jnp.array([0, 3])], [0.0, 1.0])
     assert 0.0 < float(metrics["imitated_fraction"][1]) < 1.0

@@ -13,7 +13,7 @@ import wrong_calls
 from wrong_arguments import JUNK, NO_ARRAYS, Argument, count, key, optional, plain_number, record, thing, zeros_like
 from wrong_calls import abstractly, door
 
-from hindsight_jax import agents, fields, presets, relabel, replay, study, training, types
+from hindsight_jax import agents, presets, relabel, replay, study, training, types
 from hindsight_jax.checkpoints import checkpoints
 
 KEY, KEYS = jax.random.key(0), training.member_keys(0, 2)
@@ -291,7 +291,7 @@ DOORS = {
         member=plain_number(1, -1, 2, 0.5, math.nan)._replace(value=1),
     ),
 }
-FIELDS = (*fields.FIELDS, "a", "3", "agent.gama", "seed", "grid")
+FIELDS = (*presets.all_fields(), "a", "3", "agent.gama", "seed", "grid")
 ELSEWHERE = {
     "Checkpoints": door(
         lambda directory, keep: checkpoints.Checkpoints(directory, keep=keep),

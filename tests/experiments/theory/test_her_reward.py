@@ -51,7 +51,7 @@ def test_gradients_in_closed_form(problem, generator):
 
 def test_the_gradient_is_that_of_the_loss_by_finite_differences():
     """The loss that `update` reports, at parameters a step apart along its gradient, falls by the gradient's square."""
-    agent = learner.make_agent(imitation="always", backup="max", upper=None)  # no choice by the moving network
+    agent = learner.make_agent(imitation="always", backup="max", bounded=False)  # no choice by the moving network
     state, batch = learner.make_state(0, gamma=0.5), learner.random_batch(1)
     gradient = learner.gradient(agent, state, batch)
     leaves, structure = jax.tree.flatten(state.params)
