@@ -87,8 +87,9 @@ def make(name: str, **overrides: Any) -> "GoalEnv":
         module, attribute = _TASKS[name]
         task = getattr(importlib.import_module(module), attribute)
     known = _keyword_arguments(task)
-    for override in overrides if known is not None else ():
-        _check_known(f"override of {name}", override, known, "Leave it out.")
+    if known is not None:
+        for override in overrides:
+            _check_known(f"override of {name}", override, known, "Leave it out.")
     env = task(**overrides)
     from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
 
