@@ -185,7 +185,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The identity, and what breaks it."""
+    """The identity, and the conditions that it needs."""
     return Claim(
         key="her_reward",
         title="HER's reward follows from the divergence and the next-state term",

@@ -144,7 +144,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The limits, and what a large beta does."""
+    """The limits, and the effect of a large beta."""
     return Claim(
         key="limits",
         title="HER, HER + HBC and GCSL are limits of HDM",

@@ -22,7 +22,7 @@ NUM_RANDOM = 12
 
 
 class Converged(NamedTuple):
-    """Q at its fixed point: the true PMI, and what Lemma B.3 gives. Tables are [S, A, G]."""
+    """Q at its fixed point: the true PMI, and that of Lemma B.3. Tables are [S, A, G]."""
 
     mu: np.ndarray  # [S, A], the behaviour whose marginal is that of pi's visits
     pmi: np.ndarray  # log p+(g | s, a) / rho+(g)
@@ -192,7 +192,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """Where the lemma holds, where it does not, and what recovers the PMI."""
+    """Where the lemma holds, where it does not, and the losses that recover the PMI."""
     return Claim(
         key="mutual_information",
         title="A converged Q gives the pointwise mutual information in special cases only",

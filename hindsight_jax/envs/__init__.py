@@ -1,6 +1,6 @@
 """Goal-conditioned tasks: `make(name, **overrides)` makes one, `names()` lists them, `register` adds one of your own.
 
-The other names are what a task of your own is written with. They import the simulator, and do so when first used.
+The other names are for writing such a task. They import the simulator, and do so when first used.
 """
 
 import importlib

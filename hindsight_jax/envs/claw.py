@@ -2,7 +2,7 @@
 
 Dimension key: O = 11, the fingers' nine joint angles and (cos, sin) of the valve's; G = 2, (cos, sin).
 
-The physics runs in MJX; comments in assets/claw.xml mark what is ours. One step is 0.1 s, ten substeps of 0.01 s
+The physics runs in MJX; comments in assets/claw.xml mark our own choices. One step is 0.1 s, ten substeps of 0.01 s
 (ours; 40 of 0.0025 s in the original), during which the servos' targets are constant.
 """
 

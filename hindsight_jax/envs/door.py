@@ -2,7 +2,7 @@
 
 Dimension key: O = 4, (hand x, hand y, hand z in metres, door angle in radians, 0 shut); G = 1, the angle.
 
-The physics runs in MJX; comments in assets/door.xml mark what is ours. One step is 0.15 s, six substeps of 0.025 s
+The physics runs in MJX; comments in assets/door.xml mark our own choices. One step is 0.15 s, six substeps of 0.025 s
 (ours; 50 of 0.003 s in the original): the hand's target moves in a straight line at a constant speed to its end, which
 is clipped to the workspace.
 """

@@ -4,7 +4,7 @@ Dimension key: O = 8, (x, z, their velocities, angle, turn rate, left contact, r
 G = 5, (x, z, angle, left contact, right contact); F frames per step.
 
 The original is a rigid-body game at 50 frames per second; this is a planar model in MJX, and comments in
-assets/lunar_lander.xml mark what is ours. One step is 0.04 s: two frames, each of two substeps of 0.01 s (ours). In
+assets/lunar_lander.xml mark our own choices. One step is 0.04 s: two frames, each of two substeps of 0.01 s (ours). In
 each frame, with u1 and u2 uniform in [-1, 1] / 30, the engines give the hull, along its horizontal and its up,
 
     main: 13 (u2, 4/30 + 2 u1) N s      through the hull's origin

@@ -31,7 +31,7 @@ _TASKS = {
     "sawyer_reach": ("hindsight_jax.envs.sawyer_reach", "SawyerReach"),
 }
 
-_REGISTERED: dict[str, "Callable[..., GoalEnv]"] = {}  # what `register` added
+_REGISTERED: dict[str, "Callable[..., GoalEnv]"] = {}  # tasks added by `register`
 
 
 def names() -> tuple[str, ...]:

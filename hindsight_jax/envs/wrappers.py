@@ -60,7 +60,9 @@ class AutoReset(base.Wrapper):
         after = self.env.step(state, action)
         if "reset_key" not in state.info:
             rule = "it must hold episode_step and reset_key"
-            checks.fail("state.info", sorted(state.info), rule, "Pass what reset or step of the wrapper returned.")
+            checks.fail(
+                "state.info", sorted(state.info), rule, "Pass a state that the wrapper's reset or step returned."
+            )
         steps = state.info["episode_step"] + 1
         ended = (after.done > 0) | (steps >= self.horizon)
         now, later = jax.random.split(state.info["reset_key"])  # both are unused where the episode goes on
