@@ -2,9 +2,9 @@
 
 Dimension key: O = G = 4, (hand x, hand y, puck x, puck y) in metres.
 
-The physics is planar and runs in MJX; comments in assets/push.xml mark our own choices. One step is 0.04 s, four substeps
-of 0.01 s (ours; 20 of 0.002 s in the original): the hand's target moves in a straight line at a constant speed to its
-end, which is clipped to the workspace.
+The physics is planar and runs in MJX; comments in assets/push.xml mark our own choices. One step is 0.04 s, four
+substeps of 0.01 s (ours; 20 of 0.002 s in the original): the hand's target moves in a straight line at a constant speed
+to its end, which is clipped to the workspace.
 """
 
 import math
