@@ -1,6 +1,6 @@
 """Measures every claim, prints a summary and writes the page: python -m experiments.theory [--output=DIR] [claim ..].
 
-The exit status is 1 if a figure is out of its tolerance, and 2 for arguments that make no sense.
+The exit status is 1 if a figure is out of its tolerance, and 2 for invalid arguments.
 """
 
 import argparse
@@ -9,7 +9,9 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # tiny problems in float64: any accelerator is slower, and rounds its way
+os.environ.setdefault(
+    "JAX_PLATFORMS", "cpu"
+)  # tiny problems in float64: an accelerator is slower and rounds differently
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +23,7 @@ from experiments.theory.results import Claim
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status."""
+    """Measures the claims that `argv` names, all by default, and returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.theory", description="The mathematics of the papers on problems that are exact."
     )
@@ -32,20 +34,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     for name in arguments.claims:
         if name not in CLAIMS:
-            parser.error(f"claim: got {name!r}, but it must be one of {', '.join(CLAIMS)}")
+            parser.error(f"claim: got {name!r}, but it must be one of {', '.join(CLAIMS)}; leave it out for all")
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        parser.error(f"--output: got {arguments.output}, but it cannot be a folder ({error.strerror})")
-    found = [measure() for name, measure in CLAIMS.items() if name in (arguments.claims or CLAIMS)]
-    written = page.write(found, arguments.output)
-    show(Console(file=sys.stdout, width=120), found)
+        parser.error(
+            f"--output: got {arguments.output}, but it must be a folder that can be written ({error.strerror})"
+        )
+    claims = [measure() for name, measure in CLAIMS.items() if name in (arguments.claims or CLAIMS)]
+    written = page.write(claims, arguments.output)
+    show(Console(file=sys.stdout, width=120), claims)
     print(f"written: {written}")
-    return 0 if all(claim.holds for claim in found) else 1
+    return 0 if all(claim.holds for claim in claims) else 1
 
 
 def show(console: Console, claims: Sequence[Claim]) -> None:
-    """The summary, and every figure that does not hold."""
+    """Prints the summary, and every figure that does not hold."""
     table = Table(title="theory", title_justify="left")
     for column in ("claim", "source", "verdict", "figures that hold"):
         table.add_column(column)

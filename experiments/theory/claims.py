@@ -28,4 +28,4 @@ CLAIMS: dict[str, Callable[[], Claim]] = {
     "divergence_optimum": divergence_optimum.claim,
     "e_step": e_step.claim,
 }
-"""What measures each claim, by its key."""
+"""Key of a claim -> the function that measures it."""

@@ -1,4 +1,4 @@
-"""f-divergence Q-learning: the residual at its optimum and the divergence that its minimum is.
+"""f-divergence Q-learning: the residual at the optimum, and the minimum, which is minus the divergence.
 
 Dimension key: S states = G goals, A actions. The policy is fixed; the minimum is over Q.
 """
@@ -18,7 +18,7 @@ R = -1.0
 NUM_PERTURBATIONS = 40
 SMOOTH = tuple(name for name in losses.DIVERGENCES if name != "total_variation")
 
-# D_f(p, q) written out, for laws without zeros
+# D_f(p, q) written out, for distributions without zeros
 CLOSED_FORMS = {
     "kl": lambda p, q: np.sum(p * np.log(p / q)),
     "reverse_kl": lambda p, q: np.sum(q * np.log(q / p)),
@@ -31,7 +31,7 @@ CLOSED_FORMS = {
 
 
 class Case(NamedTuple):
-    """A problem, a policy, and the two laws over (s, a, goal)."""
+    """A problem, a policy, and the two distributions over (s, a, goal)."""
 
     problem: tabular.Problem
     pi: np.ndarray  # [S, G, A]
@@ -42,16 +42,17 @@ class Case(NamedTuple):
 
 @functools.cache
 def case(seed: int = 0) -> Case:
-    """Three states, two actions, gamma 0.8."""
+    """A random problem with three states, two actions and gamma 0.8."""
     generator = np.random.default_rng(seed)
     problem = tabular.random_problem(generator, num_states=3, num_actions=2, gamma=0.8)
     pi, goals = generator.dirichlet(np.ones(2), (3, 3)), generator.dirichlet(np.ones(3))
     p_mu = tabular.visitation(problem, problem.mu)[:, :, None] * tabular.future_states(problem, problem.mu)
-    return Case(problem, pi, goals, goals * tabular.goal_visitation(problem, pi), p_mu)
+    p_pi = goals * tabular.goal_visitation(problem, pi)
+    return Case(problem=problem, pi=pi, goals=goals, p_pi=p_pi, p_mu=p_mu)
 
 
 def loss(data: Case, q: jax.Array, f: str, sampled: bool = False) -> jax.Array:
-    """[D 18] in expectation by `losses.divergence`: every (s, a, s', s+, g), with P Q exact or Q at a sampled s'."""
+    """[D 18] by `losses.divergence`, in expectation over (s, a, s', s+, g); P Q is exact, or V at a sampled s'."""
     problem = data.problem
     values = jnp.einsum("sga,sag->sg", data.pi, q)
     p_q = jnp.einsum("sax,xg->sag", problem.transition, values)
@@ -64,25 +65,26 @@ def loss(data: Case, q: jax.Array, f: str, sampled: bool = False) -> jax.Array:
     q_policy = jnp.broadcast_to(values[:, None, None, None], shape)
     next_v = jnp.broadcast_to(p_q[:, :, None, None], shape)
     residual = jnp.broadcast_to(residual[..., None], shape)
-    each = functools.partial(losses.divergence, discount=jnp.asarray(problem.gamma), f=f, r=R)
-    rows = jax.vmap(each)(residual.ravel(), q_policy.ravel(), next_v.ravel())
-    return jnp.sum(weight.ravel() * rows)
+    of_one = functools.partial(losses.divergence, discount=jnp.asarray(problem.gamma), f=f, r=R)
+    terms = jax.vmap(of_one)(residual.ravel(), q_policy.ravel(), next_v.ravel())
+    return jnp.sum(weight.ravel() * terms)
 
 
 @jax.jit
 def _slopes(ratio: jax.Array) -> dict[str, jax.Array]:
+    """f'(ratio) for every divergence."""
     return {f: jax.grad(lambda t, d=d: jnp.sum(d.generator(t)))(ratio) for f, d in losses.DIVERGENCES.items()}
 
 
 def best_residual(data: Case, f: str) -> np.ndarray:
-    """r - f'(p_pi / p_mu), [S, A, G]; to be called in float64."""
+    """r - f'(p_pi / p_mu), [S, A, G]. Call it under jax.enable_x64."""
     slope = np.asarray(_slopes(data.p_pi / data.p_mu)[f])
-    # total variation's slope is the very end of its domain, which rounding must not leave
+    # the slope of total variation is an end of f*'s domain, which rounding must not leave
     return R - slope * (1 - 1e-12 if f == "total_variation" else 1.0)
 
 
 def q_of_residual(data: Case, residual: np.ndarray) -> np.ndarray:
-    """The Q with Q - gamma P Q = residual, by a linear system for each goal."""
+    """The Q that solves Q - gamma P Q = residual, by one linear system for each goal."""
     problem, (num_states, num_actions, num_goals) = data.problem, residual.shape
     size, columns = num_states * num_actions, []
     for g in range(num_goals):
@@ -92,26 +94,30 @@ def q_of_residual(data: Case, residual: np.ndarray) -> np.ndarray:
 
 
 class Optimum(NamedTuple):
-    """What the loss does at its optimum."""
+    """The loss at its optimum."""
 
     divergence: float  # D_f(p_pi, p_mu), written out
     value: float  # of the loss
-    gradient: float  # its largest entry
+    gradient: float  # the largest absolute entry
     rise: float  # least rise of the loss over random perturbations of Q
-    bias: float  # of the loss if s' is sampled
+    bias: float  # rise of the loss if s' is sampled
 
 
 @functools.cache
 def optimum(f: str) -> Optimum:
-    """At the Q whose residual is `best_residual`."""
+    """The loss of one divergence at the Q whose residual is `best_residual`."""
     data, generator = case(), np.random.default_rng(1)
     with jax.enable_x64(True):
         q = q_of_residual(data, best_residual(data, f))
         moved = q + 0.02 * generator.normal(size=(NUM_PERTURBATIONS, *q.shape))
         value, gradient, others, biased = (np.asarray(x) for x in _readings(f, q, moved))
-    exact = float(CLOSED_FORMS[f](data.p_pi, data.p_mu))
-    rise, bias = float(others.min() - value), float(biased - value)
-    return Optimum(exact, float(value), float(np.abs(gradient).max()), rise, bias)
+    return Optimum(
+        divergence=float(CLOSED_FORMS[f](data.p_pi, data.p_mu)),
+        value=float(value),
+        gradient=float(np.abs(gradient).max()),
+        rise=float(others.min() - value),
+        bias=float(biased - value),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -122,16 +128,16 @@ def _readings(f: str, q: jax.Array, moved: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def measure() -> tuple[Figure, ...]:
-    """Every row of `losses.DIVERGENCES` on one problem."""
-    found = {f: optimum(f) for f in losses.DIVERGENCES}
+    """The figures of every divergence in `losses.DIVERGENCES`, on one problem."""
+    optima = {f: optimum(f) for f in losses.DIVERGENCES}
     figures = [
         equals(f"{f}: minimum + D_f(p_pi, p_mu), where D_f is {o.divergence:.4f}", 0, o.value + o.divergence, 1e-10)
-        for f, o in found.items()
+        for f, o in optima.items()
     ]
-    too_high = {f: found[f].bias / found[f].divergence for f in ("kl", "quadratic")}
+    too_high = {f: optima[f].bias / optima[f].divergence for f in ("kl", "quadratic")}
     figures += [
-        equals("largest gradient at the optimum, smooth rows", 0, max(found[f].gradient for f in SMOOTH), 1e-10),
-        equals("rows that a perturbation of Q improves", 0, sum(o.rise < 0 for o in found.values()), 0),
+        equals("largest gradient at the optimum, smooth rows", 0, max(optima[f].gradient for f in SMOOTH), 1e-10),
+        equals("rows that a perturbation of Q improves", 0, sum(o.rise < 0 for o in optima.values()), 0),
         between("kl with a sampled s' in f*: rise of the loss over D_f", 0.01, 100, too_high["kl"]),
         between("quadratic with a sampled s': the same", 0.01, 100, too_high["quadratic"]),
     ]
@@ -139,7 +145,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The minimum for every row."""
+    """The minimum of the loss, for every divergence."""
     return Claim(
         key="divergence_optimum",
         title="The minimum of f-divergence Q-learning is minus the divergence",

@@ -1,4 +1,4 @@
-"""What sparse rewards do to an E-step: MPO's gives the policy back, the hindsight E-step does not.
+"""E-steps under sparse rewards: MPO's returns the policy unchanged, the hindsight E-step does not.
 
 The problem of hEM's theorem 1: one step, k actions, k goals, a reward of 1 for the action that is the goal.
 
@@ -28,12 +28,12 @@ class Buffer(NamedTuple):
 
 
 def collect(seed: int, k: int) -> Buffer:
-    """A buffer of 64 steps."""
+    """A buffer of 64 random steps."""
     return Buffer(*np.random.default_rng([seed, k]).integers(0, k, (2, NUM_SAMPLES)))
 
 
 def estimated_q(buffer: Buffer, k: int) -> np.ndarray:
-    """The mean reward of every (goal, action) in the buffer, 0 where there is none: [k, k]."""
+    """The mean reward of every (goal, action) in the buffer, 0 for pairs that it does not hold: [k, k]."""
     hits = np.zeros((k, k))
     hit = buffer.goal == buffer.action
     hits[buffer.goal[hit], buffer.action[hit]] = 1.0
@@ -53,7 +53,7 @@ def _e_steps(log_prob: jax.Array, q: jax.Array, temperature: float) -> jax.Array
 
 
 def hindsight_policy(buffer: Buffer, k: int) -> np.ndarray:
-    """The M-step's counts over (action, goal = action); uniform for goals that the buffer does not hold."""
+    """The M-step by counts of (action, goal = action): [k, k]; uniform for goals that the buffer does not hold."""
     policy = np.full((k, k), 1 / k)
     for action in np.unique(buffer.action):
         policy[action] = np.eye(k)[action]
@@ -72,13 +72,13 @@ class Outcome(NamedTuple):
     informed_hindsight: float
     success: float
     success_hindsight: float
-    left_over: float  # largest difference to pi where Q is 0
+    left_over: float  # largest difference from pi where Q is 0
 
 
 @functools.cache
 def outcome(k: int) -> Outcome:
-    """400 buffers."""
-    rows = []
+    """The outcome of one iteration, over 400 buffers."""
+    samples = []
     for seed in range(NUM_SEEDS):
         buffer = collect(seed, k)
         q = estimated_q(buffer, k)
@@ -86,14 +86,20 @@ def outcome(k: int) -> Outcome:
         policy, hindsight = mpo_policy(q, TEMPERATURE), hindsight_policy(buffer, k)
         left_over = np.abs(policy[~informed] - 1 / k).max(initial=0.0)
         seen = len(np.unique(buffer.action)) / k
-        rows.append((informed.mean(), seen, success(policy), success(hindsight), left_over))
-    columns = np.array(rows)
+        samples.append((informed.mean(), seen, success(policy), success(hindsight), left_over))
+    columns = np.array(samples)
     informed, seen, reached, reached_hindsight = columns[:, :4].mean(0).tolist()
-    return Outcome(informed, seen, reached, reached_hindsight, float(columns[:, 4].max()))
+    return Outcome(
+        informed=informed,
+        informed_hindsight=seen,
+        success=reached,
+        success_hindsight=reached_hindsight,
+        left_over=float(columns[:, 4].max()),
+    )
 
 
 def gradient_error(temperature: float) -> float:
-    """eta times the first M-step's gradient against the policy gradient pi (Q - E Q), relative; eight actions."""
+    """Relative error of eta times the M-step's first gradient against the policy gradient pi (Q - E Q), 8 actions."""
     q = np.random.default_rng(0).normal(size=(1, 8))
     m_step = temperature * (mpo_policy(q, temperature) - 1 / 8)
     policy_gradient = (q - q.mean()) / 8
@@ -101,20 +107,22 @@ def gradient_error(temperature: float) -> float:
 
 
 def measure() -> tuple[Figure, ...]:
-    """k = 64 and 64 samples, in full; k = 4 .. 128 for the picture."""
-    found, k = outcome(64), 64
+    """The figures for k = 64 and 64 samples; the picture has k = 4 .. 128."""
+    measured, k = outcome(64), 64
     informed, seen = 1 - (1 - k**-2.0) ** NUM_SAMPLES, 1 - (1 - 1 / k) ** NUM_SAMPLES
     temperatures = np.array([10.0, 100.0, 1000.0])
     return (
-        equals("where Q = 0: largest |q - pi|", 0, found.left_over, 1e-10),
-        equals("goals for which q differs from pi: 1 - (1 - 1/k^2)^64", informed, found.informed, 0.003),
-        equals("goals that hindsight informs: 1 - (1 - 1/k)^64", seen, found.informed_hindsight, 0.01),
+        equals("where Q = 0: largest |q - pi|", 0, measured.left_over, 1e-10),
+        equals("goals for which q differs from pi: 1 - (1 - 1/k^2)^64", informed, measured.informed, 0.003),
+        equals("goals that hindsight informs: 1 - (1 - 1/k)^64", seen, measured.informed_hindsight, 0.01),
         equals("success of the uniform policy, 1/k", 1 / k, success(np.full((k, k), 1 / k)), 1e-12),
-        equals("success after MPO's E-step and an exact M-step", informed + (1 - informed) / k, found.success, 0.003),
+        equals(
+            "success after MPO's E-step and an exact M-step", informed + (1 - informed) / k, measured.success, 0.003
+        ),
         equals(
             "success after the hindsight E-step and an exact M-step",
             seen + (1 - seen) / k,
-            found.success_hindsight,
+            measured.success_hindsight,
             0.01,
         ),
         equals(
@@ -127,7 +135,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """One E-step, of either kind."""
+    """One E-step of either kind."""
     return Claim(
         key="e_step",
         title="With sparse rewards MPO's E-step gives the policy back; the hindsight E-step does not",
@@ -153,12 +161,12 @@ def claim() -> Claim:
 
 def _draw() -> bytes:
     figure, (left, right) = drawing.panels(2)
-    found = [outcome(k) for k in SIZES]
-    drawing.line(left, SIZES, [o.informed for o in found], "MPO's E-step", 0)
-    drawing.line(left, SIZES, [o.informed_hindsight for o in found], "hindsight E-step", 1)
+    outcomes = [outcome(k) for k in SIZES]
+    drawing.line(left, SIZES, [o.informed for o in outcomes], "MPO's E-step", 0)
+    drawing.line(left, SIZES, [o.informed_hindsight for o in outcomes], "hindsight E-step", 1)
     drawing.label(left, "goals for which the M-step learns", "k, actions and goals", "share of goals")
-    drawing.line(right, SIZES, [o.success for o in found], "MPO's E-step", 0)
-    drawing.line(right, SIZES, [o.success_hindsight for o in found], "hindsight E-step", 1)
+    drawing.line(right, SIZES, [o.success for o in outcomes], "MPO's E-step", 0)
+    drawing.line(right, SIZES, [o.success_hindsight for o in outcomes], "hindsight E-step", 1)
     drawing.reference_line(right, SIZES, 1 / np.array(SIZES), "uniform policy, 1/k")
     drawing.label(right, "after one iteration", "k, actions and goals", "success (probability)")
     for axis in (left, right):

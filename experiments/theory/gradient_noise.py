@@ -32,19 +32,19 @@ class Moments(NamedTuple):
 
 
 def reinforce_moments(k: int) -> Moments:
-    """Goal and action uniform: k^2 outcomes, of which k are rewarded."""
+    """Goal and action are uniform: k^2 outcomes, of which k are rewarded."""
     scores = _scores(k)
     rewards = np.eye(k)  # [goal, action]
-    # an outcome's gradient is reward times score in its own goal's column, 0 in all others
+    # an outcome's gradient is reward times score in the column of its goal, and 0 in the others
     mean = np.einsum("gb,gba->ag", rewards, scores) / k**2
     second = np.einsum("gb,gba->ag", rewards**2, scores**2) / k**2
     return Moments(mean, second - mean**2)
 
 
 def hindsight_moments(k: int) -> Moments:
-    """Action uniform, and the goal is the action: k outcomes, all rewarded, of weight 1/k each."""
-    own = np.einsum("gga->ga", _scores(k)) / k  # [goal = action, entry]
-    mean, second = own.T / k, own.T**2 / k
+    """The action is uniform and the goal is the action: k outcomes, all rewarded, each with weight 1/k."""
+    gradients = np.einsum("gga->ga", _scores(k)) / k  # [goal = action, entry]
+    mean, second = gradients.T / k, gradients.T**2 / k
     return Moments(mean, second - mean**2)
 
 
@@ -63,36 +63,35 @@ def _score_table(logits: jax.Array) -> jax.Array:
 
 @functools.cache
 def errors() -> dict[str, np.ndarray]:
-    """Smallest and largest relative error over the k^2 entries, for each k."""
-    found: dict[str, list[float]] = {name: [] for name in ("on", "on, spread", "in", "in, spread", "bias")}
+    """For each k: the largest relative error over the k^2 entries, their spread, and the hindsight estimator's bias."""
+    table: dict[str, list[float]] = {name: [] for name in ("on", "on, spread", "in", "in, spread", "bias")}
     for k in SIZES:
         on, hindsight = reinforce_moments(k), hindsight_moments(k)
-        found["on"].append(on.relative_error.max())
-        found["on, spread"].append(np.ptp(on.relative_error) / on.relative_error.max())
-        found["in"].append(hindsight.relative_error.max())
-        found["in, spread"].append(np.ptp(hindsight.relative_error) / hindsight.relative_error.max())
-        found["bias"].append(tabular.relative(hindsight.mean - on.mean, on.mean))
-    return {name: np.array(values) for name, values in found.items()}
+        table["on"].append(on.relative_error.max())
+        table["on, spread"].append(np.ptp(on.relative_error) / on.relative_error.max())
+        table["in"].append(hindsight.relative_error.max())
+        table["in, spread"].append(np.ptp(hindsight.relative_error) / hindsight.relative_error.max())
+        table["bias"].append(tabular.relative(hindsight.mean - on.mean, on.mean))
+    return {name: np.array(values) for name, values in table.items()}
 
 
 def measure() -> tuple[Figure, ...]:
-    """k = 4, 8, .., 256."""
-    found, k = errors(), np.array(SIZES, float)
-    off = lambda values, exact: float(np.max(np.abs(values / exact - 1)))
+    """The figures for k = 4, 8, .., 256."""
+    table, k = errors(), np.array(SIZES, float)
     eight = reinforce_moments(8).variance[0, 0]
     return (
         equals(
             "REINFORCE against sqrt(k^2 - 1), largest relative difference",
             0,
-            off(found["on"], np.sqrt(k**2 - 1)),
+            _largest_difference(table["on"], np.sqrt(k**2 - 1)),
             1e-10,
         ),
-        equals("hindsight against sqrt(k - 1)", 0, off(found["in"], np.sqrt(k - 1)), 1e-10),
-        equals("entries of one gradient differ by (REINFORCE)", 0, found["on, spread"].max(), 1e-10),
-        equals("entries of one gradient differ by (hindsight)", 0, found["in, spread"].max(), 1e-10),
-        equals("mean of the hindsight estimator against REINFORCE's", 0, found["bias"].max(), 1e-10),
-        equals("slope over k, REINFORCE", 1.006, tabular.slope(k, found["on"]), 5e-4),
-        equals("slope over k, hindsight", 0.530, tabular.slope(k, found["in"]), 5e-4),
+        equals("hindsight against sqrt(k - 1)", 0, _largest_difference(table["in"], np.sqrt(k - 1)), 1e-10),
+        equals("entries of one gradient differ by (REINFORCE)", 0, table["on, spread"].max(), 1e-10),
+        equals("entries of one gradient differ by (hindsight)", 0, table["in, spread"].max(), 1e-10),
+        equals("mean of the hindsight estimator against REINFORCE's", 0, table["bias"].max(), 1e-10),
+        equals("slope over k, REINFORCE", 1.006, tabular.slope(k, table["on"]), 5e-4),
+        equals("slope over k, hindsight", 0.530, tabular.slope(k, table["in"]), 5e-4),
         equals(
             "variance at a = g, k = 8: 1/k^2 - 2/k^3 + 2/k^5 - 1/k^6",
             1 / 64 - 2 / 512 + 2 / 8**5 - 1 / 8**6,
@@ -100,6 +99,11 @@ def measure() -> tuple[Figure, ...]:
             1e-15,
         ),
     )
+
+
+def _largest_difference(values: np.ndarray, exact: np.ndarray) -> float:
+    """Relative to `exact`."""
+    return float(np.max(np.abs(values / exact - 1)))
 
 
 def claim() -> Claim:
@@ -131,9 +135,9 @@ def claim() -> Claim:
 
 def _draw() -> bytes:
     figure, (axis,) = drawing.panels(1, width=6.5)
-    found, k = errors(), np.array(SIZES, float)
-    drawing.line(axis, k, found["on"], "REINFORCE, behaviour goals", 0)
-    drawing.line(axis, k, found["in"], "hindsight goals", 1)
+    table, k = errors(), np.array(SIZES, float)
+    drawing.line(axis, k, table["on"], "REINFORCE, behaviour goals", 0)
+    drawing.line(axis, k, table["in"], "hindsight goals", 1)
     drawing.reference_line(axis, k, np.sqrt(k**2 - 1), "exact")
     drawing.reference_line(axis, k, np.sqrt(k - 1), "")
     axis.set_xscale("log", base=2)

@@ -1,6 +1,6 @@
-"""HER's reward out of the divergence and the next-state term: [D 26] = [D 27-28], and Algorithm 1's line 2.
+"""HER's reward from the divergence and the next-state term: [D 26] = [D 27-28], and Algorithm 1's line 2.
 
-Dimension key: S states, A actions, G = S goals, n rows (s, a, s', s+) of the joint law.
+Dimension key: S states, A actions, G = S goals, n outcomes (s, a, s', s+) of the joint distribution.
 """
 
 import functools
@@ -16,11 +16,11 @@ from hindsight_jax import losses, relabel
 
 R, BETA = -1.0, 1.0  # the reward of every step, and the weight of reaching s' itself
 NUM_PROBLEMS = 10
-HORIZON = 50  # steps of the trajectory; 0.5^50 is next to nothing
+HORIZON = 50  # steps of the trajectory; 0.5^50 is negligible
 
 
-class Rows(NamedTuple):
-    """The joint law of (s, a, s', s+), and whether s+ is s' by index; each [n]."""
+class Joint(NamedTuple):
+    """The joint distribution of (s, a, s', s+), and whether s+ is s' by index; each [n]."""
 
     s: np.ndarray
     a: np.ndarray
@@ -30,105 +30,105 @@ class Rows(NamedTuple):
     probability: np.ndarray
 
 
-def joint_by_index(problem: tabular.Problem) -> Rows:
+def joint_by_index(problem: tabular.Problem) -> Joint:
     """s+ is s' with probability 1 - gamma, and else drawn from p+(. | s', a') with a' ~ mu  [D 4]."""
     gamma, p_future = problem.gamma, tabular.future_states(problem, problem.mu)
     pairs = np.einsum("sa,sax->sax", tabular.visitation(problem, problem.mu), problem.transition)
     at_once = (1 - gamma) * np.einsum("sax,xg->saxg", pairs, np.eye(len(problem.start)))
     later = gamma * np.einsum("sax,xb,xbg->saxg", pairs, problem.mu, p_future)
-    return _rows([(at_once, True), (later, False)])
+    return _joint([(at_once, True), (later, False)])
 
 
-def joint_independent(problem: tabular.Problem) -> Rows:
-    """s' and s+ drawn independently given (s, a): the marginals are right, the joint law is not."""
+def joint_independent(problem: tabular.Problem) -> Joint:
+    """s' and s+ drawn independently given (s, a): the marginals are right, the joint distribution is not."""
     pairs = np.einsum("sa,sax->sax", tabular.visitation(problem, problem.mu), problem.transition)
-    return _rows([(np.einsum("sax,sag->saxg", pairs, tabular.future_states(problem, problem.mu)), False)])
+    return _joint([(np.einsum("sax,sag->saxg", pairs, tabular.future_states(problem, problem.mu)), False)])
 
 
-def _rows(branches: list[tuple[np.ndarray, bool]]) -> Rows:
+def _joint(branches: list[tuple[np.ndarray, bool]]) -> Joint:
     columns = []
     for table, is_next in branches:
         index = [i.ravel() for i in np.indices(table.shape)]
         columns.append((*index, np.full(table.size, is_next), table.ravel()))
-    return Rows(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+    return Joint(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 @jax.jit
-def divergence_gradient(problem: tabular.Problem, q: jax.Array, p_q: jax.Array, rows: Rows) -> jax.Array:
-    """The gradient of [D 26] in Q, P Q stopped: half of our `td`, and `next_state` with gamma_hdm = gamma."""
+def divergence_gradient(problem: tabular.Problem, q: jax.Array, p_q: jax.Array, joint: Joint) -> jax.Array:
+    """The gradient of [D 26] in Q with P Q stopped: half of `losses.td`, and `losses.next_state` at gamma."""
 
     def loss(q):
-        td = _td(problem, q, p_q, rows, jnp.full(rows.s.shape, R, q.dtype))
+        td = _td(problem, q, p_q, joint, jnp.full(joint.s.shape, R, q.dtype))
         reach = functools.partial(losses.next_state, gamma_hdm=problem.gamma, beta=BETA)
-        return _mean(rows, 0.5 * td + jax.vmap(reach)(q[rows.s, rows.a, rows.s_next]))
+        return _mean(joint, 0.5 * td + jax.vmap(reach)(q[joint.s, joint.a, joint.s_next]))
 
     return jax.grad(loss)(q)
 
 
 @jax.jit
 def reward_gradient(
-    problem: tabular.Problem, q: jax.Array, p_q: jax.Array, rows: Rows, reached: jax.Array
+    problem: tabular.Problem, q: jax.Array, p_q: jax.Array, joint: Joint, reached: jax.Array
 ) -> jax.Array:
-    """The gradient of [D 27]: the reward is r + beta where `reached` [n] says so, else r  [D 28]."""
+    """The gradient of [D 27]: the reward is r + beta where `reached` [n] is true, else r  [D 28]."""
     reward = R + BETA * reached.astype(q.dtype)
-    return jax.grad(lambda q: _mean(rows, 0.5 * _td(problem, q, p_q, rows, reward)))(q)
+    return jax.grad(lambda q: _mean(joint, 0.5 * _td(problem, q, p_q, joint, reward)))(q)
 
 
 @jax.jit
-def unstopped_gradients(problem: tabular.Problem, pi: jax.Array, q: jax.Array, rows: Rows) -> list[jax.Array]:
-    """Those of [D 26] and of [D 27] when P Q is differentiated too."""
+def unstopped_gradients(problem: tabular.Problem, pi: jax.Array, q: jax.Array, joint: Joint) -> list[jax.Array]:
+    """The gradients of [D 26] and of [D 27] if P Q is differentiated too."""
 
     def residual(q):
         p_q = jnp.einsum("sax,xgb,xbg->sag", problem.transition, pi, q)
-        return (R + problem.gamma * p_q - q)[rows.s, rows.a, rows.goal]
+        return (R + problem.gamma * p_q - q)[joint.s, joint.a, joint.goal]
 
     def divergence(q):
-        reach = BETA * (1 - problem.gamma) * q[rows.s, rows.a, rows.s_next]
-        return _mean(rows, 0.5 * residual(q) ** 2 - reach)
+        reach = BETA * (1 - problem.gamma) * q[joint.s, joint.a, joint.s_next]
+        return _mean(joint, 0.5 * residual(q) ** 2 - reach)
 
-    reward = lambda q: _mean(rows, 0.5 * (BETA * rows.is_next + residual(q)) ** 2)
+    reward = lambda q: _mean(joint, 0.5 * (BETA * joint.is_next + residual(q)) ** 2)
     return [jax.grad(loss)(q) for loss in (divergence, reward)]
 
 
-def _td(problem: tabular.Problem, q: jax.Array, p_q: jax.Array, rows: Rows, reward: jax.Array) -> jax.Array:
-    at_goal = (rows.s, rows.a, rows.goal)
+def _td(problem: tabular.Problem, q: jax.Array, p_q: jax.Array, joint: Joint, reward: jax.Array) -> jax.Array:
+    at_goal = (joint.s, joint.a, joint.goal)
     discount = jnp.full(reward.shape, problem.gamma, q.dtype)
     return jax.vmap(losses.td)(q[at_goal], reward, discount, p_q[at_goal])
 
 
-def _mean(rows: Rows, values: jax.Array) -> jax.Array:
-    return jnp.sum(rows.probability * values)
+def _mean(joint: Joint, values: jax.Array) -> jax.Array:
+    return jnp.sum(joint.probability * values)
 
 
 def errors(seed: int) -> dict[str, float]:
-    """How far [D 27] is from [D 26] on one random problem, in units of the gradient of [D 26]."""
+    """The error of [D 27]'s gradient against [D 26]'s on one random problem, relative to the latter."""
     generator = np.random.default_rng(seed)
     problem = tabular.random_problem(generator)
     num_states, num_actions = problem.mu.shape
     q = R / (1 - problem.gamma) + generator.normal(size=(num_states, num_actions, num_states))
     pi = tabular.softmax_policy(q)
-    p_q, rows, apart = tabular.backed_up(problem, pi, q), joint_by_index(problem), joint_independent(problem)
+    p_q, joint, apart = tabular.backed_up(problem, pi, q), joint_by_index(problem), joint_independent(problem)
     with jax.enable_x64(True):
-        exact = divergence_gradient(problem, q, p_q, rows)
-        found = {
-            "by index": reward_gradient(problem, q, p_q, rows, rows.is_next) - exact,
-            "by value": reward_gradient(problem, q, p_q, rows, rows.s_next == rows.goal) - exact,
+        exact = divergence_gradient(problem, q, p_q, joint)
+        measured = {
+            "by index": reward_gradient(problem, q, p_q, joint, joint.is_next) - exact,
+            "by value": reward_gradient(problem, q, p_q, joint, joint.s_next == joint.goal) - exact,
             "independent": reward_gradient(problem, q, p_q, apart, apart.s_next == apart.goal) - exact,
         }
-        found = {name: tabular.relative(error, exact) for name, error in found.items()}
-        left, right = unstopped_gradients(problem, pi, q, rows)
-        found["not stopped"] = tabular.relative(right - left, left)
+        measured = {name: tabular.relative(error, exact) for name, error in measured.items()}
+        left, right = unstopped_gradients(problem, pi, q, joint)
+        measured["not stopped"] = tabular.relative(right - left, left)
     single = jax.tree.map(
-        lambda x: np.asarray(x, np.float32 if np.asarray(x).dtype == np.float64 else None), (problem, q, p_q, rows)
+        lambda x: np.asarray(x, np.float32 if np.asarray(x).dtype == np.float64 else None), (problem, q, p_q, joint)
     )
-    of_reward, of_divergence = reward_gradient(*single, rows.is_next), divergence_gradient(*single)
-    found["float32"] = tabular.relative(of_reward - of_divergence, of_divergence)
-    return found
+    of_reward, of_divergence = reward_gradient(*single, joint.is_next), divergence_gradient(*single)
+    measured["float32"] = tabular.relative(of_reward - of_divergence, of_divergence)
+    return measured
 
 
 @functools.cache
 def all_errors() -> dict[str, np.ndarray]:
-    """`errors` of ten problems, each [10]."""
+    """`errors` of ten problems, [10] each."""
     runs = [errors(seed) for seed in range(NUM_PROBLEMS)]
     return {name: np.array([run[name] for run in runs]) for name in runs[0]}
 
@@ -136,13 +136,15 @@ def all_errors() -> dict[str, np.ndarray]:
 def line_2_error(law: relabel.Law, t: int, weight: float) -> float:
     """Relabelling by `law` against line 2 with beta (1 - gamma_hdm) = weight, through the agent's own update.
 
-    The expected gradient at step t of one random trajectory, relative to its norm. With the loss every reward is -1.
+    The error of the expected gradient at step t of one random trajectory, relative to the norm of relabelling's. In the
+    loss mode every reward is -1.
     """
-    rows = learner.all_rows(seed=7, t=t, horizon=HORIZON)
+    relabelled = learner.all_rows(seed=7, t=t, horizon=HORIZON)
+    unrewarded = relabelled._replace(reward=jnp.full_like(relabelled.reward, -1.0))
     probability = law.pmf(t, HORIZON, HORIZON)
     kept = jnp.concatenate([probability[:1], probability[2:]])  # behaviour, then s_1 .. s_T
     total = []
-    for mode, batch in (("relabel", rows), ("loss", rows._replace(reward=jnp.full_like(rows.reward, -1.0)))):
+    for mode, batch in (("relabel", relabelled), ("loss", unrewarded)):
         agent = learner.make_agent(imitation="none", next_state=mode, bounded=False)
         state = learner.make_state(3, gamma_hdm=0.5, beta=2 * weight)
         total.append(np.asarray(kept @ learner.row_gradients(agent, state, batch)))
@@ -150,7 +152,7 @@ def line_2_error(law: relabel.Law, t: int, weight: float) -> float:
 
 
 def line_2_errors() -> dict[str, float]:
-    """The two modes of the agent, where the rule beta (1 - gamma_hdm) = 2 P(offset = 0 given t) holds and where not."""
+    """`line_2_error` where the rule beta (1 - gamma_hdm) = 2 P(offset = 0 given t) holds, and where it does not."""
     geometric, default = relabel.geometric(0.5), relabel.hindsight(0.15, 0.2)
     first, last = (2 * float(default.pmf(t, HORIZON, HORIZON)[2 + t]) for t in (0, HORIZON - 1))
     return {
@@ -164,7 +166,7 @@ def line_2_errors() -> dict[str, float]:
 
 
 def measure() -> tuple[Figure, ...]:
-    """Ten random problems, and the agent's two modes."""
+    """The figures of ten random problems, and of the agent's two modes."""
     table, line_2 = all_errors(), line_2_errors()
     median = {name: float(np.median(values)) for name, values in table.items()}
     return (
@@ -183,7 +185,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The identity, and what breaks it."""
+    """The identity, and the conditions that it needs."""
     return Claim(
         key="her_reward",
         title="HER's reward follows from the divergence and the next-state term",

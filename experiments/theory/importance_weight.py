@@ -18,17 +18,17 @@ SCALES, NUM_PROBLEMS = (0.5, 1.0, 1.5, 2.0), 10  # of the entries of Q
 
 
 def exponential_marginal(q: jax.Array) -> jax.Array:
-    """pi^(a | s) = E_g exp Q / sum_a E_g exp Q, [S, A]: what [D 57] takes."""
+    """pi^(a | s) = E_g exp Q / sum_a E_g exp Q, [S, A], as [D 57] takes it."""
     return jax.nn.softmax(jax.nn.logsumexp(q, axis=2), axis=1)
 
 
 def policy_marginal(q: jax.Array) -> jax.Array:
-    """pi^(a | s) = E_g pi(a | s, g), [S, A]: how the paper defines it."""
+    """pi^(a | s) = E_g pi(a | s, g), [S, A], as the paper defines it."""
     return jnp.mean(jax.nn.softmax(q, axis=1), axis=2)
 
 
 class Data(NamedTuple):
-    """The dynamics and the visits of mu, in the dtype of Q."""
+    """The dynamics and the visitation of mu, in the dtype of Q."""
 
     transition: jax.Array  # [S, A, S]
     rho: jax.Array  # [S, A]
@@ -63,7 +63,7 @@ def weight_table(data: Data, q: jax.Array) -> jax.Array:
 @jax.jit
 @jax.vmap
 def gradients(data: Data, q: jax.Array) -> dict[str, jax.Array]:
-    """Of [D 54], of [D 53] with either marginal, and how far mean_g w is from 1 - gamma; mapped over problems."""
+    """The gradients of [D 54] and of [D 53] with either marginal, and |mean_g w - (1 - gamma)|; over problems."""
     of_53 = lambda marginal: jax.grad(multi_step_loss, argnums=1)(data, q, marginal)
     mean = jnp.mean(weight_table(data, q), axis=3)
     return {
@@ -88,8 +88,8 @@ def random_problems(scale: float, dtype: Any) -> tuple[Data, jax.Array]:
 
 @functools.cache
 def table(single: bool) -> np.ndarray:
-    """[4 scales, 10 problems, 3]: [D 54] against [D 53] with each marginal, relative; and the drift of mean_g w."""
-    found = []
+    """[4 scales, 10 problems, 3]: relative errors of [D 54] against [D 53] with each marginal, and of mean_g w."""
+    errors = []
     with jax.enable_x64(not single):
         for scale in SCALES:
             of = {
@@ -97,12 +97,12 @@ def table(single: bool) -> np.ndarray:
                 for name, value in gradients(*random_problems(scale, jnp.float32 if single else jnp.float64)).items()
             }
             off = lambda name, i, of=of: tabular.relative(of[name][i] - of["ours"][i], of[name][i])
-            found.append([(off("silent", i), off("defined", i), of["drift"][i]) for i in range(NUM_PROBLEMS)])
-    return np.array(found)
+            errors.append([(off("silent", i), off("defined", i), of["drift"][i]) for i in range(NUM_PROBLEMS)])
+    return np.array(errors)
 
 
 def measure() -> tuple[Figure, ...]:
-    """Ten problems at four scales of Q."""
+    """The figures of ten problems at four scales of Q."""
     double, single = table(False), table(True)
     silent, defined, drift = (double[..., i].max() for i in range(3))
     return (

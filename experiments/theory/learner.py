@@ -1,4 +1,4 @@
-"""The real Q-learning agent with a small network, random rows for it, and the gradient that its update follows.
+"""The Q-learning agent with a small network, random transitions for it, and the gradient of its update.
 
 Dimension key: B batch, O = 3 observation dims, G = 2 goal dims, K = 3 actions, T steps of a trajectory.
 """
@@ -20,19 +20,19 @@ _MOMENT = 0.1  # Adam's first moment after one step from 0 is (1 - 0.9) times th
 
 
 def distance(achieved: jax.Array, goal: jax.Array) -> jax.Array:
-    """Euclidean."""
+    """Euclidean distance."""
     return jnp.sqrt(jnp.sum(jnp.square(achieved - goal)))
 
 
 @functools.cache
 def make_agent(**options: Any) -> Agent:
-    """`agents.q_learning` for 3 observation dims, 2 goal dims and 3 actions; one for the same options."""
+    """`agents.q_learning` for 3 observation dims, 2 goal dims and 3 actions; the same object for the same options."""
     return agents.q_learning(_spec(), distance=distance, hidden_sizes=HIDDEN_SIZES, **options)
 
 
 @functools.cache
 def make_imitator() -> Agent:
-    """`agents.imitation` with the same network, whose outputs are then logits: the row `gcsl`."""
+    """`agents.imitation` with the same network, whose outputs are then logits: the algorithm `gcsl`."""
     return agents.imitation(_spec(), hidden_sizes=HIDDEN_SIZES)
 
 
@@ -55,7 +55,7 @@ def _spec() -> types.EnvSpec:
 
 @functools.cache
 def make_state(seed: int, **values: float) -> Any:
-    """A state for any `make_agent`, whose Q is some units large, with a target network of its own."""
+    """A state for any agent of `make_agent`, with Q of several units and a target network that differs."""
     init = init_of(make_agent())
     state, other = (init(jax.random.key(s)) for s in (seed, seed + 100))
     larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
@@ -70,14 +70,14 @@ def heads(state: Any, observation: jax.Array, goal: jax.Array) -> Any:
 
 
 def gradient(agent: Agent, state: Any, batch: types.Transition) -> jax.Array:
-    """The gradient of the mean loss of one update, as one vector; read from Adam, so the state must be new."""
+    """The gradient of one update's mean loss, as one vector. It is read from Adam, so the state must be new."""
     updated, _ = update_of(agent)(state, batch, jax.random.key(0))
     return flat(updated.adam.mu) / _MOMENT
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def row_gradients(agent: Agent, state: Any, batch: types.Transition) -> jax.Array:
-    """The gradient of each row alone, [B, n]."""
+    """The gradient of each transition alone, [B, n]."""
     one = lambda row: gradient(agent, state, jax.tree.map(lambda x: x[None], row))
     return jax.vmap(one)(batch)
 
@@ -89,7 +89,7 @@ def flat(tree: Any) -> jax.Array:
 
 @functools.cache
 def random_batch(seed: int, size: int = 64) -> types.Transition:
-    """Unrelated rows of every kind: behaviour goals (offset 0), next states (1), later goals."""
+    """Unrelated transitions of every kind: behaviour goals (offset 0), next states (1), later goals."""
     generator = np.random.default_rng(seed)
     observation, next_observation, goal = (generator.normal(size=(size, n)) for n in (3, 3, 2))
     offset = generator.permutation(np.resize([0, 1, 1, 2, 3, 7], size))
@@ -99,7 +99,7 @@ def random_batch(seed: int, size: int = 64) -> types.Transition:
 
 
 def all_rows(seed: int, t: int, horizon: int) -> types.Transition:
-    """Step t of a random trajectory with every goal there is: the behaviour goal, then s_1 .. s_T, T + 1 rows."""
+    """Step t of a random trajectory with each possible goal: the behaviour goal, then s_1 .. s_T, [T + 1]."""
     generator = np.random.default_rng(seed)
     states, behaviour_goal = generator.normal(size=(horizon + 1, 3)), generator.normal(size=2)
     action = generator.integers(0, ACTION.num_bins, (horizon, 1))
@@ -110,7 +110,7 @@ def all_rows(seed: int, t: int, horizon: int) -> types.Transition:
 
 
 def _transitions(observation, action, next_observation, goal, offset) -> types.Transition:
-    """Achieved goals are the first two coordinates; rewards are by index, 0 and -1."""
+    """A batch of them: achieved goals are the first two coordinates, rewards are by index, 0 and -1."""
     as_float = lambda x: jnp.asarray(x, jnp.float32)
     return types.Transition(
         observation=as_float(observation),

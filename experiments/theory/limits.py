@@ -1,6 +1,6 @@
 """HDM's limits: gamma_hdm = 0 is HER, infinity is HER + HBC; without the TD error it is GCSL; beta alone filters.
 
-All through the update of the real agents, on batches in which the indicator is neither 0 nor 1 throughout.
+All are measured through the agents' own updates, on batches in which the indicator takes both values.
 
 Dimension key: B batch.
 """
@@ -42,19 +42,19 @@ def her_bytes_apart(seed: int, gamma_hdm: float) -> int:
 
 
 def hdm_gradient(seed: int, **values: float) -> np.ndarray:
-    """Of `hdm` on one batch."""
+    """The gradient of `hdm` on one batch."""
     agent = learner.make_agent()
     return np.asarray(learner.gradient(agent, learner.make_state(seed, **values), learner.random_batch(seed)))
 
 
 def row_gradient(seed: int, imitation: str, **values: float) -> np.ndarray:
-    """Of `her` ("none") or `her_hbc` ("always") on the same batch."""
+    """The gradient of `her` ("none") or `her_hbc` ("always") on the same batch."""
     agent = learner.make_agent(imitation=imitation)
     return np.asarray(learner.gradient(agent, learner.make_state(seed, **values), learner.random_batch(seed)))
 
 
 def without_td(seed: int) -> np.ndarray:
-    """Of `hdm` with the indicator at 1 and targets that are Q itself, so that the TD error and its gradient are 0."""
+    """The gradient of `hdm` with indicator 1 and targets equal to Q, so that the TD error and its gradient are 0."""
     agent = learner.make_agent(bounded=False)
     state, batch = learner.make_state(seed, gamma_hdm=math.inf, beta=BETA), learner.random_batch(seed)
     q = learner.heads(state, batch.observation, batch.goal)[jnp.arange(len(batch.reward)), 0, batch.action[:, 0]]
@@ -63,14 +63,14 @@ def without_td(seed: int) -> np.ndarray:
 
 
 def gcsl_rows(seed: int) -> np.ndarray:
-    """The gradient of `gcsl` on each row, with Q as its logits: [B, n]."""
+    """The gradient of `gcsl` on each transition, with Q as its logits: [B, n]."""
     agent = learner.make_imitator()
     state = learner.init_of(agent)(jax.random.key(0))._replace(params=learner.make_state(seed).params)
     return np.asarray(learner.row_gradients(agent, state, learner.random_batch(seed)))
 
 
 def indicators(seed: int, gamma_hdm: float = GAMMA_HDM) -> np.ndarray:
-    """exp Q(s, a, g) < gamma_hdm exp max Q(s', ., g) for each row, in NumPy  [D 31]."""
+    """exp Q(s, a, g) < gamma_hdm exp max Q(s', ., g) for each transition, in NumPy  [D 31]."""
     state, batch = learner.make_state(seed), learner.random_batch(seed)
     q = np.asarray(learner.heads(state, batch.observation, batch.goal), np.float64)[:, 0]
     q_next = np.asarray(learner.heads(state, batch.next_observation, batch.goal), np.float64)[:, 0]
@@ -79,14 +79,14 @@ def indicators(seed: int, gamma_hdm: float = GAMMA_HDM) -> np.ndarray:
 
 
 def filtered_errors(seed: int) -> np.ndarray:
-    """For each beta: gradient / beta against imitation of the rows that the indicator picks, relative."""
+    """For each beta, the relative error of gradient / beta against imitation where the indicator is 1."""
     filtered = indicators(seed) @ gcsl_rows(seed) / len(indicators(seed))
-    found = [hdm_gradient(seed, gamma_hdm=GAMMA_HDM, beta=beta) / beta for beta in BETAS]
-    return np.array([tabular.relative(gradient - filtered, filtered) for gradient in found])
+    scaled = [hdm_gradient(seed, gamma_hdm=GAMMA_HDM, beta=beta) / beta for beta in BETAS]
+    return np.array([tabular.relative(gradient - filtered, filtered) for gradient in scaled])
 
 
 def scalar_error(gamma_hdm: float, weight: float) -> float:
-    """In float64: the loss and its gradients against td + weight beta behaviour_cloning, the largest difference."""
+    """The largest difference of the loss and its gradients from td + weight beta behaviour_cloning, in float64."""
     with jax.enable_x64(True):
         columns = [jnp.asarray(x) for x in np.random.default_rng(0).normal(size=(6, 200))]
 
@@ -100,12 +100,12 @@ def scalar_error(gamma_hdm: float, weight: float) -> float:
 
 
 def relative_to(value: np.ndarray, reference: np.ndarray) -> float:
-    """The distance of the two in units of the second."""
+    """The norm of value - reference, in units of the norm of the reference."""
     return tabular.relative(value - reference, reference)
 
 
 def measure() -> tuple[Figure, ...]:
-    """Four batches."""
+    """The figures of four batches."""
     picked = [float(indicators(seed).mean()) for seed in SEEDS]
     at_infinity = [
         relative_to(hdm_gradient(s, gamma_hdm=math.inf, beta=BETA), row_gradient(s, "always", beta=BETA)) for s in SEEDS
@@ -144,7 +144,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The limits, and what a large beta does."""
+    """The limits, and the effect of a large beta."""
     return Claim(
         key="limits",
         title="HER, HER + HBC and GCSL are limits of HDM",

@@ -1,6 +1,6 @@
-"""Lemma B.3 of HDM: whether a converged Q gives the pointwise mutual information of (s, a) and a goal to come.
+"""Lemma B.3 of HDM: whether a converged Q gives the pointwise mutual information of (s, a) and a future goal.
 
-Dimension key: S states = G goals, A actions; n pairs (s, a), B rows of a batch that is the population itself.
+Dimension key: S states = G goals, A actions; n pairs (s, a), B examples of a batch that is the whole population.
 """
 
 import functools
@@ -22,13 +22,13 @@ NUM_RANDOM = 12
 
 
 class Converged(NamedTuple):
-    """Q at its fixed point, and what Lemma B.3 says of it. Tables are [S, A, G]."""
+    """Q at its fixed point: the true PMI, and that of Lemma B.3. Tables are [S, A, G]."""
 
-    mu: np.ndarray  # [S, A], the behaviour that pi's own marginal gives
+    mu: np.ndarray  # [S, A], the behaviour whose marginal is that of pi's visits
     pmi: np.ndarray  # log p+(g | s, a) / rho+(g)
     lemma: np.ndarray  # the lemma's formula for it
-    energy_error: np.ndarray  # Q - log E exp Q, less log rho_pi(s, a | g) / rho_pi(s, a): what [D 48] is off by
-    moved: float  # by the last iteration
+    energy_error: np.ndarray  # of [D 48]: Q - log E exp Q, less log rho_pi(s, a | g) / rho_pi(s, a)
+    moved: float  # largest change in the last iteration
 
     @property
     def error(self) -> float:
@@ -39,8 +39,8 @@ class Converged(NamedTuple):
 def converge(problem: tabular.Problem) -> Converged:
     """The lemma's setting to the letter: quadratic f, Q = r - ratio + gamma P Q [D 46], pi = softmax Q.
 
-    Its assumptions hold: rho+ is the marginal of the hindsight goals, and mu the marginal of pi's visits, found
-    together with Q. The constant r cancels.
+    Its assumptions hold: rho+ is the marginal of the hindsight goals, and mu is the marginal of pi's visits, which is
+    found together with Q. The constant r cancels.
     """
     q, moved = np.zeros((*problem.mu.shape, len(problem.start))), np.inf
     for _ in range(MAX_ITERATIONS):
@@ -76,38 +76,44 @@ def _readings(problem: tabular.Problem, q: np.ndarray, moved: float) -> Converge
     residual = problem.gamma * tabular.backed_up(problem, pi, q) - q
     of_policy = np.log(tabular.goal_visitation(problem, pi) / marginal[..., None])
     pmi = np.log(tabular.future_states(problem, problem.mu) / goals)
-    return Converged(problem.mu, pmi, energy - np.log(residual), energy - of_policy, moved)
+    return Converged(
+        mu=problem.mu, pmi=pmi, lemma=energy - np.log(residual), energy_error=energy - of_policy, moved=moved
+    )
 
 
 def circulant() -> tabular.Problem:
-    """One step: p(g | a) with the rows .7 .2 .1 turned, the same from every state."""
+    """One step: p(g | a) is (.7, .2, .1) shifted by a, the same from every state."""
     row = np.array([0.7, 0.2, 0.1])
     table = np.stack([np.roll(row, shift) for shift in range(3)])
-    return tabular.Problem(np.repeat(table[None], 3, 0), np.full((3, 3), 1 / 3), np.full(3, 1 / 3), 0.0)
+    return tabular.Problem(
+        transition=np.repeat(table[None], 3, 0), mu=np.full((3, 3), 1 / 3), start=np.full(3, 1 / 3), gamma=0.0
+    )
 
 
 def two_states(switch: float) -> tabular.Problem:
     """Action 0 changes the state with probability .05, action 1 with probability `switch`; gamma 0.5."""
     change = np.array([0.05, switch])
     stay_go = np.stack([1 - change, change], -1)  # [A, 2]
-    return tabular.Problem(np.stack([stay_go, stay_go[:, ::-1]]), np.full((2, 2), 0.5), np.full(2, 0.5), 0.5)
+    return tabular.Problem(
+        transition=np.stack([stay_go, stay_go[:, ::-1]]), mu=np.full((2, 2), 0.5), start=np.full(2, 0.5), gamma=0.5
+    )
 
 
 @functools.cache
 def switch_error(switch: float) -> float:
-    """What [D 48] is off by at one entry; every other entry follows by symmetry, or vanishes with it."""
+    """The error of [D 48] at one entry; the others follow from it by symmetry, or vanish with it."""
     return float(converge(two_states(switch)).energy_error[0, 0, 0])
 
 
 @functools.cache
 def switch_root() -> float:
-    """The probability at which [D 48] holds."""
+    """The probability `switch` at which [D 48] holds."""
     return float(scipy.optimize.brentq(switch_error, 0.6, 0.8, xtol=1e-15))  # pyright: ignore[reportArgumentType]
 
 
 @functools.cache
 def random_cases() -> list[Converged]:
-    """Problems without structure."""
+    """The fixed points of 12 random problems."""
     problems = [
         tabular.random_problem(np.random.default_rng(seed), num_states=3, num_actions=2, gamma=0.5)
         for seed in range(NUM_RANDOM)
@@ -116,7 +122,7 @@ def random_cases() -> list[Converged]:
 
 
 class Population(NamedTuple):
-    """A table of counts as a batch: row i is a pair and its goal, and the columns are the goals of all rows."""
+    """A table of counts as a batch: example i is a pair and its goal, contrasted with the goals of all examples."""
 
     pair: np.ndarray  # [B]
     goal: np.ndarray  # [B]
@@ -137,13 +143,13 @@ def info_nce_loss(data: Population, q: jax.Array) -> jax.Array:
 
 
 def nce_loss(data: Population, logits: jax.Array, k: float) -> jax.Array:
-    """`losses.nce` of a table of logits [n, G] on the whole population: every goal is a negative of every row."""
-    rows = logits[data.pair][:, data.goal]
-    return jnp.mean(jax.vmap(functools.partial(losses.nce, k=k))(jnp.diagonal(rows), rows))
+    """`losses.nce` of a table of logits [n, G] on the whole population: every goal is a negative of every example."""
+    batch = logits[data.pair][:, data.goal]
+    return jnp.mean(jax.vmap(functools.partial(losses.nce, k=k))(jnp.diagonal(batch), batch))
 
 
 def minimum(loss: Callable[..., jax.Array], shape: tuple[int, ...], *arguments: float) -> np.ndarray:
-    """Newton's method from a random table, in float64; directions in which the loss is flat are left alone."""
+    """Newton's method from a random table, in float64; x stays where it is in directions in which the loss is flat."""
     of_vector = lambda x, *arguments: loss(x.reshape(shape), *arguments)
     slopes = jax.jit(lambda *a: (jax.grad(of_vector)(*a), jax.hessian(of_vector)(*a)))
     x = np.random.default_rng(5).normal(size=int(np.prod(shape))) / 2
@@ -159,13 +165,13 @@ def contrastive_errors() -> dict[str, float]:
     shape, error = data.pmi.shape, lambda read: float(np.abs(read - data.pmi).max())
     with jax.enable_x64(True):
         q = minimum(functools.partial(info_nce_loss, data), shape)
-        found = {"info_nce": error(q - np.log(np.mean(np.exp(q[:, data.goal]), axis=1, keepdims=True)))}
+        largest = {"info_nce": error(q - np.log(np.mean(np.exp(q[:, data.goal]), axis=1, keepdims=True)))}
         of_nce = functools.partial(nce_loss, data)
-        return found | {f"nce, k {k:g}": error(minimum(of_nce, shape, k)) for k in (1.0, 8.0)}
+        return largest | {f"nce, k {k:g}": error(minimum(of_nce, shape, k)) for k in (1.0, 8.0)}
 
 
 def measure() -> tuple[Figure, ...]:
-    """The two cases where the lemma holds, the generic one, and what does recover the PMI."""
+    """The two cases where the lemma holds, random ones where it does not, and the losses that recover the PMI."""
     ring, cases, root = converge(circulant()), random_cases(), switch_root()
     exact, other = converge(two_states(root)), converge(two_states(OTHER_SWITCH))
     shares = [case.error / np.ptp(case.pmi) for case in cases]
@@ -186,7 +192,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """Where the lemma holds, where it does not, and what recovers the PMI."""
+    """Where the lemma holds, where it does not, and the losses that recover the PMI."""
     return Claim(
         key="mutual_information",
         title="A converged Q gives the pointwise mutual information in special cases only",

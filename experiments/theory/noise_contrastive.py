@@ -1,4 +1,4 @@
-"""Lemma 4.2 of HDM: what noise-contrastive estimation leaves over InfoNCE vanishes like 1/k.
+"""Lemma 4.2 of HDM: the gradient of noise-contrastive estimation tends to that of InfoNCE like 1/k.
 
 Dimension key: G goals.
 """
@@ -15,12 +15,12 @@ from experiments.theory.results import Claim, Figure, between, equals
 from hindsight_jax import losses
 
 NUM_GOALS = 256
-SMALL, LARGE = 2.0 ** np.arange(0, 10), 2.0 ** np.arange(10, 21)  # noise samples to one of data
+SMALL, LARGE = 2.0 ** np.arange(0, 10), 2.0 ** np.arange(10, 21)  # noise samples per data sample
 
 
 @functools.cache
 def case() -> tuple[np.ndarray, np.ndarray]:
-    """Q ~ N(0, 1) of every goal, and a law p+ of hindsight goals; goals at random are uniform."""
+    """Q ~ N(0, 1) of every goal, and a distribution p+ of hindsight goals; noise goals are uniform."""
     generator = np.random.default_rng(0)
     return generator.normal(size=NUM_GOALS), generator.dirichlet(np.ones(NUM_GOALS))
 
@@ -44,7 +44,7 @@ def positive_term(q: jax.Array, p_future: jax.Array, k: Any) -> jax.Array:
 
 
 def contrastive(q: jax.Array, p_future: jax.Array, k: Any) -> jax.Array:
-    """The whole of `losses.nce`, in expectation over s+."""
+    """All of `losses.nce`, in expectation over s+."""
     negatives = logits(q)
     return jnp.sum(p_future * jax.vmap(lambda p: losses.nce(p, negatives, k=k))(negatives))
 
@@ -72,19 +72,19 @@ def norms() -> dict[str, np.ndarray]:
 
 
 def measure() -> tuple[Figure, ...]:
-    """k = 2^0 .. 2^20."""
-    found, q = norms(), case()[0]
-    slope = lambda name: tabular.slope(LARGE, found[name][len(SMALL) :])
-    early = tabular.slope(SMALL[:4], found["noise"][:4])
+    """The figures for k = 2^0 .. 2^20."""
+    table, q = norms(), case()[0]
+    slope = lambda name: tabular.slope(LARGE, table[name][len(SMALL) :])
+    early = tabular.slope(SMALL[:4], table["noise"][:4])
     largest = np.exp(q).max() / np.exp(q).mean()
     return (
         equals("noise term: slope over k = 2^10 .. 2^20", -1, slope("noise"), 0.02),
         equals("positive term: slope", -1, slope("positive"), 0.02),
         equals("nce against InfoNCE [D 23]: slope", -1, slope("whole"), 0.02),
-        between("the same at k = 2^20: relative difference", 0, 1e-4, found["whole"][-1]),
+        between("the same at k = 2^20: relative difference", 0, 1e-4, table["whole"][-1]),
         between("max exp Q / E exp Q", 5, 50, largest),
         between("noise term: slope over k = 1 .. 8, below that", -0.5, 0.5, early),
-        between("noise term at k = 2^20 with Z stopped", 0.1, 10, found["stopped"][-1]),
+        between("noise term at k = 2^20 with Z stopped", 0.1, 10, table["stopped"][-1]),
     )
 
 
@@ -116,11 +116,11 @@ def claim() -> Claim:
 
 def _draw() -> bytes:
     figure, (axis,) = drawing.panels(1, width=6.8)
-    found, k = norms(), np.concatenate([SMALL, LARGE])
+    table, k = norms(), np.concatenate([SMALL, LARGE])
     names = {"noise": "noise term", "positive": "positive term", "stopped": "noise term, Z stopped"}
     for index, (key, name) in enumerate(names.items()):
-        drawing.line(axis, k, found[key], name, index)
-    drawing.reference_line(axis, LARGE, found["noise"][-1] * LARGE[-1] / LARGE, "slope -1")
+        drawing.line(axis, k, table[key], name, index)
+    drawing.reference_line(axis, LARGE, table["noise"][-1] * LARGE[-1] / LARGE, "slope -1")
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     drawing.label(axis, "what NCE leaves over InfoNCE", "k, noise samples to one of data", "norm / norm of InfoNCE's")

@@ -17,7 +17,7 @@ NUM_DRAWS = 20_000  # pairs (s_t, s_{t+1}) from the ring
 
 
 def both_sides(problem: tabular.Problem, pi: np.ndarray, q: np.ndarray) -> tuple[float, float]:
-    """Residuals under pi's visits; and of the actions pi would take at mu's states, against mu's next states.
+    """The mean residual under pi's visits; and its estimate from mu's states and next states, with actions of pi.
 
     Goals are uniform and independent of the start.
     """
@@ -34,20 +34,20 @@ def values_over_time(problem: tabular.Problem, pi: np.ndarray, q: np.ndarray, ho
     """v_t = E V(s_t, g) along mu's trajectories, t = 0 .. T, for uniform goals, [T+1]."""
     values = tabular.state_values(pi, q).mean(1)
     step = np.einsum("sa,sax->sx", problem.mu, problem.transition)
-    rho, found = problem.start, []
+    rho, means = problem.start, []
     for _ in range(horizon + 1):
-        found.append(float(rho @ values))
+        means.append(float(rho @ values))
         rho = rho @ step
-    return np.array(found)
+    return np.array(means)
 
 
 def replay_side(v: np.ndarray, gamma: float) -> float:
-    """The right side over a buffer's (trajectory, t), uniform: mean_{t<T} (v_t - gamma v_{t+1})."""
+    """The right side with (trajectory, t) uniform over a buffer: mean_{t<T} (v_t - gamma v_{t+1})."""
     return float(np.mean(v[:-1] - gamma * v[1:]))
 
 
 def replay_error(v: np.ndarray, gamma: float) -> tuple[float, float]:
-    """What `replay_side` is off by: (1 - gamma) (mean_{t<T} v_t - v_0), and gamma (v_0 - v_T) / T."""
+    """The two terms of `replay_side`'s error: (1 - gamma) (mean_{t<T} v_t - v_0), and gamma (v_0 - v_T) / T."""
     horizon = len(v) - 1
     return float((1 - gamma) * (v[:-1].mean() - v[0])), float(gamma * (v[0] - v[-1]) / horizon)
 
@@ -59,7 +59,7 @@ def chain_values(gamma: float, horizon: int = HORIZON) -> np.ndarray:
 
 
 def ring_side(gamma: float) -> float:
-    """`replay_side` of the chain by draws from the real ring, which holds the one trajectory."""
+    """`replay_side` of the chain, estimated by draws from a ring that holds its one trajectory."""
     cells = jnp.minimum(jnp.arange(HORIZON + 1), NUM_CELLS - 1).astype(jnp.float32)[:, None]
     trajectory = types.Trajectory(
         observation=cells,
@@ -79,7 +79,7 @@ def ring_side(gamma: float) -> float:
 
 
 def random_case(seed: int) -> tuple[tabular.Problem, np.ndarray, np.ndarray]:
-    """A problem, a goal-conditioned policy, and a Q that has nothing to do with either."""
+    """A problem, a goal-conditioned policy, and a Q that is independent of both."""
     generator = np.random.default_rng(seed)
     problem = tabular.random_problem(generator, num_states=5, num_actions=3, gamma=generator.uniform(0.5, 0.98))
     q = 10 * generator.normal(size=(5, 3, 5))
@@ -87,7 +87,7 @@ def random_case(seed: int) -> tuple[tabular.Problem, np.ndarray, np.ndarray]:
 
 
 def measure() -> tuple[Figure, ...]:
-    """Random problems, and the chain."""
+    """The figures of random problems, and of the chain."""
     cases = [random_case(seed) for seed in range(NUM_PROBLEMS)]
     sides = np.array([both_sides(*case) for case in cases])
     starts = [(1 - case[0].gamma) * values_over_time(*case, horizon=0)[0] for case in cases]
@@ -110,7 +110,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The lemma, and what it misses over a buffer."""
+    """The lemma, and its error over a buffer."""
     return Claim(
         key="online_to_offline",
         title="Residuals under the policy's own visits, from anybody's data",

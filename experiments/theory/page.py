@@ -22,13 +22,13 @@ Written by `python -m experiments.theory`; the same figures are asserted by `tes
 
 
 def render(claims: Sequence[Claim]) -> str:
-    """The page: a summary table, then a section a claim."""
+    """The page: a summary table, then a section for each claim."""
     sections = [section(number, claim) for number, claim in enumerate(claims, 1)]
     return "\n".join([_INTRODUCTION, summary(claims), *sections])
 
 
 def summary(claims: Sequence[Claim]) -> str:
-    """One row a claim."""
+    """The summary table, a row for each claim."""
     rows = [
         f"| {number} | [{cell(claim.title)}](#{number}-{anchor(claim.title)}) | {cell(claim.source)} | "
         f"{cell(claim.verdict)} | {count(claim)} |"
@@ -39,7 +39,7 @@ def summary(claims: Sequence[Claim]) -> str:
 
 
 def section(number: int, claim: Claim) -> str:
-    """Statement, conditions, verdict, figures, picture, remark."""
+    """The section of a claim: statement, conditions, verdict, figures, picture, remark."""
     conditions = "\n".join(f"- {condition}" for condition in claim.conditions)
     rows = "\n".join(row(figure) for figure in claim.figures)
     return f"""\
@@ -80,17 +80,17 @@ def row(figure: Figure) -> str:
 
 
 def count(claim: Claim) -> str:
-    """'11 of 11'."""
+    """The number of figures that hold, such as '11 of 11'."""
     return f"{sum(figure.holds for figure in claim.figures)} of {len(claim.figures)}"
 
 
 def cell(text: str) -> str:
-    """Text that does not end its cell."""
+    """Text for a table's cell, with its bars escaped."""
     return text.replace("|", "\\|")
 
 
 def anchor(title: str) -> str:
-    """The end of a heading's address, as GitHub makes it.
+    """A heading's anchor, as GitHub makes it.
 
     >>> anchor("HER's reward follows, at last")
     'hers-reward-follows-at-last'
@@ -100,7 +100,7 @@ def anchor(title: str) -> str:
 
 
 def write(claims: Sequence[Claim], output: pathlib.Path) -> pathlib.Path:
-    """The page and its pictures under `output`, which is made if need be; returns the page's path."""
+    """Writes the page and its pictures to `output`, which is created if it does not exist; returns the page's path."""
     (output / FOLDER).mkdir(parents=True, exist_ok=True)
     for claim in claims:
         (output / FOLDER / f"{claim.key}.png").write_bytes(claim.draw())

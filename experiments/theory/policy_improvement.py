@@ -20,7 +20,7 @@ from hindsight_jax import relabel, replay, types
 SIDE, START, HORIZON, NUM_TRAJECTORIES = 5, 0, 17, 3
 NUM_CELLS, NUM_ACTIONS = SIDE * SIDE, 4
 NUM_SEEDS, NUM_ITERATIONS = 20, 10
-LONG = 30  # steps in which a policy that does not see t may walk in circles
+LONG = 30  # a horizon at which a policy that does not see t may walk in circles
 NOISE = 0.2  # probability that the move is a uniform one instead
 
 
@@ -49,7 +49,7 @@ def uniform_policy(horizon: int) -> np.ndarray:
 
 def success(policy: np.ndarray, transition: np.ndarray) -> np.ndarray:
     """The probability of hitting each goal within T steps from the start, [G], by backward recursion."""
-    value = np.zeros((NUM_CELLS, NUM_CELLS))  # [S, G], of what is left from t on
+    value = np.zeros((NUM_CELLS, NUM_CELLS))  # [S, G], of the steps from t on
     for pi in policy[::-1]:
         arrived = np.maximum(np.eye(NUM_CELLS), value)  # 1 at the goal
         value = np.einsum("sga,sax,xg->sg", pi, transition, arrived)
@@ -76,14 +76,14 @@ def future_law(horizon: int) -> np.ndarray:
 
 @jax.jit
 def _future_law(horizon: jax.Array) -> jax.Array:
-    """For every step of the longest horizon; NaN where there is none."""
+    """For every step of the longest horizon; NaN at steps that this horizon does not have."""
     return jax.vmap(lambda t: relabel.future().pmf(t, horizon, LONG))(jnp.arange(LONG))
 
 
 def m_step(states: np.ndarray, actions: np.ndarray, timed: bool) -> np.ndarray:
-    """The policy that maximises the expected log-likelihood [M 10] over hindsight goals: counts. [T, S, G, A].
+    """The policy that maximises the expected log-likelihood [M 10] over hindsight goals, by counts: [T, S, G, A].
 
-    `timed` lets it see t. Where there is no data it is uniform.
+    It depends on t if `timed`, and is uniform where there is no data.
     """
     horizon = actions.shape[1]
     counts = np.zeros((horizon, NUM_CELLS, NUM_CELLS, NUM_ACTIONS))
@@ -97,7 +97,7 @@ def m_step(states: np.ndarray, actions: np.ndarray, timed: bool) -> np.ndarray:
 
 
 def improve(states: np.ndarray, actions: np.ndarray, transition: np.ndarray, timed: bool) -> tuple[Step, np.ndarray]:
-    """One M-step on the trajectories, and the policy."""
+    """The outcome of one M-step on the trajectories, and its policy."""
     policy = m_step(states, actions, timed)
     reached = success(policy, transition)
     goals = np.unique(states[:, 1:])
@@ -107,16 +107,16 @@ def improve(states: np.ndarray, actions: np.ndarray, transition: np.ndarray, tim
 @functools.cache
 def one_iteration(timed: bool, noise: float, horizon: int = HORIZON) -> list[Step]:
     """Three trajectories of the uniform policy and one M-step, for each seed."""
-    transition, found = dynamics(noise), []
+    transition, steps = dynamics(noise), []
     for seed in range(NUM_SEEDS):
         data = rollouts(np.random.default_rng(seed), uniform_policy(horizon), transition, NUM_TRAJECTORIES)
-        found.append(improve(*data, transition, timed)[0])
-    return found
+        steps.append(improve(*data, transition, timed)[0])
+    return steps
 
 
 @functools.cache
 def many_iterations(capacity: int, seed: int) -> list[Step]:
-    """hEM itself: collect three trajectories, store them in the ring, M-step on all it holds."""
+    """hEM: collects three trajectories, stores them in the ring, does an M-step on all that it holds, ten times."""
     empty = types.Trajectory(
         observation=jnp.zeros((HORIZON + 1, 1)),
         achieved_goal=jnp.zeros((HORIZON + 1, 1)),
@@ -128,7 +128,7 @@ def many_iterations(capacity: int, seed: int) -> list[Step]:
     ring = replay.make_ring(empty, capacity)
     add, state = jax.jit(ring.add), ring.init()
     generator, transition = np.random.default_rng(seed), dynamics(0.0)
-    policy, found = uniform_policy(HORIZON), []
+    policy, steps = uniform_policy(HORIZON), []
     for _ in range(NUM_ITERATIONS):
         cells, moves = rollouts(generator, policy, transition, NUM_TRAJECTORIES)
         new = jax.tree.map(lambda x: jnp.repeat(x[None], NUM_TRAJECTORIES, 0), empty)
@@ -136,11 +136,11 @@ def many_iterations(capacity: int, seed: int) -> list[Step]:
         moves = jnp.asarray(moves[..., None], jnp.int32)
         length = jnp.full(NUM_TRAJECTORIES, HORIZON, jnp.int32)
         state = add(state, new._replace(observation=cells, achieved_goal=cells, action=moves, length=length))
-        size, held = int(state.size), state.trajectories
-        paths, moves = np.asarray(held.observation)[:size, :, 0].astype(int), np.asarray(held.action)[:size, :, 0]
+        size, stored = int(state.size), state.trajectories
+        paths, moves = np.asarray(stored.observation)[:size, :, 0].astype(int), np.asarray(stored.action)[:size, :, 0]
         step, policy = improve(paths, moves, transition, timed=True)
-        found.append(step)
-    return found
+        steps.append(step)
+    return steps
 
 
 def drops(steps: list[Step]) -> int:
@@ -149,7 +149,7 @@ def drops(steps: list[Step]) -> int:
 
 
 def measure() -> tuple[Figure, ...]:
-    """One iteration over 20 seeds in four settings, and ten iterations with a large and a small ring."""
+    """The figures of one iteration over 20 seeds, and of ten iterations with a large and a small ring."""
     timed, noisy = one_iteration(True, 0.0), one_iteration(True, NOISE)
     timed_long, untimed = one_iteration(True, 0.0, LONG), one_iteration(False, 0.0, LONG)
     single = one_iteration(False, 0.0, 1)
@@ -175,7 +175,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 def claim() -> Claim:
-    """The bound, its growth, and what each condition is for."""
+    """The bound, its growth, and the need for each condition."""
     return Claim(
         key="policy_improvement",
         title="After an exact M-step success is at least the share of goals in the buffer",

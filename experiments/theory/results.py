@@ -1,4 +1,4 @@
-"""What a claim of the theory comes to: figures with what was expected of them, in words and in a picture."""
+"""The result of checking a claim: its figures beside their expected values, a text and a picture."""
 
 import math
 from collections.abc import Callable
@@ -6,29 +6,29 @@ from typing import NamedTuple, SupportsFloat
 
 
 class Figure(NamedTuple):
-    """One number beside what it should be: it holds if abs(measured - expected) <= tolerance, so NaN never does."""
+    """A measured number and its expected value; it holds if abs(measured - expected) <= tolerance, so NaN does not."""
 
     name: str
     expected: float
     measured: float
     tolerance: float
-    is_range: bool = False  # expected and tolerance stand for the ends of a range
+    is_range: bool = False  # then it is the range from expected - tolerance to expected + tolerance
 
     @property
     def holds(self) -> bool:
-        """Within tolerance."""
+        """Whether the measured number is finite and within the tolerance."""
         return math.isfinite(self.measured) and abs(self.measured - self.expected) <= self.tolerance
 
     @property
     def expected_text(self) -> str:
-        """'0.5', '0.05 to 0.13' or, where nothing may be left over, '0'."""
+        """'0.5', or '0.05 to 0.13' for a range."""
         if self.is_range:
             return f"{self.expected - self.tolerance:.4g} to {self.expected + self.tolerance:.4g}"
         return f"{self.expected:.4g}"
 
     @property
     def measured_text(self) -> str:
-        """Four digits; what rounding leaves of 0 is given by its bound, since its digits differ between machines."""
+        """Four digits, or 'below 1e-10' where 0 is expected: the digits of a rounding error differ between machines."""
         if self.expected == 0.0 and 0.0 < self.tolerance <= 1e-3 and self.holds:
             return f"below {self.tolerance:.0e}"
         return f"{self.measured:.4g}"
@@ -47,20 +47,21 @@ def equals(name: str, expected: float, measured: SupportsFloat, tolerance: float
     >>> equals("slope", -1.0, -0.999, 0.02).holds, equals("slope", -1.0, math.nan, 0.02).holds
     (True, False)
     """
-    return Figure(name, float(expected), float(measured), float(tolerance))
+    return Figure(name=name, expected=float(expected), measured=float(measured), tolerance=float(tolerance))
 
 
 def between(name: str, low: float, high: float, measured: SupportsFloat) -> Figure:
-    """low <= measured <= high, for failures, whose size depends on the problem.
+    """low <= measured <= high, for errors whose size depends on the problem.
 
     >>> between("off by", 0.05, 0.13, 0.2).holds, between("off by", 0.05, 0.13, 0.1).expected_text
     (False, '0.05 to 0.13')
     """
-    return Figure(name, (low + high) / 2, float(measured), (high - low) / 2, is_range=True)
+    middle, half = (low + high) / 2, (high - low) / 2
+    return Figure(name=name, expected=middle, measured=float(measured), tolerance=half, is_range=True)
 
 
 class Claim(NamedTuple):
-    """A claim of a paper, what was measured of it, and what its words should say."""
+    """A claim of a paper: its statement, its measured figures, and the rest of its section of the page."""
 
     key: str  # names the picture: key.png
     title: str
@@ -68,12 +69,12 @@ class Claim(NamedTuple):
     statement: str
     conditions: tuple[str, ...]
     verdict: str  # a few words
-    remark: str  # where the paper's words need mending, or what follows for the code
+    remark: str  # corrections of the paper's statement, or consequences for the code
     figures: tuple[Figure, ...]
     caption: str  # of the picture
     draw: Callable[[], bytes]  # a PNG
 
     @property
     def holds(self) -> bool:
-        """Every figure does."""
+        """Whether every figure holds."""
         return all(figure.holds for figure in self.figures)

@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 def random_problem(
     generator: np.random.Generator, num_states: int = 5, num_actions: int = 2, gamma: float = 0.8
 ) -> Problem:
-    """Every table drawn from flat Dirichlet laws: no structure that could make a claim true by accident."""
+    """Every table is drawn from a flat Dirichlet: no structure could make a claim true by accident."""
     return Problem(
         transition=generator.dirichlet(np.ones(num_states), (num_states, num_actions)),
         mu=generator.dirichlet(np.ones(num_actions), num_states),
@@ -48,7 +48,7 @@ def backed_up(problem: Problem, pi: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def visitation(problem: Problem, policy: np.ndarray) -> np.ndarray:
-    """rho(s, a) = (1 - gamma) sum_t gamma^t rho_t(s) policy(a | s) for a policy [S, A], [S, A]  [D 2]."""
+    """rho(s, a) = (1 - gamma) sum_t gamma^t rho_t(s) policy(a | s), for a policy [S, A]: [S, A]  [D 2]."""
     num_states = len(problem.start)
     step = np.einsum("sa,sax->sx", policy, problem.transition)
     states = (1 - problem.gamma) * np.linalg.solve(np.eye(num_states) - problem.gamma * step.T, problem.start)
@@ -61,7 +61,7 @@ def goal_visitation(problem: Problem, pi: np.ndarray) -> np.ndarray:
 
 
 def future_states(problem: Problem, policy: np.ndarray) -> np.ndarray:
-    """p+(g | s, a), the discounted law of the states after (s, a) for a policy [S, A], [S, A, G]  [D 4]."""
+    """p+(g | s, a), the discounted distribution of the states after (s, a), for a policy [S, A]: [S, A, G]  [D 4]."""
     num_states = len(problem.start)
     step = np.einsum("sa,sax->sx", policy, problem.transition)
     discounted = (1 - problem.gamma) * np.linalg.inv(np.eye(num_states) - problem.gamma * step)

@@ -1,13 +1,47 @@
-"""Goal-conditioned tasks. `make(name, **overrides)` gives one, `names()` lists them; the simulator waits until then."""
+"""Goal-conditioned tasks: `make(name, **overrides)` makes one, `names()` lists them, `register` adds one of your own.
+
+The other names are for writing such a task. They import the simulator, and do so when first used.
+"""
 
 import importlib
 from typing import Any
 
-from hindsight_jax.envs.registry import make, names
+from hindsight_jax.envs.registry import make, names, register
 
-_LAZY = {"GoalEnv": "hindsight_jax.envs.base", "AutoReset": "hindsight_jax.envs.wrappers"}
+_LAZY = {  # name -> module
+    "AutoReset": "hindsight_jax.envs.wrappers",
+    "Engine": "hindsight_jax.envs.physics",
+    "GoalEnv": "hindsight_jax.envs.base",
+    "PhysicsTask": "hindsight_jax.envs.physics",
+    "PipelineState": "hindsight_jax.envs.base",
+    "PureTask": "hindsight_jax.envs.base",
+    "State": "hindsight_jax.envs.base",
+    "action_set": "hindsight_jax.envs.action_sets",
+    "choice": "hindsight_jax.envs.action_sets",
+    "held": "hindsight_jax.envs.physics",
+    "moves": "hindsight_jax.envs.action_sets",
+    "straight": "hindsight_jax.envs.physics",
+    "typed": "hindsight_jax.envs.base",
+}
 
-__all__ = ["AutoReset", "GoalEnv", "make", "names"]
+__all__ = [
+    "AutoReset",
+    "Engine",
+    "GoalEnv",
+    "PhysicsTask",
+    "PipelineState",
+    "PureTask",
+    "State",
+    "action_set",
+    "choice",
+    "held",
+    "make",
+    "moves",
+    "names",
+    "register",
+    "straight",
+    "typed",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Silence for known messages of other packages, without hiding anything else."""
+"""Silences known messages of other packages, and nothing else."""
 
 import contextlib
 import io
@@ -12,18 +12,18 @@ _KNOWN = ("Failed to import warp", "Failed to import mujoco_warp")
 
 @contextlib.contextmanager
 def without_warp_message() -> Iterator[None]:
-    """Holds stdout back inside the block, then prints it, less MJX's two messages about the optional Warp.
+    """Captures stdout inside the block, then prints it without MJX's two messages about the optional Warp.
 
-    The deprecation warning of jaxopt, which brax imports, is ignored too.
+    It also ignores the deprecation warning of jaxopt, which brax imports.
 
     >>> with without_warp_message():
     ...     from mujoco import mjx
     """
-    held = io.StringIO()
+    captured = io.StringIO()
     try:
-        with contextlib.redirect_stdout(held), warnings.catch_warnings():
+        with contextlib.redirect_stdout(captured), warnings.catch_warnings():
             # brax.envs imports jaxopt, which warns that it is no longer maintained
             warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
             yield
     finally:
-        sys.stdout.write("".join(line for line in held.getvalue().splitlines(True) if not line.startswith(_KNOWN)))
+        sys.stdout.write("".join(line for line in captured.getvalue().splitlines(True) if not line.startswith(_KNOWN)))

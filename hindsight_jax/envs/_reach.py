@@ -1,8 +1,8 @@
-"""A hand that reaches a place in space: what fetch_reach and sawyer_reach share.
+"""A hand that reaches a goal in space: the base of fetch_reach and sawyer_reach.
 
 Dimension key: G = 3, the hand's (x, y, z) in metres; O observation dims, whose first three are the same.
 
-The model's three slide joints are the hand's place, so positions of the model and of the world are the same numbers.
+The model's three slide joints are the hand's coordinates in the world, so its qpos is the hand's position.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ from hindsight_jax.envs import boxes, physics
 
 
 class Reach(physics.PhysicsTask):
-    """A hand, and a place for it; success is the hand's point within the threshold. Subclasses say how it moves.
+    """A hand reaches a goal; success is the hand's point within the threshold of it. Subclasses define how it moves.
 
     Args:
       start: the box of the starts, uniform, at rest.
       goal: the box of the goals, uniform.
-      task: what else a PhysicsTask takes.
+      task: the other arguments of PhysicsTask.
     """
 
     def __init__(self, start: types.Range, goal: types.Range, **task: Any):
@@ -28,11 +28,11 @@ class Reach(physics.PhysicsTask):
         self._start, self._goal = start, goal
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
-        """The hand's place, [3]."""
+        """The hand's position, [3]."""
         return observation[..., :3]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid, in metres."""
+        """Euclidean distance, in metres."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
@@ -44,5 +44,5 @@ class Reach(physics.PhysicsTask):
         return self.engine.start(boxes.uniform(key, self._start))
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A ball: at a success it holds the hand's point."""
+        """A ball that holds the hand's point at a success."""
         return (rendering.sphere(goal, self.spec.threshold, rendering.MARKER),)

@@ -1,9 +1,9 @@
-"""claw: three fingers turn a valve to an angle (HDM, Table 1; numbers from ENVIRONMENTS).
+"""claw: three fingers turn a valve to an angle (HDM, Table 1; numbers from the released code).
 
 Dimension key: O = 11, the fingers' nine joint angles and (cos, sin) of the valve's; G = 2, (cos, sin).
 
-The physics is in MJX: assets/claw.xml says what is ours. One step is 0.1 s, ten substeps of 0.01 s (ours; 40 of
-0.0025 s in the original), during which the servos' targets stand still.
+The physics runs in MJX; comments in assets/claw.xml mark our own choices. One step is 0.1 s, ten substeps of 0.01 s
+(ours; 40 of 0.0025 s in the original), during which the servos' targets are constant.
 """
 
 import math
@@ -17,26 +17,26 @@ from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 10
 START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
-SCALE = (0.48, math.pi / 3, math.pi / 2) * 3  # the joint targets of the action 1
-TRAVEL = 0.2094  # a target's greatest distance to its joint's angle: 2 pi / 3 per second
+SCALE = (0.48, math.pi / 3, math.pi / 2) * 3  # radians, the joint targets for an action of 1
+TRAVEL = 0.2094  # radians, the largest distance of a target from its joint's angle: 2 pi / 3 per second
 TURN = 2.0 * math.pi
 
 
 class Claw(physics.PhysicsTask):
-    """Three fingers of three joints around a valve, and an angle for it; success looks at the valve alone.
+    """Three fingers of three joints turn a valve to a goal angle; success depends on the valve alone.
 
     Args:
-      actions: 'discrete', nine integers, three a finger, i for the target (i - 1) x (0.48, pi/3, pi/2) of the joint
-        that swings it sideways, its knuckle and its last joint; or 'continuous', nine numbers clipped to [-1, 1].
+      actions: 'discrete', nine integers, three per finger: i sets the target (i - 1) x (0.48, pi/3, pi/2) of its
+        sideways joint, its knuckle and its last joint; or 'continuous', nine numbers clipped to [-1, 1].
       bins: values of each target of a discrete action.
       horizon: steps per episode.
-      threshold: radians; success is strictly nearer than this.
+      threshold: radians; success is a distance strictly below this.
       goal: the range ((radians,), (radians,)) of the goals' angles, uniform.
 
-    A target is brought within 0.2094 rad of its joint's angle at the beginning of the step, then into the joint's
-    range. Every episode starts in the same pose, at rest.
+    A target is clipped to within 0.2094 rad of its joint's angle at the start of the step, then to the joint's range.
+    Every episode starts in the same pose, at rest.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range counts as targets of 0 and sets `metrics["invalid_action"]`.
 
     >>> env = Claw()
@@ -55,7 +55,9 @@ class Claw(physics.PhysicsTask):
         threshold: float = 0.1,
         goal: Any = ((0.0,), (TURN,)),
     ):
-        self._goal = boxes.parse_bounds("goal", goal, (-TURN,), (TURN,), "The paper's is a full turn.")
+        self._goal = boxes.parse_bounds(
+            "goal", goal, (-TURN,), (TURN,), f"The paper's is {((0.0,), (TURN,))}, a full turn."
+        )
         action = action_sets.action_set(actions, bins, num_moves=9, factorised=True)
         ends = (*SCALE, 1.0, 1.0)
         super().__init__(
@@ -75,18 +77,18 @@ class Claw(physics.PhysicsTask):
         return observation[..., 9:]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """The angle between them, in [0, pi]."""
+        """The angle between them in radians, in [0, pi]."""
         cross = achieved[..., 0] * desired[..., 1] - achieved[..., 1] * desired[..., 0]
         return jnp.abs(jnp.arctan2(cross, jnp.sum(achieved * desired, axis=-1)))
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """An angle uniform in the goals' range, as f32[2]."""
+        """(cos, sin) of an angle uniform in the goals' range, f32[2]."""
         (low,), (high,) = self._goal
         angle = jax.random.uniform(key, (), jnp.float32, low, high)
         return jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
-        """Fingertips outside of the lobes and above them, the valve at 0: always the same."""
+        """Always the same: the fingertips outside and above the lobes, the valve at 0."""
         del key
         return self.engine.start(jnp.array(START))
 
@@ -97,11 +99,11 @@ class Claw(physics.PhysicsTask):
         return physics.held(jnp.clip(target, *self._joint_range), NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
-        """The nine angles, and (cos, sin) of the valve, [11]."""
+        """The nine joint angles, and (cos, sin) of the valve, [11]."""
         return jnp.concatenate([now.qpos[:9], jnp.cos(now.qpos[9:]), jnp.sin(now.qpos[9:])])
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A shell around the place that the red lobe's end is to take, reaching beyond it."""
+        """A shell around the red lobe's end at the goal angle, reaching a little beyond it."""
         outwards = jnp.concatenate([goal, jnp.zeros(1)])
         centre = jnp.array([0.0, 0.0, 0.102])
         return (

@@ -1,9 +1,10 @@
-"""door: a hooked hand opens a door to an angle (HDM, Table 1; numbers from ENVIRONMENTS).
+"""door: a hooked hand opens a door to an angle (HDM, Table 1; numbers from the released code).
 
 Dimension key: O = 4, (hand x, hand y, hand z in metres, door angle in radians, 0 shut); G = 1, the angle.
 
-assets/door.xml says what is ours of the physics. One step is 0.15 s, six substeps of 0.025 s (ours; 50 of 0.003 s in
-the original): the hand's target moves in a straight line, at a constant speed, to its clipped end.
+The physics runs in MJX; comments in assets/door.xml mark our own choices. One step is 0.15 s, six substeps of 0.025 s
+(ours; 50 of 0.003 s in the original): the hand's target moves in a straight line at a constant speed to its end, which
+is clipped to the workspace.
 """
 
 import math
@@ -16,32 +17,33 @@ from hindsight_jax import rendering, types
 from hindsight_jax.envs import action_sets, boxes, physics
 
 NUM_SUBSTEPS = 6
-STEP = 0.02  # the hand's travel per unit action
+STEP = 0.02  # metres, the hand's travel per unit action
 LOW, HIGH = (-0.1, 0.45, 0.1), (0.05, 0.65, 0.25)  # the hand's workspace
 START = ((-0.05, 0.635, 0.225), (-0.05, 0.635, 0.225))
-CLEAR = 0.205  # a hook of this height passes over the handle
+CLEAR = 0.205  # metres; a hook at this height passes over the handle
 GOALS = ((0.0,), (0.83,))
-MAX_ANGLE = 1.0472  # the hinge's
+MAX_ANGLE = 1.0472  # radians, the hinge's limit
 
 HINGE = (0.21, 0.725)
-TIP, GRIP = 0.053, 0.04  # the tip ahead of the hand; the tip's distance from the panel's middle when it pulls
+TIP, GRIP = 0.053, 0.04  # metres from the hand to the tip, and from the tip to the panel's middle while it pulls
 
 
 class Door(physics.PhysicsTask):
-    """A hooked hand, a door with a handle, and an angle for it; success is an angle nearer than the threshold.
+    """A hooked hand moves a door by its handle to a goal angle; success is an angle within the threshold of it.
 
-    The door starts shut, the hook above its handle: down, then back, pulls it open; forwards pushes it shut.
+    The door starts shut, with the hook above its handle: moving down, then back, pulls it open; moving forwards pushes
+    it shut.
 
     Args:
       actions: 'discrete', one integer 9 i + 3 j + k of the moves (i - 1, j - 1, k - 1) along x, y and z; or
         'continuous', three numbers clipped to [-1, 1].
       bins: values of each move of a discrete action.
       horizon: steps per episode.
-      threshold: radians; success is strictly nearer than this.
+      threshold: radians; success is a distance strictly below this.
       start: the box ((x, y, z), (x, y, z)) of the hand's starts, uniform, at rest, above the handle: z >= 0.205.
-      goal: the range ((angle,), (angle,)) of the goals, uniform. `widest()` is as far as the hand can pull.
+      goal: the range ((angle,), (angle,)) of the goals, uniform. `widest()` is the largest that the hand can reach.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
     >>> env = Door()
@@ -64,7 +66,7 @@ class Door(physics.PhysicsTask):
         self._start = boxes.parse_bounds("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
         self._goal = boxes.parse_bounds("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=3)
-        angles = types.Range(*GOALS)  # of all that the hand can reach, too
+        angles = types.Range(*GOALS)  # they hold every angle that the hand can reach
         super().__init__(
             "door.xml",
             action,
@@ -81,11 +83,11 @@ class Door(physics.PhysicsTask):
         return observation[..., 3:]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """The difference of the angles, in radians."""
+        """The absolute difference of the angles, in radians."""
         return jnp.abs(achieved - desired)[..., 0]
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """Uniform in the goal's range. f32[1]"""
+        """Uniform in the goals' range, f32[1]."""
         return boxes.uniform(key, self._goal)
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
@@ -94,33 +96,33 @@ class Door(physics.PhysicsTask):
         return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
-        """The hand's targets, on a straight line to the clipped end."""
+        """The hand's targets, on a straight line to their clipped end."""
         hand = now.qpos[:3]
         return physics.straight(hand, jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH)), NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
-        """The positions, [4]."""
+        """The hand's position and the door's angle, [4]."""
         return now.qpos
 
     def reachable(self, goal: jax.Array) -> jax.Array:
-        """Whether a hand in its workspace can pull the door that far, or so near to it."""
+        """bool[]: whether a hand in its workspace can pull the door to within the threshold of this angle."""
         return jnp.abs(goal[0] - jnp.clip(goal[0], 0.0, widest())) < self.spec.threshold
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """The panel as it is to stand, a little larger, so that a door at its goal is green all over."""
+        """The panel at the goal angle, a little larger, so that a door at its goal is green all over."""
         turn = rendering.yaw(goal[0])
         centre = jnp.array([*HINGE, 0.1]) + turn @ jnp.array([-HINGE[0], 0.0, 0.0])
         return (rendering.box(centre, (0.205, 0.014, 0.205), rendering.MARKER, rotation=turn),)
 
     def camera(self) -> rendering.Camera:
-        """From the left in front, and above."""
+        """From the front left, and above."""
         return rendering.pinhole((-0.55, -0.05, 0.75), target=(0.0, 0.65, 0.1), up=(0.0, 0.0, 1.0), fov_degrees=40.0)
 
 
 def widest() -> float:
-    """The largest angle to which the hand can pull, with the hook in the workspace's corner next to the hinge.
+    """The largest angle to which the hand can pull the door: the hook is in the workspace's corner next to the hinge.
 
-    The tip lies at the angle atan(back / across) of the hinge, and by asin(GRIP / its distance) ahead of the panel.
+    Seen from the hinge, the tip is at the angle atan(back / across), and asin(GRIP / its distance) ahead of the panel.
 
     >>> round(widest(), 3)
     0.8

@@ -1,4 +1,4 @@
-"""flip_bit: turn one string of bits into another, a bit at a time (hEM, section 5.1; numbers from ENVIRONMENTS).
+"""flip_bit: turn one string of bits into another, a bit at a time (hEM, section 4.1).
 
 Dimension key: K bits, O = G = K, C columns of the picture.
 
@@ -22,16 +22,16 @@ ZERO, ONE = (0.97, 0.97, 0.95, 1.0), (0.16, 0.26, 0.42, 1.0)
 
 
 class FlipBit(base.PureTask):
-    """K bits and a goal for each; an action flips one. The episode ends where all are right.
+    """K bits with a goal value each; an action flips one bit. The episode ends when all bits are right.
 
     Args:
       size: K, the number of bits.
       start: 'uniform' (ours), or 'zeros', where every episode begins with K zeros.
       horizon: steps per episode; None is K, enough for any goal.
-      threshold: bits; success is fewer wrong ones than this, so 0.5 asks for equality.
+      threshold: bits; success is fewer wrong bits than this, so 0.5 asks for equality.
 
-    Goals are uniform in {0,1}^K; `reset` redraws one while it equals the start, so an episode has something to do.
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An index out of range
+    Goals are uniform in {0,1}^K; `reset` redraws one while it equals the start, so no episode begins at its goal.
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An index out of range
     flips nothing and sets `metrics["invalid_action"]`.
 
     >>> env = FlipBit(size=3, start="zeros")
@@ -44,12 +44,20 @@ class FlipBit(base.PureTask):
         checks.positive_int("size", size, "The paper's are 25 and 50.")
         horizon = size if horizon is None else horizon
         checks.positive_int("horizon", horizon, "Leave it out for the number of bits.")
-        _validation.check_threshold(threshold, "Use 0.5: all bits are right.")
+        _validation.check_threshold(threshold, "Use 0.5: every bit must be right.")
         self._uniform_start = _validation.choose("start", start, STARTS)
         size = int(size)
         bits = types.Range((0.0,) * size, (1.0,) * size)
-        action = types.Discrete(1, size)
-        self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, bits, bits)
+        self._spec = types.EnvSpec(
+            observation_shape=(size,),
+            goal_shape=(size,),
+            action=types.Discrete(1, size),
+            horizon=int(horizon),
+            threshold=float(threshold),
+            ends_at_success=True,
+            observation_range=bits,
+            goal_range=bits,
+        )
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """The number of bits that differ (Hamming)."""
@@ -86,7 +94,7 @@ class FlipBit(base.PureTask):
         return rendering.compose(*parts)
 
     def camera(self) -> rendering.Camera:
-        """From above; the picture is as high as the square of bits, and a little more."""
+        """From above; the picture is a little higher than the square of bits."""
         height = self._num_columns + 0.4
         return rendering.orthographic((0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=height)
 

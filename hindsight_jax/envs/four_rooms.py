@@ -1,8 +1,9 @@
-"""four_rooms: a ball is pushed through the doors of four rooms to a place (HDM, Table 1; numbers from ENVIRONMENTS).
+"""four_rooms: a ball is pushed through doorways between four rooms (HDM, Table 1; numbers from the released code).
 
 Dimension key: O = G = 2, (x, y) in metres. The velocity is not observed, as in the paper.
 
-One step is 0.05 s, five substeps of 0.01 s at a constant force: 0.0403 m from rest, 0.05 m at full speed.
+One step is 0.05 s, five substeps of 0.01 s at a constant force. A force of 1 N moves the ball 0.0403 m from rest, and
+0.05 m at full speed.
 """
 
 from typing import Any
@@ -17,23 +18,23 @@ NUM_SUBSTEPS = 5
 START = ((-0.33, -0.33), (-0.27, -0.27))
 GRID = 50  # goals per axis
 GOALS = ((-0.56, -0.56), (0.56, 0.56))  # the corners of their grid
-BORDER, CLEARANCE = 0.6, 0.08  # half of the room, and how near the ball's centre comes to a wall's
+BORDER, CLEARANCE = 0.6, 0.08  # metres: half the room's width; least distance of the ball's centre to a wall's middle
 WALLS = ((-0.6, -0.4), (-0.2, 0.2), (0.4, 0.6))  # the inner walls, along both axes: y where x = 0, x where y = 0
 
 
 class FourRooms(physics.PhysicsTask):
-    """A ball in four rooms, and a place for it; success is the ball's centre within the threshold.
+    """A ball in four rooms moves to a goal; success is the ball's centre within the threshold of it.
 
     Args:
-      actions: 'discrete', one integer of the forces along x and y, 3 i + j for (i - 1, j - 1); or 'continuous', two
-        numbers clipped to [-1, 1], in newtons.
+      actions: 'discrete', one integer 3 i + j of the forces (i - 1, j - 1) along x and y; or 'continuous', two numbers
+        clipped to [-1, 1], in newtons.
       bins: values of each force of a discrete action.
       horizon: steps per episode.
-      threshold: metres; success is strictly nearer than this.
+      threshold: metres; success is a distance strictly below this.
       start: the box ((x, y), (x, y)) of the starts, uniform, at rest.
-      goal: the box whose grid of 50 x 50 points holds the goals, uniform; a few lie in walls, as in the paper.
+      goal: the box whose 50 x 50 grid points are the goals, equally likely; a few lie in walls, as in the original.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range pushes nowhere and sets `metrics["invalid_action"]`.
 
     >>> env = FourRooms()
@@ -73,15 +74,15 @@ class FourRooms(physics.PhysicsTask):
         return observation
 
     def reachable(self, goal: jax.Array) -> jax.Array:
-        """bool[]: whether the ball can stand within the threshold; not where walls cross, for 12 of the 2500 goals."""
+        """bool[]: whether the ball can come within the threshold; False for 12 of the 2500 goals, where walls cross."""
         return distance_to_free(goal) < self.spec.threshold
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid, in metres."""
+        """Euclidean distance, in metres."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """A point of the grid, each equally likely. f32[2]"""
+        """Uniform over the points of the grid, f32[2]."""
         low, high = map(jnp.array, self._goal)
         cell = jax.random.randint(key, (2,), 0, GRID).astype(jnp.float32)
         return low + cell / (GRID - 1) * (high - low)
@@ -100,7 +101,7 @@ class FourRooms(physics.PhysicsTask):
         return now.qpos
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A disc: at a success its edge holds the ball's centre."""
+        """A disc that holds the ball's centre at a success."""
         centre = jnp.concatenate([goal, jnp.full(1, 0.04, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold, 0.005, rendering.MARKER),)
 
@@ -110,9 +111,9 @@ class FourRooms(physics.PhysicsTask):
 
 
 def overlap(point: jax.Array) -> jax.Array:
-    """f32[2], metres: how deep a ball centred at `point` f32[2] stands in the walls across x, and in those across y.
+    """f32[2], metres: how far a ball centred at `point` f32[2] overlaps the walls across x, and those across y.
 
-    0.08 m is the sum of the radii. A wall's end is round, so in a doorway the depth shrinks with the distance from it.
+    The radii of ball and wall add up to 0.08 m. A wall's end is round: beyond it the overlap falls with the distance.
 
     >>> [round(depth, 3) for depth in overlap(jnp.array([0.03, 0.5])).tolist()]
     [0.05, 0.0]
@@ -126,11 +127,11 @@ def overlap(point: jax.Array) -> jax.Array:
 
 
 def distance_to_free(point: jax.Array) -> jax.Array:
-    """f32[], metres: from `point` f32[2] to the nearest centre that a ball may have; 0 where it is free.
+    """f32[], metres: from `point` f32[2] to the nearest place where a ball's centre is free; 0 if it is free there.
 
-    The way out of a wall across x is along x: it enters no wall across y, and where two walls cross both ways are due.
+    The way out of a wall across x is along x and enters no wall across y; where two walls cross, both ways are needed.
 
-    >>> round(float(distance_to_free(jnp.zeros(2))), 4)  # of the middle cross: 0.08 sqrt 2
+    >>> round(float(distance_to_free(jnp.zeros(2))), 4)  # at the middle cross: 0.08 sqrt 2
     0.1131
     """
     return jnp.linalg.norm(overlap(point))

@@ -1,4 +1,4 @@
-"""grid_four_rooms: walk through four rooms of cells while the ground slips (hEM, appendix; numbers from ENVIRONMENTS).
+"""grid_four_rooms: walk through four rooms of cells on slippery ground (hEM, appendix C.4).
 
 Dimension key: O = G = 2, (row, column) of a cell as floats in 0 .. 10; row 0 is the top of the map.
 
@@ -43,15 +43,15 @@ AGENT, GOAL = (0.80, 0.25, 0.20, 1.0), (0.20, 0.65, 0.30, 0.45)
 
 @struct.dataclass
 class Walk:
-    """What `step` carries."""
+    """What `step` carries: the simulator's state, the goal, and a key."""
 
     cell: jax.Array  # i32[2], row and column
     goal: jax.Array  # f32[2]
-    key: jax.Array  # a typed key: of the slips to come
+    key: jax.Array  # typed; draws the slips
 
 
 class GridFourRooms(base.PureTask):
-    """A walker on 11 x 11 cells of four rooms with four doors. The episode ends at the goal.
+    """A walker on 11 x 11 cells of four rooms with four doorways. The episode ends at the goal.
 
     Walls and borders stop a move: the walker stays. Starts are the four corners; a goal is any free cell but the
     episode's start, so other corners are goals too.
@@ -59,10 +59,10 @@ class GridFourRooms(base.PureTask):
     Args:
       horizon: steps per episode.
       slip: the probability that a step's action is replaced by a uniformly random one.
-      threshold: cells; success is fewer steps between walker and goal than this, walls aside, so 0.5 asks for the cell.
+      threshold: cells; success is a Manhattan distance strictly below this, so 0.5 asks for the goal's cell.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An index out of range
-    moves nothing, slips or not, and sets `metrics["invalid_action"]`.
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An index out of range
+    moves nothing, even in a slip, and sets `metrics["invalid_action"]`.
 
     >>> env = GridFourRooms(slip=0.0)
     >>> state = env.reset(jax.random.key(3))
@@ -73,13 +73,22 @@ class GridFourRooms(base.PureTask):
     def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
         checks.positive_int("horizon", horizon, "The paper's is 31.")
         _validation.check_number("slip", slip, "The paper's is 0.2.")
-        _validation.check_threshold(threshold, "Use 0.5: the goal's cell.")
+        _validation.check_threshold(threshold, "Use 0.5: the walker must be in the goal's cell.")
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
-        self._spec = types.EnvSpec((2,), (2,), types.Discrete(1, 4), int(horizon), float(threshold), True, cells, cells)
+        self._spec = types.EnvSpec(
+            observation_shape=(2,),
+            goal_shape=(2,),
+            action=types.Discrete(1, 4),
+            horizon=int(horizon),
+            threshold=float(threshold),
+            ends_at_success=True,
+            observation_range=cells,
+            goal_range=cells,
+        )
         self.slip = float(slip)
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Steps between two cells if there were no walls (Manhattan)."""
+        """Manhattan distance: steps between two cells if there were no walls."""
         return jnp.sum(jnp.abs(achieved - desired), axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:

@@ -1,16 +1,16 @@
-"""lunar_lander: a lander with three engines comes down at a place (HDM, Table 1; numbers from ENVIRONMENTS).
+"""lunar_lander: a lander with three engines comes down at a goal (HDM, Table 1; numbers from the released code).
 
 Dimension key: O = 8, (x, z, their velocities, angle, turn rate, left contact, right contact), scaled as below;
 G = 5, (x, z, angle, left contact, right contact); F frames per step.
 
-The original is a rigid-body game at 50 frames per second; the port is planar MJX: assets/lunar_lander.xml says what is
-ours. One step is 0.04 s: two frames, each of two substeps of 0.01 s (ours). In each frame, with u1 and u2 uniform in
-[-1, 1] / 30, the engines give the hull, along its horizontal and its up,
+The original is a rigid-body game at 50 frames per second; this is a planar model in MJX, and comments in
+assets/lunar_lander.xml mark our own choices. One step is 0.04 s: two frames, each of two substeps of 0.01 s (ours). In
+each frame, with u1 and u2 uniform in [-1, 1] / 30, the engines give the hull, along its horizontal and its up,
 
     main: 13 (u2, 4/30 + 2 u1) N s      through the hull's origin
     side: 0.6 (±12/30 + 3 u2, u1) N s   through the point 14/30 m above the origin
 
-as a force that is constant over the frame. The lines of both miss the hull's centre of mass, so they turn it too.
+as a force that is constant over the frame. Neither acts through the hull's centre of mass, so both turn the hull too.
 """
 
 from typing import Any, NamedTuple
@@ -28,13 +28,13 @@ GRAVITY = 10.0
 PIXEL = 1 / 30  # metres
 MAIN_ENGINE, MAIN_REACH = 13.0, 4 * PIXEL
 SIDE_ENGINE, SIDE_REACH, SIDE_HEIGHT = 0.6, 12 * PIXEL, 14 * PIXEL
-CENTRE = 0.101307  # of mass, above the hull's origin
-FOOT = (20 * PIXEL, -26 * PIXEL, 0.041)  # of the right leg's sphere, in the leg's frame: x, z, and its radius
+CENTRE = 0.101307  # metres; the centre of mass's height above the hull's origin
+FOOT = (20 * PIXEL, -26 * PIXEL, 0.041)  # metres; x, z and radius of the right foot's sphere, in the leg's frame
 LEGS_OUT = 0.4  # radians, the legs' lowest angle
 TOUCH = 0.005  # metres; a foot nearer to the ground than this has contact
 GROUND = 0.99 * 10 / 3  # the ground's height in the original, where the origin starts at 40/3
 START = 40 / 3 - GROUND
-REST = 10 / 3 + 0.6 - GROUND  # the height of the origin that is observed as 0
+REST = 10 / 3 + 0.6 - GROUND  # the origin's height that is observed as 0
 SCALE = (10.0, 20 / 3)  # metres per observed unit of x and z
 MOVES = ((0.0, 0.0), (0.0, -1.0), (1.0, 0.0), (0.0, 1.0))  # (main, side) of the four actions
 SEEN = (-1.0, -0.1, -1.0, -1.5, -1.0, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0)  # usual observations
@@ -42,29 +42,29 @@ ASKED = (-1.0, -0.1, -1.0, 0.0, 0.0), (1.0, 1.5, 1.0, 1.0, 1.0)  # usual goals
 
 
 class Lander(NamedTuple):
-    """What a step reads of the past: the bodies, and the key of the engines' dispersion."""
+    """The simulated state: the bodies, and the key of the engines' dispersion."""
 
     physics: physics.Physics  # positions (x, z, angle, left leg, right leg); x and z are the centre of mass's
     key: jax.Array  # split in each step
 
 
 class LunarLander(physics.PhysicsTask):
-    """A lander, and a place on the ground; success is the hull's observed (x, z) within the threshold.
+    """A lander and a goal on the ground; success is the hull's observed (x, z) within the threshold of the goal's.
 
-    Observed are the hull's origin (x / 10, (z - 0.633) / 6.667) with z above the ground, the centre of mass's
+    The observation is the hull's origin (x / 10, (z - 0.633) / 6.667) with z above the ground, the centre of mass's
     velocities (10 vx / 50, 6.667 vz / 50), the angle (radians, from +x towards +z, unwrapped), 20 / 50 of the turn
-    rate, and 1.0 for the left and the right foot where it touches. A crash does not end the episode.
+    rate, and for the left and the right foot 1.0 if it touches the ground, else 0.0. A crash does not end the episode.
 
     Args:
       actions: 'discrete', one integer: 0 nothing, 1 push left, 2 main engine, 3 push right; or 'continuous' (ours), two
-        numbers clipped to [-1, 1]: the main engine's power, none below 0, and the side engines', negative to the left;
-        an engine's impulse is in proportion.
+        numbers clipped to [-1, 1]: the main engine's power, off below 0, and the side engines', negative to the left;
+        an impulse is proportional to its engine's power.
       horizon: steps per episode.
-      threshold: in observed units; success is strictly nearer than this in (x, z).
-      start_force: newtons; a force uniform in ±start_force on each axis, during one frame, starts the lander off.
+      threshold: in observed units; success is a distance in (x, z) strictly below this.
+      start_force: newtons; during the first frame a force uniform in ±start_force acts along each axis.
       goal_spread: standard deviation of the goal's observed x.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range fires nothing and sets `metrics["invalid_action"]`.
 
     >>> env = LunarLander()
@@ -104,11 +104,11 @@ class LunarLander(physics.PhysicsTask):
         return observation[..., jnp.array([0, 1, 4, 6, 7])]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid of x and z, in observed units; angle and legs do not count."""
+        """Euclidean distance in (x, z), in observed units; angle and legs do not count."""
         return jnp.linalg.norm(achieved[..., :2] - desired[..., :2], axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """On the ground at a normal x: upright on both legs or, as likely, at a normal angle and on none. f32[5]"""
+        """f32[5]: on the ground at a Gaussian x; upright on both legs or, as likely, at a Gaussian angle on neither."""
         x_key, angle_key, legs_key = jax.random.split(key, 3)
         x = self._goal_spread * jax.random.normal(x_key, (), jnp.float32)
         tilt = 0.2 * jax.random.normal(angle_key, (), jnp.float32)
@@ -117,9 +117,9 @@ class LunarLander(physics.PhysicsTask):
         return jnp.stack([x, jnp.zeros_like(x), jnp.where(landed, 0.0, tilt), legs, legs])
 
     def sample_start(self, key: jax.Array) -> Lander:
-        """Top centre, upright, legs out; at rest until a random force pushed its centre of mass during one frame.
+        """Top centre, upright, legs out; a random force has pushed its centre of mass from rest during one frame.
 
-        In that frame the legs stay out, pressed by 40 N m against 13 at most, so the lander moves as one body.
+        In that frame motors hold the legs out with 40 N m against at most 13 N m, so the lander moves as one body.
         """
         force_key, key = jax.random.split(key)
         force = self._start_force * jax.random.uniform(force_key, (2,), jnp.float32, -1.0, 1.0)
@@ -129,14 +129,14 @@ class LunarLander(physics.PhysicsTask):
         return Lander(self.engine.start(jnp.append(root, legs), jnp.append(velocity, jnp.zeros(2))), key)
 
     def engines(self, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(f32[2] power of the main and the side engines in [-1, 1], bool[] valid) that an action asks for."""
+        """(f32[2] in [-1, 1], bool[]): the powers of the main and the side engines, and whether the action is valid."""
         if isinstance(self.spec.action, types.Box):
             return action_sets.moves(self.spec.action, action, 2)
         index, valid = action_sets.choice(len(MOVES), action)
         return jnp.array(MOVES)[jnp.where(valid, index, 0)], valid
 
     def controls(self, now: Lander, move: jax.Array) -> jax.Array:
-        """Force along the hull's horizontal and its up, and torque about its centre of mass; two zeros for the legs."""
+        """f32[S, 5]: force along the hull's horizontal and its up, torque about its centre of mass, 0 for the legs."""
         main, side = jnp.maximum(move[0], 0.0), move[1]
         dispersion = jax.random.uniform(jax.random.split(now.key)[1], (NUM_FRAMES, 2), jnp.float32, -PIXEL, PIXEL)
         u1, u2 = dispersion.T
@@ -169,7 +169,7 @@ class LunarLander(physics.PhysicsTask):
         return rendering.compose(self.engine.scene(now.physics.physics.qpos), *self.markers(now.goal))
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A panel behind the lander: at a success it has the hull's origin before it."""
+        """A panel behind the lander: at a success the hull's origin is in front of it."""
         half = (self.spec.threshold * SCALE[0], 0.05, self.spec.threshold * SCALE[1])
         x, z = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST
         return (rendering.box(jnp.stack([x, jnp.full_like(x, 0.6), z]), half, rendering.MARKER),)
@@ -180,7 +180,7 @@ class LunarLander(physics.PhysicsTask):
 
 
 def _inertia_with_locked_legs(model: mujoco.MjModel) -> np.ndarray:
-    """The inertia matrix [3, 3] of (x, z, angle), the hull upright and the legs out as one body with it."""
+    """The inertia matrix [3, 3] in (x, z, angle) of the upright hull and its legs, held out, as one body."""
     data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
     data.qpos[3:] = LEGS_OUT
     mujoco.mj_forward(model, data)
@@ -189,6 +189,6 @@ def _inertia_with_locked_legs(model: mujoco.MjModel) -> np.ndarray:
 
 
 def _lowest(origin: jax.Array, angle: jax.Array) -> jax.Array:
-    """The height of a foot's lowest point, the leg at `angle` upwards from the horizontal, on its own side."""
+    """The height of a foot's lowest point, for a leg turned upwards by `angle` on its own side."""
     x, z, radius = FOOT
     return origin + x * jnp.sin(angle) + z * jnp.cos(angle) - radius

@@ -1,4 +1,4 @@
-"""navigation: move a point to a place in a cube of K dimensions (hEM, section 5.1; numbers from ENVIRONMENTS).
+"""navigation: move a point to a goal in a cube of K dimensions (hEM, section 4.1).
 
 Dimension key: K dimensions of the cube, O = G = K; coordinates have no unit.
 
@@ -18,24 +18,25 @@ ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types
 
 FLOOR, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
 POINT, ERROR = (0.80, 0.25, 0.20, 1.0), (0.85, 0.45, 0.15, 1.0)
-RADIUS = 0.07  # of the ball
-CHART, HALF_WIDTH = -2.5, 1.8  # the y of the chart's baseline, and half of its length
+RADIUS = 0.07  # of the drawn ball
+CHART, HALF_WIDTH = -2.5, 1.8  # y of the chart's baseline, and half its length
 
 
 class Navigation(base.PureTask):
-    """A point in [-1, 1]^K that moves at most 0.2 per dimension and step, and a goal for it.
+    """A point in [-1, 1]^K moves to a goal, at most 0.2 per dimension and step.
 
     Args:
       size: K, the number of dimensions.
       actions: 'continuous', K numbers clipped to [-1, 1]; or 'discrete', one integer per dimension, where 0, 1, 2 mean
         -1, 0, +1 (the factorised Discrete(K, 3)).
       horizon: steps per episode.
-      threshold: success is a point strictly nearer than this to its goal.
+      threshold: success is a distance strictly below this.
 
-    Start and goal are uniform in the cube and independent, and never redrawn (at a threshold as wide as the cube that
-    would not end): 0.75 % of the episodes begin within the threshold at K = 2. Success counts after an action only.
+    Start and goal are independent and uniform in the cube, and never redrawn (with a threshold as wide as the cube,
+    redrawing would not end): at K = 2, 0.75 % of the episodes begin within the threshold. Success counts only after an
+    action.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
     >>> env = Navigation(size=2)
@@ -52,10 +53,19 @@ class Navigation(base.PureTask):
         size = int(size)
         action = _validation.choose("actions", actions, ACTIONS)(size)
         cube = types.Range((-1.0,) * size, (1.0,) * size)
-        self._spec = types.EnvSpec((size,), (size,), action, int(horizon), float(threshold), True, cube, cube)
+        self._spec = types.EnvSpec(
+            observation_shape=(size,),
+            goal_shape=(size,),
+            action=action,
+            horizon=int(horizon),
+            threshold=float(threshold),
+            ends_at_success=True,
+            observation_range=cube,
+            goal_range=cube,
+        )
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid in K dimensions."""
+        """Euclidean distance in K dimensions."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
@@ -64,7 +74,7 @@ class Navigation(base.PureTask):
 
     def reset(self, rng: jax.Array) -> base.State:
         start_key, goal_key = jax.random.split(base.typed(rng))
-        start = self.sample_goal(start_key)  # the same law
+        start = self.sample_goal(start_key)  # starts and goals have the same law
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
 
     def step(self, state: base.State, action: jax.Array) -> base.State:
@@ -74,8 +84,9 @@ class Navigation(base.PureTask):
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
 
     def scene(self, state: base.State) -> rendering.Scene:
-        """The first two dimensions as a floor: at a success (K <= 2) the ball is inside of the goal's disc. K = 1 moves
-        along the middle. For K > 2 a chart below shows the error of each dimension.
+        """The first two dimensions as a floor, on which a point of K = 1 moves along the middle.
+
+        At a success with K <= 2 the ball is inside the goal's disc. For K > 2 a chart below shows all errors.
         """
         now, goal = state.obs["observation"], state.obs["desired_goal"]
         flat = lambda x: jnp.pad(x[:2], (0, max(0, 2 - x.shape[0])))
@@ -89,7 +100,7 @@ class Navigation(base.PureTask):
         )
 
     def camera(self) -> rendering.Camera:
-        """From above, with room for the chart where there is one."""
+        """From above; for K > 2 the picture includes the chart."""
         y, height = (-0.73, 3.9) if self.spec.action.num_dims > 2 else (0.0, 2.5)
         return rendering.orthographic((0.0, y, 5.0), target=(0.0, y, 0.0), up=(0.0, 1.0, 0.0), height=height)
 
@@ -102,7 +113,7 @@ def outline() -> list[rendering.Scene]:
 
 
 def error_bars(error: jax.Array) -> list[rendering.Scene]:
-    """A bar for each dimension, as high as half of its absolute error [K]: all gone at the goal."""
+    """A bar for each dimension, half as high as its absolute error, for `error` [K]; no bar is left at the goal."""
     width = 2.0 * HALF_WIDTH / error.shape[0]
     bars = [rendering.capsule_between((-HALF_WIDTH, CHART, 0.0), (HALF_WIDTH, CHART, 0.0), 0.015, LINE)]
     vector = lambda x, y, z: jnp.stack([jnp.asarray(value, jnp.float32) for value in (x, y, z)])

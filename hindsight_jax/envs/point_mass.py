@@ -1,10 +1,10 @@
-"""point_mass: a ball with momentum is steered between pillars (hEM, appendix C.1; numbers from ENVIRONMENTS).
+"""point_mass: a ball with momentum is steered between pillars (hEM, appendix C.1).
 
 Dimension key: O = 4, (x, y, x', y') in metres and metres per second; G = 2, (x, y).
 
-The paper's obstacles and ball are unpublished. Ours are five round pillars in the room of four_rooms, and a ball that
-keeps 0.77 of its velocity in a step: assets/point_mass.xml. One step is 0.05 s, five substeps of 0.01 s at a constant
-force. The straight way from start to goal is blocked for 59 % of the pairs.
+The paper's obstacles and ball are unpublished. Ours (assets/point_mass.xml) are five round pillars in the room of
+four_rooms, and a ball that keeps 0.77 of its velocity in a step. One step is 0.05 s, five substeps of 0.01 s at a
+constant force. A pillar blocks the straight line from start to goal for 59 % of the pairs.
 """
 
 import math
@@ -18,27 +18,27 @@ from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import action_sets, boxes, four_rooms, physics
 
 NUM_SUBSTEPS = 5
-BORDER = four_rooms.BORDER  # half of the room, by which distances are normalised
-MAX_SPEED = 1.0  # metres per second, where damping holds the full force
-PILLARS = ((0.0, 0.0), (0.3, 0.0), (-0.3, 0.0), (0.0, 0.3), (0.0, -0.3))  # their axes
-TOUCH = 0.1  # how near the ball's centre comes to an axis: the sum of the radii
+BORDER = four_rooms.BORDER  # metres, half the room's width; distances are in widths
+MAX_SPEED = 1.0  # metres per second, at which damping balances the full force
+PILLARS = ((0.0, 0.0), (0.3, 0.0), (-0.3, 0.0), (0.0, 0.3), (0.0, -0.3))  # x and y of their axes
+TOUCH = 0.1  # metres; least distance of the ball's centre to an axis: the sum of the radii
 INSIDE = ((-BORDER + four_rooms.CLEARANCE,) * 2, (BORDER - four_rooms.CLEARANCE,) * 2)
-LATTICE, LEAST_FREE = 65, 0.01  # points per axis that look for free space in a box, and the share that it must have
+LATTICE, LEAST_FREE = 65, 0.01  # a box is sampled at 65 points per axis; the share of them that must be free
 
 
 class PointMass(physics.PhysicsTask):
-    """A ball with momentum between pillars, and a place for it; the episode ends at the first success.
+    """A ball with momentum moves between pillars to a goal; the episode ends at the first success.
 
     Args:
       actions: 'discrete', one integer 3 i + j of the forces (i - 1, j - 1) along x and y; or 'continuous', two numbers
         clipped to [-1, 1], in newtons.
       bins: values of each force of a discrete action.
       horizon: steps per episode.
-      threshold: success is a ball's centre strictly nearer than this to its goal, as `distance` measures.
+      threshold: success is a `distance` strictly below this.
       start: the box ((x, y), (x, y)) of the starts, uniform where the ball touches nothing, at rest.
       goal: the box of the goals, uniform likewise.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range pushes nowhere and sets `metrics["invalid_action"]`.
 
     >>> env = PointMass()
@@ -76,15 +76,15 @@ class PointMass(physics.PhysicsTask):
         return observation[..., :2]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid in widths of the room: 1 is 1.2 m."""
+        """Euclidean distance divided by the width of the room (1.2 m)."""
         return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """Uniform over the free part of the goal box. f32[2]"""
+        """Uniform over the free part of the goal box, f32[2]."""
         return sample_free(self._goal, key)
 
     def reachable(self, goal: jax.Array) -> jax.Array:
-        """bool[]: whether the ball can stand within the threshold; the goals of `sample_goal` all are."""
+        """bool[]: whether the ball can come within the threshold; True for every goal of `sample_goal`."""
         return distance_to_free(goal) / (2.0 * BORDER) < self.spec.threshold
 
     def sample_start(self, key: jax.Array) -> physics.Physics:
@@ -101,7 +101,7 @@ class PointMass(physics.PhysicsTask):
         return jnp.concatenate([now.qpos, now.qvel])
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A disc on the ball's height: at a success it holds the ball's centre."""
+        """A disc at the ball's height that holds the ball's centre at a success."""
         centre = jnp.concatenate([goal, jnp.full(1, 0.06, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.005, rendering.MARKER),)
 
@@ -111,9 +111,9 @@ class PointMass(physics.PhysicsTask):
 
 
 def distance_to_free(point: jax.Array) -> jax.Array:
-    """f32[], metres: from `point` f32[2] to the nearest centre that a ball may have; 0 where it is free.
+    """f32[], metres: from `point` f32[2] to the nearest place where a ball's centre is free; 0 if it is free there.
 
-    No pillar is so near to a wall that a point can be in the reach of both.
+    No pillar is so near to a wall that a ball can overlap both: at most one of the two terms is positive.
 
     >>> [round(float(distance_to_free(jnp.array(point))), 3) for point in ((0.3, 0.04), (0.1, 0.6), (0.2, 0.2))]
     [0.06, 0.08, 0.0]
@@ -129,23 +129,23 @@ def free(point: jax.Array) -> jax.Array:
 
 
 def free_box(name: str, value: Any) -> types.Range:
-    """A box (low, high) in the room, of which at least a hundredth is free; or a ValueError.
+    """Parses a box (low, high) in the room; ValueError if less than a hundredth of it is free.
 
     >>> free_box("goal", ((0.1, 0.1), (0.5, 0.5)))
     Range(low=(0.1, 0.1), high=(0.5, 0.5))
     """
-    bounds = boxes.parse_bounds(name, value, *INSIDE, f"All of the room is {INSIDE}.")
+    bounds = boxes.parse_bounds(name, value, *INSIDE, f"The whole room is {INSIDE}.")
     axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     share = float(jnp.mean(jax.vmap(free)(jnp.asarray(points))))
     if share < LEAST_FREE:
-        rule = f"the ball must touch nothing in at least {LEAST_FREE} of the box, and is in {share:.3g}"
+        rule = f"the ball must touch nothing in at least {LEAST_FREE} of the box, and does so in {share:.3g}"
         checks.fail(name, repr(value), rule, "Widen the box, or move it out of the pillars.")
     return bounds
 
 
 def sample_free(bounds: types.Range, key: jax.Array) -> jax.Array:
-    """A point uniform over the free part of a box that `free_box` accepts, by redrawing. f32[2]
+    """A point f32[2] uniform over the free part of a box that `free_box` accepts, by redrawing.
 
     >>> point = sample_free(free_box("goal", ((0.0, 0.0), (0.5, 0.5))), jax.random.key(0))
     >>> free(point).tolist()

@@ -1,9 +1,10 @@
-"""push: a hand pushes a puck over a table to a goal place (HDM, Table 1; numbers from ENVIRONMENTS).
+"""push: a hand pushes a puck over a table to a goal (HDM, Table 1; numbers from the released code).
 
 Dimension key: O = G = 4, (hand x, hand y, puck x, puck y) in metres.
 
-The physics is planar, in MJX: assets/push.xml says what is ours. One step is 0.04 s, four substeps of 0.01 s (ours;
-20 of 0.002 s in the original): the hand's target moves in a straight line, at a constant speed, to its clipped end.
+The physics is planar and runs in MJX; comments in assets/push.xml mark our own choices. One step is 0.04 s, four
+substeps of 0.01 s (ours; 20 of 0.002 s in the original): the hand's target moves in a straight line at a constant speed
+to its end, which is clipped to the workspace.
 """
 
 import math
@@ -17,9 +18,9 @@ from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import action_sets, base, boxes, physics
 
 LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the goals
-STEP = 0.02  # the hand's travel per unit action
+STEP = 0.02  # metres, the hand's travel per unit action
 NUM_SUBSTEPS = 4
-MIN_GAP = 0.055  # hand and puck start, and are asked for, at least this far apart
+MIN_GAP = 0.055  # metres; hand and puck are at least this far apart in starts and goals
 START = ((-0.20, 0.50, -0.17, 0.53), (-0.17, 0.53, -0.10, 0.60))
 GOALS = (LOW + LOW, HIGH + HIGH)
 
@@ -28,18 +29,18 @@ PUCK, TOOL = (0.80, 0.25, 0.20, 1.0), (0.25, 0.30, 0.40, 1.0)
 
 
 class Push(physics.PhysicsTask):
-    """A hand, a puck, and a goal for both; success looks at the puck alone.
+    """A hand pushes a puck; a goal has a position for both, and success depends on the puck alone.
 
     Args:
       actions: 'discrete', one integer 3 i + j of the moves (i - 1, j - 1) along x and y; or 'continuous', two numbers,
         clipped to [-1, 1].
       bins: values of each move of a discrete action.
       horizon: steps per episode.
-      threshold: metres; success is a puck strictly nearer than this to its goal.
+      threshold: metres; success is a distance of the puck from its goal strictly below this.
       start: the box ((hand x, y, puck x, y), (..)) of the starts, uniform, the puck redrawn while too near to the hand.
-      goal: the box of the goals likewise, both redrawn.
+      goal: the box of the goals, likewise, but hand and puck are redrawn together.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
     >>> env = Push()
@@ -77,7 +78,7 @@ class Push(physics.PhysicsTask):
         return observation
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid between the pucks, in metres; the hands do not count."""
+        """Euclidean distance between the pucks, in metres; the hands do not count."""
         return jnp.linalg.norm(achieved[..., 2:] - desired[..., 2:], axis=-1)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
@@ -100,7 +101,7 @@ class Push(physics.PhysicsTask):
         return self.engine.start(_redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand])))
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
-        """The hand's targets, on a straight line to the clipped end."""
+        """The hand's targets, on a straight line to their clipped end."""
         hand = now.qpos[:2]
         return physics.straight(hand, jnp.clip(hand + STEP * move, jnp.array(LOW), jnp.array(HIGH)), NUM_SUBSTEPS)
 
@@ -136,11 +137,11 @@ def outline() -> list[rendering.Scene]:
 
 
 def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
-    """A box of hands and pucks in the workspace, in which a redraw ends.
+    """Parses a box of hands and pucks in the workspace; ValueError if redrawing might not end in it.
 
-    Even from the hand that is nearest to the middle of the pucks, the farthest puck is more than a gap away.
+    The farthest puck must be more than MIN_GAP away even from the hand that is nearest to the middle of the pucks.
     """
-    low, high = found = boxes.parse_bounds(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
+    low, high = bounds = boxes.parse_bounds(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
     reach = []
     for hand_low, hand_high, puck_low, puck_high in zip(low[:2], high[:2], low[2:], high[2:], strict=True):
         middle = (puck_low + puck_high) / 2
@@ -150,7 +151,7 @@ def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
             f"some puck must be {1.2 * MIN_GAP:.3g} m from every hand, and the farthest is {math.hypot(*reach):.3g} m"
         )
         checks.fail(name, repr(value), rule, "Widen the puck's part of the box, or move it away from the hand's.")
-    return found
+    return bounds
 
 
 def _redraw_until_apart(key: jax.Array, draw: Callable, too_near: jax.Array) -> jax.Array:

@@ -1,15 +1,15 @@
-"""reacher: an arm of two links brings its fingertip to a place (hEM, appendix C.1; numbers from ENVIRONMENTS).
+"""reacher: an arm of two links brings its fingertip to a goal (hEM, appendix C.1; numbers from OpenAI Gym).
 
-Dimension key: O = 11, G = 2, the fingertip's (x, y) in metres. The goal is no part of the observation:
+Dimension key: O = 11, G = 2, the fingertip's (x, y) in metres. The goal is not part of the observation:
 
     0, 1    cos of the shoulder's and of the elbow's angle
     2, 3    sin of both
     4, 5    fingertip x, y, metres
     6, 7    angular velocities, rad/s
-    8, 9    fingertip x', y', metres per second (ours, up to the paper's 11)
-    10      the elbow's angle, radians: how near its limit is (ours)
+    8, 9    fingertip x', y', metres per second (ours, to make the paper's 11)
+    10      the elbow's angle, radians, which shows how near its limit is (ours)
 
-The physics is assets/reacher.xml. One step is 0.02 s, two substeps of 0.01 s at constant torques.
+The physics runs in MJX: assets/reacher.xml. One step is 0.02 s, two substeps of 0.01 s at constant torques.
 """
 
 import math
@@ -24,28 +24,28 @@ from hindsight_jax.envs import action_sets, boxes, physics
 NUM_SUBSTEPS = 2
 UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
 ELBOW_LIMIT = 3.0  # radians to both sides
-MAX_SPEED = 200.0  # rad/s, where damping holds a motor's full torque
-BORDER = 0.3  # half of the square room, by which distances are normalised
+MAX_SPEED = 200.0  # rad/s, at which damping balances a motor's full torque
+BORDER = 0.3  # metres, half the square room's width; distances are in widths
 START = ((-0.1, -0.1, -0.005, -0.005), (0.1, 0.1, 0.005, 0.005))
 GOALS = ((0.0, -math.pi), (0.2, math.pi))
-USUAL = (1.0, 1.0, 1.0, 1.0, 0.21, 0.21, 30.0, 30.0, 4.0, 4.0, 3.0)  # where random play keeps the observation
+USUAL = (1.0, 1.0, 1.0, 1.0, 0.21, 0.21, 30.0, 30.0, 4.0, 4.0, 3.0)  # random actions stay within +- these
 
 
 class Reacher(physics.PhysicsTask):
-    """A shoulder, an elbow, and a place for the fingertip; the episode ends at the first success.
+    """A shoulder and an elbow bring a fingertip to a goal; the episode ends at the first success.
 
     Args:
       actions: 'discrete', one integer 3 i + j of the torques (i - 1, j - 1) of shoulder and elbow, in units of 200 N m;
         or 'continuous', two numbers clipped to [-1, 1].
       bins: values of each torque of a discrete action.
       horizon: steps per episode.
-      threshold: success is a fingertip strictly nearer than this to its goal, as `distance` measures.
+      threshold: success is a `distance` strictly below this.
       start: the box of the starts, ((shoulder, elbow, shoulder', elbow'), same) in radians and rad/s, uniform.
       goal: the sector of the goals, ((radius, angle), (radius, angle)) about the shoulder in metres and radians,
         uniform by area; the paper's is a disc.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
-    infinite, or (discrete) out of range is no torque and sets `metrics["invalid_action"]`.
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    infinite, or (discrete) out of range gives no torque and sets `metrics["invalid_action"]`.
 
     >>> env = Reacher()
     >>> state = jax.jit(env.reset)(jax.random.key(0))
@@ -86,11 +86,11 @@ class Reacher(physics.PhysicsTask):
         return observation[..., 4:6]
 
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """Euclid in widths of the room: 1 is 0.6 m."""
+        """Euclidean distance divided by the width of the room (0.6 m)."""
         return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
 
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """Uniform by area in the sector. f32[2]"""
+        """Uniform by area in the sector, f32[2]."""
         (inner, first), (outer, last) = self._goal
         square, angle = jax.random.uniform(
             key, (2,), jnp.float32, jnp.array([inner**2, first]), jnp.array([outer**2, last])
@@ -98,7 +98,7 @@ class Reacher(physics.PhysicsTask):
         return jnp.sqrt(square) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
     def reachable(self, goal: jax.Array) -> jax.Array:
-        """Whether the fingertip, between the folded and the stretched arm, can come near enough."""
+        """bool[]: whether the fingertip of an arm, folded to stretched, can come within the threshold."""
         radius = jnp.linalg.norm(goal)
         folded = math.sqrt(UPPER**2 + LOWER**2 + 2.0 * UPPER * LOWER * math.cos(ELBOW_LIMIT))
         missing = jnp.maximum(folded - radius, radius - (UPPER + LOWER))
@@ -115,17 +115,17 @@ class Reacher(physics.PhysicsTask):
         return physics.held(move, NUM_SUBSTEPS)
 
     def observe(self, now: physics.Physics) -> jax.Array:
-        """The table above, [11]."""
+        """The observation [11], in the order of the table at the top of this module."""
         angles, speeds = now.qpos, now.qvel
         lengths = jnp.array([UPPER, LOWER])
         cos, sin = (lengths * f(jnp.cumsum(angles)) for f in (jnp.cos, jnp.sin))
-        turning = jnp.cumsum(speeds)  # of each link in the room
+        turning = jnp.cumsum(speeds)  # of each link, against the room
         tip = jnp.stack([jnp.sum(cos), jnp.sum(sin)])
         tip_speed = jnp.stack([-jnp.sum(sin * turning), jnp.sum(cos * turning)])
         return jnp.concatenate([jnp.cos(angles), jnp.sin(angles), tip, speeds, tip_speed, angles[1:]])
 
     def markers(self, goal: jax.Array) -> physics.Markers:
-        """A disc: at a success it holds the fingertip's centre."""
+        """A disc that holds the fingertip's centre at a success."""
         centre = jnp.concatenate([goal, jnp.full(1, 0.02, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, rendering.MARKER),)
 

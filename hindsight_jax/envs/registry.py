@@ -1,9 +1,13 @@
-"""Tasks by name. A task is a class; its module is imported when it is made, so that names cost nothing."""
+"""Tasks by name: the built-in ones, and those that a user registers.
+
+A built-in task's module is imported when the task is made, so listing the names imports no simulator.
+"""
 
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hindsight_jax import checks
@@ -11,7 +15,7 @@ from hindsight_jax import checks
 if TYPE_CHECKING:
     from hindsight_jax.envs.base import GoalEnv
 
-# name -> (module, class). A new task is a file beside this one and a line here.
+# The built-in tasks: name -> (module, class). A new one is a file beside this one and a line here.
 _TASKS = {
     "claw": ("hindsight_jax.envs.claw", "Claw"),
     "door": ("hindsight_jax.envs.door", "Door"),
@@ -27,6 +31,8 @@ _TASKS = {
     "sawyer_reach": ("hindsight_jax.envs.sawyer_reach", "SawyerReach"),
 }
 
+_REGISTERED: dict[str, "Callable[..., GoalEnv]"] = {}  # tasks added by `register`
+
 
 def names() -> tuple[str, ...]:
     """The names that `make` knows, sorted. Imports no simulator.
@@ -34,30 +40,79 @@ def names() -> tuple[str, ...]:
     >>> "push" in names()
     True
     """
-    return tuple(sorted(_TASKS))
+    return tuple(sorted({*_TASKS, *_REGISTERED}))
+
+
+def register(name: str, make: "Callable[..., GoalEnv]", *, replace: bool = False) -> None:
+    """Adds a task of your own: `envs.make(name, **overrides)` and `envs.names()` of this process then know it.
+
+        class Maze(envs.PureTask):
+            def __init__(self, horizon=100): ...
+
+        envs.register("maze", Maze)
+        env = envs.make("maze", horizon=50)
+
+    Args:
+      name: a lower-case identifier that is not taken.
+      make: a subclass of GoalEnv, or a function that returns a GoalEnv; its keyword arguments are the overrides.
+      replace: True to replace the task registered under this name. Built-in tasks cannot be replaced.
+
+    Raises ValueError for a name that is not a lower-case identifier or is taken, and for `make` that is not callable.
+    """
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
+        rule = "it must be a lower-case identifier"
+        checks.fail("name", repr(name), rule, "Use the letters a to z, digits and _, as in 'my_task'.")
+    if name in _TASKS:
+        rule = "it must not be the name of a built-in task, which cannot be replaced"
+        checks.fail("name", repr(name), rule, f"Use another name, such as 'my_{name}'.")
+    checks.flag("replace", replace, "Pass True to replace the task registered under this name.")
+    if name in _REGISTERED and not replace:
+        checks.fail("name", repr(name), "it must not be registered already", "Pass replace=True, or use another name.")
+    checks.function("make", make, "Pass a subclass of GoalEnv, or a function that returns a GoalEnv.")
+    _REGISTERED[name] = make
 
 
 def make(name: str, **overrides: Any) -> "GoalEnv":
-    """The task of that name; `overrides` are the arguments of its class, with its defaults.
+    """The task of that name; `overrides` are keyword arguments of its class or function, in place of the defaults.
 
-    Raises ValueError for an unknown name or override, with the nearest known one; values are checked by the class.
+    Raises ValueError for an unknown name or override, with the nearest known one; the task checks the values.
 
     >>> make("push", horizon=20).spec.horizon
     20
     """
-    _known("name", name, names())
-    module, attribute = _TASKS[name]
-    task = getattr(importlib.import_module(module), attribute)
-    parameters = tuple(inspect.signature(task).parameters)
-    for override in overrides:
-        _known(f"override of {name}", override, parameters)
-    return task(**overrides)
+    _check_known("name", name, names(), "Add a task of your own with envs.register.")
+    if name in _REGISTERED:
+        task = _REGISTERED[name]
+    else:
+        module, attribute = _TASKS[name]
+        task = getattr(importlib.import_module(module), attribute)
+    known = _keyword_arguments(task)
+    if known is not None:
+        for override in overrides:
+            _check_known(f"override of {name}", override, known, "Leave it out.")
+    env = task(**overrides)
+    from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
+
+    checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
+    return env
 
 
-def _known(what: str, value: Any, options: Iterable[str]) -> None:
-    """ValueError if the value is none of the options, with the nearest one as a remedy."""
-    options = tuple(options)
-    if not isinstance(value, str) or value not in options:
-        near = difflib.get_close_matches(str(value), options, n=1)
-        remedy = f"Did you mean {near[0]!r}?" if near else "Pick one of them."
-        checks.fail(what, repr(value), f"it must be one of {', '.join(options) or 'none'}", remedy)
+def _keyword_arguments(function: Callable[..., Any]) -> tuple[str, ...] | None:
+    """The names that a function takes by keyword; None if it takes any, or if Python does not know."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(parameter.name for parameter in parameters if parameter.kind in by_keyword)
+
+
+def _check_known(what: str, value: Any, options: Sequence[str], remedy: str) -> None:
+    """ValueError unless the value is one of the options; the remedy is the nearest option, if one is near."""
+    if isinstance(value, str) and value in options:
+        return
+    near = difflib.get_close_matches(str(value), options, n=1)
+    rule = f"it must be one of {', '.join(options)}" if options else "the task has no overrides"
+    checks.fail(what, repr(value), rule, f"Did you mean {near[0]!r}?" if near else remedy)

@@ -1,10 +1,10 @@
-"""sawyer_reach: a hand above a table reaches a place in space (hEM, section 5.2; numbers from ENVIRONMENTS).
+"""sawyer_reach: a hand above a table reaches a goal in space (hEM, appendix C.1; numbers from multiworld).
 
 Dimension key: O = G = 3, the hand's (x, y, z) in metres.
 
     x' = clip(x + 0.02 a, LOW, HIGH)      a in [-1, 1]^3
 
-is what one step comes to: 0.04 s, one substep (ours), in which a stiff servo carries the hand to its target.
+One step is 0.04 s, one substep (ours), in which a stiff servo carries the hand to its target x'.
 """
 
 from typing import Any
@@ -15,24 +15,24 @@ import jax.numpy as jnp
 from hindsight_jax import rendering, types
 from hindsight_jax.envs import _reach, action_sets, boxes, physics
 
-STEP = 0.02  # the hand's travel per unit action
+STEP = 0.02  # metres, the hand's travel per unit action
 LOW, HIGH = (-0.2, 0.55, 0.05), (0.2, 0.75, 0.3)  # the hand's workspace, and the box of the goals
 START = (0.0, 0.55, 0.05)
 
 
 class SawyerReach(_reach.Reach):
-    """A hand, and a place for it; success is the hand's point within the threshold, and ends the episode.
+    """A hand reaches a goal; success is the hand's point within the threshold of it, and ends the episode.
 
     Args:
       actions: 'discrete', one integer 9 i + 3 j + k of the moves (i - 1, j - 1, k - 1) along x, y and z; or
         'continuous', three numbers clipped to [-1, 1].
       bins: values of each move of a discrete action.
       horizon: steps per episode.
-      threshold: metres; success is strictly nearer than this.
+      threshold: metres; success is a distance strictly below this.
       start: the box ((x, y, z), (x, y, z)) of the starts, uniform.
       goal: the box of the goals, uniform.
 
-    Raises ValueError for anything else, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
+    Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
     >>> env = SawyerReach()
@@ -71,7 +71,7 @@ class SawyerReach(_reach.Reach):
         return jnp.clip(now.qpos + STEP * move, jnp.array(LOW), jnp.array(HIGH))[None]
 
     def observe(self, now: physics.Physics) -> jax.Array:
-        """The hand's place, [3]."""
+        """The hand's position, [3]."""
         return now.qpos
 
     def camera(self) -> rendering.Camera:

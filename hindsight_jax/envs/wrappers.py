@@ -1,4 +1,4 @@
-"""For other people's loops, which step for ever: `AutoReset`. Our own training resets a batch and never uses it."""
+"""`AutoReset`, for training loops that step without end. Our own training resets a batch and does not use it."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from hindsight_jax.envs import base
 
 
 class AutoReset(base.Wrapper):
-    """Ends an episode after `horizon` steps, or where the task ends it, and starts the next in the same `step`.
+    """Ends an episode after `horizon` steps, or when the task ends it, and starts the next in the same `step`.
 
     Every episode has a fresh start and a fresh goal, from a key that is split once per episode. (brax's own wrapper
     replays the first state and goal for ever.) It wraps one environment: map `reset` and `step` with `jax.vmap`.
 
-    At an end `obs` is the first observation of the next episode; reward, done and metrics are the true last step's.
-      info["final_observation"]: the observation dict that this step led to, never lost to the reset.
+    At an end `obs` is the first observation of the next episode; reward, done and metrics are those of the last step.
+      info["final_observation"]: the observation dict that this step led to, before any reset.
       info["truncation"]: f32[], 1.0 where the horizon ended the episode and the task did not.
-      info["episode_step"]: i32[], steps taken in the episode that runs now (brax's wrappers own "steps").
+      info["episode_step"]: i32[], steps taken in the current episode (brax's wrappers use the key "steps").
       info["reset_key"]: the typed key of the next start and goal.
 
     Args:
@@ -37,7 +37,12 @@ class AutoReset(base.Wrapper):
 
     def __init__(self, env: base.GoalEnv, horizon: int | None = None):
         if not isinstance(env, base.GoalEnv):
-            checks.fail("env", repr(env), "it must be a GoalEnv", "Make one with envs.make(name), and wrap it first.")
+            checks.fail(
+                "env",
+                repr(env),
+                "it must be a GoalEnv",
+                "Make one with envs.make(name), and apply AutoReset before other wrappers.",
+            )
         horizon = env.spec.horizon if horizon is None else horizon
         checks.positive_int("horizon", horizon, "Leave it out for the task's own.")
         super().__init__(env)
@@ -55,10 +60,12 @@ class AutoReset(base.Wrapper):
         after = self.env.step(state, action)
         if "reset_key" not in state.info:
             rule = "it must hold episode_step and reset_key"
-            checks.fail("state.info", sorted(state.info), rule, "Pass what reset or step of the wrapper returned.")
+            checks.fail(
+                "state.info", sorted(state.info), rule, "Pass a state that the wrapper's reset or step returned."
+            )
         steps = state.info["episode_step"] + 1
         ended = (after.done > 0) | (steps >= self.horizon)
-        now, later = jax.random.split(state.info["reset_key"])  # both are dropped where the episode goes on
+        now, later = jax.random.split(state.info["reset_key"])  # both are unused where the episode goes on
         fresh = self.env.reset(now)
         info = {
             **after.info,
@@ -76,5 +83,5 @@ class AutoReset(base.Wrapper):
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:
-    """One of two trees of the same structure."""
+    """jnp.where, for two trees of the same structure."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 import wrong_arguments
 import wrong_calls
-from wrong_arguments import JUNK, Argument, alike, count, floats, key, option, optional, plain_number, thing
+from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, option, optional, plain_number, thing
 from wrong_calls import door
 
 from hindsight_jax import envs, types
@@ -160,6 +160,13 @@ def test_wrong_shapes_and_dtypes_are_refused_inside_of_jit_and_vmap(name):
         assert wrong_calls.complaints_when_traced(tried) == {}, what
 
 
+def register_and_forget(name, make, replace):
+    """`envs.register`, undone at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envs.registry, "_REGISTERED", {})
+        envs.register(name, make, replace=replace)
+
+
 @functools.cache
 def others():
     """The doors of the room that are no task's."""
@@ -173,6 +180,7 @@ def others():
     }
     a_state = carried(state)
     rng = key()
+    typed_or_raw = rng._replace(static={label: value for label, value in rng.static.items() if label != "raw"})
     return {
         "make": door(envs.make, name=option("push")),
         "make: of an override": door(
@@ -180,14 +188,19 @@ def others():
             override=Argument("size", {}, {repr(name): name for name in MISSPELT}),
             called={"override": "override of flip_bit"},
         ),
+        "register": door(
+            register_and_forget,
+            name=Argument("my_task", {}, JUNK | {repr(name): name for name in NO_IDENTIFIERS}),
+            make=thing(type(task), an_instance=task),
+            replace=flag(),
+        ),
+        "typed": door(envs.typed, rng=typed_or_raw),
         "AutoReset": door(
             envs.AutoReset,
             env=thing(task, wrapped=wrapped, a_class=type(task), a_name="push", a_spec=task.spec),
             horizon=optional(count()),
         ),
-        "AutoReset: reset": door(
-            wrapped.reset, rng=rng._replace(static={k: v for k, v in rng.static.items() if k != "raw"})
-        ),
+        "AutoReset: reset": door(wrapped.reset, rng=typed_or_raw),
         "AutoReset: step": door(
             wrapped.step,
             state=a_state._replace(known=a_state.known | strange),
@@ -198,9 +211,14 @@ def others():
 
 MISSPELT = ("siz", "sizes", "Size", "SIZE", "horizont", "Horizon", "steps", "starts", "goal", "goals", "bins", "action")
 MISSPELT += ("actions", "tolerance", "thresh", "thresholds", "seed", "name_", "_size", "size_", "size ", "", " ", "é")
+NO_IDENTIFIERS = ("", " ", "Task", "my task", "my-task", "2d", "_task", "task\n", "täsk", "a.b", "push", "claw")
+TRIED = ("make", "make: of an override", "register", "typed", "AutoReset", "AutoReset: reset", "AutoReset: step")
+# What tasks are written with: their own tests try them.
+WRITING = ("Engine", "PhysicsTask", "PipelineState", "PureTask", "State", "action_set", "choice", "held", "moves")
+WRITING += ("straight",)
 
 
-@pytest.mark.parametrize("name", ["make", "make: of an override", "AutoReset", "AutoReset: reset", "AutoReset: step"])
+@pytest.mark.parametrize("name", TRIED)
 def test_every_wrong_call_of_the_registry_and_the_wrapper_is_refused(name):
     tried = others()[name]
     tried.right_call()
@@ -210,7 +228,8 @@ def test_every_wrong_call_of_the_registry_and_the_wrapper_is_refused(name):
 
 def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
     # GoalEnv is abstract: its methods are tried of every task; names takes nothing
-    assert wrong_calls.missing(envs, others(), others=["GoalEnv", "names"]) == set()
+    assert wrong_calls.missing(envs, others(), others=["GoalEnv", "names", *WRITING]) == set()
+    assert set(TRIED) == set(others())
     assert wrong_calls.thin(others()) == {}
     with pytest.raises(TypeError, match="argument"):
         envs.names("push")
