@@ -99,19 +99,8 @@ def test_a_nan_seed_is_named_and_the_mean_has_a_gap(monkeypatch):
 
 
 def test_known_diagnostics_come_first_and_the_clock_never():
-    keys = plots._chosen(
-        [
-            {
-                "member": 0,
-                "env_steps": 1,
-                "seed": 0,
-                "alpha": 2.0,
-                "learner/q_mean": 1.0,
-                "never": np.nan,
-                "seconds_x": 1.0,
-            }
-        ]
-    )
+    entry = {"member": 0, "env_steps": 1, "seed": 0, "alpha": 2.0, "learner/q_mean": 1.0, "never": np.nan}
+    keys = plots._chosen([entry | {"seconds_train": 1.0}])
     assert keys == ["learner/q_mean", "alpha"]
 
 
