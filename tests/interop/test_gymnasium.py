@@ -67,6 +67,7 @@ def test_stable_baselines3_s_checker_has_nothing_to_say(name):
             gymnasium.spaces.MultiDiscrete([3, 3]),
             np.array([0, 2]),
         ),
+        ({"task": probes.Disguised()}, gymnasium.spaces.Discrete(3), np.int64(2)),  # phi(s) is not s
     ],
 )
 def test_an_episode_is_the_task_s_own(arguments, space, action):
@@ -77,7 +78,7 @@ def test_an_episode_is_the_task_s_own(arguments, space, action):
     state = jax.jit(env.task.reset)(jax.random.key(seed))
     step = jax.jit(env.task.step)
     seen, info = env.reset(seed=7)
-    assert info == {"is_success": False, "episode_step": 0}
+    assert info == {"is_success": bool(state.reward), "episode_step": 0}
     for number in range(1, 3):
         state = step(state, jnp.asarray(np.reshape(action, env.task.spec.action.num_dims)))
         seen, reward, terminated, truncated, info = env.step(action)
@@ -105,7 +106,7 @@ def test_an_episode_ends_at_the_goal():
 
 
 def test_the_horizon_truncates_once_and_success_there_does_not():
-    env = GymnasiumEnv(probes.Chain(horizon=3, ends_at_success=True))
+    env = GymnasiumEnv(probes.Disguised(horizon=3, ends_at_success=True))
     ends = set()
     for seed in range(40):
         env.reset(seed=seed)
@@ -197,10 +198,11 @@ def test_the_same_name_and_overrides_are_the_same_task():
 
 def test_the_spaces_hold_whatever_is_finite():
     """Ranges of the spec are usual, not enforced: a space that is too small would fail other people's checks."""
-    space = GymnasiumEnv(probes.Chain()).observation_space
-    far = {name: np.full(5, 1e30, np.float32) for name in space.spaces}
+    space = GymnasiumEnv(probes.Disguised()).observation_space
+    sizes = {"observation": 6, "achieved_goal": 5, "desired_goal": 5}
+    far = {name: np.full(size, 1e30, np.float32) for name, size in sizes.items()}
     assert space.contains(far)
-    assert not space.contains({**far, "observation": np.full(5, np.nan, np.float32)})
+    assert not space.contains({**far, "observation": np.full(6, np.nan, np.float32)})
     assert not space.contains({**far, "desired_goal": np.zeros(4, np.float32)})
 
 

@@ -84,7 +84,9 @@ def test_what_is_out_of_range_is_refused(field):
 
 
 def test_only_gamma_hdm_may_be_infinite():
-    open_fields = [f for f, spec in presets.all_fields().items() if spec.high == math.inf and isinstance(spec.default, float)]
+    open_fields = [
+        f for f, spec in presets.all_fields().items() if spec.high == math.inf and isinstance(spec.default, float)
+    ]
     assert open_fields == ["agent.gamma_hdm"]
 
 
@@ -92,7 +94,9 @@ def test_fields_name_the_kinds_of_agent_that_there_are():
     assert fields.AGENTS == ("q_learning", "imitation", "actor_critic", "policy_gradient")
     assert all(set(spec.agents) <= set(fields.AGENTS) for spec in presets.all_fields().values())
     assert {row.agent for row in presets.ALGORITHMS.values()} == set(fields.AGENTS)
-    assert all(not spec.agents for field, spec in presets.all_fields().items() if field.startswith("env."))  # tasks say theirs
+    assert all(
+        not spec.agents for field, spec in presets.all_fields().items() if field.startswith("env.")
+    )  # tasks say theirs
 
 
 # A dict of values

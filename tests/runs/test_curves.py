@@ -23,8 +23,9 @@ def table_rows(seeds=4, evaluations=10, nan_seed=None, **constant):
             success = min(1.0, 0.08 * step + 0.02 * generator.normal() + 0.1)
             data.append(
                 {"member": member, "seed": member + 7, "env_steps": 1000 * step, "updates": 1000 * step}
-                | {"success_end": np.nan if member == nan_seed and step > 5 else success, "success_any": success}
-                | {"td_loss": 1.0 / (1 + step), "q_mean": -float(step), "imitated_fraction": 0.4, "zeta": 1.0}
+                | {"success_end": np.nan if member == nan_seed and step > 5 else success}
+                | {"success_any": min(1.0, success + 0.05)}
+                | {"td_loss": 1.0 / (1 + step), "q_mean": member - float(step), "imitated_fraction": 0.4, "zeta": 1.0}
                 | {"never": np.nan, "seconds_evaluation": 1.0}
                 | constant
             )
@@ -59,19 +60,28 @@ def test_picture_opens_is_small_and_is_not_blank(seeds, evaluations):
 
 
 def test_each_seed_the_mean_and_the_band_are_drawn(monkeypatch):
+    """In every panel the numbers of its own column, over env steps."""
     data = table_rows(4, 10)
     figure, _ = figure_of(data, monkeypatch)
-    axis = figure.axes[0]
-    assert axis.get_title(loc="left") == "success at the end"
-    assert len(axis.lines) == 5
-    expected = np.array([entry["success_end"] for entry in data]).reshape(10, 4)
-    for member in range(4):
-        np.testing.assert_array_equal(axis.lines[member].get_ydata(), expected[:, member])
-    np.testing.assert_allclose(axis.lines[4].get_ydata(), expected.mean(1))
-    (band,) = axis.collections
-    top = band.get_paths()[0].vertices[:, 1].max()
-    half = 3.182446 * expected.std(1, ddof=1) / 2  # t_3(0.975), sqrt(4) seeds
-    np.testing.assert_allclose(top, (expected.mean(1) + half).max(), rtol=1e-5)
+    panels = {
+        "success_end": "success at the end",
+        "success_any": "success at any step",
+        "q_mean": "mean Q of a batch",
+        "imitated_fraction": "imitated share of a batch",
+        "td_loss": "TD loss",
+    }
+    for axis, (key, title) in zip(figure.axes, panels.items(), strict=True):
+        assert axis.get_title(loc="left") == title
+        assert len(axis.lines) == 5
+        expected = np.array([entry[key] for entry in data]).reshape(10, 4)
+        for member in range(4):
+            np.testing.assert_array_equal(axis.lines[member].get_xdata(), 1000 * np.arange(10))
+            np.testing.assert_array_equal(axis.lines[member].get_ydata(), expected[:, member])
+        np.testing.assert_allclose(axis.lines[4].get_ydata(), expected.mean(1))
+        (band,) = axis.collections
+        top = band.get_paths()[0].vertices[:, 1].max()
+        half = 3.182446 * expected.std(1, ddof=1) / 2  # t_3(0.975), sqrt(4) seeds
+        np.testing.assert_allclose(top, (expected.mean(1) + half).max(), rtol=1e-5)
 
 
 def test_one_seed_has_no_band_and_the_picture_says_so(monkeypatch):
@@ -89,19 +99,9 @@ def test_a_nan_seed_is_named_and_the_mean_has_a_gap(monkeypatch):
     assert "not finite at the end: 8" in figure.get_suptitle()
 
 
-def test_known_diagnostics_come_first_and_the_clock_never(monkeypatch):
-    figure, _ = figure_of(table_rows(), monkeypatch)
-    titles = [axis.get_title(loc="left") for axis in figure.axes]
-    assert titles == [
-        "success at the end",
-        "success at any step",
-        "mean Q of a batch",
-        "imitated share of a batch",
-        "TD loss",
-    ]
-    keys = curves._chosen(
-        [{"member": 0, "env_steps": 1, "seed": 0, "alpha": 2.0, "learner/q_mean": 1.0, "never": np.nan}]
-    )
+def test_known_diagnostics_come_first_and_the_clock_never():
+    entry = {"member": 0, "env_steps": 1, "seed": 0, "alpha": 2.0, "learner/q_mean": 1.0, "never": np.nan}
+    keys = curves._chosen([entry | {"seconds_train": 1.0}])
     assert keys == ["learner/q_mean", "alpha"]
 
 
@@ -141,10 +141,10 @@ def test_a_constant_and_a_huge_diagnostic_are_drawn():
 
 def test_the_picture_is_the_same_twice_and_leaves_pyplot_alone():
     code = (
-        "import sys; from hindsight_jax.runs import curves; import numpy as np;"
+        "import sys; from experiments import plots; import numpy as np;"
         "row = dict(member=0, seed=0, env_steps=1, updates=1, success_end=0.5, success_any=0.5);"
         "assert 'matplotlib' not in sys.modules;"
-        "a = curves.curves([row], 'x'); assert a == curves.curves([row], 'x');"
+        "a = plots.curves([row], 'x'); assert a == plots.curves([row], 'x');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
@@ -220,12 +220,12 @@ def test_a_grid_is_a_line_for_each_setting_and_the_caption_names_the_best(monkey
     monkeypatch.setattr(plotting, "png", lambda figure: figures.append(figure) or b"")
     table = [
         {"member": m, "seed": m % 2, "agent.beta": m // 2 + 1.0, "env_steps": s, "updates": s}
-        | {"success_end": m / 8, "success_any": 1.0}
+        | {"success_end": m / 8, "success_any": m / 6}
         for s in (100, 200)
         for m in range(6)
     ]
     curves.curves(table, "hdm_push")
-    left = figures[0].axes[0]
-    assert [line.get_label() for line in left.lines] == ["beta 1", "beta 2", "beta 3"]
-    np.testing.assert_allclose([line.get_ydata()[-1] for line in left.lines], [0.5 / 8, 2.5 / 8, 4.5 / 8])
+    for axis, scale in zip(figures[0].axes, (8, 6), strict=True):
+        assert [line.get_label() for line in axis.lines] == ["beta 1", "beta 2", "beta 3"]
+        np.testing.assert_allclose([line.get_ydata()[-1] for line in axis.lines], np.array([0.5, 2.5, 4.5]) / scale)
     assert "3 settings; success at the end 0.562 with beta 3, the best" in figures[0].get_suptitle()

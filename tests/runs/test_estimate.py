@@ -9,13 +9,13 @@ import tiny
 from hindsight_jax import presets, training
 from hindsight_jax.runs import config_file, estimate, session
 
-OVERRIDES = tiny.VALUES | {"total_steps": 30, "seeds": 2}
+OVERRIDES = tiny.VALUES | {"total_steps": 36, "seeds": 2}
 GRID = {"agent.epsilon": (0.1, 0.5, 1.0)}
 
 
 @pytest.fixture(scope="module")
 def made():
-    """(values, experiment): a warm-up of 6 steps, then 4 epochs of 6, evaluated after every second."""
+    """(values, experiment): a warm-up of 6 steps, then 5 epochs of 6, evaluated after every second and the last."""
     values = config_file.values(config_file.make(tiny.NAME, OVERRIDES))
     return values, presets.build(tiny.NAME, values)
 
@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made):
     values, experiment = made
     found = estimate.make(tiny.NAME, values, GRID, experiment)
     assert (found.settings, found.seeds, found.members) == (3, 2, 6)
-    assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (30, 4, 8, 2)
+    assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (36, 5, 10, 3)
     state = jax.eval_shape(training.make_population(experiment.run).init, training.member_keys(0, 6))
     agents = training.num_bytes(state.best.agent)
     assert found.sizes.networks * 6 == 2 * agents  # what learns, and the best so far
@@ -44,8 +44,8 @@ def test_the_text_holds_the_numbers(made):
     lines = text.splitlines()
     assert lines[0].startswith("her_flip_bit: 3 settings x 2 seeds = 6 members; one program on ")
     assert lines[1] == "  agent.epsilon: 0.1, 0.5, 1"
-    assert "  env steps                               30           180" in lines
-    assert "  updates                                  8            48" in lines
+    assert "  env steps                               36           216" in lines
+    assert "  updates                                 10            60" in lines
     assert max(map(len, lines)) <= 120
     alone = estimate.text(estimate.make(tiny.NAME, values, {}, experiment), {})
     assert alone.startswith("her_flip_bit: 2 seeds; one program on 1 device")
@@ -54,10 +54,10 @@ def test_the_text_holds_the_numbers(made):
 def test_the_expected_time_is_a_sum(made):
     found = estimate.make(tiny.NAME, made[0], {}, made[1])
     trial = estimate.Trial(working_bytes=5_000_000, compile=10.0, begin=1.0, epoch=2.0, evaluate=3.0)
-    assert estimate.seconds(found, trial) == 10 + 1 + 4 * 2 + 2 * 3
+    assert estimate.seconds(found, trial) == 10 + 1 + 5 * 2 + 3 * 3
     memory_line, time_line, _ = estimate.expected(found, trial)
     assert "5.0 MB on each device" in memory_line
-    assert "25s (compile 10s, warm-up 1s, epochs 8s, evaluations 6s)" in time_line
+    assert "30s (compile 10s, warm-up 1s, epochs 10s, evaluations 9s)" in time_line
 
 
 def test_a_trial_measures_and_leaves_nothing(made, quick_compiles, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""A whole experiment that compiles in a second, the chain of `probes` with a picture; and processes that run one."""
+"""A whole experiment that compiles in a second, on the disguised chain of `probes`; and processes that run one."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import probes
 import pytest
 
-from hindsight_jax import agents, presets, relabel, rendering, replay, training
+from hindsight_jax import agents, presets, relabel, replay, training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.cli import arguments
 from hindsight_jax.runs import config_file, records
@@ -19,20 +19,9 @@ from hindsight_jax.runs import config_file, records
 HORIZON = 5
 
 
-class PaintedChain(probes.Chain):
-    """The chain seen from above: a ball in its cell."""
-
-    def scene(self, state):
-        place = jnp.dot(state.obs["observation"], jnp.arange(-2.0, 3.0))
-        return rendering.sphere(jnp.stack([place, jnp.zeros(()), jnp.zeros(())]), 0.4, (0.8, 0.2, 0.2, 1.0))
-
-    def camera(self):
-        return rendering.orthographic((0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=6.0)
-
-
 @pytest.fixture(scope="session")
 def chain():
-    return PaintedChain(horizon=HORIZON)
+    return probes.Disguised(horizon=HORIZON)
 
 
 @pytest.fixture(scope="session")

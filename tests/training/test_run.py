@@ -338,26 +338,28 @@ def test_evaluation_changes_no_state_and_depends_on_keys_and_epoch():
 
 class StubState(NamedTuple):
     keys: jax.Array  # u32[U, 2], of every update so far
-    batches: jax.Array  # f32[U, B], rewards of every update so far
+    batches: types.Transition  # [U, B, ...], of every update so far
     count: jax.Array
 
 
 def stub(env, num_updates, batch_size):
-    """An agent that steps left while exploring and right otherwise, and remembers what it was given."""
+    """An agent on `probes.Disguised` that is `coded` while exploring and `mirrored` else, and remembers its batches."""
+    ring = replay.make_ring(training.example_trajectory(env), 1)
+    sample = lambda key: ring.sample(ring.init(), key, batch_size, relabel.future(), relabel.reward_by_index())
+    batch = jax.eval_shape(sample, jax.random.key(0))
 
     def init(key, values):
         del key, values
-        return StubState(jnp.zeros((num_updates, 2), jnp.uint32), jnp.zeros((num_updates, batch_size)), jnp.int32(0))
+        batches = jax.tree.map(lambda x: jnp.zeros((num_updates, *x.shape), x.dtype), batch)
+        return StubState(jnp.zeros((num_updates, 2), jnp.uint32), batches, jnp.int32(0))
 
     def act(state, observation, goal, key, explore):
-        del state, key
-        assert observation.shape == goal.shape == env.spec.observation_shape
-        return jnp.full((1,), 0 if explore else 2, jnp.int32)
+        del state
+        return (coded if explore else mirrored)(observation, goal, key)
 
     def update(state, batch, key):
-        codes = jnp.argmax(batch.observation, axis=1) + 10 * jnp.argmax(batch.goal, axis=1)
         keys = state.keys.at[state.count].set(jax.random.key_data(key))
-        batches = state.batches.at[state.count].set(codes.astype(jnp.float32))
+        batches = jax.tree.map(lambda seen, new: seen.at[state.count].set(new), state.batches, batch)
         count = state.count + 1
         return StubState(keys, batches, count), {"count": count.astype(jnp.float32)}
 
@@ -374,25 +376,60 @@ def test_no_key_is_used_twice():
         jax.jit(run.evaluate).trace(state, key)
 
 
+def code_of(observation, goal):
+    """0, 1 or 2 from every entry of what a policy is given, f32[..] of [.., 6] and [.., 5]; other shapes raise."""
+    return (observation @ np.array([0, 1, 2, 3, 4, 2**20], np.float32) + goal @ np.arange(5, dtype=np.float32)) % 3
+
+
+def coded(observation, goal, key):
+    """An action from which a test can tell what the policy was given."""
+    del key
+    return code_of(observation, goal)[None].astype(jnp.int32)
+
+
+def mirrored(observation, goal, key):
+    return 2 - coded(observation, goal, key)
+
+
 def test_a_run_collects_with_exploration_learns_from_fresh_draws_and_evaluates_without():
-    env = probes.Chain(horizon=4)
+    """Every part in its place, from the environment through the ring to the update."""
+    env = probes.Disguised(horizon=4)
     run = make_run(env, stub(env, num_updates=6, batch_size=8), num_envs=3, updates_per_epoch=3)
     state = jax.jit(run.init)(jax.random.key(0))
     epoch = jax.jit(run.epoch)
     state, first = epoch(state)
     state, second = epoch(state)
     assert (float(first["count"]), float(second["count"])) == (2.0, 5.0)  # means over the epoch's updates
-    stored = state.replay.trajectories
-    assert not np.any(stored.action[5:11])  # exploration
-    assert np.any(stored.action[:5])  # the warm-up is uniform
     assert int(state.replay.size) == 11
+    stored = jax.tree.map(lambda x: x[:11], plain(state.replay.trajectories))
+    asked = code_of(stored.observation[:, :-1], stored.desired_goal[:, None])
+    np.testing.assert_array_equal(stored.action[5:, :, 0], asked[5:])  # exploration
+    assert np.any(stored.action[:5, :, 0] != asked[:5])  # the warm-up is uniform
+    np.testing.assert_array_equal(stored.achieved_goal, env.achieved_goal(jnp.asarray(stored.observation)))
     assert len(np.unique(state.agent.keys, axis=0)) == 6
-    assert len(np.unique(state.agent.batches, axis=0)) == 6
+    assert len(np.unique(state.agent.batches.observation, axis=0)) == 6
+    rows = jax.tree.map(lambda x: x.reshape(48, *x.shape[2:]), plain(state.agent.batches))
+    assert_rows_of(stored, rows, env)
     evaluated = jax.jit(run.evaluate)(state, jax.random.key(1))
-    expected = go(env, right, num_envs=16, seed=1)
+    expected = go(env, mirrored, num_envs=16, seed=1)
     assert set(evaluated) == {"success_end", "success_any", "distance_end"}
     for name, value in evaluated.items():
         assert float(value) == pytest.approx(getattr(expected, name).mean())
+
+
+def assert_rows_of(stored, rows, env):
+    """Each transition is the step of a stored trajectory that its observation names."""
+    label, t = env.label_and_step(rows.observation)
+    labels = env.label_and_step(stored.observation)[0][:, 0]
+    assert len(np.unique(labels)) == len(labels)
+    n = np.argmax(labels == label[:, None], axis=1)
+    for part in ("observation", "action", "achieved_goal"):
+        np.testing.assert_array_equal(getattr(rows, part), getattr(stored, part)[n, t])
+    np.testing.assert_array_equal(rows.next_observation, stored.observation[n, t + 1])
+    np.testing.assert_array_equal(rows.next_achieved_goal, stored.achieved_goal[n, t + 1])
+    goal = np.where(rows.relabelled[:, None], stored.achieved_goal[n, t + rows.offset], stored.desired_goal[n])
+    np.testing.assert_array_equal(rows.goal, goal)
+    assert 0 < rows.relabelled.mean() < 1
 
 
 def test_the_warm_up_is_uniform():
@@ -409,7 +446,7 @@ def test_the_warm_up_is_uniform():
 
 def test_an_advance_writes_the_ring_in_place():
     """Nothing of the size of the ring is copied or held beside it."""
-    env = probes.Chain(horizon=4)
+    env = probes.Disguised(horizon=4)
     run = make_run(env, stub(env, num_updates=2, batch_size=8), capacity=20_000)
     population = training.make_population(run)
     state = jax.eval_shape(population.init, training.member_keys(0, 2))
@@ -626,16 +663,24 @@ def uniform(observation, goal, key):
 
 
 @pytest.mark.parametrize("ends_at_success", [False, True])
-@pytest.mark.parametrize("policy", [right, uniform])
+@pytest.mark.parametrize("policy", [right, coded])
 def test_a_rollout_equals_a_walk(policy, ends_at_success):
-    """Every state, the last included; where success ends an episode, its length counts the action that reached it."""
-    env = probes.Chain(horizon=6, ends_at_success=ends_at_success)
+    """Every state, the last included; where success ends an episode, its length counts the action that reached it.
+
+    The policy is given the observation and the episode's goal, and each of the two is stored in its place.
+    """
+    env = probes.Disguised(horizon=6, ends_at_success=ends_at_success)
     rollout = go(env, policy)
     stored = rollout.trajectories
-    assert stored.observation.shape == (200, 7, 5)
+    assert stored.observation.shape == (200, 7, 6)
     assert stored.action.shape == (200, 6, 1)
-    np.testing.assert_array_equal(stored.achieved_goal, stored.observation)
-    cells, goals = stored.observation.argmax(-1), stored.desired_goal.argmax(-1)
+    asked = code_of(stored.observation[:, :-1], stored.desired_goal[:, None]) if policy is coded else 2
+    np.testing.assert_array_equal(stored.action[..., 0], np.broadcast_to(asked, (200, 6)))
+    label, step = env.label_and_step(stored.observation)
+    np.testing.assert_array_equal(step, np.broadcast_to(np.arange(7), (200, 7)))
+    np.testing.assert_array_equal(label, np.broadcast_to(label[:, :1], (200, 7)))
+    np.testing.assert_array_equal(stored.achieved_goal, env.achieved_goal(jnp.asarray(stored.observation)))
+    cells, goals = stored.achieved_goal.argmax(-1), stored.desired_goal.argmax(-1)
     lengths = set()
     for n in range(200):
         cell, reached = cells[n, 0], []
@@ -650,7 +695,7 @@ def test_a_rollout_equals_a_walk(policy, ends_at_success):
         assert rollout.success_end[n] == reached[length - 1]
         assert rollout.distance_end[n] == abs(cells[n, length] - goals[n])
         lengths.add(length)
-    assert lengths == ({1, 2, 3, 4, 5, 6} if ends_at_success and policy is uniform else lengths)
+    assert lengths == ({1, 2, 3, 4, 5, 6} if ends_at_success and policy is coded else lengths)
     assert len(lengths) > 1 or not ends_at_success
     assert 0 < rollout.success_end.mean() < 1
     assert (rollout.success_any != rollout.success_end).any() != ends_at_success
@@ -671,7 +716,7 @@ def test_starts_goals_and_action_keys_are_all_fresh():
 
 def test_episodes_that_end_early_enter_the_ring_with_their_length_and_count_their_horizon():
     """Env steps are the same for all members then: the batch of episodes runs on to the horizon anyway."""
-    env = probes.Chain(horizon=6, ends_at_success=True)
+    env = probes.Disguised(horizon=6, ends_at_success=True)
     run = make_run(env, stub(env, num_updates=2, batch_size=8), warmup_trajectories=40)
     state = jax.jit(run.init)(jax.random.key(0))
     lengths = np.asarray(state.replay.trajectories.length)[:40]
@@ -719,7 +764,7 @@ def test_numbers_of_members_out_of_range_are_refused(values):
 
 
 def test_the_law_that_was_passed_outlives_the_donated_state():
-    law, env = relabel.hindsight(0.15, 0.2), probes.Chain(horizon=4)
+    law, env = relabel.hindsight(0.15, 0.2), probes.Disguised(horizon=4)
     state = make_run(env, stub(env, num_updates=2, batch_size=8), law).init(jax.random.key(0))
     jax.jit(lambda state: state._replace(updates=state.updates + 1), donate_argnums=0)(state)
     assert state.law.weights.is_deleted()
