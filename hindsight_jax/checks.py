@@ -11,6 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+INT32_MAX = 2**31 - 1
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest finite float32
+
 
 def fail(name: str, got: Any, rule: str, remedy: str) -> NoReturn:
     """Raises ValueError('name: got ..., but rule. remedy').

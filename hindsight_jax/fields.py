@@ -22,16 +22,17 @@ class Field(NamedTuple):
     agents: tuple[str, ...] = ()  # kinds of agent whose rows have this value; all of them if empty
 
 
-_LARGE = 2**31 - 1
 # Kinds of agent, and who reads what.
 _Q, _IMITATION, _CRITIC, _GRADIENT = AGENTS = ("q_learning", "imitation", "actor_critic", "policy_gradient")
 _VALUES = (_Q, _CRITIC)  # learn values by temporal differences
 _RING = (_Q, _IMITATION, _CRITIC)  # learn from the ring
 
 FIELDS: dict[str, Field] = {
-    "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, _LARGE),
+    "seed": Field(0, "member i has the key jax.random.key(seed + i)", 0, checks.INT32_MAX),
     "seeds": Field(4, "members trained in one call", 1, 4096),
-    "total_steps": Field(1_000_000, "env steps per seed, warm-up included; an episode counts its horizon", 1, _LARGE),
+    "total_steps": Field(
+        1_000_000, "env steps per seed, warm-up included; an episode counts its horizon", 1, checks.INT32_MAX
+    ),
     "agent.learning_rate": Field(5e-4, "Adam's step size", 0.0, 1.0),
     "agent.gamma": Field(0.98, "discount per env step", 0.0, 1.0, agents=_VALUES),
     "agent.gamma_hdm": Field(
@@ -80,7 +81,7 @@ FIELDS: dict[str, Field] = {
     ),
     "agent.baseline": Field(False, "subtract a learnt value from the return", agents=(_GRADIENT,)),
     "agent.batch_size": Field(256, "transitions per update", 1, 2**20, agents=_RING),
-    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, _LARGE, agents=_RING),
+    "agent.updates_per_epoch": Field(50, "updates after each collection", 1, checks.INT32_MAX, agents=_RING),
     "env.num_envs": Field(1, "trajectories per collection and seed", 1, 2**20),
     "env.actions": Field("discrete", "kind of action", options=("discrete", "continuous")),
     "env.bins": Field(3, "values of each move of a discrete action", 2, 101),
@@ -89,8 +90,8 @@ FIELDS: dict[str, Field] = {
     "env.threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
     "env.slip": Field(0.2, "probability of a random move instead of the chosen one", 0.0, 1.0),
     "env.start": Field("uniform", "first state", options=("uniform", "zeros")),
-    "replay.capacity": Field(20_000, "trajectories kept", 1, _LARGE, agents=_RING),
-    "replay.warmup": Field(200, "random trajectories before the first update", 1, _LARGE, agents=_RING),
+    "replay.capacity": Field(20_000, "trajectories kept", 1, checks.INT32_MAX, agents=_RING),
+    "replay.warmup": Field(200, "random trajectories before the first update", 1, checks.INT32_MAX, agents=_RING),
     "relabel.behaviour": Field(0.15, "share of rows that keep the behaviour goal", 0.0, 1.0, agents=_RING),
     "relabel.next_state": Field(0.2, "share of hindsight rows whose goal is the next state's", 0.0, 1.0, agents=_RING),
     "relabel.rewards": Field(
@@ -106,7 +107,7 @@ FIELDS: dict[str, Field] = {
     ),
     "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024, agents=_RING),
     "evaluation.episodes": Field(200, "greedy episodes per evaluation and seed", 1, 2**20),
-    "evaluation.every": Field(25_000, "env steps between two evaluations", 1, _LARGE),
+    "evaluation.every": Field(25_000, "env steps between two evaluations", 1, checks.INT32_MAX),
     "checkpoint.seconds": Field(60.0, "least time between two checkpoints, each after an evaluation", 0.0, 1e9),
     "checkpoint.keep": Field(2, "newest checkpoints that are kept", 1, 1000),
     "on_nan": Field(
@@ -276,7 +277,7 @@ def check(values: Mapping[str, Any]) -> None:
 def _check_seeds(v: Mapping[str, Any]) -> None:
     """Every seed is an int32."""
     last_seed = v["seed"] + v["seeds"] - 1
-    if last_seed > _LARGE:
+    if last_seed > checks.INT32_MAX:
         rule = f"the last of the {v['seeds']} seeds would be {last_seed}, and it must be below 2^31"
         checks.fail("seed", v["seed"], rule, "Use a smaller seed.")
 
@@ -288,9 +289,9 @@ def _check_counts(v: Mapping[str, Any]) -> None:
             rule = f"it must be at most replay.capacity ({v['replay.capacity']})"
             checks.fail(field, v[field], rule, "Lower it, or raise replay.capacity: both count trajectories.")
     for field, other in (("replay.capacity", "env.horizon"), ("agent.updates_per_epoch", "agent.batch_size")):
-        if v[field] * v[other] > _LARGE:
+        if v[field] * v[other] > checks.INT32_MAX:
             rule = f"{field} * {other} ({v[other]}) must be below 2^31"
-            checks.fail(field, v[field], rule, f"Use at most {_LARGE // v[other]}.")
+            checks.fail(field, v[field], rule, f"Use at most {checks.INT32_MAX // v[other]}.")
 
 
 def _check_length(v: Mapping[str, Any]) -> None:
@@ -305,7 +306,7 @@ def _check_length(v: Mapping[str, Any]) -> None:
     num_epochs = -(-(v["total_steps"] - warmup) // epoch)
     last = {"steps": warmup + num_epochs * epoch, "updates": num_epochs * v.get("agent.updates_per_epoch", 1)}
     for counter, count in last.items():
-        if count > _LARGE:
+        if count > checks.INT32_MAX:
             rule = f"the run would count {count} {counter}, which must stay below 2^31"
             checks.fail("total_steps", v["total_steps"], rule, "Use fewer steps or a smaller agent.updates_per_epoch.")
 

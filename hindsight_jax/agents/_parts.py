@@ -12,16 +12,14 @@ import optax
 
 from hindsight_jax import checks, losses, types
 
-LARGEST = float(jnp.finfo(jnp.float32).max)
-
 # Low, high and remedy of the numbers that several agents have.
 RANGES: dict[str, tuple[float, float, str]] = {
-    "learning_rate": (0.0, LARGEST, "0 learns nothing."),
+    "learning_rate": (0.0, checks.FLOAT32_MAX, "0 learns nothing."),
     "gamma": (0.0, 1.0, "The papers' value is 0.98."),
     "epsilon": (0.0, 1.0, "It is a probability."),
     "target_rate": (0.0, 1.0, "1 copies the online network."),
     "target_period": (1.0, 2.0**24, "1 moves the target network at every update."),
-    "noise": (0.0, LARGEST, "0 adds none; actions lie in [-1, 1]."),
+    "noise": (0.0, checks.FLOAT32_MAX, "0 adds none; actions lie in [-1, 1]."),
 }
 
 ADAM = optax.scale_by_adam()

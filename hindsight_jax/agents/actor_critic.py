@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import losses, networks, types
+from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _doors, _parts
 from hindsight_jax.agents.base import Agent, override
 
@@ -243,5 +243,5 @@ def _standardised(moments: Moments, x: jax.Array) -> jax.Array:
 
 
 _RANGES = _parts.RANGES | {  # low, high, remedy
-    "action_l2": (0.0, _parts.LARGEST, "0 leaves the actor's actions free."),
+    "action_l2": (0.0, checks.FLOAT32_MAX, "0 leaves the actor's actions free."),
 }

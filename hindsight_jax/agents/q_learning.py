@@ -237,6 +237,6 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
 
 _RANGES = _parts.RANGES | {  # low, high, remedy
     "gamma_hdm": (0.0, math.inf, "0 imitates nothing, infinity everything."),
-    "beta": (0.0, _parts.LARGEST, "0 switches imitation off."),
-    "temperature": (1e-6, _parts.LARGEST, "Use backup='max' for the limit 0."),
+    "beta": (0.0, checks.FLOAT32_MAX, "0 switches imitation off."),
+    "temperature": (1e-6, checks.FLOAT32_MAX, "Use backup='max' for the limit 0."),
 }

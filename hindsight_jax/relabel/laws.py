@@ -30,9 +30,6 @@ BEHAVIOUR = -1  # the index that keeps the behaviour goal
 INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
 
 
-_MOST = 2**31 - 1  # what an i32 holds
-
-
 class Law(abc.ABC):
     """A distribution over -1 (behaviour) and the state indices 1..length, given t and length.
 
@@ -394,7 +391,8 @@ def _step(t: Any, length: Any, horizon: int | None = None) -> tuple[jax.Array, j
     for name, value in (("t", t), ("length", length)):
         checks.integer(name, value)
         checks.rank(name, value, 0)
-    checks.in_range("length", length, 1, _MOST if horizon is None else horizon, "A goal needs a later state.")
-    last = int(length) - 1 if checks.is_concrete(length) else _MOST
+    longest = checks.INT32_MAX if horizon is None else horizon
+    checks.in_range("length", length, 1, longest, "A goal needs a later state.")
+    last = int(length) - 1 if checks.is_concrete(length) else checks.INT32_MAX
     checks.in_range("t", t, 0, last, "t is a step of the trajectory: 0 <= t < length.")
     return jnp.asarray(t).astype(jnp.int32), jnp.asarray(length).astype(jnp.int32)

@@ -18,7 +18,6 @@ PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
 
 MARKER = (0.20, 0.65, 0.30, 0.4)  # the colour of what shows a goal
 _TINY = 1e-9
-_LARGEST = float(jnp.finfo(jnp.float32).max)
 
 Scalar = jax.typing.ArrayLike  # []
 Vector = jax.typing.ArrayLike | Sequence  # [2], [3] or [4]; a rotation is [3, 3]
@@ -183,7 +182,7 @@ def as_array(name: str, value: Vector, expected: tuple[int, ...]) -> jax.Array:
         array = jnp.asarray(value, jnp.float32)
     except (TypeError, ValueError):  # a ragged list, or no sequence at all
         checks.fail(name, checks.describe(value), f"its shape must be {list(expected)}", remedy)
-    checks.in_range(name, array, -_LARGEST, _LARGEST, "Look for a NaN or an infinity.")
+    checks.in_range(name, array, -checks.FLOAT32_MAX, checks.FLOAT32_MAX, "Look for a NaN or an infinity.")
     checks.shape(name, array, expected, "Give one primitive or camera; map over many with jax.vmap.")
     return array
 
