@@ -16,7 +16,7 @@ from hindsight_jax.losses.actor_critic import dpg_actor
 from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
 from hindsight_jax.losses.em import e_step, m_step
 from hindsight_jax.losses.energy import energy_weight, info_nce, nce
-from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td
+from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td, td_error
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
 from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
 from hindsight_jax.losses.value import action_value, double_value, factorised, greedy_value, mellow_value
@@ -44,4 +44,5 @@ __all__ = [
     "nce",
     "next_state",
     "td",
+    "td_error",
 ]

@@ -15,36 +15,50 @@ _GAMMA_REMEDY = "0 imitates nothing, infinity everything, and in between -log ga
 _BETA_REMEDY = "Use 0 to switch the term off."
 
 
-def td(
+def td_error(
     q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
 ) -> jax.Array:
-    """The squared temporal-difference error, (q_tm1 - sg(min(r_t + discount_t v_t, upper)))^2, without a half.
+    """The temporal-difference error, sg(min(r_t + discount_t v_t, upper)) - q_tm1.
 
-    [D Algorithm 1, line 1], where v_t is the target network's value of s'. The gradient flows through q_tm1 alone.
+    The target, where v_t is the target network's value of s', gets no gradient: it flows through q_tm1 alone. `td` is
+    the square; from the error itself the caller makes a Huber loss, importance weights or priorities.
 
     Args:
       q_tm1: float[], Q(s, a, g).
       r_t: float[], the reward of the step.
       discount_t: float[], gamma, or 0 after a terminal step.
       v_t: float[], the value of s' for g, such as `double_value`.
-      upper: a bound on the target: 0 when no reward is positive, so that errors of v_t cannot pass what is possible.
-        None is no bound. May be traced.
+      upper: a bound on the target: with 0, where no reward is positive, no error of v_t makes a target that is
+        impossible. None is no bound. May be traced.
 
     Returns:
-      float[] >= 0, in units of reward squared.
+      float[], in units of reward; positive where q_tm1 is below its target.
 
     Raises:
       ValueError: wrong rank or dtype, or an upper bound that is known and NaN.
 
+    >>> float(td_error(-4.0, -1.0, 0.5, -2.0)), float(td_error(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2, 0
+    (2.0, 4.0)
+    """
+    q_tm1, target = _prediction_and_target(q_tm1, r_t, discount_t, v_t, upper)
+    return target - q_tm1
+
+
+def td(
+    q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
+) -> jax.Array:
+    """The squared temporal-difference error, td_error(...)^2, without a half  [D Algorithm 1, line 1].
+
+    Arguments and errors are those of `td_error`; the gradient flows through q_tm1 alone.
+
+    Returns:
+      float[] >= 0, in units of reward squared; to be minimised.
+
     >>> float(td(-4.0, -1.0, 0.5, -2.0)), float(td(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2 and min(3, 0)
     (4.0, 16.0)
     """
-    q_tm1, r_t, discount_t, v_t = _arguments.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
-    target = r_t + discount_t * v_t
-    if upper is not None:
-        bound = _arguments.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
-        target = jnp.minimum(target, bound)
-    return jnp.square(q_tm1 - jax.lax.stop_gradient(target))
+    q_tm1, target = _prediction_and_target(q_tm1, r_t, discount_t, v_t, upper)
+    return jnp.square(q_tm1 - target)  # the other way round, a gradient of zero would be -0.0
 
 
 def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:
@@ -153,3 +167,13 @@ def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: fl
 def _weight(beta: Any, dtype: Any) -> jax.Array:
     """beta as a finite number >= 0."""
     return _arguments.hyper_parameter("beta", beta, dtype, low=0.0, high=_arguments.largest(dtype), remedy=_BETA_REMEDY)
+
+
+def _prediction_and_target(q_tm1: Any, r_t: Any, discount_t: Any, v_t: Any, upper: Any) -> tuple[jax.Array, jax.Array]:
+    """q_tm1 and sg(min(r_t + discount_t v_t, upper)), float[] each."""
+    q_tm1, r_t, discount_t, v_t = _arguments.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
+    target = r_t + discount_t * v_t
+    if upper is not None:
+        bound = _arguments.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
+        target = jnp.minimum(target, bound)
+    return q_tm1, jax.lax.stop_gradient(target)
