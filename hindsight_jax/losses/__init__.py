@@ -6,12 +6,11 @@ and continuous actions alike. If a loss compares several things, one example is 
 the trajectories for one goal (`hindsight_policy_gradient`), pairs against all goals (`info_nce`). No loss takes
 parameters, networks, configs or keys. Hyper-parameters are keyword-only and may be traced, so that they vmap too.
 
-[D n] and [M n] are equation n of
-
-    Lunjun Zhang and Bradly C. Stadie. Understanding Hindsight Goal Relabeling from a Divergence Minimization
-    Perspective. 2022. arXiv:2209.13046: hindsight divergence minimisation, HDM.
-    Yunhao Tang and Alp Kucukelbir. Hindsight Expectation Maximization for Goal-conditioned Reinforcement Learning.
-    2020. arXiv:2006.07549: hEM.
+[D n] and [M n], in every module of this package, are equation n of
+    D, "HDM": Lunjun Zhang and Bradly C. Stadie. Understanding Hindsight Goal Relabeling from a Divergence Minimization
+        Perspective. 2022. arXiv:2209.13046.
+    M, "hEM": Yunhao Tang and Alp Kucukelbir. Hindsight Expectation Maximization for Goal-conditioned Reinforcement
+        Learning. 2020. arXiv:2006.07549.
 
 Dimension key: K actions of a flat set, or bins per action dim; D action dims; A dims of a continuous action; T steps
 of a trajectory; N trajectories; B pairs of a (state, action) and a goal; G goals; M negatives. Suffixes: `_tm1` is at

@@ -56,7 +56,7 @@ def _times_log(t: jax.Array, ratio: jax.Array) -> jax.Array:
     return t * jnp.log(jnp.where(t > 0, ratio, 1.0))
 
 
-def _extend(
+def _make(
     name: str,
     *,
     generator: _Function,
@@ -76,21 +76,21 @@ def _extend(
 
 
 _ALL = (
-    _extend(
+    _make(
         "kl",
         generator=lambda t: _times_log(t, t),
         conjugate=lambda x: jnp.exp(x - 1.0),
         domain=_everywhere,
         help="KL(p_pi, p_mu), f = t log t: the policy stays within the data",
     ),
-    _extend(
+    _make(
         "reverse_kl",
         generator=lambda t: -jnp.log(t),
         conjugate=lambda x: -1.0 - jnp.log(-x),
         domain=lambda x: jnp.asarray(x) < 0.0,
         help="KL(p_mu, p_pi), f = -log t: the policy covers all of the data",
     ),
-    _extend(
+    _make(
         "jensen_shannon",
         generator=lambda t: 0.5 * (_times_log(t, 2.0 * t / (1.0 + t)) - jnp.log((1.0 + t) / 2.0)),
         conjugate=lambda x: -0.5 * jnp.log1p(-jnp.expm1(2.0 * x)),
@@ -98,28 +98,28 @@ _ALL = (
         domain=lambda x: jnp.expm1(2.0 * jnp.asarray(x)) < 1.0,
         help="the mean KL of both to their mean, between 0 and log 2",
     ),
-    _extend(
+    _make(
         "squared_hellinger",
         generator=lambda t: jnp.square(jnp.sqrt(t) - 1.0),
         conjugate=lambda x: 1.0 / (1.0 - x) - 1.0,
         domain=lambda x: jnp.asarray(x) < 1.0,
         help="sum (sqrt p_pi - sqrt p_mu)^2, between 0 and 2",
     ),
-    _extend(
+    _make(
         "pearson_chi2",
         generator=lambda t: jnp.square(t - 1.0),
         conjugate=lambda x: jnp.maximum(x, -2.0) + jnp.square(jnp.maximum(x, -2.0)) / 4.0,
         domain=_everywhere,
         help="sum (p_pi - p_mu)^2 / p_mu, by a quadratic that is flat below -2",
     ),
-    _extend(
+    _make(
         "total_variation",
         generator=lambda t: 0.5 * jnp.abs(t - 1.0),
         conjugate=lambda x: jnp.maximum(x, -0.5),
         domain=lambda x: jnp.asarray(x) <= 0.5,
         help="sum |p_pi - p_mu| / 2, between 0 and 1",
     ),
-    _extend(
+    _make(
         "quadratic",
         generator=lambda t: 0.5 * (jnp.square(t) - 1.0),
         conjugate=lambda x: 0.5 * (jnp.square(x) + 1.0),
@@ -190,10 +190,5 @@ def _named(f: Any) -> Divergence:
     if isinstance(f, Divergence) and callable(f.conjugate):
         return f
     if not isinstance(f, str) or f not in DIVERGENCES:
-        checks.fail(
-            "f",
-            repr(f),
-            f"it must be one of {', '.join(DIVERGENCES)}",
-            "Use one of these names, or a Divergence of your own.",
-        )
+        checks.fail("f", repr(f), f"it must be one of {', '.join(DIVERGENCES)}", "Or give a Divergence of your own.")
     return DIVERGENCES[f]
