@@ -102,12 +102,7 @@ class GymnasiumEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Draws a new start and goal from the environment's generator, and returns (observation, info)."""
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-            checks.fail(
-                "seed",
-                checks.describe(seed),
-                "it must be an integer >= 0",
-                "Leave it out to continue the generator's sequence.",
-            )
+            checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Leave it out to draw anew.")
         super().reset(seed=seed)
         if options:
             checks.fail("options", options, "a reset takes none", "Make the task with other overrides instead.")

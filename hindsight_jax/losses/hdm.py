@@ -20,16 +20,16 @@ def td_error(
 ) -> jax.Array:
     """The temporal-difference error, sg(min(r_t + discount_t v_t, upper)) - q_tm1.
 
-    The target, where v_t is the target network's value of s', gets no gradient: it flows through q_tm1 alone. `td` is
-    the square; from the error itself the caller makes a Huber loss, importance weights or priorities.
+    sg stops the gradient: it flows through q_tm1 alone. v_t is the target network's value of s'. `td` is the square;
+    make a Huber loss, importance weights or priorities from the error itself.
 
     Args:
       q_tm1: float[], Q(s, a, g).
       r_t: float[], the reward of the step.
       discount_t: float[], gamma, or 0 after a terminal step.
       v_t: float[], the value of s' for g, such as `double_value`.
-      upper: a bound on the target: with 0, where no reward is positive, no error of v_t makes a target that is
-        impossible. None is no bound. May be traced.
+      upper: a bound on the target, such as 0 if no reward is positive, so that errors of v_t never pass what is
+        possible. None is no bound. May be traced.
 
     Returns:
       float[], in units of reward; positive where q_tm1 is below its target.
@@ -58,7 +58,7 @@ def td(
     (4.0, 16.0)
     """
     q_tm1, target = _prediction_and_target(q_tm1, r_t, discount_t, v_t, upper)
-    return jnp.square(q_tm1 - target)  # the other way round, a gradient of zero would be -0.0
+    return jnp.square(q_tm1 - target)  # target - q_tm1 would turn a gradient of 0.0 into -0.0
 
 
 def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:

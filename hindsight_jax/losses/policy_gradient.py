@@ -21,7 +21,7 @@ def hindsight_policy_gradient(
     actions up to t are under g':
 
         rho_it = exp sum_{u<=t} mask_iu (log pi(a_iu | s_iu, g') - log pi(a_iu | s_iu, g_i)),
-        W_it = rho_it / sum_j mask_jt rho_jt, stopped.
+        W_it = rho_it / sum_j mask_jt rho_jt, without a gradient.
 
     At each t the weights of the trajectories still alive sum to 1: a step's reward is averaged over those that last so
     long. To average over all N instead, give mask 1, both log-probabilities 0 and reward 0 after the end. On the

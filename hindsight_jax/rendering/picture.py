@@ -100,12 +100,8 @@ def _check(scene: Scene) -> None:
         checks.fail("scene.kinds", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
     for kind in scene.kinds:
         if kind not in shapes.FORMULAS:
-            checks.fail(
-                "scene.kinds",
-                kind,
-                f"it must be one of {sorted(shapes.FORMULAS)}",
-                "Use a constant such as rendering.BOX.",
-            )
+            rule = f"it must be one of {sorted(shapes.FORMULAS)}"
+            checks.fail("scene.kinds", kind, rule, "Use a constant such as rendering.BOX.")
     for name, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
         expected = (len(scene.kinds), *tail)
         checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over a batch of scenes with jax.vmap.")

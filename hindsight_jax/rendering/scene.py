@@ -50,7 +50,7 @@ class Camera:
     """A point of view, made by `orthographic` or `pinhole`."""
 
     perspective: bool  # rays from one point (pinhole) rather than parallel rays (orthographic); static
-    position: jax.Array  # f32[3]; what lies behind it is not drawn
+    position: jax.Array  # f32[3]; a primitive behind it is not drawn
     rotation: jax.Array  # f32[3, 3], columns: right, up and forward of the picture
     extent: jax.Array  # f32[], half of the picture's height: in metres, or as a tangent if perspective
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hindsight_jax.rendering.scene import BOX, CAPSULE, CYLINDER, PLANE, SPHERE, Scene
 
-FAR = 1e6  # the distance of a ray that hits nothing: finite, so that no inf meets a 0
+FAR = 1e6  # the distance of a ray that hits nothing: finite, because inf * 0 is NaN
 TINY = 1e-9
 
 Vector = tuple[jax.Array, ...]  # three components
