@@ -1,7 +1,9 @@
-"""Checks at public doors: a ValueError that says the argument, what was got, the rule, and the remedy.
+"""Argument checks of public functions: ValueErrors that name the argument, what was got, the rule and a remedy.
+
+The docstring of a check states its rule.
 
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
-checked when the value is known (outside of `jax.jit`) and are skipped for tracers.
+checked when the value is known (outside `jax.jit`) and skipped for tracers.
 """
 
 import functools
@@ -27,7 +29,7 @@ def fail(name: str, got: Any, rule: str, remedy: str = "") -> NoReturn:
 
 
 def is_concrete(value: Any) -> bool:
-    """True if the value is known now, that is, not a tracer inside of jit, vmap or grad."""
+    """True if the value is known now: it is not a tracer inside jit, vmap or grad."""
     return not isinstance(value, jax.core.Tracer)
 
 
@@ -39,13 +41,13 @@ def describe(value: Any) -> str:
 
 
 def is_array(value: Any) -> bool:
-    """An array of numbers, booleans or keys, its shape and dtype, or a Python number; not None, a list or a string."""
+    """True for an array of numbers, booleans or keys, a ShapeDtypeStruct or a Python number; not for None or a list."""
     known = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, bool, int, float, complex)
     return isinstance(value, known) and getattr(getattr(value, "dtype", None), "kind", "") not in tuple("OSUMm")
 
 
 def array(name: str, value: Any, remedy: str = "Make it an array with jnp.asarray.") -> None:
-    """What `is_array` says."""
+    """The value is an array or a number, as defined by `is_array`."""
     if not is_array(value):
         fail(name, describe(value), "it must be an array or a number", remedy)
 
@@ -86,26 +88,26 @@ def boolean(name: str, value: Any, remedy: str = "Compare, or cast it with .asty
 
 
 def flag(name: str, value: Any, remedy: str) -> None:
-    """A Python boolean, known before anything is traced."""
+    """The value is a Python boolean, hence known while tracing."""
     if not isinstance(value, bool):
         fail(name, describe(value), "it must be True or False", remedy)
 
 
 def function(name: str, value: Any, remedy: str) -> None:
-    """Something that can be called."""
+    """The value can be called."""
     if not callable(value):
         fail(name, describe(value), "it must be a function", remedy)
 
 
 def instance(name: str, value: Any, kind: type, remedy: str) -> None:
-    """An object of this class, not the class itself."""
+    """The value is an instance of this class, not the class itself."""
     if not isinstance(value, kind):
         got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         fail(name, got, f"its type must be {kind.__name__}", remedy)
 
 
 def real(name: str, value: Any, remedy: str = "Write it as a float such as 1.0.") -> None:
-    """One or more real numbers, floating or integer; booleans are refused."""
+    """The value is one or more real numbers, floating or integer; booleans are refused."""
     kind: Any = jnp.result_type(value) if is_array(value) else None
     if kind is None or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
         fail(name, describe(value), "it must be a real number", remedy)
@@ -121,13 +123,13 @@ def in_range(name: str, value: Any, low: float, high: float, remedy: str) -> Non
 
 
 def positive_int(name: str, value: Any, remedy: str) -> None:
-    """A Python int >= 1; booleans are refused."""
+    """The value is a Python or NumPy int >= 1; booleans are refused."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         fail(name, repr(value), "it must be an integer >= 1", remedy)
 
 
 def typed_key(name: str, value: Any) -> None:
-    """One typed key, as made by jax.random.key."""
+    """The value is one typed key, as made by jax.random.key."""
     is_array = isinstance(value, (jax.Array, jax.ShapeDtypeStruct))
     if not is_array or not jnp.issubdtype(value.dtype, jax.dtypes.prng_key) or value.ndim != 0:
         fail(name, describe(value), "it must be one typed key", "Make it with jax.random.key(seed).")

@@ -1,9 +1,9 @@
-"""Intervals over seeds: what a handful of runs says about all the runs that could have been.
+"""Confidence intervals over seeds, of means and of interquartile means.
 
 Dimension key: S seeds (axis 0), K tasks, R resamples. NumPy in, NumPy float64 out; nothing here is traced.
 
-No seed is ever dropped in silence: a NaN or infinite entry is refused by name, or, where the caller asks for it, makes
-NaN of everything it touches. One seed has no interval: `low` and `high` are NaN.
+No seed is ever dropped silently: an entry that is NaN or infinite raises a ValueError with the seed's index or, if the
+caller asks for it, makes every result that depends on it NaN. One seed has no interval: `low` and `high` are NaN.
 """
 
 import numbers
@@ -16,7 +16,7 @@ from hindsight_jax import checks
 
 
 class Interval(NamedTuple):
-    """An estimate and the ends of its confidence interval; NaN ends where one seed leaves nothing to compare with."""
+    """An estimate and the ends of its confidence interval; the ends are NaN if there is only one seed."""
 
     mean: np.ndarray  # the estimate: a mean, or an interquartile mean
     low: np.ndarray
@@ -26,14 +26,14 @@ class Interval(NamedTuple):
 def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise") -> Interval:
     """Mean over seeds (axis 0) and its Student t interval: mean +- t_{S-1} s / sqrt(S).
 
-    Student's interval is exact for normal data at every S >= 2, which matters at the 3 to 10 seeds of our studies:
-    there a percentile bootstrap of 95 % covers 74 % (S = 3) to 90 % (S = 10). Seeds of equal value give a width of 0.
-    The ends are not clipped: those of a success rate may lie outside of [0, 1].
+    Student's interval is exact for normal data at every S >= 2, which matters at the 3 to 10 seeds of common
+    studies: there a percentile bootstrap of 95 % covers 74 % (S = 3) to 90 % (S = 10). Equal values give a width of 0.
+    The ends are not clipped: those of a success rate may lie outside [0, 1].
 
     Args:
-      x: [S, ...], axis 0 are the seeds; every other axis is treated on its own.
+      x: [S, ...], seeds on axis 0; entries of the other axes are treated independently.
       confidence: the share of studies whose interval holds the true mean, in (0, 1).
-      nan_policy: "raise" refuses NaN and infinity; "propagate" gives NaN wherever one of the seeds is not finite.
+      nan_policy: "raise" refuses NaN and infinity; "propagate" gives NaN wherever an entry of one seed is not finite.
 
     Returns:
       `Interval` with fields of shape [...]. With one seed, `low` and `high` are NaN.
@@ -48,7 +48,10 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
     _check_confidence(confidence)
     if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
         checks.fail(
-            "nan_policy", checks.describe(nan_policy), "it must be 'raise' or 'propagate'", "Choose one of them."
+            "nan_policy",
+            checks.describe(nan_policy),
+            "it must be 'raise' or 'propagate'",
+            "Use 'propagate' to get NaN for the columns with a failed seed.",
         )
     finite = np.isfinite(values)
     if nan_policy == "raise" and not finite.all():
@@ -63,9 +66,12 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
 
 
 def interquartile_mean(x: ArrayLike) -> float:
-    """The mean of the middle half of all entries: floor(n / 4) are cut at either end. Equals rliable's `aggregate_iqm`.
+    """The mean of the middle half of n entries: floor(n / 4) are cut at either end. Equals rliable's `aggregate_iqm`.
 
-    Runs and tasks are pooled, so an outlying run or task counts as one entry, not as its size.
+    Runs and tasks are pooled, so an outlier counts by its rank and not by its size.
+
+    Args:
+      x: [S, ...], seeds on axis 0.
 
     Raises:
       ValueError: no entries, or entries that are not finite numbers.
@@ -84,15 +90,15 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
 
     The interval is IQM +- t_nu * sqrt(S / (S - 1)) * SE, where SE is the standard deviation over resamples, the factor
     undoes the bootstrap's shrinkage at few seeds, and nu are Welch-Satterthwaite's degrees of freedom
-    (S - 1)(sum_k v_k)^2 / sum_k v_k^2, with v_k the variance when task k alone is resampled. For one task of up to 3
-    seeds this is `interval`, up to the resampling noise. Measured with 3, 5 and 10 seeds, 1 to 5 tasks, equal and
-    unequal spreads: it covers 93 to 99 %, where the usual percentile bootstrap covers 73 to 94 %.
+    (S - 1)(sum_k v_k)^2 / sum_k v_k^2, with v_k the variance if task k alone is resampled. For one task of up to 3
+    seeds this is `interval`, up to the resampling noise. In simulations with 3, 5 and 10 seeds, 1 to 5 tasks, equal and
+    unequal spreads, it covers 93 to 99 %; the usual percentile bootstrap covers 73 to 94 %.
 
     Args:
       x: [S] or [S, K], seeds by tasks.
       confidence: in (0, 1).
       num_resamples: R >= 100.
-      seed: of the resampling; the same seed gives the same interval.
+      seed: >= 0, the seed of the resampling; the same seed gives the same interval.
 
     Returns:
       `Interval` of scalars; with one seed, `low` and `high` are NaN.
@@ -101,7 +107,7 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
       ValueError: an x of another rank, entries that are not finite numbers, confidence outside of (0, 1), fewer than
         100 resamples, a negative seed.
 
-    >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # of .5 .6 .7 .7 .8 .9, without .5 and .9
+    >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # the mean of .6 .7 .7 .8, without .5 and .9
     np.float64(0.7)
     """
     values = _seeds("x", x)
@@ -111,9 +117,9 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     if not np.isfinite(values).all():
         _refuse("x", np.isfinite(values))
     if isinstance(num_resamples, bool) or not isinstance(num_resamples, int) or num_resamples < 100:
-        checks.fail("num_resamples", repr(num_resamples), "it must be an integer >= 100", "Use 2000.")
+        checks.fail("num_resamples", repr(num_resamples), "it must be an integer >= 100", "Leave it out for 2000.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Use 0.")
+        checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Leave it out for 0.")
     table = values.reshape(values.shape[0], -1)  # [S, K]
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
@@ -141,31 +147,32 @@ def _degrees_of_freedom(table: np.ndarray, resampled: np.ndarray) -> float:
 
 
 def _variance(resampled: np.ndarray) -> float:
-    """Variance over resamples of the interquartile mean of each, [R, S, K] -> scalar."""
+    """The variance over resamples of their interquartile means, [R, S, K] -> scalar."""
     return float(_trimmed(resampled.reshape(len(resampled), -1)).var(ddof=1))
 
 
 def _trimmed(rows: np.ndarray) -> np.ndarray:
     """The interquartile mean of every row, [R, n] -> [R]."""
+    # scipy.stats.trim_mean adds in another order, which changes the last digits
     cut = rows.shape[1] // 4
     return np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1)
 
 
 def _t_quantile(degrees: float, confidence: float) -> float:
-    """Student's t such that `confidence` of the mass lies within +- t."""
-    from scipy.special import stdtrit  # a tenth of the import time of scipy.stats
+    """Student's t such that a share `confidence` of the mass lies within +- t."""
+    from scipy.special import stdtrit  # imports faster than scipy.stats
 
     return float(stdtrit(degrees, 0.5 + 0.5 * confidence))
 
 
 def _seeds(name: str, x: ArrayLike) -> np.ndarray:
-    """x as float64[S, ...] with S >= 1 and no empty axis."""
-    remedy = "Pass an array [S, ...], with every value of every seed."
+    """Converts x to float64[S, ...], with S >= 1 and no empty axis."""
+    remedy = "Pass an array [S, ...] with every value of every seed."
     try:
         entries = np.asarray(x)
     except (TypeError, ValueError):
         checks.fail(name, "a ragged list", "it must be an array of real numbers", remedy)
-    # None stands for a seed that is missing, and becomes NaN
+    # None marks a missing seed, and becomes NaN
     or_none = entries.dtype.kind == "O" and all(isinstance(e, (numbers.Real, type(None))) for e in entries.flat)
     if not or_none and entries.dtype.kind in tuple("cOSUMm"):
         checks.fail(name, f"entries of dtype {entries.dtype}", "it must be an array of real numbers", remedy)
@@ -176,18 +183,18 @@ def _seeds(name: str, x: ArrayLike) -> np.ndarray:
 
 
 def _refuse(name: str, finite: np.ndarray) -> None:
-    """Raises for entries that are not finite, naming their seeds."""
+    """Raises ValueError with the indices of the seeds that have an entry which is not finite."""
     seeds = np.flatnonzero(~finite.reshape(len(finite), -1).all(axis=1)).tolist()
     checks.fail(
         name,
         f"NaN or infinity at index {seeds} of axis 0",
         "every seed must be finite",
-        "Report these seeds as failed, and leave them out on purpose if that is what the study says.",
+        "Report these seeds as failed; leave them out only if the study's rules say so.",
     )
 
 
 def _check_confidence(confidence: float) -> None:
-    """0 < confidence < 1."""
+    """Raises ValueError unless 0 < confidence < 1."""
     real = isinstance(confidence, numbers.Real) and not isinstance(confidence, bool)
     if not real or not 0.0 < float(confidence) < 1.0:
         checks.fail("confidence", checks.describe(confidence), "it must lie in (0, 1)", "Use 0.95 for 95 %.")

@@ -1,7 +1,7 @@
-"""The data that every room of the house speaks: trajectories, transitions and what an environment is.
+"""Shared data types: trajectories, transitions and the description of an environment.
 
 Dimension key: T horizon, N trajectories, B batch, O observation dims, G goal dims, D action dims, K bins per dim.
-Everything here is for *one* example; a leading axis comes from `jax.vmap` or from a batch.
+Every type describes *one* example; a leading axis comes from `jax.vmap` or from a batch.
 """
 
 from typing import NamedTuple
@@ -30,41 +30,39 @@ class Transition(NamedTuple):
     observation: jax.Array  # [*O], s_t
     action: jax.Array  # [D], a_t
     next_observation: jax.Array  # [*O], s_{t+1}
-    goal: jax.Array  # [*G], the behaviour goal, or phi(s_i) with i > t
+    goal: jax.Array  # [*G], the behaviour goal, or phi(s_i), with i > t but for the law `episode`
     achieved_goal: jax.Array  # [*G], phi(s_t)
     next_achieved_goal: jax.Array  # [*G], phi(s_{t+1})
     reward: jax.Array  # f32[]
-    discount: jax.Array  # f32[], a mask: 0 only after a terminal step; the agent multiplies it by gamma
-    is_next: jax.Array  # bool[], relabelled and the goal is phi(s_{t+1}) by index
+    discount: jax.Array  # f32[], the reward function's mask, 1 always in the two that ship; agents multiply it by gamma
+    is_next: jax.Array  # bool[], relabelled with the index t + 1: the goal is phi(s_{t+1})
     relabelled: jax.Array  # bool[], the goal is a hindsight goal
-    offset: (
-        jax.Array
-    )  # i32[], i - t: actions that the trajectory took from s_t to the goal's state; 0 for a behaviour goal
+    offset: jax.Array  # i32[], i - t, the number of actions from s_t to the goal's state; 0 for a behaviour goal
 
 
 class Discrete(NamedTuple):
-    """An action of `num_dims` integers, each in 0..num_bins-1. A flat set of 9 actions is `Discrete(1, 9)`."""
+    """Actions of `num_dims` integers, each in 0..num_bins-1. A flat set of 9 actions is `Discrete(1, 9)`."""
 
     num_dims: int
     num_bins: int
 
     def sample(self, key: jax.Array) -> jax.Array:
-        """A uniform action, i32[num_dims]."""
+        """Draws a uniform action, i32[num_dims]."""
         return jax.random.randint(key, (self.num_dims,), 0, self.num_bins, dtype=jnp.int32)
 
 
 class Box(NamedTuple):
-    """An action of `num_dims` floats in [-1, 1]; the environment scales it to its own units."""
+    """Actions of `num_dims` floats in [-1, 1]; the environment scales them to its own units."""
 
     num_dims: int
 
     def sample(self, key: jax.Array) -> jax.Array:
-        """A uniform action, f32[num_dims]."""
+        """Draws a uniform action, f32[num_dims]."""
         return jax.random.uniform(key, (self.num_dims,), jnp.float32, -1.0, 1.0)
 
 
 class Range(NamedTuple):
-    """Where the coordinates of an observation or a goal usually lie, in the environment's units. Not enforced.
+    """The usual range of each coordinate of an observation or a goal, in the environment's units; not enforced.
 
     A network that scales its inputs maps `low` to -1 and `high` to 1.
     """
@@ -74,7 +72,7 @@ class Range(NamedTuple):
 
 
 class EnvSpec(NamedTuple):
-    """What an agent and a ring must know of an environment. Static: Python numbers only."""
+    """The properties of an environment that agents and the replay ring use. Static: Python numbers only."""
 
     observation_shape: tuple[int, ...]
     goal_shape: tuple[int, ...]

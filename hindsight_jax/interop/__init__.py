@@ -1,1 +1,1 @@
-"""Other people's APIs. Each module needs its package and is imported only when asked for: nothing here imports them."""
+"""Adapters to the APIs of other packages. Import each module by name: each needs a package of its own."""

@@ -1,4 +1,4 @@
-"""Actor-critic: what the actor of a deterministic policy minimises. The critic minimises `td`.
+"""Actor-critic: the loss of a deterministic actor. The critic's loss is `td`.
 
 Dimension key: A dims of a continuous action.
 """
@@ -16,8 +16,8 @@ def dpg_actor(q: jax.Array, action: jax.Array, *, l2: float | jax.Array) -> jax.
     penalty, of HER's DDPG (Andrychowicz et al., 2017), keeps actions off the bounds, where a tanh has no slope.
 
     Args:
-      q: float[], the critic's value of that action; the gradient must reach the action through it, and only the
-        actor's parameters may be updated with it.
+      q: float[], the critic's value of that action. The gradient must flow through it to the action; update the
+        actor's parameters alone with it, not the critic's.
       action: float[A], the actor's action in units of the normalised action, [-1, 1] when within bounds.
       l2: >= 0, the weight of the penalty, in units of value. May be traced.
 

@@ -1,8 +1,8 @@
-"""f-divergence Q-learning: matching the policy's visits to the hindsight data, whatever convex f measures the mismatch.
+"""f-divergence Q-learning: Q-learning that matches the policy's visits to the hindsight data in any f-divergence.
 
 A divergence D_f(p, q) = E_q f(p / q) enters by the convex conjugate f*(x) = sup_t x t - f(t), for D_f(p, q) is the
-supremum of E_p T - E_q f*(T) over functions T [D 5]. Equations [D n] are those of the HDM paper. All inputs are
-scalars, for one (s, a) with a hindsight goal s+ and a behaviour goal g; values are in units of reward.
+supremum of E_p T - E_q f*(T) over functions T [D 5]. All inputs are scalars, for one (s, a) with a hindsight goal s+
+and a behaviour goal g; values are in units of reward. `hindsight_jax.losses` names the paper of the equations [D n].
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _Function = Callable[[jax.Array], jax.Array]
 
 
 class Divergence(NamedTuple):
-    """A convex f with f(1) = 0, its conjugate, and where that is finite. All functions are elementwise.
+    """A convex f with f(1) = 0, its conjugate f*, and the domain of f*. All functions are elementwise.
 
     >>> kl = DIVERGENCES["kl"]
     >>> float(kl.generator(1.0)), float(kl.conjugate(1.0)), float(DIVERGENCES["reverse_kl"].conjugate(1.0))
@@ -26,7 +26,7 @@ class Divergence(NamedTuple):
     """
 
     name: str
-    generator: _Function  # f(t) of a ratio t = p / q; +inf where f is not defined. Its slope is meant for t > 0
+    generator: _Function  # f(t) of a ratio t = p / q; +inf where f is not defined. Use its gradient at t > 0 only
     conjugate: _Function  # f*(x); +inf, with a gradient of zero, outside its domain
     domain: _Function  # whether f*(x) is finite, bool
     help: str
@@ -36,7 +36,7 @@ def _extended(formula: _Function, domain: _Function, inside: float) -> _Function
     """The formula on its domain, +inf elsewhere. `inside` is any point of the domain."""
 
     def total(x: jax.Array) -> jax.Array:
-        # the formula never sees what is outside: a select of its NaN would still leave a NaN in the gradient
+        # the formula gets `inside` in place of a point outside: selecting its NaN away would leave a NaN gradient
         finite = domain(x)
         return jnp.where(finite, formula(jnp.where(finite, x, inside)), jnp.inf)
 
@@ -56,72 +56,80 @@ def _times_log(t: jax.Array, ratio: jax.Array) -> jax.Array:
     return t * jnp.log(jnp.where(t > 0, ratio, 1.0))
 
 
-def _row(
+def _make(
     name: str,
+    *,
     generator: _Function,
     conjugate: _Function,
     domain: _Function,
     help: str,
     ratios: _Function = _not_negative,
 ) -> Divergence:
-    return Divergence(name, _extended(generator, ratios, 1.0), _extended(conjugate, domain, -1.0), domain, help)
+    """The divergence of these formulas, with f = +inf off `ratios` and f* = +inf off `domain`."""
+    return Divergence(
+        name=name,
+        generator=_extended(generator, ratios, 1.0),
+        conjugate=_extended(conjugate, domain, -1.0),
+        domain=domain,
+        help=help,
+    )
 
 
-_ROWS = (
-    _row(
+_ALL = (
+    _make(
         "kl",
-        lambda t: _times_log(t, t),
-        lambda x: jnp.exp(x - 1.0),
-        _everywhere,
-        "KL(p_pi, p_mu), f = t log t: the policy keeps to what the data holds",
+        generator=lambda t: _times_log(t, t),
+        conjugate=lambda x: jnp.exp(x - 1.0),
+        domain=_everywhere,
+        help="KL(p_pi, p_mu), f = t log t: the policy stays within the data",
     ),
-    _row(
+    _make(
         "reverse_kl",
-        lambda t: -jnp.log(t),
-        lambda x: -1.0 - jnp.log(-x),
-        lambda x: jnp.asarray(x) < 0.0,
-        "KL(p_mu, p_pi), f = -log t: the policy covers all that the data holds",
+        generator=lambda t: -jnp.log(t),
+        conjugate=lambda x: -1.0 - jnp.log(-x),
+        domain=lambda x: jnp.asarray(x) < 0.0,
+        help="KL(p_mu, p_pi), f = -log t: the policy covers all of the data",
     ),
-    _row(
+    _make(
         "jensen_shannon",
-        lambda t: 0.5 * (_times_log(t, 2.0 * t / (1.0 + t)) - jnp.log((1.0 + t) / 2.0)),
-        lambda x: -0.5 * jnp.log1p(-jnp.expm1(2.0 * x)),
-        # x < log(2) / 2, said so that no rounding puts a negative number into the logarithm
-        lambda x: jnp.expm1(2.0 * jnp.asarray(x)) < 1.0,
-        "the mean KL of both to their mean, between 0 and log 2",
+        generator=lambda t: 0.5 * (_times_log(t, 2.0 * t / (1.0 + t)) - jnp.log((1.0 + t) / 2.0)),
+        conjugate=lambda x: -0.5 * jnp.log1p(-jnp.expm1(2.0 * x)),
+        # x < log(2) / 2, in a form whose rounding never puts a negative number into the logarithm
+        domain=lambda x: jnp.expm1(2.0 * jnp.asarray(x)) < 1.0,
+        help="the mean KL of both to their mean, between 0 and log 2",
     ),
-    _row(
+    _make(
         "squared_hellinger",
-        lambda t: jnp.square(jnp.sqrt(t) - 1.0),
-        lambda x: 1.0 / (1.0 - x) - 1.0,
-        lambda x: jnp.asarray(x) < 1.0,
-        "sum (sqrt p_pi - sqrt p_mu)^2, between 0 and 2",
+        generator=lambda t: jnp.square(jnp.sqrt(t) - 1.0),
+        conjugate=lambda x: 1.0 / (1.0 - x) - 1.0,
+        domain=lambda x: jnp.asarray(x) < 1.0,
+        help="sum (sqrt p_pi - sqrt p_mu)^2, between 0 and 2",
     ),
-    _row(
+    _make(
         "pearson_chi2",
-        lambda t: jnp.square(t - 1.0),
-        lambda x: jnp.maximum(x, -2.0) + jnp.square(jnp.maximum(x, -2.0)) / 4.0,
-        _everywhere,
-        "sum (p_pi - p_mu)^2 / p_mu, by a quadratic that is flat below -2",
+        generator=lambda t: jnp.square(t - 1.0),
+        conjugate=lambda x: jnp.maximum(x, -2.0) + jnp.square(jnp.maximum(x, -2.0)) / 4.0,
+        domain=_everywhere,
+        help="sum (p_pi - p_mu)^2 / p_mu, by a quadratic that is flat below -2",
     ),
-    _row(
+    _make(
         "total_variation",
-        lambda t: 0.5 * jnp.abs(t - 1.0),
-        lambda x: jnp.maximum(x, -0.5),
-        lambda x: jnp.asarray(x) <= 0.5,
-        "sum |p_pi - p_mu| / 2, between 0 and 1",
+        generator=lambda t: 0.5 * jnp.abs(t - 1.0),
+        conjugate=lambda x: jnp.maximum(x, -0.5),
+        domain=lambda x: jnp.asarray(x) <= 0.5,
+        help="sum |p_pi - p_mu| / 2, between 0 and 1",
     ),
-    _row(
+    _make(
         "quadratic",
-        lambda t: 0.5 * (jnp.square(t) - 1.0),
-        lambda x: 0.5 * (jnp.square(x) + 1.0),
-        _everywhere,
-        "half of Pearson's, with t over the whole line: the squared residual of Q-learning [D 19]",
+        generator=lambda t: 0.5 * (jnp.square(t) - 1.0),
+        conjugate=lambda x: 0.5 * (jnp.square(x) + 1.0),
+        domain=_everywhere,
+        help="half of Pearson's, with t over the whole line: the squared residual of Q-learning [D 19]",
         ratios=_everywhere,
     ),
 )
 
-DIVERGENCES: dict[str, Divergence] = {row.name: row for row in _ROWS}
+DIVERGENCES: dict[str, Divergence] = {each.name: each for each in _ALL}
 """The divergences that `divergence` knows by name."""
 
 
@@ -136,15 +144,15 @@ def divergence(
 ) -> jax.Array:
     """f*(r - residual) - r + q_policy - discount next_v  [D 18].
 
-    With the residual at the hindsight goal s+ and the other values at a behaviour goal g. Nothing is stopped. Its mean
-    over the data has the minimum over Q of -D_f(p_pi, p_mu), where p_mu is the law of (s, a, s+) in the data and p_pi
-    that of (s, a, g) under the policy, at the residual r - f'(p_pi / p_mu). The conditions are part of the claim:
-    (s, a) by discounted visits, s+ by `geometric(gamma)` goals, an exact P Q (a sampled s' is biased through f*), and
-    g independent of the start.
+    The residual is at the hindsight goal s+, the other values at a behaviour goal g; no gradient is stopped. The mean
+    over the data has the minimum -D_f(p_pi, p_mu) over Q, at the residual r - f'(p_pi / p_mu), where p_mu is the law
+    of (s, a, s+) in the data and p_pi that of (s, a, g) under the policy. This holds if (s, a) are discounted visits,
+    s+ is drawn by the law `geometric(gamma)`, P Q is exact (one sampled s' is biased through f*), and g does not
+    depend on the start.
 
-    The reward r moves the residual, and nothing else: f*(x + r) - r is the conjugate of f(t) - r (t - 1), which is the
-    same divergence. In the quadratic row this is [D 19], (r - residual)^2 / 2 + 1/2 - r. In the others it keeps the
-    residual, near -1 for a reward of -1 per step, in the domain of f*; with r = 0 it is f*(-residual). reverse_kl
+    The reward r shifts the residual, and nothing else: f*(x + r) - r is the conjugate of f(t) - r (t - 1), which is the
+    same divergence. For "quadratic" this is [D 19], (r - residual)^2 / 2 + 1/2 - r. For the others it keeps the
+    residual, near -1 for a reward of -1 per step, in the domain of f*; with r = 0 it is f*(-residual). "reverse_kl"
     needs residual > r: give it an r below every reward.
 
     Args:
@@ -153,11 +161,11 @@ def divergence(
       next_v: float[], P Q(s, a, g), the expected value after (s, a).
       discount: float[], gamma.
       f: a name of `DIVERGENCES`, or a Divergence of your own.
-      r: the reward by which f is shifted, finite; the default is HER's. May be traced.
+      r: the reward by which f is shifted, finite; the default is HER's reward per step. May be traced.
 
     Returns:
-      float[], to be minimised, in units of reward. Where r - residual is outside the domain of f* it is +inf, with no
-      gradient through the residual, and no NaN: a mean that is not finite says that r is too high.
+      float[], to be minimised, in units of reward. If r - residual is outside the domain of f* it is +inf, without NaN
+      and without a gradient through the residual: a mean that is not finite says that r is too high.
 
     Raises:
       ValueError: wrong rank or dtype, an unknown name, or an r that is known and not finite.
@@ -178,7 +186,7 @@ def divergence(
 
 
 def _named(f: Any) -> Divergence:
-    """The divergence of that name, or the one that is given."""
+    """Looks a name up in DIVERGENCES; returns a Divergence as it is."""
     if isinstance(f, Divergence) and callable(f.conjugate):
         return f
     if not isinstance(f, str) or f not in DIVERGENCES:

@@ -1,7 +1,7 @@
-"""Hindsight as expectation maximisation: the M-step fits the policy, the E-step says to what.
+"""Hindsight as expectation maximisation: the E-step makes the target of imitation, the M-step fits the policy to it.
 
-In hEM the E-step is the goal law, which relabels trajectories with goals that they reached; `e_step` is the other
-choice, of MPO, which re-weights actions by their value. Equations [M n] are those of the hEM paper.
+In hEM the E-step is the goal law, which relabels trajectories with goals that they reached; `e_step` is MPO's, which
+re-weights actions by their value. `hindsight_jax.losses` names the paper of the equations [M n].
 
 Dimension key: K actions of a flat set; T steps of a trajectory.
 """
@@ -41,17 +41,18 @@ def m_step(log_prob: jax.Array, mask: jax.Array) -> jax.Array:
 def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
     """The actions to imitate, q(a) ~ pi(a | s, g) exp(Q(s, a, g) / eta), as log-probabilities.
 
-    MPO's E-step (Abdolmaleki et al., 2018), which hEM sets itself against in its section 3: with sparse rewards Q is
+    MPO's E-step (Abdolmaleki et al., 2018), with which hEM contrasts its own in section 3: with sparse rewards Q is
     nearly the same for every action, the result is nearly pi itself, and the M-step -sum_a q(a) log pi(a) learns
     nothing. To first order in 1 / eta that M-step's gradient is the policy gradient's.
 
     Args:
       log_prob: float[K], log pi(a | s, g) of every action; logits do as well. -inf bars an action.
       q: float[K], Q(s, a, g) of every action; anything for a barred one. Adding a constant to all changes nothing.
-      temperature: eta > 0, in units of value: 0 would be the best action, infinity is pi. May be traced.
+      temperature: eta > 0, in units of value; towards 0 the result is the best action, towards infinity pi. May be
+        traced.
 
     Returns:
-      float[K], normalised log-probabilities; the gradient is stopped, for the M-step takes them as given.
+      float[K], normalised log-probabilities; the gradient is stopped, for they are constants of the M-step.
 
     Raises:
       ValueError: wrong rank or dtype, different K, no entries, or a temperature that is known and not a finite

@@ -1,7 +1,8 @@
-"""Energy-based losses: Q(s, a, g) as the log-density of goals to come, told apart from goals drawn at random.
+"""Energy-based losses: Q(s, a, g) as the log-density of future goals, learnt by classification against random goals.
 
-Where p+(g | s, a) is the law of hindsight goals and rho+(g) that of goals at random, the best logits are those with
-exp Q = p+ / rho+, up to a factor for each (s, a) in `info_nce`. Equations [D n] are those of the HDM paper.
+With p+(g | s, a) the law of hindsight goals and rho+(g) that of random goals, the optimal logits have
+exp Q = p+ / rho+, up to a factor for each (s, a) in `info_nce`. `hindsight_jax.losses` names the paper of the
+equations [D n].
 
 Dimension key: B pairs of a (state, action) and its hindsight goal; M negatives; G goals; A actions.
 """
@@ -18,18 +19,18 @@ from hindsight_jax.losses import _validation
 def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> jax.Array:
     """Noise-contrastive estimation, softplus(-(p - log k)) + (k / M) sum_m softplus(n_m - log k)  [D 8, 9].
 
-    The cross-entropy of telling one hindsight goal from k goals at random, as minus the objective [D 9]; M samples
-    stand for the k, so that k need not be an integer, nor M. For k to infinity nce - log k tends to
-    -p + mean_m exp n_m; with logits Q - log Z, where exp of them has mean 1 over the negatives, that is 1 plus a row
-    of `info_nce`, and the noise term has no gradient [D 22, 23].
+    The cross-entropy of classifying one hindsight goal against k random goals: minus the objective [D 9]. A mean over
+    M samples estimates the sum over k, so that k may be any positive number. As k grows, nce - log k tends to
+    -p + mean_m exp n_m. With logits Q - log Z, whose exp n has mean 1 over the negatives, this is 1 plus a row of
+    `info_nce`, and the noise term has no gradient [D 22, 23].
 
     Args:
       positive: float[], the logit p of the hindsight goal without -log k: Q(s, a, s+) - log Z.
-      negatives: float[M], the logits n of goals at random, likewise: Q(s, a, g_m) - log Z.
-      k: > 0 and finite, noise samples to one of data. May be traced.
+      negatives: float[M], the logits n of random goals, likewise: Q(s, a, g_m) - log Z.
+      k: > 0 and finite, noise samples per data sample. May be traced.
 
     Returns:
-      float[] >= 0, in nats; to be minimised. Nothing is stopped, so that a Z made of logits takes part.
+      float[] >= 0, in nats; to be minimised. No gradient is stopped: it flows through a Z that is computed from logits.
 
     Raises:
       ValueError: wrong rank or dtype, no negatives, or a k that is known and out of range.
@@ -53,16 +54,16 @@ def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> j
 def info_nce(logits: jax.Array) -> jax.Array:
     """InfoNCE, -mean_i (l_ii - log mean_j exp l_ij)  [D 23].
 
-    The limit of `nce` for many negatives: the goal of each (s, a) is told from those of the others in the batch (van
-    den Oord, Li & Vinyals, 2018). The mean over j, where others take the sum, makes -loss the bound on the mutual
-    information itself, at most log B.
+    The limit of `nce` for many negatives: the goal of each (s, a) is classified against the goals of the whole batch
+    (van den Oord, Li & Vinyals, 2018). With the mean over j in place of the usual sum, -loss is itself the lower bound
+    on the mutual information, at most log B.
 
     Args:
       logits: float[B, B], Q(s_i, a_i, g_j): a row per (s, a), a column per goal, pairs on the diagonal. Adding a
         constant to a row changes nothing. -inf leaves a goal out of a row.
 
     Returns:
-      float[] >= -log B, in nats; to be minimised. 0 if the logits tell nothing.
+      float[] >= -log B, in nats; to be minimised; 0 for constant logits.
 
     Raises:
       ValueError: wrong rank or dtype, not square, or empty.
@@ -81,9 +82,9 @@ def info_nce(logits: jax.Array) -> jax.Array:
 def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.Array:
     """The weight of Q(s, a, g) in the off-policy multi-step loss, for goals drawn uniformly  [D 24, 25].
 
-    w_g = G softmax_g(q) - discount G softmax_g(logsumexp_a q_next), the first of which pushes Q down where it is high
-    now, and the second up where it is high from s' on. The loss, to be minimised, is
-    -(1 - discount) Q(s, a, s') + mean_g w_g Q(s, a, g).
+    w_g = G softmax_g(q) - discount G softmax_g(logsumexp_a q_next). Minimise
+    -(1 - discount) Q(s, a, s') + mean_g w_g Q(s, a, g): the first term of w pushes Q down where it is high at s, the
+    second pushes it up where it is high at s'.
 
     Args:
       q: float[G], Q(s, a, g) for every goal. Adding a constant to all changes nothing.
@@ -96,7 +97,7 @@ def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.A
     Raises:
       ValueError: wrong rank or dtype, different G, or no entries.
 
-    >>> # softmax 1/4 and 3/4 now, 1/2 and 1/2 from s' on: 2/4 - 0.5 and 6/4 - 0.5
+    >>> # softmax 1/4 and 3/4 at s, 1/2 and 1/2 at s': 2/4 - 0.5 and 6/4 - 0.5
     >>> [f"{w:.2f}" for w in energy_weight(jnp.log(jnp.array([1.0, 3.0])), jnp.zeros((2, 4)), 0.5).tolist()]
     ['0.00', '1.00']
     """

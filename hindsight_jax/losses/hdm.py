@@ -1,7 +1,7 @@
-"""Hindsight divergence minimisation: Q-learning on hindsight goals, and imitation of the actions that came closer.
+"""Hindsight divergence minimisation: Q-learning on hindsight goals, and imitation of actions that came closer to them.
 
 All inputs are scalars, for one relabelled transition (s, a, s', g). Values are in units of reward, all losses are to
-be minimised. `_tm1` is at s, `_t` at s'. Equations [D n] are those of the HDM paper.
+be minimised. `_tm1` is at s, `_t` at s'. `hindsight_jax.losses` names the paper of the equations [D n].
 """
 
 from typing import Any
@@ -11,40 +11,54 @@ import jax.numpy as jnp
 
 from hindsight_jax.losses import _validation, imitation
 
-_GAMMA_REMEDY = "0 imitates nothing, infinity everything, and in between -log gamma_hdm is a number of steps."
+_GAMMA_REMEDY = "0 imitates nothing, infinity everything; between them, -log gamma_hdm is a number of steps."
 _BETA_REMEDY = "Use 0 to switch the term off."
 
 
-def td(
+def td_error(
     q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
 ) -> jax.Array:
-    """The squared temporal-difference error, (q_tm1 - sg(min(r_t + discount_t v_t, upper)))^2, without a half.
+    """The temporal-difference error, sg(min(r_t + discount_t v_t, upper)) - q_tm1.
 
-    [D Algorithm 1, line 1], where v_t is the target network's value of s'. The gradient flows through q_tm1 alone.
+    sg stops the gradient: it flows through q_tm1 alone. v_t is the target network's value of s'. `td` is the square;
+    make a Huber loss, importance weights or priorities from the error itself.
 
     Args:
       q_tm1: float[], Q(s, a, g).
       r_t: float[], the reward of the step.
       discount_t: float[], gamma, or 0 after a terminal step.
       v_t: float[], the value of s' for g, such as `double_value`.
-      upper: a bound on the target: 0 when no reward is positive, so that errors of v_t cannot pass what is possible.
-        None is no bound. May be traced.
+      upper: a bound on the target, such as 0 if no reward is positive, so that errors of v_t never pass what is
+        possible. None is no bound. May be traced.
 
     Returns:
-      float[] >= 0, in units of reward squared.
+      float[], in units of reward; positive where q_tm1 is below its target.
 
     Raises:
       ValueError: wrong rank or dtype, or an upper bound that is known and NaN.
 
+    >>> float(td_error(-4.0, -1.0, 0.5, -2.0)), float(td_error(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2, 0
+    (2.0, 4.0)
+    """
+    q_tm1, target = _prediction_and_target(q_tm1, r_t, discount_t, v_t, upper)
+    return target - q_tm1
+
+
+def td(
+    q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
+) -> jax.Array:
+    """The squared temporal-difference error, td_error(...)^2, without a half  [D Algorithm 1, line 1].
+
+    Arguments and errors are those of `td_error`; the gradient flows through q_tm1 alone.
+
+    Returns:
+      float[] >= 0, in units of reward squared; to be minimised.
+
     >>> float(td(-4.0, -1.0, 0.5, -2.0)), float(td(-4.0, -1.0, 0.5, 8.0, upper=0.0))  # targets -2 and min(3, 0)
     (4.0, 16.0)
     """
-    q_tm1, r_t, discount_t, v_t = _validation.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
-    target = r_t + discount_t * v_t
-    if upper is not None:
-        bound = _validation.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
-        target = jnp.minimum(target, bound)
-    return jnp.square(q_tm1 - jax.lax.stop_gradient(target))
+    q_tm1, target = _prediction_and_target(q_tm1, r_t, discount_t, v_t, upper)
+    return jnp.square(q_tm1 - target)  # target - q_tm1 would turn a gradient of 0.0 into -0.0
 
 
 def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:
@@ -52,7 +66,7 @@ def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float |
 
     It picks the actions that, by the online network's own estimate, bring the goal closer by more than
     -log gamma_hdm steps (for a reward of -1 per step). Both values are the online network's; neither gets a gradient.
-    Where the dynamics are random, Q is a mean over s' and the value is of one s': lucky steps are picked as well.
+    With random dynamics, Q is a mean over s' and v_t_online the value of one s': lucky steps are picked as well.
 
     Args:
       q_tm1: float[], Q(s, a, g).
@@ -95,14 +109,14 @@ def hdm(
       log_prob_tm1: float[], Q(s, a, g) - logsumexp Q(s, ., g), that is `log_prob` of the same head.
       r_t: float[], the reward of the step.
       discount_t: float[], gamma, or 0 after a terminal step.
-      v_t: float[], the value of s' that the target is made of, by the target network.
+      v_t: float[], the value of s' for the target, by the target network.
       v_t_online: float[], max_a' Q(s', a', g) by the online network, for the indicator.
       gamma_hdm: in [0, inf], the threshold of the indicator. May be traced.
       beta: >= 0, the weight of imitation. May be traced.
       upper: the bound on the target of `td`, or None.
 
     Returns:
-      float[], in the mixed units of both terms. Gradients flow through q_tm1 (in `td`) and log_prob_tm1. Where the
+      float[], in the mixed units of both terms. Gradients flow through q_tm1 (in `td`) and log_prob_tm1. If the
       indicator is 0, log_prob_tm1 is not used: even -inf adds nothing to the value or a gradient.
 
     Raises:
@@ -123,13 +137,13 @@ def hdm(
 
 
 def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: float | jax.Array) -> jax.Array:
-    """The push for reaching s' itself, -beta (1 - gamma_hdm) Q(s, a, s')  [D Algorithm 1, line 2; 26].
+    """The term that raises Q for the state reached, -beta (1 - gamma_hdm) Q(s, a, s')  [D Algorithm 1, line 2; 26].
 
     Relabelling some goals with the next state, at reward 0, plays the same part [D 27, 28]: use one of the two.
 
     Args:
       q_next_goal: float[], Q(s, a, phi(s')): the achieved goal of s' as the goal.
-      gamma_hdm: >= 0 and finite. Above 1 the sign turns: the value is pushed down. May be traced.
+      gamma_hdm: >= 0 and finite. Above 1 the sign changes: the value is pushed down. May be traced.
       beta: >= 0, the weight of the term. May be traced.
 
     Returns:
@@ -145,13 +159,23 @@ def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: fl
     dtype = q_next_goal.dtype
     largest = _validation.largest(dtype)
     gamma_hdm = _validation.hyper_parameter(
-        "gamma_hdm", gamma_hdm, dtype, low=0.0, high=largest, remedy="The term is infinite at infinity."
+        "gamma_hdm", gamma_hdm, dtype, low=0.0, high=largest, remedy="Use a finite number; 1 switches the term off."
     )
     return -_weight(beta, dtype) * (1 - gamma_hdm) * q_next_goal
 
 
 def _weight(beta: Any, dtype: Any) -> jax.Array:
-    """beta as a finite number >= 0."""
+    """Checks that beta is finite and >= 0."""
     return _validation.hyper_parameter(
         "beta", beta, dtype, low=0.0, high=_validation.largest(dtype), remedy=_BETA_REMEDY
     )
+
+
+def _prediction_and_target(q_tm1: Any, r_t: Any, discount_t: Any, v_t: Any, upper: Any) -> tuple[jax.Array, jax.Array]:
+    """q_tm1 and sg(min(r_t + discount_t v_t, upper)), float[] each."""
+    q_tm1, r_t, discount_t, v_t = _validation.scalars(q_tm1=q_tm1, r_t=r_t, discount_t=discount_t, v_t=v_t)
+    target = r_t + discount_t * v_t
+    if upper is not None:
+        bound = _validation.hyper_parameter("upper", upper, target.dtype, remedy="Use None for no bound.")
+        target = jnp.minimum(target, bound)
+    return q_tm1, jax.lax.stop_gradient(target)

@@ -1,4 +1,4 @@
-"""Imitation: how likely a policy holds an action, and the loss that makes it likelier.
+"""Imitation: the log-probability of an action under a policy, and the loss that raises it.
 
 Log-probabilities are natural logarithms, in nats, and never positive for a discrete action.
 
@@ -18,8 +18,8 @@ _WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with 
 def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
     """The log-probability of an action under the softmax policy, log softmax(logits)[a].
 
-    With a Q head as the logits it is Q(s, a, g) - logsumexp_k Q(s, k, g): the policy pi ~ exp Q, which HDM imitates
-    with ([D 32], up to its indicator).
+    With a Q head as the logits it is Q(s, a, g) - logsumexp_k Q(s, k, g), for the policy pi ~ exp Q: the imitation term
+    of HDM ([D 32], without its indicator).
 
     Args:
       logits: float[K], one number per action; adding a constant to all changes nothing. -inf bars an action.
@@ -48,7 +48,7 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
     Args:
       mean: float[A], in units of the action.
       log_std: float[A], the logarithm of the standard deviation, in nats. Below the logarithm of the dtype's smallest
-        normal number (-87 in float32) the quadratic term takes that number as the std, for no larger one is the same.
+        normal number (-87 in float32) the quadratic term uses that number as the std.
       a: float[A], the action.
 
     Returns:
@@ -56,8 +56,8 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
       -inf, never NaN. The gradient flows through all three.
 
     Raises:
-      ValueError: wrong rank or dtype, no entries, or different A. Inside of `factorised` each row of heads [D, A] is an
-        action; single dims are refused there, for the sum over dims is made here.
+      ValueError: wrong rank or dtype, no entries, or different A. Inside `factorised` each row of [D, A] is a whole
+        action; scalars are refused there, for this function sums over the dims itself.
 
     >>> import jax.numpy as jnp
     >>> # z = 2 and 0, log std = 0 and log 2: -2 - log 2 - log(2 pi)

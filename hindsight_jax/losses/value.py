@@ -26,7 +26,7 @@ def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
 
     Returns:
       float[] in q's dtype. NaN (with a gradient of zero) if `a` is traced and out of range, negative included: inside
-      of jit, vmap or `factorised` its value is not known, and an entry that was not asked for would hide the fault.
+      jit, vmap or `factorised` its value is not known, and JAX's clamped index would hide the error.
 
     Raises:
       ValueError: wrong rank or dtype, or an `a` that is known and out of range.
@@ -56,14 +56,14 @@ def greedy_value(q: jax.Array) -> jax.Array:
 
 
 def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
-    """The value, by q, of the action that q_selector holds best: q[argmax_k q_selector[k]].
+    """The value, by q, of the action with the highest q_selector: q[argmax_k q_selector[k]].
 
     The backup of double Q-learning (van Hasselt, Guez & Silver, 2016), with the online network as the selector and the
     target network as q: a maximum of noisy values is too high, and two networks seldom err on the same action.
 
     Args:
-      q_selector: float[K], the values that choose; it gets no gradient.
-      q: float[K], the values that judge.
+      q_selector: float[K], the values that choose the action; it gets no gradient.
+      q: float[K], the values that evaluate it.
 
     Returns:
       float[] in q's dtype. The first of tied actions is chosen.
@@ -83,7 +83,7 @@ def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
     """The soft value tau (logsumexp_k(q[k] / tau) - log K): mellowmax (Asadi & Littman, 2017) with omega = 1 / tau.
 
     It lies between the mean of q (tau to infinity) and its maximum (tau to 0), and never falls when an entry of q
-    rises. The log K makes it an average: without, it would grow with the number of actions.
+    rises. The log K makes it an average: without it, the value would grow with the number of actions.
 
     Args:
       q: float[K], the value of each action.
@@ -117,12 +117,12 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
 
     Args:
       primitive: `action_value`, `greedy_value`, `double_value`, `mellow_value` or `log_prob`, or any like function of
-        one example. `gaussian_log_prob` is factorised as it is: it sums over the dims of its action.
+        one example. `gaussian_log_prob` needs none: it sums over the dims of its action itself.
 
     Returns:
       The same function of heads float[D, K] and actions int[D], all given by position. Keyword arguments are
       hyper-parameters: they go to every dim as they are. Actions are traced inside, so out of range they give NaN.
-      It raises ValueError if an argument has no leading axis, or two have different ones, and where the primitive does.
+      It raises ValueError if an argument has no leading axis, if two lengths differ, or if the primitive raises it.
 
     Raises:
       ValueError: a primitive that cannot be called.
@@ -132,7 +132,7 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     (-3.0, -8.0)
     """
 
-    checks.function("primitive", primitive, "Pass losses.action_value, say.")
+    checks.function("primitive", primitive, "Pass a function such as losses.action_value.")
 
     @functools.wraps(primitive)
     def mapped(*args: Any, **hyper_parameters: Any) -> jax.Array:
@@ -143,7 +143,7 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
 
 
 def _check_leading_axes(args: tuple[Any, ...]) -> None:
-    """Every argument has a leading axis, of one common length D >= 1."""
+    """Checks that every argument has a leading axis, of one common length D >= 1."""
     remedy = "Give heads [D, K] and actions [D] by position; map with jax.vmap over a batch."
     if not args:
         checks.fail("factorised", "no positional arguments", "there must be at least one", remedy)

@@ -1,4 +1,4 @@
-"""Goal laws, and what follows from them: the reward of a relabelled step and the preference among such steps."""
+"""Goal laws, rewards of relabelled steps, and the preference among relabelled steps."""
 
 from hindsight_jax.relabel.laws import (
     BEHAVIOUR,

@@ -1,18 +1,19 @@
-"""Goal laws: which state's achieved goal becomes the goal of a step. The draw and its exact law stand side by side.
+"""Goal laws: distributions over the state whose achieved goal becomes the goal of a step.
 
 A trajectory of `length` actions has the states s_0 .. s_length. For the step t (0 <= t < length) a law draws an index:
--1 keeps the behaviour goal, i >= 1 takes phi(s_i). Every law looks ahead, t < i <= length, save `episode`.
+-1 keeps the behaviour goal, i >= 1 takes phi(s_i). Every law looks ahead, t < i <= length, except `episode`.
 
     law = relabel.mixture((0.15, relabel.behaviour()), (0.17, relabel.next_state()), (0.68, relabel.future()))
     law.sample(key, t, length)      i32[]
-    law.pmf(t, length, horizon)     f32[horizon + 2]: entry 0 is 'behaviour', entry 1 + i is state i
+    law.pmf(t, length, horizon)     f32[horizon + 2], exact: entry 0 is 'behaviour', entry 1 + i is state i
 
-A law is a pytree: weights and the discount are leaves, the kinds are static, so a population may differ in its numbers.
-A step that does not exist (t >= length), weights that make no law or a discount outside [0, 1] are a ValueError where
-the values are known. Under `jax.jit` they are not known: there `sample` gives INVALID and `pmf` is all NaN.
+A law is a pytree: weights and the discount are leaves, the kinds are static, so the members of a population may differ
+in these numbers. A step outside the trajectory (t >= length), invalid weights (negative, not finite, or all zero) and a
+discount outside [0, 1] raise ValueError when their values are known. Under `jax.jit` they are not: there `sample` gives
+INVALID and `pmf` is all NaN.
 
-Dimension key: H horizon, n components of a mixture. All functions are for one step; map them
-over a batch with `jax.vmap`.
+Dimension key: H horizon, n components of a mixture. All functions are for one step; map them over a batch with
+`jax.vmap`. `hindsight_jax.losses` names the paper of the equations [D n].
 """
 
 import abc
@@ -27,32 +28,29 @@ from hindsight_jax import checks
 from hindsight_jax.relabel import _validation
 
 BEHAVIOUR = -1  # the index that keeps the behaviour goal
-INVALID = -2  # what a traced `sample` gives for a step or a law that does not exist; never to be read
-
-
-_MOST = 2**31 - 1  # what an i32 holds
+INVALID = -2  # from a traced `sample` for a step outside the trajectory or an invalid law; no index of a state
 
 
 class Law(abc.ABC):
     """A distribution over -1 (behaviour) and the state indices 1..length, given t and length.
 
-    A kind of law writes `_draw` and `_mass`, which may take t and length for granted: i32[] with 0 <= t < length.
+    A subclass implements `_draw` and `_mass`, which may assume that t and length are i32[] with 0 <= t < length.
     """
 
     @abc.abstractmethod
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        """One index, i32[]."""
+        """Draws one index, i32[]."""
 
     @abc.abstractmethod
     def _mass(self, index: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
         """The probability of each index, f32[H+2]; `index` is i32[H+2] = -1, 0, .., H."""
 
-    def _is_law(self) -> jax.Array:
-        """bool[]: the leaves (weights, discount) make a law."""
+    def _is_valid(self) -> jax.Array:
+        """bool[]: the leaves (weights, discount) are valid."""
         return jnp.asarray(True)
 
-    def _parts(self) -> list[tuple[jax.Array, "Law"]]:
-        """(probability f32[], law) of every part that is no mixture."""
+    def _components(self) -> list[tuple[jax.Array, "Law"]]:
+        """(probability f32[], law) of every component, those of nested mixtures included."""
         return [(jnp.float32(1.0), self)]
 
     def sample(self, key: jax.Array, t: Any, length: Any) -> jax.Array:
@@ -64,22 +62,22 @@ class Law(abc.ABC):
           length: i32[], actions of the trajectory.
 
         Returns:
-          i32[]: -1 keeps the behaviour goal, else 1 <= i <= length (t < i save for `episode`). INVALID (-2) for a
-          traced t or length out of range, or traced numbers that make no law.
+          i32[]: -1 keeps the behaviour goal, else 1 <= i <= length (t < i except for `episode`). INVALID (-2) if t,
+          length, the weights or the discount are traced and out of range.
 
         Raises:
-          ValueError: on a raw or batched key, a t or length that is no integer scalar, or known values out of range.
+          ValueError: a raw or batched key, a t or length that is not an integer scalar, or known values out of range.
 
         >>> int(future().sample(jax.random.key(0), 3, 4))  # s_4 is the only later state
         4
         """
         checks.typed_key("key", key)
         t, length = _step(t, length)
-        exists = (t >= 0) & (t < length) & self._is_law()
+        exists = (t >= 0) & (t < length) & self._is_valid()
         return jnp.where(exists, self._draw(key, t, length), INVALID)
 
     def pmf(self, t: Any, length: Any, horizon: int) -> jax.Array:
-        """The exact law of `sample`.
+        """The exact distribution of `sample`.
 
         Args:
           t: i32[], the step, 0 <= t < length.
@@ -87,11 +85,11 @@ class Law(abc.ABC):
           horizon: static, H.
 
         Returns:
-          f32[H+2], summing to 1: entry 0 is 'behaviour', entry 1 + i is state i. NaN for a traced t or length out of
-          range, or traced numbers that make no law.
+          f32[H+2], summing to 1: entry 0 is 'behaviour', entry 1 + i is state i. NaN if t, length, the weights or the
+          discount are traced and out of range.
 
         Raises:
-          ValueError: on a t or length that is no integer scalar, or known values out of range.
+          ValueError: a t or length that is not an integer scalar, or known values out of range.
 
         >>> mixture((0.5, behaviour()), (0.5, future())).pmf(1, 3, 4).tolist()  # s_2 and s_3 are later than s_1
         [0.5, 0.0, 0.0, 0.25, 0.25, 0.0]
@@ -99,7 +97,7 @@ class Law(abc.ABC):
         checks.positive_int("horizon", horizon, "Pass the T of the ring, a Python int.")
         t, length = _step(t, length, horizon)
         index = jnp.arange(-1, horizon + 1, dtype=jnp.int32)
-        exists = (t >= 0) & (t < length) & (length <= horizon) & self._is_law()
+        exists = (t >= 0) & (t < length) & (length <= horizon) & self._is_valid()
         return jnp.where(exists, self._mass(index, t, length), jnp.nan)
 
     def behaviour_probability(self) -> jax.Array:
@@ -111,9 +109,9 @@ class Law(abc.ABC):
         return jnp.float32(0.0)
 
     def given_hindsight(self) -> "Law":
-        """This law on the condition that it does not keep the behaviour goal.
+        """The law conditioned on a hindsight goal: it does not keep the behaviour goal.
 
-        Raises ValueError if it always does. Traced weights that always do give a law whose samples are INVALID.
+        Raises ValueError if this law always keeps the behaviour goal; with traced weights, samples are INVALID instead.
 
         >>> mixture((0.5, behaviour()), (0.5, future())).given_hindsight().pmf(0, 2, 2).tolist()
         [0.0, 0.0, 0.5, 0.5]
@@ -144,8 +142,8 @@ _INDEX = {"next_state": lambda t, length: t + 1, "final": lambda t, length: leng
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
-class Certain(Law):
-    """i is a function of t and length; the kind says which."""
+class Deterministic(Law):
+    """i is a function of t and length, given by the kind."""
 
     kind: str = dataclasses.field(metadata={"static": True})  # a key of _INDEX
 
@@ -156,21 +154,18 @@ class Certain(Law):
         return (index == _INDEX[self.kind](t, length)).astype(jnp.float32)
 
 
-_FIRST = {
-    "future": lambda t: t + 1,
-    "episode": lambda t: jnp.ones_like(t),
-}
+_FIRST = {"future": lambda t: t + 1, "episode": lambda t: jnp.ones_like(t)}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Uniform(Law):
-    """i uniform over first..length; the kind says where it starts."""
+    """i uniform over first..length, where `first` is given by the kind."""
 
     kind: str = dataclasses.field(metadata={"static": True})  # a key of _FIRST
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        """Random bits modulo the number of states: true to 2^-32, and cheaper than `randint`."""
+        """Takes random bits modulo the number of states: exact to 2^-32, and cheaper than `randint`."""
         first = _FIRST[self.kind](t)
         count = (length + 1 - first).astype(jnp.uint32)
         return first + (jax.random.bits(key, (), jnp.uint32) % count).astype(jnp.int32)
@@ -207,7 +202,7 @@ class Geometric(Law):
         weight = jnp.where(inside, self.discount**offset, 0.0)  # 0^0 is 1
         return weight / jnp.sum(weight)
 
-    def _is_law(self) -> jax.Array:
+    def _is_valid(self) -> jax.Array:
         checks.rank("discount", self.discount, 0, "Map the law over its population with jax.vmap.")
         return (self.discount >= 0.0) & (self.discount <= 1.0)
 
@@ -228,11 +223,13 @@ class Mixture(Law):
         return jnp.where(positive, self.weights / total, jnp.nan)
 
     def _draw(self, key: jax.Array, t: jax.Array, length: jax.Array) -> jax.Array:
-        """Inverts the cumulative probabilities; whatever the rounding, a component of probability 0 is never drawn."""
+        """Inverts the cumulative probabilities; no rounding ever draws a component of probability 0."""
         key_component, *keys = jax.random.split(key, len(self.laws) + 1)
         p = self.probabilities()
         covers = (p > 0.0) & (jax.random.uniform(key_component, (), jnp.float32) < jnp.cumsum(p))
-        last = len(self.laws) - 1 - jnp.argmax(p[::-1] > 0.0)  # where the sum rounds to less than 1 and u is above it
+        last = (
+            len(self.laws) - 1 - jnp.argmax(p[::-1] > 0.0)
+        )  # for a u above a cumulative sum that rounds to less than 1
         component = jnp.where(jnp.any(covers), jnp.argmax(covers), last)
         indices = [law._draw(k, t, length) for law, k in zip(self.laws, keys, strict=True)]
         return jnp.stack(indices)[component]
@@ -241,26 +238,26 @@ class Mixture(Law):
         masses = jnp.stack([law._mass(index, t, length) for law in self.laws])  # [n, H+2]
         return jnp.sum(self.probabilities()[:, None] * masses, axis=0)
 
-    def _is_law(self) -> jax.Array:
-        components = [law._is_law() for law in self.laws]
-        return jnp.all(self.probabilities() >= 0.0) & jnp.all(jnp.stack(components))
+    def _is_valid(self) -> jax.Array:
+        valid = [law._is_valid() for law in self.laws]
+        return jnp.all(self.probabilities() >= 0.0) & jnp.all(jnp.stack(valid))
 
-    def _parts(self) -> list[tuple[jax.Array, Law]]:
+    def _components(self) -> list[tuple[jax.Array, Law]]:
         p = self.probabilities()
-        return [(p[k] * part, inner) for k, law in enumerate(self.laws) for part, inner in law._parts()]
+        return [(p[k] * share, inner) for k, law in enumerate(self.laws) for share, inner in law._components()]
 
     def behaviour_probability(self) -> jax.Array:
-        kept = [p for p, law in self._parts() if isinstance(law, Behaviour)]
-        return jnp.sum(jnp.stack(kept)) if kept else jnp.float32(0.0)
+        behaviours = [p for p, law in self._components() if isinstance(law, Behaviour)]
+        return jnp.sum(jnp.stack(behaviours)) if behaviours else jnp.float32(0.0)
 
     def given_hindsight(self) -> Law:
-        parts = [(p, law) for p, law in self._parts() if not isinstance(law, Behaviour)]
-        if not parts:
+        components = [(p, law) for p, law in self._components() if not isinstance(law, Behaviour)]
+        if not components:
             _fail_no_hindsight("a mixture of behaviour() only")
-        weights = jnp.stack([p for p, _ in parts])
+        weights = jnp.stack([p for p, _ in components])
         if checks.is_concrete(weights) and not bool(jnp.sum(weights) > 0.0):
             _fail_no_hindsight(f"hindsight weights {weights.tolist()}")
-        return Mixture(weights, tuple(law for _, law in parts))
+        return Mixture(weights, tuple(law for _, law in components))
 
 
 def behaviour() -> Law:
@@ -273,16 +270,16 @@ def behaviour() -> Law:
 
 
 def next_state() -> Law:
-    """i = t + 1: next-state relabelling, the rows that earn a reward by index [D 28].
+    """i = t + 1: next-state relabelling, the transitions that `reward_by_index` rewards [D 28].
 
     >>> next_state().pmf(0, 2, 2).tolist()
     [0.0, 0.0, 1.0, 0.0]
     """
-    return Certain("next_state")
+    return Deterministic("next_state")
 
 
 def future() -> Law:
-    """i uniform over t+1..length: 'future' of HER (Andrychowicz 2017).
+    """i uniform over t+1..length: 'future' of HER (Andrychowicz et al., 2017).
 
     >>> future().pmf(0, 2, 2).tolist()
     [0.0, 0.0, 0.5, 0.5]
@@ -291,16 +288,16 @@ def future() -> Law:
 
 
 def final() -> Law:
-    """i = length: 'final' of HER (Andrychowicz 2017).
+    """i = length: 'final' of HER (Andrychowicz et al., 2017).
 
     >>> final().pmf(0, 2, 2).tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
-    return Certain("final")
+    return Deterministic("final")
 
 
 def episode() -> Law:
-    """i uniform over 1..length, before or after t: 'episode' of HER (Andrychowicz 2017). No action leads to s_0.
+    """i uniform over 1..length, before or after t: 'episode' of HER. No action leads to s_0, so it is left out.
 
     >>> episode().pmf(1, 2, 2).tolist()
     [0.0, 0.0, 0.5, 0.5]
@@ -315,9 +312,9 @@ def geometric(discount: Any) -> Law:
       discount: f32[] in [0, 1], may be traced; 0 is `next_state`, 1 is `future`.
 
     Raises:
-      ValueError: on a discount that is not a scalar number, or is known and outside [0, 1].
+      ValueError: a discount that is not a scalar number, or is known and outside [0, 1].
 
-    A draw inverts one float32 uniform, so each probability is true to two of its steps, 2.4e-7.
+    A draw inverts one float32 uniform number, so `pmf` describes it to two steps of that number, 2.4e-7.
 
     >>> geometric(0.5).pmf(0, 2, 2).tolist() == [0.0, 0.0, jnp.float32(2 / 3), jnp.float32(1 / 3)]
     True
@@ -330,13 +327,13 @@ def geometric(discount: Any) -> Law:
 def mixture(*components: tuple[Any, Law]) -> Law:
     """Law k with probability weight k, drawn anew at every sample.
 
-    Weights are divided by their sum wherever they are used, so that a traced value of a population stays a law.
+    Weights are divided by their sum wherever they are used, so traced weights need not sum to 1.
 
     Args:
       *components: pairs (weight, law). A weight is f32[] >= 0 and may be traced; known weights sum to 1 within 1e-6.
 
     Raises:
-      ValueError: on something else than pairs, and on known weights that break the rules.
+      ValueError: components that are not pairs, or known weights that are negative or do not sum to 1.
 
     >>> law = mixture((0.25, behaviour()), (0.75, mixture((0.5, next_state()), (0.5, final()))))
     >>> law.pmf(0, 3, 3).tolist()
@@ -350,7 +347,7 @@ def mixture(*components: tuple[Any, Law]) -> Law:
     weights = [weight for weight, _ in components]
     stacked = jnp.stack([_validation.scalar("weight", weight) for weight in weights])
     for weight in weights:
-        checks.in_range("weight", weight, 0.0, math.inf, "Leave a component out with weight 0.")
+        checks.in_range("weight", weight, 0.0, math.inf, "Use 0 to leave a component out.")
     if all(checks.is_concrete(weight) for weight in weights):
         total = sum(float(weight) for weight in weights)
         if not abs(total - 1.0) <= 1e-6:
@@ -359,7 +356,7 @@ def mixture(*components: tuple[Any, Law]) -> Law:
 
 
 def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | None = None) -> Law:
-    """The default row: b behaviour, (1-b) p next state, (1-b) (1-p) rest (HDM's Table 2 and appendix C).
+    """The default mixture: b behaviour, (1-b) p next state, (1-b) (1-p) rest (HDM's Table 2 and appendix C).
 
     With rewards by index, `rest` uniform over the future and trajectories of T actions, the fraction of rewards 0 is
     (1-b) (p + (1-p) H/T), H the T-th harmonic number: 0.231, 0.463, 0.541 at p = 0.2, 0.5, 0.6 and b = 0.15, T = 50.
@@ -370,7 +367,7 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
       rest: a law of hindsight goals, `future()` by default.
 
     Raises:
-      ValueError: on numbers that are not scalars, or are known and outside [0, 1], and on a rest that is no law.
+      ValueError: numbers that are not scalars, or are known and outside [0, 1], or a rest that is not a Law.
 
     >>> hindsight(0.5, 0.5).pmf(0, 2, 2).tolist()
     [0.5, 0.0, 0.375, 0.125]
@@ -386,15 +383,17 @@ def hindsight(behaviour_probability: Any, next_state_ratio: Any, rest: Law | Non
 
 
 def _fail_no_hindsight(got: str) -> NoReturn:
-    checks.fail("law", got, "some hindsight goal must have positive probability", "Add one, or drop the preference.")
+    """Raises ValueError for a law that always keeps the behaviour goal."""
+    checks.fail("law", got, "a hindsight goal must have positive probability", "Add future(), or drop the preference.")
 
 
 def _step(t: Any, length: Any, horizon: int | None = None) -> tuple[jax.Array, jax.Array]:
-    """t and length as i32[]; refuses known values that name no step of a trajectory."""
+    """Checks t and length, unless they are traced, and converts them to i32[]."""
     for name, value in (("t", t), ("length", length)):
         checks.integer(name, value)
         checks.rank(name, value, 0)
-    checks.in_range("length", length, 1, _MOST if horizon is None else horizon, "A goal needs a later state.")
-    last = int(length) - 1 if checks.is_concrete(length) else _MOST
+    longest = checks.INT32_MAX if horizon is None else horizon
+    checks.in_range("length", length, 1, longest, "A goal needs a later state.")
+    last = int(length) - 1 if checks.is_concrete(length) else checks.INT32_MAX
     checks.in_range("t", t, 0, last, "t is a step of the trajectory: 0 <= t < length.")
     return jnp.asarray(t).astype(jnp.int32), jnp.asarray(length).astype(jnp.int32)

@@ -1,8 +1,8 @@
 """Pictures of simple bodies by ray casting, in pure JAX: GIFs for people, image observations for policies.
 
 A scene is a few primitives (sphere, capsule, cylinder, box, plane) in MuJoCo's conventions; a camera looks at it;
-`render` meets every ray with every primitive in closed form. There is no GL and no call back to the host, so a picture
-may be made inside of `jax.jit`, `jax.vmap` and `jax.lax.scan`. Lengths are in one unit (metres), the world's z points
+`render` intersects every ray with every primitive in closed form. It needs no GL and no call back to the host, so it
+works inside `jax.jit`, `jax.vmap` and `jax.lax.scan`. Lengths are in one unit (metres), the world's z points
 up, colours are RGBA in [0, 1].
 
 >>> def frame(x):

@@ -1,6 +1,6 @@
-"""From rays to pictures: the nearest surface, light, shadow and what veils it.
+"""From rays to pictures: the nearest opaque surface, light, shadow, and the translucent primitives in front.
 
-    colour = prod_j (1 - a_j) shade rgb + sum_i w_i shade_i rgb_i      the nearest opaque surface, and what veils it
+    colour = prod_j (1 - a_j) shade rgb + sum_i w_i shade_i rgb_i      rgb of the nearest opaque surface
     w_i = a_i prod_{j nearer than i} (1 - a_j)      i, j: the translucent primitives in front of it, a their alpha
     shade = ambient + sky n_z + sun max(n . l, 0) lit      n the normal, l towards the light, lit = 0 in shadow
 
@@ -17,9 +17,9 @@ from hindsight_jax import checks
 from hindsight_jax.rendering import shapes
 from hindsight_jax.rendering.scene import PLANE, Camera, Scene, Vector, as_array, frame, unit
 
-_AMBIENT, _SKY, _SUN = 0.56, 0.08, 0.42  # a surface that faces the usual light keeps its colour
-_LIGHT_SIZE = 0.12  # width of the light over its distance: the softness of shadows
-_NEAR = 1e-4  # metres; nothing nearer to a surface shades it
+_AMBIENT, _SKY, _SUN = 0.56, 0.08, 0.42  # a surface that faces the default light keeps its colour
+_LIGHT_SIZE = 0.12  # width of the light over its distance; a larger one softens shadows
+_NEAR = 1e-4  # metres; a primitive nearer than this to a surface does not shade it
 
 
 def render(
@@ -32,7 +32,7 @@ def render(
     light: Vector = (-0.45, -0.35, 1.0),
     background: Vector = ((0.80, 0.84, 0.89), (0.96, 0.97, 0.98)),
 ) -> jax.Array:
-    """The picture f32[height, width, 3] in [0, 1]; row 0 is the top. Pixels are square.
+    """Renders the picture f32[height, width, 3] in [0, 1]; row 0 is the top. Pixels are square.
 
     `antialias`² rays meet each pixel, which also softens the shadows; it is static, as are the sizes. `light` [3]
     points towards the light, `background` [2, 3] holds the colours at the bottom and at the top. A solid that contains
@@ -45,7 +45,7 @@ def render(
     ((24, 32, 3), True, False)
     """
     for name, value in (("width", width), ("height", height), ("antialias", antialias)):
-        checks.positive_int(name, value, "Pictures of 64 to 256 pixels with antialias=2 look well.")
+        checks.positive_int(name, value, "Use 64 to 256 pixels and antialias=2, for example.")
     _check(scene)
     if not isinstance(camera, Camera):
         got = checks.describe(camera)
@@ -55,7 +55,7 @@ def render(
 
 
 def to_uint8(image: jax.Array) -> jax.Array:
-    """Bytes round(255 x) of an image or images f32[..., 3] in [0, 1], as files want them; values outside are clipped.
+    """Converts an image or images f32[..., 3] in [0, 1] to bytes, round(255 x); values outside are clipped.
 
     Raises ValueError if the image is not floating.
 
@@ -76,14 +76,14 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
     (17, 32, 3)
     """
     checks.rank("images", images, 4, "Give it [M, H, W, 3]; map it over frames with jax.vmap.")
-    checks.floating("images", images, "Tile first, call to_uint8 after.")
-    checks.positive_int("columns", columns, "Use 3 for six episodes.")
+    checks.floating("images", images, "Tile floats, and call to_uint8 after.")
+    checks.positive_int("columns", columns, "Use 3 to show six images in two rows.")
     if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
         checks.fail("gap", checks.describe(gap), "it must be an integer >= 0", "Use 0 for tiles that touch.")
     count, height, width, channels = images.shape
     if 0 in images.shape or channels != 3:
         rule = "it must be [M, H, W, 3] with no axis empty"
-        checks.fail("images", checks.describe(images), rule, "Give it pictures as render makes them.")
+        checks.fail("images", checks.describe(images), rule, "Give it pictures that render has made.")
     rows = -(-count // columns)
     tiles = jnp.pad(images, ((0, rows * columns - count), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
     tiles = tiles.reshape(rows, columns, height + gap, width + gap, channels).transpose(0, 2, 1, 3, 4)
@@ -92,7 +92,7 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
 
 
 def _check(scene: Scene) -> None:
-    """A scene of known kinds, one row of each array for each."""
+    """Checks that the kinds are known, and that every array has one row per primitive."""
     if not isinstance(scene, Scene):
         remedy = "Make it with rendering.compose(...)."
         checks.fail("scene", checks.describe(scene), "it must be a Scene", remedy)
@@ -100,28 +100,30 @@ def _check(scene: Scene) -> None:
         checks.fail("scene.kinds", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
     for kind in scene.kinds:
         if kind not in shapes.FORMULAS:
-            checks.fail("scene.kinds", kind, f"it must be one of {sorted(shapes.FORMULAS)}", "Use rendering.BOX, ...")
+            rule = f"it must be one of {sorted(shapes.FORMULAS)}"
+            checks.fail("scene.kinds", kind, rule, "Use a constant such as rendering.BOX.")
     for name, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
         expected = (len(scene.kinds), *tail)
-        checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over many scenes with jax.vmap.")
+        checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over a batch of scenes with jax.vmap.")
         checks.floating(f"scene.{name}", getattr(scene, name))
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _render(scene, camera, width, height, antialias, light, background):
+    """f32[H, W, 3]; the mean of antialias^2 pictures, each with its own offset of the rays and of the light."""
     groups = _by_kind(scene)
     rgba = jnp.concatenate([group.rgba for group in groups])
     axes = frame(unit(light))
     rise = (jnp.arange(height)[::-1] + 0.5)[:, None] / height
-    fill = lambda low, high: jnp.broadcast_to(low + rise * (high - low), (height, width))
-    backdrop = tuple(fill(low, high) for low, high in zip(*background, strict=True))
+    gradients = (low + rise * (high - low) for low, high in zip(*background, strict=True))
+    backdrop = tuple(jnp.broadcast_to(channel, (height, width)) for channel in gradients)
 
     def sample(offset):
         origin, direction = _rays(camera, width, height, offset)
-        (depth, ambient, sun, *colour), veils = _nearest(groups, origin, direction, axes[:, 2], backdrop)
+        (depth, ambient, sun, *colour), layers = _nearest(groups, origin, direction, axes[:, 2], backdrop)
         towards_light = tuple(axes[:, 2] + _LIGHT_SIZE * (axes[:, :2] @ offset))
         shade = ambient + sun * _lit(groups, shapes.along(origin, depth, direction), towards_light)
-        return jnp.stack(_veil(tuple(channel * shade for channel in colour), depth, veils, rgba), axis=-1)
+        return jnp.stack(_blend(tuple(channel * shade for channel in colour), depth, layers, rgba), axis=-1)
 
     grid = (jnp.arange(antialias) + 0.5) / antialias - 0.5
     offsets = jnp.stack(jnp.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
@@ -129,10 +131,13 @@ def _render(scene, camera, width, height, antialias, light, background):
 
 
 def _by_kind(scene: Scene) -> list[Scene]:
-    """One scene for each kind: a loop over its primitives is compiled once, however many there are."""
-    members = {kind: [i for i, k in enumerate(scene.kinds) if k == kind] for kind in sorted(set(scene.kinds))}
-    take = lambda kind, rows: jax.tree.map(lambda x: x[jnp.array(rows)], dataclasses.replace(scene, kinds=(kind,)))
-    return [take(kind, rows) for kind, rows in members.items()]
+    """Splits the scene by kind, so that one loop per kind is compiled, however many primitives it has."""
+
+    def of_kind(kind: int) -> Scene:
+        rows = jnp.array([i for i, k in enumerate(scene.kinds) if k == kind])
+        return jax.tree.map(lambda x: x[rows], dataclasses.replace(scene, kinds=(kind,)))
+
+    return [of_kind(kind) for kind in sorted(set(scene.kinds))]
 
 
 def _rays(camera: Camera, width: int, height: int, offset: jax.Array):
@@ -149,7 +154,7 @@ def _rays(camera: Camera, width: int, height: int, offset: jax.Array):
 
 
 def _nearest(groups: list[Scene], origin, direction, light: jax.Array, backdrop: shapes.Vector):
-    """The nearest opaque surface, (depth, ambient, sun, *colours); and (depth, shade) [N, H, W] of the translucent."""
+    """The nearest opaque surface, (depth, ambient, sun, *colours), and translucent layers, (depth, shade) [N, H, W]."""
 
     def step(surface, primitive):
         t, normal = shapes.enter(primitive, origin, direction, 0.0)
@@ -157,19 +162,19 @@ def _nearest(groups: list[Scene], origin, direction, light: jax.Array, backdrop:
         opaque = primitive.rgba[3] >= 1.0
         closer = opaque & (t < surface[0])
         here = (t, ambient, sun, *primitive.rgba[:3])
-        veil = jnp.where(opaque, shapes.FAR, t), jnp.broadcast_to(ambient + sun, t.shape)
-        return tuple(jnp.where(closer, new, old) for new, old in zip(here, surface, strict=True)), veil
+        layer = jnp.where(opaque, shapes.FAR, t), jnp.broadcast_to(ambient + sun, t.shape)
+        return tuple(jnp.where(closer, new, old) for new, old in zip(here, surface, strict=True)), layer
 
     one = jnp.ones_like(backdrop[0])
-    surface, veils = (shapes.FAR * one, one, 0.0 * one, *backdrop), []
+    surface, layers = (shapes.FAR * one, one, 0.0 * one, *backdrop), []
     for group in groups:
-        surface, veil = jax.lax.scan(step, surface, group)
-        veils.append(veil)
-    return surface, tuple(jnp.concatenate(stack) for stack in zip(*veils, strict=True))
+        surface, layer = jax.lax.scan(step, surface, group)
+        layers.append(layer)
+    return surface, tuple(jnp.concatenate(stack) for stack in zip(*layers, strict=True))
 
 
 def _light(primitive: Scene, normal, light: jax.Array):
-    """What reaches a surface from everywhere, and what a shadow takes away."""
+    """The ambient light on a surface, and the sunlight, which a shadow removes."""
     scale = jax.lax.rsqrt(jnp.maximum(shapes.dot(normal, normal), shapes.TINY**2))
     sun = scale * shapes.dot(normal, shapes.to_local(primitive.rotation, light))
     return _AMBIENT + _SKY * scale * shapes.dot(normal, tuple(primitive.rotation[2])), _SUN * jnp.maximum(sun, 0.0)
@@ -188,17 +193,17 @@ def _lit(groups: list[Scene], point: shapes.Vector, light: shapes.Vector) -> jax
     return lit
 
 
-def _veil(colour: shapes.Vector, depth: jax.Array, veils, rgba: jax.Array) -> shapes.Vector:
-    """The surface through the translucent primitives in front of it; opaque ones are skipped at run time."""
-    veil_depth, veil_shade = veils
-    alpha = jnp.where(veil_depth < depth[None], rgba[:, 3][:, None, None], 0.0)
+def _blend(colour: shapes.Vector, depth: jax.Array, layers, rgba: jax.Array) -> shapes.Vector:
+    """Blends the translucent primitives in front of a surface over its colour; opaque ones are skipped at run time."""
+    layer_depth, layer_shade = layers
+    alpha = jnp.where(layer_depth < depth[None], rgba[:, 3][:, None, None], 0.0)
     index = jnp.arange(rgba.shape[0])
 
     def add(carry, i):
         image, clear = carry
-        tie = (veil_depth == veil_depth[i][None]) & (index < i)[:, None, None]
-        nearer = tie | (veil_depth < veil_depth[i][None])
-        share = alpha[i] * veil_shade[i] * jnp.prod(jnp.where(nearer, 1.0 - alpha, 1.0), axis=0)
+        tie = (layer_depth == layer_depth[i][None]) & (index < i)[:, None, None]
+        nearer = tie | (layer_depth < layer_depth[i][None])
+        share = alpha[i] * layer_shade[i] * jnp.prod(jnp.where(nearer, 1.0 - alpha, 1.0), axis=0)
         return tuple(channel + share * rgba[i, k] for k, channel in enumerate(image)), clear * (1.0 - alpha[i])
 
     def step(carry, i):

@@ -1,4 +1,4 @@
-"""What is drawn, and from where: scenes of primitives and cameras. Every argument but a kind may be traced.
+"""Scenes of primitives, and cameras. Every argument but a kind may be traced.
 
 Dimension key: N primitives. A vector may be an array or a sequence of numbers; it becomes f32.
 """
@@ -16,9 +16,8 @@ from hindsight_jax import checks
 # The kinds have MuJoCo's numbers (mjtGeom), so a model's `geom_type` serves as `Scene.kinds`.
 PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
 
-MARKER = (0.20, 0.65, 0.30, 0.4)  # the colour of what shows a goal
+MARKER = (0.20, 0.65, 0.30, 0.4)  # the colour of a goal's marker
 _TINY = 1e-9
-_LARGEST = float(jnp.finfo(jnp.float32).max)
 
 Scalar = jax.typing.ArrayLike  # []
 Vector = jax.typing.ArrayLike | Sequence  # [2], [3] or [4]; a rotation is [3, 3]
@@ -29,7 +28,7 @@ Vector = jax.typing.ArrayLike | Sequence  # [2], [3] or [4]; a rotation is [3, 3
 )
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """N primitives. A pytree: the arrays are leaves, the kinds are static, so each costs its own formula only.
+    """N primitives. A pytree: the arrays are leaves, the kinds are static, so each runs the formula of its kind only.
 
     >>> scene = compose(plane([0, 0, 0], [1, 1, 1, 1]), sphere([0, 0, 1], 0.5, [1, 0, 0, 1]))
     >>> scene.kinds == (PLANE, SPHERE), scene.size.shape
@@ -48,10 +47,10 @@ class Scene:
 )
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """Where the picture is taken from. Made by `orthographic` or `pinhole`."""
+    """A point of view, made by `orthographic` or `pinhole`."""
 
-    perspective: bool  # rays from one point (pinhole), or parallel rays (orthographic); static
-    position: jax.Array  # f32[3]; what lies behind it is not drawn
+    perspective: bool  # rays from one point (pinhole) rather than parallel rays (orthographic); static
+    position: jax.Array  # f32[3]; a primitive behind it is not drawn
     rotation: jax.Array  # f32[3, 3], columns: right, up and forward of the picture
     extent: jax.Array  # f32[], half of the picture's height: in metres, or as a tangent if perspective
 
@@ -109,7 +108,7 @@ def box(position: Vector, half_extents: Vector, rgba: Vector, rotation: Vector |
 
 
 def plane(position: Vector, rgba: Vector, half_extents: Vector = (0.0, 0.0), rotation: Vector | None = None) -> Scene:
-    """The plane z = 0 of its local frame, seen from both sides; half_extents [2] along local x and y, 0 is endless.
+    """The plane z = 0 of its local frame, seen from both sides; half_extents [2] along local x and y, 0 for endless.
 
     >>> plane([0, 0, 0], [1, 1, 1, 1], half_extents=[2, 1]).size.tolist()
     [[2.0, 1.0, 0.0]]
@@ -118,7 +117,7 @@ def plane(position: Vector, rgba: Vector, half_extents: Vector = (0.0, 0.0), rot
 
 
 def compose(*scenes: Scene) -> Scene:
-    """One scene of all primitives. A constructor's primitive is a scene of one, so compositions nest.
+    """Joins scenes into one. A constructor's primitive is a scene of one, so compositions nest.
 
     >>> ball = sphere([0, 0, 1], 0.5, [1, 0, 0, 1])
     >>> compose(ball, compose(ball, ball)).kinds
@@ -128,11 +127,11 @@ def compose(*scenes: Scene) -> Scene:
         checks.fail("scenes", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
     for i, scene in enumerate(scenes):
         if not isinstance(scene, Scene):
-            remedy = "Make it with rendering.sphere(...), say; unpack a list with *."
+            remedy = "Make it with a constructor such as rendering.sphere; unpack a list with *."
             checks.fail(f"scenes[{i}]", checks.describe(scene), "it must be a Scene", remedy)
     kinds = tuple(kind for scene in scenes for kind in scene.kinds)
-    join = lambda name: jnp.concatenate([getattr(scene, name) for scene in scenes])
-    return Scene(kinds, join("position"), join("rotation"), join("size"), join("rgba"))
+    arrays = ("position", "rotation", "size", "rgba")
+    return Scene(kinds, **{name: jnp.concatenate([getattr(scene, name) for scene in scenes]) for name in arrays})
 
 
 def yaw(angle: Scalar) -> jax.Array:
@@ -157,7 +156,8 @@ def orthographic(position: Vector, target: Vector, up: Vector, height: Scalar) -
     """
     half = as_array("height", height, ()) / 2
     checks.in_range("height", height, _TINY, np.inf, "Give the metres from the bottom to the top of the picture.")
-    return Camera(False, *_look_at(position, target, up), half)
+    position, rotation = _look_at(position, target, up)
+    return Camera(perspective=False, position=position, rotation=rotation, extent=half)
 
 
 def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -> Camera:
@@ -171,11 +171,12 @@ def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -
     """
     angle = jnp.radians(as_array("fov_degrees", fov_degrees, ()))
     checks.in_range("fov_degrees", fov_degrees, 1.0, 179.0, "Use 45 for an ordinary view.")
-    return Camera(True, *_look_at(position, target, up), jnp.tan(angle / 2))
+    position, rotation = _look_at(position, target, up)
+    return Camera(perspective=True, position=position, rotation=rotation, extent=jnp.tan(angle / 2))
 
 
 def as_array(name: str, value: Vector, expected: tuple[int, ...]) -> jax.Array:
-    """The value as f32, of exactly this shape; finite, where it is known."""
+    """Converts the value to f32 of exactly this shape; known values must be finite."""
     entries, remedy = jax.tree.leaves(value, is_leaf=lambda x: x is None), "Give numbers, or arrays of them."
     for entry in entries:
         checks.real(name, entry, remedy)
@@ -183,7 +184,7 @@ def as_array(name: str, value: Vector, expected: tuple[int, ...]) -> jax.Array:
         array = jnp.asarray(value, jnp.float32)
     except (TypeError, ValueError):  # a ragged list, or no sequence at all
         checks.fail(name, checks.describe(value), f"its shape must be {list(expected)}", remedy)
-    checks.in_range(name, array, -_LARGEST, _LARGEST, "Look for a NaN or an infinity.")
+    checks.in_range(name, array, -checks.FLOAT32_MAX, checks.FLOAT32_MAX, "Replace its NaN or infinity.")
     checks.shape(name, array, expected, "Give one primitive or camera; map over many with jax.vmap.")
     return array
 
@@ -202,21 +203,22 @@ def frame(z: jax.Array) -> jax.Array:
 
 
 def _primitive(kind: int, position, size, rgba, rotation) -> Scene:
-    """A scene of one."""
+    """Checks the arguments of a constructor, and makes a scene of one primitive."""
     rotation = jnp.eye(3) if rotation is None else as_array("rotation", rotation, (3, 3))
     size = jnp.stack([as_array("size", length, ()) for length in size])
     position, rgba = as_array("position", position, (3,)), as_array("rgba", rgba, (4,))
-    checks.in_range("size", size, 0.0, np.inf, "Give radii and half of lengths, in metres.")
+    checks.in_range("size", size, 0.0, np.inf, "Give radii and half lengths in metres, >= 0.")
     checks.in_range("rgba", rgba, 0.0, 1.0, "Divide bytes by 255.")
-    return Scene((kind,), position[None], rotation[None], size[None], rgba[None])
+    return Scene(kinds=(kind,), position=position[None], rotation=rotation[None], size=size[None], rgba=rgba[None])
 
 
 def _look_at(position, target, up) -> tuple[jax.Array, jax.Array]:
-    """The position and the rotation (right, up, forward) of a camera. Traced, a degenerate view turns any way."""
+    """A camera's position and rotation (right, up, forward); `right` is arbitrary for a traced view along up."""
     position, target, up = (as_array(*pair, (3,)) for pair in (("position", position), ("target", target), ("up", up)))
     forward = unit(target - position)
     right = jnp.cross(forward, unit(up))
     across = jnp.linalg.norm(right)
-    checks.in_range("up", across, 1e-4, 1.0 + 1e-4, "It is the sine to the view: use [0, 1, 0] to look straight down.")
+    remedy = "It is the sine of the angle between up and the view: use up=[0, 1, 0] to look straight down."
+    checks.in_range("up", across, 1e-4, 1.0 + 1e-4, remedy)
     right = unit(jnp.where(across > 1e-4, right, frame(forward)[:, 0]))
     return position, jnp.stack([right, jnp.cross(right, forward), forward], axis=1)

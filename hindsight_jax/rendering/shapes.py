@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from hindsight_jax.rendering.scene import BOX, CAPSULE, CYLINDER, PLANE, SPHERE, Scene
 
-FAR = 1e6  # the distance of a ray that hits nothing: finite, so that no inf meets a 0
+FAR = 1e6  # the distance of a ray that hits nothing: finite, because inf * 0 is NaN
 TINY = 1e-9
 
 Vector = tuple[jax.Array, ...]  # three components
@@ -33,7 +33,7 @@ def to_local(rotation: jax.Array, vector) -> Vector:
 
 
 def enter(primitive: Scene, origin, direction, near: float):
-    """The distance, in (near, FAR) or FAR for none, and the local normal (of any length) where rays enter a primitive.
+    """The distance and the local normal (of any length) where rays enter a primitive; FAR if not within (near, FAR).
 
     The primitive is a scene whose arrays have no axis N. Solids are seen from outside: a ray that starts in one misses.
     """
@@ -94,7 +94,7 @@ def _cylinder(size, o, d):
 
 
 def _capsule(size, o, d):
-    """The ray enters the tube at the side of the capsule; or else above or below it, and may meet that round end."""
+    """The ray enters the tube at the side of the capsule, or above or below it, where it may hit that round end."""
     side, _, in_tube = _tube(size[0], o, d)
     x, y, z = along(o, side, d)
     is_side = jnp.abs(z) < size[1]
@@ -104,7 +104,7 @@ def _capsule(size, o, d):
 
 
 def _plane(size, o, d):
-    """t = -o_z / d_z, within the limits, the normal towards the origin."""
+    """t = -o_z / d_z, if within the half extents; the normal points towards the origin."""
     t = -o[2] / _nonzero(d[2])
     x, y, _ = along(o, t, d)
     within = ((size[0] <= 0) | (jnp.abs(x) < size[0])) & ((size[1] <= 0) | (jnp.abs(y) < size[1]))

@@ -53,6 +53,29 @@ def test_doctests():
     assert result.failed == 0
 
 
+def test_golden_td_error():
+    assert float(losses.td_error(-4.0, -1.0, 0.5, -2.0)) == 2.0  # (-1 + 0.5 * -2) - -4: q is too low by 2
+    assert float(losses.td_error(-1.0, -1.0, 0.5, -2.0)) == -1.0  # -2 - -1: too high by 1
+    assert float(losses.td_error(-4.0, -1.0, 0.5, 8.0)) == 7.0  # (-1 + 4) - -4
+    assert float(losses.td_error(-4.0, -1.0, 0.5, 8.0, upper=0.0)) == 4.0  # the target 3 is cut to 0
+    assert float(losses.td_error(-4.0, -1.0, 0.0, 7.0)) == 3.0  # after a terminal step: -1 - -4
+    by_all = jax.grad(losses.td_error, argnums=(0, 1, 2, 3))(*arrays((-4.0, -1.0, 0.5, -2.0)))
+    assert [float(g) for g in by_all] == [-1.0, 0.0, 0.0, 0.0]  # through q_tm1 alone
+
+
+@pytest.mark.parametrize("upper", [None, -0.5])
+def test_td_is_the_square_of_td_error_to_the_bit(upper):
+    q_tm1, _, *rest, _ = random_rows(64)
+    at_target = rest[0] + rest[1] * rest[2]  # 64 more rows, whose error is 0
+    columns = (jnp.concatenate([q_tm1, at_target]), *(jnp.tile(column, 2) for column in rest))
+    error = jax.vmap(functools.partial(losses.td_error, upper=upper))(*columns)
+    loss, gradient = jax.vmap(jax.value_and_grad(functools.partial(losses.td, upper=upper)))(*columns)
+    assert same_bits(loss, jnp.square(error))
+    np.testing.assert_array_equal(gradient, -2.0 * error)
+    assert 0 < int(jnp.sum(error == 0)) < 128
+    assert not bool(jnp.any(jnp.signbit(gradient) & (gradient == 0)))  # never -0.0
+
+
 def test_golden_td():
     assert float(losses.td(-4.0, -1.0, 0.5, -2.0)) == 4.0  # (-4 - (-1 + 0.5 * -2))^2 = (-2)^2, no half
     assert float(losses.td(-4.0, -1.0, 0.5, 8.0)) == 49.0  # (-4 - (-1 + 4))^2
@@ -107,13 +130,14 @@ def test_keeps_the_dtype_of_its_inputs(dtype):
     def all_losses(*row):
         return [
             losses.td(*row[:4], upper=0.0),
+            losses.td_error(*row[:4], upper=0.0),
             losses.hdm_indicator(*row[:2], gamma_hdm=jnp.float32(0.5)),
             losses.hdm(*row, gamma_hdm=0.5, beta=np.float64(1.0), upper=jnp.float32(0.0)),
             losses.next_state(row[0], gamma_hdm=0.5, beta=1),
         ]
 
     results = jax.eval_shape(all_losses, *arrays(IMITATED, dtype))
-    assert [(result.dtype, result.shape) for result in results] == [(dtype, ())] * 4
+    assert [(result.dtype, result.shape) for result in results] == [(dtype, ())] * 5
 
 
 def test_python_floats_follow_the_arrays():
@@ -266,9 +290,10 @@ def with_argument(loss, row, name, value, **hyper_parameters):
 
 HDM = (losses.hdm, dict(zip(NAMES, IMITATED, strict=True)), {"gamma_hdm": 0.5, "beta": 1.0})
 TD = (losses.td, {"q_tm1": -4.0, "r_t": -1.0, "discount_t": 0.5, "v_t": -2.0}, {})
+TD_ERROR = (losses.td_error, TD[1], {})
 INDICATOR = (losses.hdm_indicator, {"q_tm1": -3.0, "v_t_online": -2.0}, {"gamma_hdm": 0.5})
 NEXT_STATE = (losses.next_state, {"q_next_goal": -4.0}, {"gamma_hdm": 0.5, "beta": 1.0})
-DATA = [(loss, name) for loss in (HDM, TD, INDICATOR, NEXT_STATE) for name in loss[1]]
+DATA = [(loss, name) for loss in (HDM, TD, TD_ERROR, INDICATOR, NEXT_STATE) for name in loss[1]]
 BAD_DATA = {
     "batch": (jnp.zeros(3), r"rank 0.*jax\.vmap"),
     "vector of 1": (jnp.zeros(1), r"rank 0.*jax\.vmap"),
@@ -304,7 +329,7 @@ USERS = [
     for name, all_losses in {
         "gamma_hdm": (HDM, INDICATOR, NEXT_STATE),
         "beta": (HDM, NEXT_STATE),
-        "upper": (HDM, TD),
+        "upper": (HDM, TD, TD_ERROR),
     }.items()
     for loss in all_losses
 ]
@@ -347,6 +372,8 @@ def test_hyper_parameters_are_keyword_only():
             function(*row.values(), *hyper_parameters.values())
     with pytest.raises(TypeError):
         losses.td(*TD[1].values(), 0.0)
+    with pytest.raises(TypeError):
+        losses.td_error(*TD[1].values(), 0.0)
 
 
 def test_two_precisions_are_refused_when_promotion_is_strict():

@@ -13,6 +13,7 @@ from hindsight_jax import losses
 NAN, INF = math.nan, math.inf
 KL = losses.DIVERGENCES["kl"]
 scalar = floats
+TD = {name: scalar() for name in ("q_tm1", "r_t", "discount_t", "v_t")} | {"upper": optional(number(0.0, NAN))}
 
 
 def positional(function, *names):
@@ -39,9 +40,8 @@ DOORS = {
     "log_prob": door(losses.log_prob, logits=of_any_size(floats(3)), a=index(3)),
     "gaussian_log_prob": door(losses.gaussian_log_prob, mean=floats(2), log_std=floats(2), a=floats(2)),
     "behaviour_cloning": door(losses.behaviour_cloning, log_prob_tm1=scalar()),
-    "td": door(
-        losses.td, q_tm1=scalar(), r_t=scalar(), discount_t=scalar(), v_t=scalar(), upper=optional(number(0.0, NAN))
-    ),
+    "td_error": door(losses.td_error, **TD),
+    "td": door(losses.td, **TD),
     "hdm_indicator": door(
         losses.hdm_indicator, q_tm1=scalar(), v_t_online=scalar(), gamma_hdm=number(0.5, -0.1, -INF, NAN)
     ),
