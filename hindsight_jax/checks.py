@@ -1,10 +1,13 @@
-"""Checks at public doors: a ValueError that says the argument, what was got, the rule, and the remedy.
+"""Argument checks of public functions: a ValueError names the argument, what was given, the rule, and a remedy.
 
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
-checked when the value is known (outside of `jax.jit`) and are skipped for tracers.
+checked when the value is known (outside of `jax.jit`) and are skipped for tracers. `validated` puts a check in front of
+a function, and `bind` fixes a function's first arguments.
 """
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import jax
@@ -20,6 +23,49 @@ def fail(name: str, got: Any, rule: str, remedy: str) -> NoReturn:
     ValueError: beta: got -1.0, but it must be >= 0. Use 0 to switch imitation off.
     """
     raise ValueError(f"{name}: got {got}, but {rule}. {remedy}")
+
+
+def validated(check: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: calls `check` with the function's arguments, then the function. Name, docstring and signature stay.
+
+    >>> @validated(lambda x: positive_int("x", x, "Count from 1."))
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(3)
+    6
+    >>> double(0)
+    Traceback (most recent call last):
+    ValueError: x: got 0, but it must be an integer >= 1. Count from 1.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            check(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def bind(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
+    """functools.partial(function, *fixed) that keeps name and docstring, so that help() shows them.
+
+    >>> def power(exponent, base):
+    ...     return base**exponent
+    >>> square = bind(power, 2)
+    >>> square(3), square.__name__
+    (9, 'power')
+    """
+
+    @functools.wraps(function)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        return function(*fixed, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    bound.__signature__ = signature.replace(parameters=list(signature.parameters.values())[len(fixed) :])
+    return bound
 
 
 def is_concrete(value: Any) -> bool:
