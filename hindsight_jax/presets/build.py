@@ -1,4 +1,4 @@
-"""From a name and its values to a run: environment, agent, goal law, ring and schedule."""
+"""From a name and its values to a run: environment, agent, goal law, ring and sizes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ def build(name: str, values: Mapping[str, Any]) -> Setup:
     env = envs.make(environment, **taken | {"horizon": steps})
     kind = tables.ALGORITHMS[algorithm].agent
     on_policy = kind == "policy_gradient"
-    schedule = training.Schedule(
+    sizes = training.RunSizes(
         num_envs=num_envs,
         updates_per_epoch=1 if on_policy else values["agent.updates_per_epoch"],
         batch_size=num_envs if on_policy else values["agent.batch_size"],
@@ -52,8 +52,8 @@ def build(name: str, values: Mapping[str, Any]) -> Setup:
     ring = replay.make_ring(training.example_trajectory(env), capacity)
     law, preference = (None, None) if on_policy else _goals(env, values)
     agent = AGENTS[kind](env, values)
-    run = training.make_run(env, agent, ring, law, _reward_fn(env, values), schedule, preference)
-    after_warmup = max(values["total_steps"] - schedule.warmup_trajectories * steps, 0)
+    run = training.make_run(env, agent, ring, law, _reward_fn(env, values), sizes, preference)
+    after_warmup = max(values["total_steps"] - sizes.warmup_trajectories * steps, 0)
     return Setup(
         env=env,
         agent=agent,
