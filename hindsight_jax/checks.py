@@ -3,10 +3,12 @@
 The docstring of a check states its rule.
 
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
-checked when the value is known (outside `jax.jit`) and skipped for tracers.
+checked when the value is known (outside `jax.jit`) and skipped for tracers. `validated` puts a check in front of a function,
+and `bind` fixes a function's first arguments.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -26,6 +28,49 @@ def fail(name: str, got: Any, rule: str, remedy: str = "") -> NoReturn:
     ValueError: beta: got -1.0, but it must be >= 0. Use 0 to switch imitation off.
     """
     raise ValueError(f"{name}: got {got}, but {rule}. {remedy}".rstrip())
+
+
+def validated(check: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: calls `check` with the function's arguments, then the function. Name, docstring and signature stay.
+
+    >>> @validated(lambda x: positive_int("x", x, "Count from 1."))
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(3)
+    6
+    >>> double(0)
+    Traceback (most recent call last):
+    ValueError: x: got 0, but it must be an integer >= 1. Count from 1.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            check(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def bind(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
+    """functools.partial(function, *fixed) that keeps name and docstring, so that help() shows them.
+
+    >>> def power(exponent, base):
+    ...     return base**exponent
+    >>> square = bind(power, 2)
+    >>> square(3), square.__name__
+    (9, 'power')
+    """
+
+    @functools.wraps(function)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        return function(*fixed, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    bound.__signature__ = signature.replace(parameters=list(signature.parameters.values())[len(fixed) :])
+    return bound
 
 
 def is_concrete(value: Any) -> bool:
@@ -133,33 +178,3 @@ def typed_key(name: str, value: Any) -> None:
     is_array = isinstance(value, (jax.Array, jax.ShapeDtypeStruct))
     if not is_array or not jnp.issubdtype(value.dtype, jax.dtypes.prng_key) or value.ndim != 0:
         fail(name, describe(value), "it must be one typed key", "Make it with jax.random.key(seed).")
-
-
-def validated(check: Callable[..., None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that calls `check` with a function's arguments before the function itself.
-
-    >>> @validated(lambda x: in_range("x", x, 0.0, 1.0, "It is a probability."))
-    ... def double(x):
-    ...     return 2 * x
-    >>> double(0.5), double.__name__
-    (1.0, 'double')
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def checked(*arguments: Any, **named: Any) -> Any:
-            check(*arguments, **named)
-            return function(*arguments, **named)
-
-        return checked
-
-    return decorate
-
-
-def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    """functools.partial of the first arguments, with the function's name and docstring, so that `help` shows them.
-
-    >>> bind(pow, 2)(3), bind(pow, 2).__name__
-    (8, 'pow')
-    """
-    return functools.update_wrapper(functools.partial(function, *static), function)

@@ -152,7 +152,7 @@ def train(
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
         population_of = functools.cache(functools.partial(_population, setup))  # parts of one size share theirs
-        parted = members.parts(sizes[number])
+        parted = members.chunks(sizes[number])
         found = [_trained(setup, population_of, part, tuple(varied), say, halts) for part in parted]
         columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
         for i, (index, _) in enumerate(program):
@@ -194,7 +194,7 @@ def _members_at_once(setup: presets.Setup, wanted: int | None) -> int:
     if wanted is not None:
         checks.positive_int("members_at_once", wanted, "Leave it out to train as many together as fit.")
         return wanted
-    one, free = training.sizes(setup.run).total, training.free_memory()
+    one, free = training.memory_use(setup.run).total, training.free_memory()
     if free is not None and one > free // 2:
         rule = f"a member needs {one:,} bytes, and half of the free memory, {free // 2:,}, is for activations"
         checks.fail("replay.capacity", "a ring of that size", rule, "Lower replay.capacity, or free some memory.")
@@ -225,7 +225,7 @@ def _trained(
         every = setup.epochs_between_evaluations
         state = population.advance(state, min(every - epoch % every, setup.num_epochs - epoch))
         state, columns = population.record(state, population.evaluate(state, keys))
-        row = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(columns))
+        row = training.normalize_metrics(jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(columns)))
         for member in sorted(set(np.flatnonzero(row["frozen"]).tolist()) - frozen):
             _report_frozen(setup, members, state, member, halts)
             frozen.add(member)

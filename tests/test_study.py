@@ -65,7 +65,7 @@ def test_the_numbers_are_those_of_a_population_of_one_s_own(found, population):
     for evaluation in range(2):
         state = population.advance(state, 2)
         want = population.evaluate(state, keys)
-        state, metrics = training.collect_metrics(state)
+        state, metrics = training.pop_metrics(state)
         for metric, value in (want | metrics).items():
             np.testing.assert_allclose(result[metric][1, 1, :, evaluation], value, rtol=1e-4, atol=1e-5, err_msg=metric)
 
@@ -152,13 +152,13 @@ def test_members_that_are_trained_one_after_another_have_the_same_numbers(found,
 
 def test_parts_are_equal_but_for_one():
     members = training.members(range(7))
-    assert [part.seeds for part in members.parts(3)] == [(0, 1), (2, 3), (4, 5, 6)]
-    assert members.parts(7) == members.parts(100) == [members]
+    assert [part.seeds for part in members.chunks(3)] == [(0, 1), (2, 3), (4, 5, 6)]
+    assert members.chunks(7) == members.chunks(100) == [members]
 
 
 def test_as_many_members_as_fit_are_trained_together(monkeypatch, skipped):
     """Half of the memory has room for two members and a half."""
-    one = training.sizes(presets.build(NAME, presets.config(NAME) | SMALL | {"total_steps": 30}).run).total
+    one = training.memory_use(presets.build(NAME, presets.config(NAME) | SMALL | {"total_steps": 30}).run).total
     monkeypatch.setattr(training, "free_memory", lambda: 5 * one)
     trained(seeds=5)
     assert len(skipped) == 3

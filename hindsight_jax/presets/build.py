@@ -45,7 +45,7 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
     env = make_env(name, config)
     agent = make_agent(kind, env, config)
     on_policy, num_envs, steps = kind.batch == "trajectories", config["env.num_envs"], env.spec.horizon
-    schedule = training.Schedule(
+    sizes = training.RunSizes(
         num_envs=num_envs,
         updates_per_epoch=1 if on_policy else config["agent.updates_per_epoch"],
         batch_size=num_envs if on_policy else config["agent.batch_size"],
@@ -55,8 +55,8 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
     capacity = num_envs if on_policy else config["replay.capacity"]
     ring = replay.make_ring(training.example_trajectory(env), capacity)
     law, preference = (None, None) if on_policy else _goals(env, config)
-    run = training.make_run(env, agent, ring, law, _reward_fn(env, config), schedule, preference)
-    after_warmup = max(config["total_steps"] - schedule.warmup_trajectories * steps, 0)
+    run = training.make_run(env, agent, ring, law, _reward_fn(env, config), sizes, preference)
+    after_warmup = max(config["total_steps"] - sizes.warmup_trajectories * steps, 0)
     return Setup(
         env=env,
         agent=agent,
@@ -64,7 +64,7 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
         num_bytes_of_ring=ring.num_bytes,
         num_epochs=-(-after_warmup // (num_envs * steps)),
         epochs_between_evaluations=max(config["evaluation.every"] // (num_envs * steps), 1),
-        flops_per_update=None if agent.flops is None else float(agent.flops(schedule.batch_size)),
+        flops_per_update=None if agent.flops is None else float(agent.flops(sizes.batch_size)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A ring of trajectories of unequal length, on the device, and the draw of relabelled transitions from it."""
+"""Replay: a ring of trajectories of unequal length, on the device, from which relabelled transitions are drawn."""
 
 from hindsight_jax.relabel import RewardFn
 from hindsight_jax.replay.ring import Replay, make_ring

@@ -1,6 +1,7 @@
 """Argument checks of the ring.
 
-Dimension key: C capacity in trajectories, T horizon, N trajectories added at once."""
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once.
+"""
 
 from typing import Any
 
@@ -8,32 +9,29 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, relabel
-from hindsight_jax.replay.state import ReplayState
+from hindsight_jax.replay.state import ReplayState, RingSpec, count_pairs
 from hindsight_jax.types import Trajectory
 
 
 def check_example(example: Trajectory) -> int:
-    """The horizon of an example whose fields fit together."""
-    if not isinstance(example, Trajectory):
-        checks.fail(
-            "example", type(example).__name__, "it must be a Trajectory", "Build one with types.Trajectory(...)."
-        )
+    """Checks that the example's fields fit together; returns its horizon T."""
+    checks.instance("example", example, Trajectory, "Build one with types.Trajectory(...).")
     for name, value in example._asdict().items():
         check_kind(f"example.{name}", value, _KINDS.get(name, (jnp.floating, jnp.integer, jnp.bool_)))
     checks.rank("example.action", example.action, 2, "It is [T, D], without a batch axis.")
     horizon, num_dims = jnp.shape(example.action)
     if horizon < 1 or num_dims < 1:
         got = checks.describe(example.action)
-        checks.fail("example.action", got, "T and D must be at least 1", "Give it one row a step.")
+        checks.fail("example.action", got, "T and D must be at least 1", "Give one entry per step and action dim.")
     for name in ("observation", "achieved_goal"):
         shape = jnp.shape(getattr(example, name))
         if not shape or shape[0] != horizon + 1:
             rule = f"its first axis must be T + 1 = {horizon + 1}, since s_T is stored too"
             checks.fail(f"example.{name}", checks.describe(getattr(example, name)), rule, "Keep the last observation.")
-    remedy = "A goal looks like one achieved goal."
+    remedy = "A goal has the shape of one achieved goal."
     checks.shape("example.desired_goal", example.desired_goal, jnp.shape(example.achieved_goal)[1:], remedy)
     for name in ("length", "terminal"):
-        checks.rank(f"example.{name}", getattr(example, name), 0, "It is one for a trajectory.")
+        checks.rank(f"example.{name}", getattr(example, name), 0, "It is one number per trajectory.")
     return horizon
 
 
@@ -41,67 +39,74 @@ _KINDS = {"action": (jnp.floating, jnp.integer), "length": (jnp.integer,), "term
 
 
 def check_kind(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
-    """An array of a dtype of one of these kinds, no axis of it empty."""
+    """Checks for an array with a dtype of one of these kinds and no empty axis."""
     checks.array(name, value)
     if not any(jnp.issubdtype(jnp.result_type(value), kind) for kind in kinds):
         rule = f"its dtype must be {' or '.join(kind.__name__.removesuffix('_') for kind in kinds)}"
         checks.fail(name, checks.describe(value), rule, "Cast it with .astype(...).")
     if 0 in jnp.shape(value):
-        checks.fail(name, checks.describe(value), "it must have at least one entry", "See types.Trajectory.")
+        checks.fail(
+            name, checks.describe(value), "it must have at least one entry", "types.Trajectory lists the shapes."
+        )
 
 
 def _check_alike(name: str, value: Any, like: Any, remedy: str) -> None:
-    """An array of the shape and the dtype of another."""
+    """Checks for an array with the shape and dtype of `like`."""
     checks.shape(name, value, like.shape, remedy)
     if jnp.result_type(value) != like.dtype:
         rule = f"its dtype must be {like.dtype}, as in the ring's example"
         checks.fail(name, checks.describe(value), rule, "Cast it with .astype(...).")
 
 
-def check_state(state: ReplayState, shapes: Trajectory) -> None:
-    """The state of a ring of these shapes, not another ring's: its slots are read and written without a check."""
-    if not isinstance(state, ReplayState):
-        got = type(state).__name__
-        checks.fail("state", got, "it must be a ReplayState", "Pass what init() or add() returned.")
+def check_state(ring: RingSpec, state: ReplayState) -> None:
+    """Checks that the state is of this ring: its slots are read and written without bounds checks."""
+    checks.instance("state", state, ReplayState, "Pass what init() or add() returned.")
     remedy = "Use the ring that made the state; map over members with jax.vmap."
     count = jax.ShapeDtypeStruct((), jnp.int32)
-    _check_alike("state.end", state.end, jax.ShapeDtypeStruct(shapes.length.shape, jnp.int32), remedy)
+    _check_alike("state.end", state.end, jax.ShapeDtypeStruct((ring.capacity,), jnp.int32), remedy)
     for name in ("total", "next_slot", "size"):
         _check_alike(f"state.{name}", getattr(state, name), count, remedy)
-    if not isinstance(state.trajectories, Trajectory):
-        checks.fail("state.trajectories", type(state.trajectories).__name__, "it must be a Trajectory", remedy)
-    for name, like, stored in zip(Trajectory._fields, shapes, state.trajectories, strict=True):
+    checks.instance("state.trajectories", state.trajectories, Trajectory, remedy)
+    for name, like, stored in zip(Trajectory._fields, ring.storage, state.trajectories, strict=True):
         _check_alike(f"state.trajectories.{name}", stored, like, remedy)
 
 
-def check_keep(keep: Any) -> None:
-    """One boolean: it holds for all trajectories that are added."""
+def check_add(ring: RingSpec, state: ReplayState, trajectories: Trajectory, keep: Any = True) -> None:
+    """Checks the arguments of `add`."""
+    check_state(ring, state)
+    checks.instance("trajectories", trajectories, Trajectory, "Use types.Trajectory(...).")
+    checks.rank("trajectories.length", trajectories.length, 1, "Add a leading axis.")
+    count = jnp.shape(trajectories.length)[0]
+    if not 1 <= count <= ring.capacity:
+        rule = f"their number must lie in 1..{ring.capacity}"
+        checks.fail("trajectories.length", checks.describe(trajectories.length), rule, "Add fewer, or none.")
+    for name, like, new in zip(Trajectory._fields, ring.example, trajectories, strict=True):
+        like = jax.ShapeDtypeStruct((count, *like.shape), like.dtype)
+        _check_alike(f"trajectories.{name}", new, like, "They must look like the ring's example.")
+    checks.in_range("trajectories.length", trajectories.length, 0, ring.horizon, "A trajectory has at most T actions.")
     checks.shape("keep", keep, (), "Pass one boolean, such as ~state.frozen.")
     check_kind("keep", keep, (jnp.bool_,))
 
 
-def check_added(example: Trajectory, trajectories: Trajectory, capacity: int, horizon: int) -> int:
-    """The number of trajectories, which all look like the example."""
-    if not isinstance(trajectories, Trajectory):
-        got = type(trajectories).__name__
-        checks.fail("trajectories", got, "it must be a Trajectory", "Use types.Trajectory(...).")
-    checks.rank("trajectories.length", trajectories.length, 1, "Add a leading axis.")
-    count = jnp.shape(trajectories.length)[0]
-    if not 1 <= count <= capacity:
-        got = checks.describe(trajectories.length)
-        checks.fail("trajectories.length", got, f"their number must lie in 1..{capacity}", "Add fewer, or none.")
-    for name, like, new in zip(Trajectory._fields, example, trajectories, strict=True):
-        like = jax.ShapeDtypeStruct((count, *like.shape), like.dtype)
-        _check_alike(f"trajectories.{name}", new, like, "They must look like the ring's example.")
-    checks.in_range("trajectories.length", trajectories.length, 0, horizon, "A trajectory has at most T actions.")
-    return count
-
-
-def check_parts(law: Any, reward_fn: Any, preference: Any) -> None:
-    """A law, a reward function, and perhaps a preference."""
+def check_sample(
+    ring: RingSpec,
+    state: ReplayState,
+    key: jax.Array,
+    batch_size: int,
+    law: Any,
+    reward_fn: Any,
+    preference: Any = None,
+) -> None:
+    """Checks the arguments of `sample`."""
+    check_state(ring, state)
+    checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
+    checks.typed_key("key", key)
     if not isinstance(law, relabel.Law):
         checks.fail("law", checks.describe(law), "it must be a relabel.Law", "Make it with relabel.hindsight(...).")
     checks.function("reward_fn", reward_fn, "Make it with relabel.reward_by_index().")
     if preference is not None and not isinstance(preference, relabel.Preference):
         remedy = "Make it with relabel.prefer(...), or leave it out."
         checks.fail("preference", checks.describe(preference), "it must be a relabel.Preference", remedy)
+    pairs = count_pairs(state)
+    if checks.is_concrete(pairs) and int(pairs) == 0:
+        checks.fail("state", "an empty ring", "at least one pair (trajectory, t) must be stored", "Call add first.")

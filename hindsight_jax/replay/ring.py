@@ -1,11 +1,6 @@
-"""A ring of trajectories of unequal length, on the device, and the draw of relabelled transitions from it.
+"""A ring of trajectories of unequal length, on the device, from which relabelled transitions are drawn.
 
-Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, M candidates of a
-preference.
-
-Every slot keeps the running count of (trajectory, t) pairs at its end, so a uniform pair is one integer below the
-number of stored pairs and a binary search over the slots from the oldest on: O(log C) per draw, nothing rolls, nothing
-is summed again. Counts are int32 and wrap at 2^31; they are compared by their differences, which are below 2^31.
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch.
 """
 
 from collections.abc import Callable
@@ -17,44 +12,47 @@ import numpy as np
 
 from hindsight_jax import checks, relabel
 from hindsight_jax.relabel import RewardFn
-from hindsight_jax.replay._validation import check_added, check_example, check_keep, check_parts, check_state
+from hindsight_jax.replay import _validation
 from hindsight_jax.replay.sampling import draw_batch
-from hindsight_jax.replay.state import ReplayState, count_pairs
+from hindsight_jax.replay.state import ReplayState, RingSpec, count_pairs
 from hindsight_jax.types import Trajectory, Transition
 
 
 class Replay(NamedTuple):
-    """The ring's functions, all pure. `num_bytes` is what one state takes on the device."""
+    """A ring's pure functions and sizes; `help(ring.sample)` describes one of them."""
 
     init: Callable[[], ReplayState]
     add: Callable[..., ReplayState]
     sample: Callable[..., Transition]
     num_pairs: Callable[[ReplayState], jax.Array]
-    num_bytes: int
-    capacity: int  # in trajectories
+    num_bytes: int  # of one state on the device
+    capacity: int  # C, in trajectories
 
 
 def make_ring(example: Trajectory, capacity: int) -> Replay:
-    """A ring for trajectories like `example`, which has no leading axis and whose values are ignored.
+    """A ring for trajectories like `example`.
 
-    * `init()` is an empty ring.
-    * `add(state, trajectories, keep=True)` stores N <= capacity trajectories (a leading axis) over the oldest ones;
-      donate the state and it is written in place. A length outside of 0..T is refused; inside of jit it is stored as
-      0, so that it is never read. Where `keep`, bool[], is False, nothing is stored and the state stays as it is.
-    * `sample(state, key, batch_size, law, reward_fn, preference=None)` draws B transitions: (trajectory, t) is uniform
-      over the stored pairs, the goal comes from `law`, reward and discount from `reward_fn(next_achieved_goal, goal,
-      is_next)`, computed once, after relabelling. With a `relabel.Preference`, behaviour or hindsight is drawn first
-      and each hindsight row is chosen among candidates. An empty ring is refused; inside of jit, where that is not
-      known, every float of the batch is NaN and every integer -1. So are the rows of traced weights that make no law.
-    * `num_pairs(state)` counts the stored pairs, i32[].
+    Args:
+      example: one trajectory, without a leading axis; its shapes and dtypes count, its values do not.
+      capacity: C, the number of trajectories that the ring holds.
 
-    Raises ValueError if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do
-    not fit together.
+    Returns:
+      a `Replay`: the functions `init`, `add`, `sample` and `num_pairs` of this module, bound to these sizes.
+
+    Raises:
+      ValueError: if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do not
+        fit together.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import relabel, replay, types
-    >>> zeros = types.Trajectory(jnp.zeros((4, 2)), jnp.zeros((4, 2)), jnp.zeros((3, 1), jnp.int32), jnp.zeros(2),
-    ...                          jnp.int32(0), jnp.bool_(False))
+    >>> zeros = types.Trajectory(
+    ...     observation=jnp.zeros((4, 2)),
+    ...     achieved_goal=jnp.zeros((4, 2)),
+    ...     action=jnp.zeros((3, 1), jnp.int32),
+    ...     desired_goal=jnp.zeros(2),
+    ...     length=jnp.int32(0),
+    ...     terminal=jnp.bool_(False),
+    ... )
     >>> ring = replay.make_ring(zeros, capacity=10)
     >>> batch_of_two = jax.tree.map(lambda x: jnp.stack([x, x]), zeros._replace(length=jnp.int32(3)))
     >>> state = ring.add(ring.init(), batch_of_two)
@@ -64,57 +62,57 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
     >>> batch.goal.shape
     (5, 2)
     """
-    horizon = check_example(example)
+    horizon = _validation.check_example(example)
     checks.positive_int("capacity", capacity, "It counts trajectories.")
     if capacity * horizon >= 2**31:
-        checks.fail(
-            "capacity", capacity, f"capacity * horizon ({horizon}) must stay below 2^31", "Use fewer trajectories."
-        )
+        rule = f"capacity * horizon ({horizon}) must stay below 2^31"
+        checks.fail("capacity", capacity, rule, f"Use at most {(2**31 - 1) // horizon:,} trajectories.")
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), example)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), one)
-
-    def init() -> ReplayState:
-        zero = lambda: jnp.zeros((), jnp.int32)
-        storage = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        return ReplayState(storage, jnp.zeros((capacity,), jnp.int32), zero(), zero(), zero())
-
-    def add(state: ReplayState, trajectories: Trajectory, keep: jax.Array | bool = True) -> ReplayState:
-        check_state(state, shapes)
-        count = check_added(one, trajectories, capacity, horizon)
-        check_keep(keep)
-        return _stored(state, trajectories, keep, count, horizon)
-
-    def sample(
-        state: ReplayState,
-        key: jax.Array,
-        batch_size: int,
-        law: relabel.Law,
-        reward_fn: RewardFn,
-        preference: relabel.Preference | None = None,
-    ) -> Transition:
-        check_state(state, shapes)
-        checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
-        checks.typed_key("key", key)
-        check_parts(law, reward_fn, preference)
-        pairs = count_pairs(state)
-        if checks.is_concrete(pairs) and int(pairs) == 0:
-            checks.fail("state", "an empty ring", "at least one pair (trajectory, t) must be stored", "Call add first.")
-        return draw_batch(state, key, batch_size, law, reward_fn, preference)
-
-    def num_pairs(state: ReplayState) -> jax.Array:
-        check_state(state, shapes)
-        return count_pairs(state)
-
-    return Replay(init, add, sample, num_pairs, _num_bytes(shapes) + 4 * (capacity + 3), int(capacity))
+    storage = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), one)
+    ring = RingSpec(example=one, storage=storage, capacity=int(capacity), horizon=horizon)
+    return Replay(
+        init=checks.bind(init, ring),
+        add=checks.bind(add, ring),
+        sample=checks.bind(sample, ring),
+        num_pairs=checks.bind(num_pairs, ring),
+        num_bytes=_num_bytes(jax.eval_shape(checks.bind(init, ring))),
+        capacity=int(capacity),
+    )
 
 
-def _stored(state: ReplayState, trajectories: Trajectory, keep: Any, count: int, horizon: int) -> ReplayState:
-    """The ring with these trajectories over its oldest ones, or as it was."""
-    capacity, length = state.end.shape[0], trajectories.length
-    length = jnp.where((length >= 0) & (length <= horizon), length, 0)
+def init(ring: RingSpec) -> ReplayState:
+    """An empty ring."""
+    zero = lambda: jnp.zeros((), jnp.int32)
+    return ReplayState(
+        trajectories=jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), ring.storage),
+        end=jnp.zeros((ring.capacity,), jnp.int32),
+        total=zero(),
+        next_slot=zero(),
+        size=zero(),
+    )
+
+
+@checks.validated(_validation.check_add)
+def add(ring: RingSpec, state: ReplayState, trajectories: Trajectory, keep: jax.Array | bool = True) -> ReplayState:
+    """Stores trajectories in the next slots, over the oldest ones once the ring is full.
+
+    Args:
+      state: of this ring. Donate it to `jax.jit`, and it is written in place.
+      trajectories: N <= C of them, each field with a leading axis [N].
+      keep: bool[]; where it is False nothing is stored and the state stays as it is.
+
+    Returns:
+      the next state. A traced length outside 0..T is stored as 0, so that its trajectory is never read.
+
+    Raises:
+      ValueError: on another ring's state, trajectories unlike the example, more than C of them, or (outside of jit) a
+        length outside 0..T.
+    """
+    capacity, count = ring.capacity, trajectories.length.shape[0]
+    length = jnp.where((trajectories.length >= 0) & (trajectories.length <= ring.horizon), trajectories.length, 0)
     steps = jnp.arange(count, dtype=jnp.int32)
     slots = jnp.where(keep, (state.next_slot + steps) % capacity, capacity + steps)  # beyond the ring: dropped
-    write = lambda ring, new: ring.at[slots].set(new, unique_indices=True, mode="drop")
+    write = lambda stored, new: stored.at[slots].set(new, unique_indices=True, mode="drop")
     ends = state.total + jnp.cumsum(length, dtype=jnp.int32)
     return ReplayState(
         trajectories=jax.tree.map(write, state.trajectories, trajectories._replace(length=length)),
@@ -123,6 +121,45 @@ def _stored(state: ReplayState, trajectories: Trajectory, keep: Any, count: int,
         next_slot=jnp.where(keep, (state.next_slot + count) % capacity, state.next_slot),
         size=jnp.where(keep, jnp.minimum(state.size + count, capacity), state.size),
     )
+
+
+@checks.validated(_validation.check_sample)
+def sample(
+    ring: RingSpec,
+    state: ReplayState,
+    key: jax.Array,
+    batch_size: int,
+    law: relabel.Law,
+    reward_fn: RewardFn,
+    preference: relabel.Preference | None = None,
+) -> Transition:
+    """Draws relabelled transitions, with replacement: (trajectory, t) is uniform over the stored pairs.
+
+    Args:
+      state: of this ring, not empty.
+      key: one typed key.
+      batch_size: B, static.
+      law: of the goal, given t and the trajectory's length.
+      reward_fn: (phi(s_{t+1}) [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]); called once per
+        transition, with the relabelled goal.
+      preference: chooses each hindsight transition among several candidates; behaviour goals keep their probability.
+
+    Returns:
+      transitions [B, ...]. Under jit an empty ring or invalid weights of the law cannot be refused: then every float of
+      the batch is NaN and every integer -1.
+
+    Raises:
+      ValueError: on an argument of another type or shape, or (outside of jit) an empty ring.
+    """
+    del ring
+    return draw_batch(state, key, batch_size, law, reward_fn, preference)
+
+
+@checks.validated(_validation.check_state)
+def num_pairs(ring: RingSpec, state: ReplayState) -> jax.Array:
+    """i32[], the stored (trajectory, t) pairs: the sum of the stored lengths. ValueError on another ring's state."""
+    del ring
+    return count_pairs(state)
 
 
 def _num_bytes(shapes: Any) -> int:

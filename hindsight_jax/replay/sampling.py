@@ -1,6 +1,7 @@
-"""The draw of relabelled transitions from a ring.
+"""Draws relabelled transitions from a ring: indices first, then the data, then the reward.
 
-Dimension key: B batch, M candidates of a preference."""
+Dimension key: B batch, M candidates of a preference.
+"""
 
 import functools
 from typing import Any
@@ -17,20 +18,19 @@ _REWARD_REMEDY = "It is called for one step, as relabel.reward_by_index() is."
 
 
 def draw_batch(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, reward_fn: RewardFn, preference):
-    """B transitions; all poison where there is no pair, or no law."""
+    """Transitions [B, ...]; all poison if the ring is empty or the law's weights are invalid."""
     if preference is None:
         slot, t, index = _draw(state, key, (batch_size,), law)
     else:
         slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
     batch = _take(state.trajectories, slot, t, index, reward_fn)
-    real = (count_pairs(state) > 0) & jnp.all(
-        index != relabel.INVALID
-    )  # weights that make no law make none for any row
+    has_law = jnp.all(index != relabel.INVALID)  # invalid weights invalidate every transition alike
+    real = (count_pairs(state) > 0) & has_law
     return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
 
 
 def _draw(state: ReplayState, key: jax.Array, shape: tuple[int, ...], law: relabel.Law):
-    """slot, t and goal index, each i32[shape]: a uniform pair, then the law."""
+    """slot, t and goal index, each i32[shape]: a uniform pair, then a goal by the law (-1: the behaviour goal)."""
     key_pair, key_goal = jax.random.split(key)
     pairs = jnp.maximum(count_pairs(state), 1)
     slot, t = find(state, jax.random.randint(key_pair, shape, 0, pairs, dtype=jnp.int32))
@@ -42,24 +42,24 @@ def _draw(state: ReplayState, key: jax.Array, shape: tuple[int, ...], law: relab
 
 
 def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, preference):
-    """As _draw, but each hindsight row is the preference's choice among M candidates."""
+    """As `_draw`, i32[B] each, but a hindsight transition is the preference's choice among M candidates."""
     key_kind, key_draw, key_choice = jax.random.split(key, 3)
     shape = (batch_size, preference.num_candidates)
-    slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())
+    slot, t, index = _draw(state, key_draw, shape, law.given_hindsight())  # [B, M] each
     achieved = read(state.trajectories.achieved_goal, slot, t)
     goal = read(state.trajectories.achieved_goal, slot, jnp.maximum(index, 0))
-    changed = jax.vmap(jax.vmap(preference.is_changed))(achieved, goal)
-    choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)
+    changed = jax.vmap(jax.vmap(preference.is_changed))(achieved, goal)  # bool[B, M]
+    choice = jax.vmap(preference.choose)(jax.random.split(key_choice, batch_size), changed)  # i32[B]
     pick = lambda x: jnp.take_along_axis(x, choice[:, None], axis=1)[:, 0]
     behaviour = jax.random.uniform(key_kind, (batch_size,)) < law.behaviour_probability()
-    # A behaviour row keeps the first candidate's pair, which is uniform, and its own goal.
+    # A behaviour transition keeps the first candidate's pair, which is uniform.
     slot = jnp.where(behaviour, slot[:, 0], pick(slot))
     t = jnp.where(behaviour, t[:, 0], pick(t))
     return slot, t, jnp.where(behaviour, -1, pick(index))
 
 
 def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, reward_fn: RewardFn) -> Transition:
-    """Reads the rows, puts the goals in, and only then computes reward and discount."""
+    """The transitions at these indices: goals first, then reward and discount of these goals."""
     relabelled = index >= 0
     hindsight = read(stored.achieved_goal, slot, jnp.maximum(index, 0))
     desired = read(stored.desired_goal, slot)
@@ -83,7 +83,7 @@ def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, r
 
 
 def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
-    """(reward, discount) of one step: two floats."""
+    """reward_fn of one step, checked: (reward, discount), two float scalars."""
     made: Any = reward_fn(*step)
     if not isinstance(made, tuple) or len(made) != 2:
         got = f"a function that returns {checks.describe(made)}"
@@ -95,7 +95,7 @@ def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
 
 
 def _poison(dtype: Any) -> Any:
-    """What a row that does not exist gives inside of jit: NaN, -1, or False."""
+    """NaN for floats, -1 for integers, False for booleans: no data that could be mistaken for a draw."""
     if jnp.issubdtype(dtype, jnp.floating):
         return jnp.array(jnp.nan, dtype)
     return jnp.zeros((), dtype) if dtype == jnp.bool_ else jnp.array(-1).astype(dtype)

@@ -1,6 +1,15 @@
-"""What a ring of trajectories stores, and how a uniform pair is found in it.
+"""The stored trajectories, and how a uniform (trajectory, t) pair is found among them.
 
-Dimension key: C capacity in trajectories, T horizon."""
+Dimension key: C capacity in trajectories, T horizon.
+
+Slot k holds trajectory k and `end[k]`, the count of pairs ever added, its own included. With `first` the count before
+the oldest trajectory and slot_0, slot_1, .. the slots from the oldest on, the r-th stored pair is
+
+    k = min {k : end[slot_k] - first > r},    t = r - (end[slot_k] - length[slot_k] - first),
+
+found by a binary search: O(log C) per draw, and nothing is moved or summed again. Counts are int32 and wrap at 2^31;
+they are compared by their differences, which stay below 2^31.
+"""
 
 from typing import NamedTuple
 
@@ -10,39 +19,50 @@ import jax.numpy as jnp
 from hindsight_jax.types import Trajectory
 
 
-class ReplayState(NamedTuple):
-    """The ring. Slots that were never written are never read, whatever they hold."""
+class RingSpec(NamedTuple):
+    """The static sizes of a ring."""
 
-    trajectories: Trajectory  # [C, ...]
-    end: jax.Array  # i32[C], pairs ever added when this slot was written, its own included
+    example: Trajectory  # shapes and dtypes of one trajectory
+    storage: Trajectory  # the same with a leading axis [C]
+    capacity: int  # C, in trajectories
+    horizon: int  # T, in actions
+
+
+class ReplayState(NamedTuple):
+    """A ring's contents. Slots that were never written are never read, whatever they hold."""
+
+    trajectories: Trajectory  # [C, ...], one per slot
+    end: jax.Array  # i32[C], pairs ever added up to and with this slot's trajectory
     total: jax.Array  # i32[], pairs ever added
-    next_slot: jax.Array  # i32[], where the next trajectory goes; the oldest one once the ring is full
-    size: jax.Array  # i32[], trajectories stored, <= C
+    next_slot: jax.Array  # i32[], the slot that is written next; the oldest one once the ring is full
+    size: jax.Array  # i32[], stored trajectories, <= C
 
 
 def count_pairs(state: ReplayState) -> jax.Array:
-    """i32[], the (trajectory, t) pairs stored."""
+    """i32[], the stored (trajectory, t) pairs."""
     return jnp.where(state.size > 0, state.total - first_count(state), 0)
 
 
 def oldest_slot(state: ReplayState) -> jax.Array:
+    """i32[], the slot of the oldest stored trajectory."""
     capacity = state.end.shape[0]
     return (state.next_slot - state.size) % capacity
 
 
 def first_count(state: ReplayState) -> jax.Array:
-    """The running count at the start of the oldest slot."""
+    """i32[], pairs ever added before the oldest stored trajectory."""
     oldest = oldest_slot(state)
     return state.end[oldest] - state.trajectories.length[oldest]
 
 
 def find(state: ReplayState, rank: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(slot, t) of the rank-th stored pair, counted from the oldest; ranks of any shape."""
+    """(slot, t) of the rank-th stored pair, counted from the oldest, 0 <= rank < pairs; of the shape of `rank`."""
     capacity = state.end.shape[0]
     oldest, first = oldest_slot(state), first_count(state)
     slot_of = lambda k: (oldest + k) % capacity
 
     def halve(_, bounds):
+        """Keeps low <= k <= high."""
         low, high = bounds
         middle = low + (high - low) // 2
         beyond = read(state.end, slot_of(middle)) - first > rank  # a difference, so that the count may wrap
@@ -56,5 +76,5 @@ def find(state: ReplayState, rank: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def read(array: jax.Array, *indices: jax.Array) -> jax.Array:
-    """array[indices], without the clamping that hides a wrong index: ours are in bounds by construction."""
+    """array[indices] for indices in bounds. JAX's default would clamp a wrong index, and so hide it."""
     return array.at[indices].get(mode="promise_in_bounds", wrap_negative_indices=False)

@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     kind: str  # of the devices
     chunk: int | None  # members of a device that learn at once; None: all
     sharing: int  # members that share one memory: a host's on a CPU, else a device's
-    sizes: training.Sizes
+    memory: training.MemoryUse
     copy: int  # bytes of a member that wait there for the disk while a checkpoint is written: a GPU's wait in the host
     free: int | None  # bytes
     env_steps: int
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     @property
     def bytes_of_one(self) -> int:
         """What a member takes at most of the memory that `free` is of."""
-        return self.sizes.total + self.copy
+        return self.memory.total + self.copy
 
 
 def make(name: str, values: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Plan:
@@ -70,7 +70,7 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, setup: presets.S
     epochs = setup.num_epochs
     steps = values["env.num_envs"] * setup.env.spec.horizon
     warmup = values.get("replay.warmup", 0) * setup.env.spec.horizon
-    sizes, on_cpu = training.sizes(setup.run), devices[0].platform == "cpu"
+    memory, on_cpu = training.memory_use(setup.run), devices[0].platform == "cpu"
     return Plan(
         name=name,
         settings=num_members // values["seeds"],
@@ -79,8 +79,8 @@ def make(name: str, values: dict[str, Any], grid: presets.Grid, setup: presets.S
         kind=devices[0].device_kind,
         chunk=training.default_chunk(devices),
         sharing=num_members // (jax.process_count() if on_cpu else len(devices)),
-        sizes=sizes,
-        copy=sizes.state if on_cpu else 0,
+        memory=memory,
+        copy=memory.state if on_cpu else 0,
         free=training.free_memory(),
         env_steps=warmup + epochs * steps,
         updates=epochs * values.get("agent.updates_per_epoch", 1),
@@ -101,7 +101,7 @@ def check(plan: Plan) -> None:
         remedy = f"{plan.free // one} members fit: use fewer seeds or settings, or lower --config.replay.capacity."
     raise MemoryRefusal(
         f"replay.capacity: {plan.sharing} members need {size_text(needed)}, of which each ring takes "
-        f"{size_text(plan.sizes.ring)}, but {size_text(plan.free)} are free. {remedy}"
+        f"{size_text(plan.memory.ring)}, but {size_text(plan.free)} are free. {remedy}"
     )
 
 
@@ -144,9 +144,9 @@ def text(plan: Plan, grid: presets.Grid) -> str:
     lines += [
         f"  members collect and evaluate all at once, and learn {learn}",
         f"  {'':28}{'a member':>14}{'all':>14}",
-        _line("networks, also the best's", plan.sizes.networks, plan.members),
-        _line("replay ring", plan.sizes.ring, plan.members),
-        _line("batches of an epoch", plan.sizes.batches, plan.members),
+        _line("networks, also the best's", plan.memory.networks, plan.members),
+        _line("replay ring", plan.memory.ring, plan.members),
+        _line("batches of an epoch", plan.memory.batches, plan.members),
         _line("copy for a checkpoint", plan.copy, plan.members),
     ]
     if plan.free is not None:

@@ -193,7 +193,8 @@ class Session:
         rows = [self.row(member, {name: column[i].item() for name, column in columns.items()}) for i, member in own]
         for row in rows:
             self.report_if_bad(row, progress)
-            complete(row)
+        rows = [training.normalize_metrics(row) for row in rows]
+        for row in rows:
             row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
         if not self.num_rows:
             self.checkpoints.wait()  # for the first: rows without any are refused
@@ -332,10 +333,3 @@ def refusals(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         raise SessionError(str(error)) from error
-
-
-def complete(row: dict[str, Any]) -> None:
-    """Replaces the sum over imitated rows by their mean distance to the goal, in the environment's units."""
-    if "imitated_x_distance" in row:
-        total, fraction = row.pop("imitated_x_distance"), row["imitated_fraction"]
-        row["imitated_distance"] = total / fraction if fraction else math.nan

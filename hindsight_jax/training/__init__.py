@@ -1,32 +1,27 @@
-"""Training: collect, store, learn and evaluate as pure functions over one pytree."""
+"""Training: collect, store, sample, learn and evaluate as pure functions over one pytree."""
 
 from hindsight_jax.training.finite import NonFinite
 from hindsight_jax.training.members import Members, members
-from hindsight_jax.training.memory import Sizes, free_memory, num_bytes, sizes
-from hindsight_jax.training.population import (
-    Best,
-    Population,
-    PopulationState,
-    collect_metrics,
-    make_population,
-    member_keys,
-)
+from hindsight_jax.training.memory import MemoryUse, free_memory, memory_use, num_bytes
+from hindsight_jax.training.population import Population, make_population, member_keys
+from hindsight_jax.training.record import normalize_metrics, pop_metrics
 from hindsight_jax.training.rollout import Rollout, rollout
-from hindsight_jax.training.run import Run, RunState, Schedule, example_trajectory, make_run
+from hindsight_jax.training.run import Run, example_trajectory, make_run
 from hindsight_jax.training.sharding import default_chunk, devices_for, local_member, local_members
+from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState
 
 __all__ = [
     "Best",
     "Members",
+    "MemoryUse",
     "NonFinite",
     "Population",
     "PopulationState",
     "Rollout",
     "Run",
+    "RunSizes",
+    "RunSpec",
     "RunState",
-    "Schedule",
-    "Sizes",
-    "collect_metrics",
     "default_chunk",
     "devices_for",
     "example_trajectory",
@@ -37,7 +32,9 @@ __all__ = [
     "make_run",
     "member_keys",
     "members",
+    "memory_use",
+    "normalize_metrics",
     "num_bytes",
+    "pop_metrics",
     "rollout",
-    "sizes",
 ]

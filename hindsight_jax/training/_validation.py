@@ -1,4 +1,4 @@
-"""The doors of training: what runs, rollouts and populations are made of is checked here, by types and shapes alone.
+"""Argument checks of runs, rollouts and populations, by types and shapes alone.
 
 Dimension key: M members, T horizon, U updates of an epoch.
 """
@@ -14,13 +14,14 @@ import numpy as np
 from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.replay import Replay
+from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState
 
 _TASK = ("reset", "step", "success", "distance")
 _BATCHES = {"transitions": types.Transition, "trajectories": types.Trajectory}
 
 
 def check_env(env: Any) -> None:
-    """A task, or what wraps one: it has what is asked of a task here."""
+    """Checks for a task: an EnvSpec, and the functions that are called here."""
     has = lambda name: callable(getattr(env, name, None))
     if not isinstance(getattr(env, "spec", None), types.EnvSpec) or not all(map(has, _TASK)):
         got = f"the class {env.__name__}" if isinstance(env, type) else type(env).__name__
@@ -29,17 +30,17 @@ def check_env(env: Any) -> None:
 
 
 def check_agent(agent: Any) -> None:
-    """An agent of functions, which learns from a known kind of batch."""
-    remedy = "Make it with agents.q_learning(env.spec, ...), say."
+    """Checks for an Agent whose functions can be called, and whose kind of batch is known."""
+    remedy = "Make it with agents.q_learning(env.spec, ...), for example."
     checks.instance("agent", agent, Agent, remedy)
     for name in ("init", "act", "update", "check"):
         checks.function(f"agent.{name}", getattr(agent, name), remedy)
     if not isinstance(agent.batch, str) or agent.batch not in _BATCHES:
-        checks.fail("agent.batch", repr(agent.batch), f"it must be one of {', '.join(_BATCHES)}", "Name one of them.")
+        checks.fail("agent.batch", repr(agent.batch), f"it must be one of {', '.join(_BATCHES)}", remedy)
 
 
 def check_ring(ring: Any, example: types.Trajectory) -> None:
-    """A ring of trajectories with the shapes of the environment's example, and its kind of action."""
+    """Checks that the ring's trajectories have the shapes of the environment's, and its kind of action."""
     remedy = "Make it with replay.make_ring(training.example_trajectory(env), capacity)."
     checks.instance("ring", ring, Replay, remedy)
     is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
@@ -53,7 +54,7 @@ def check_ring(ring: Any, example: types.Trajectory) -> None:
 
 
 def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
-    """A law and a preference, functions of a member's values that make them, or None; and a reward."""
+    """Checks for a law and a preference, or functions that make them of a member's values, or None; and a reward."""
     remedy = "Pass relabel.hindsight(...), or a function of a member's values that returns it."
     if law is not None and not isinstance(law, relabel.Law):
         check_function("law", law, 1, remedy)
@@ -64,7 +65,7 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
 
 
 def check_function(name: str, value: Any, count: int, remedy: str) -> None:
-    """A function, no class, that takes so many arguments by position; of some in C that is not known."""
+    """Checks for a callable (not a class) of `count` positional arguments; accepts builtins without a signature."""
     checks.function(name, value, remedy)
     try:
         signature = inspect.signature(value)
@@ -81,25 +82,26 @@ def check_function(name: str, value: Any, count: int, remedy: str) -> None:
 
 
 def check_batches(batches: Any, kind: str, count: int) -> None:
-    """The batches of an epoch, [U, ...]."""
-    checks.instance("batches", batches, _BATCHES[kind], "Pass what gather or sample of this run returned.")
+    """Checks the batches of an epoch, [U, ...]."""
+    remedy = "Pass what sample of this run returned."
+    checks.instance("batches", batches, _BATCHES[kind], remedy)
     for name, value in batches._asdict().items():
         checks.array(f"batches.{name}", value)
         if jnp.shape(value)[:1] != (count,):
             rule = f"its first axis must be the {count} updates of an epoch"
-            checks.fail(f"batches.{name}", checks.describe(value), rule, "Pass what gather or sample returned.")
+            checks.fail(f"batches.{name}", checks.describe(value), rule, remedy)
 
 
 def checked_values(values: Any) -> dict[str, Any]:
-    """A dict of what may be None or any mapping."""
+    """`values` as a dict; None gives an empty one."""
     if values is not None and not isinstance(values, Mapping):
-        remedy = 'Write {"agent.gamma": 0.9}, say.'
+        remedy = 'Write {"agent.gamma": 0.9}, for example.'
         checks.fail("values", checks.describe(values), "it must map dotted names to numbers", remedy)
     return dict(values or {})
 
 
 def check_keys(name: str, keys: Any) -> None:
-    """Typed keys [M], M >= 1."""
+    """Checks for typed keys [M], M >= 1."""
     is_array = isinstance(keys, (jax.Array, jax.ShapeDtypeStruct))
     if not is_array or not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) or keys.ndim != 1 or keys.size < 1:
         remedy = "Make them with training.member_keys(seed, num_members)."
@@ -107,8 +109,8 @@ def check_keys(name: str, keys: Any) -> None:
 
 
 def check_devices(devices: Any) -> None:
-    """A sequence of different devices, not empty."""
-    is_device = lambda x: hasattr(x, "platform") and hasattr(x, "process_index")  # tests stand in for a GPU's
+    """Checks for a sequence of one or more different devices."""
+    is_device = lambda x: hasattr(x, "platform") and hasattr(x, "process_index")  # by duck typing: tests fake GPUs
     good = isinstance(devices, Sequence) and len(devices) > 0 and all(map(is_device, devices))
     if not good or len(set(devices)) < len(devices):
         rule = "it must be a list of one or more different devices"
@@ -116,8 +118,122 @@ def check_devices(devices: Any) -> None:
 
 
 def check_seed(name: str, seed: Any, last: int = 0) -> None:
-    """An integer of 32 bits, and so is the last of those that begin with it."""
+    """Checks that `seed` and `seed + last` fit into an int32."""
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     if not whole or not -(2**31) <= seed <= 2**31 - 1 - last:
         rule = "it, and every seed that follows from it, must be an integer in [-2^31, 2^31)"
-        checks.fail(name, checks.describe(seed), rule, "Use a smaller one.")
+        checks.fail(name, checks.describe(seed), rule, f"Use one in 0..{2**31 - 1 - last}.")
+
+
+# The arguments of a run's functions
+
+
+def check_member(run: RunSpec, state: RunState) -> None:
+    """Checks the state of one member of this run; its ring and its agent check their own parts."""
+    remedy = "Pass what init or epoch of this run returned; map over members with jax.vmap."
+    checks.instance("state", state, RunState, remedy)
+    checks.typed_key("state.key", state.key)
+    bits = jax.eval_shape(jax.random.key_data, state.key)
+    for name, check, shape in (
+        ("epoch_key", checks.integer, bits.shape),
+        ("env_steps", checks.integer, ()),
+        ("updates", checks.integer, ()),
+        ("frozen", checks.boolean, ()),
+    ):
+        check(f"state.{name}", getattr(state, name))
+        checks.shape(f"state.{name}", getattr(state, name), shape, remedy)
+    for name, kind in (("law", relabel.Law), ("preference", relabel.Preference)):
+        is_absent = getattr(run, name) is None
+        checks.instance(f"state.{name}", getattr(state, name), type(None) if is_absent else kind, remedy)
+
+
+def check_member_and_key(run: RunSpec, state: RunState, key: Any) -> None:
+    """Checks the arguments of `collect`, `sample` and `evaluate`."""
+    check_member(run, state)
+    checks.typed_key("key", key)
+
+
+def check_store(run: RunSpec, state: RunState, trajectories: Any) -> None:
+    """Checks the state that `store` is given; the ring checks the trajectories."""
+    del trajectories
+    check_member(run, state)
+
+
+def check_learn(run: RunSpec, state: RunState, batches: Any, key: Any) -> None:
+    """Checks the arguments of `learn`."""
+    check_member(run, state)
+    check_batches(batches, run.agent.batch, run.sizes.updates_per_epoch)
+    checks.typed_key("key", key)
+
+
+def check_frozen(run: RunSpec, state: RunState) -> None:
+    """Checks the state that `diagnose` is given: of a frozen member, and known."""
+    check_member(run, state)
+    if not checks.is_concrete(state.frozen) or not state.frozen:
+        rule = "it must be of a frozen member, and known outside of jax.jit"
+        checks.fail("state", "a member that is not frozen", rule, "Pass a member whose column `frozen` is 1.")
+
+
+def check_sizes(sizes: Any, ring: Replay, agent: Agent) -> None:
+    """Checks that counts are positive and fit the ring; on policy: one update, a ring of its own, no warm-up."""
+    checks.instance("sizes", sizes, RunSizes, "Write training.RunSizes(...).")
+    on_policy = {"warmup_trajectories": 0, "updates_per_epoch": 1} if agent.batch == "trajectories" else {}
+    for name, value in sizes._asdict().items():
+        if name not in on_policy:
+            checks.positive_int(f"sizes.{name}", value, "Every size of a run is a count.")
+        elif value != on_policy[name]:
+            rule = f"it must be {on_policy[name]} for an agent that learns from the trajectories of its own policy"
+            checks.fail(f"sizes.{name}", value, rule, f"Write {name}={on_policy[name]}.")
+    for name in ("warmup_trajectories", "num_envs"):
+        if getattr(sizes, name) > ring.capacity:
+            rule = f"it must be at most the ring's capacity, {ring.capacity}"
+            checks.fail(f"sizes.{name}", getattr(sizes, name), rule, "Make a larger ring, or collect fewer.")
+    if on_policy and ring.capacity != sizes.num_envs:
+        rule = f"it must hold the trajectories of one collection, {sizes.num_envs}"
+        checks.fail("ring.capacity", ring.capacity, rule, "Make the ring with capacity=sizes.num_envs.")
+
+
+# The arguments of a population's functions
+
+
+def check_population(state: Any) -> int:
+    """Checks that every array of members, best agents and metrics begins with the same axis [M]; returns M."""
+    remedy = "Pass what init, advance or record of this population returned."
+    checks.instance("state", state, PopulationState, remedy)
+    checks.instance("state.members", state.members, RunState, remedy)
+    check_keys("state.members.key", state.members.key)
+    count = state.members.key.shape[0]
+    by_member = {"members": state.members, "best": state.best, "metric_sums": state.metric_sums}
+    checks.instance("state.best", state.best, Best, remedy)
+    checks.instance("state.metric_sums", state.metric_sums, dict, remedy)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(by_member):
+        if jnp.shape(leaf)[:1] != (count,):
+            name = "state." + jax.tree_util.keystr(path, simple=True, separator=".")
+            checks.fail(name, checks.describe(leaf), f"its first axis must be the {count} members", remedy)
+    for name in ("epochs", "summed_epochs"):
+        checks.integer(f"state.{name}", getattr(state, name))
+        checks.shape(f"state.{name}", getattr(state, name), (), remedy)
+    return count
+
+
+def check_advance(_: Any, state: Any, num_epochs: Any) -> None:
+    """Checks the arguments of `advance`."""
+    check_population(state)
+    checks.integer("num_epochs", num_epochs, "Pass a number of epochs.")
+    checks.shape("num_epochs", num_epochs, (), "Pass one number for all members.")
+
+
+def check_evaluate(_: Any, state: Any, keys: Any) -> None:
+    """Checks the arguments of `evaluate`."""
+    count = check_population(state)
+    check_keys("keys", keys)
+    checks.shape("keys", keys, (count,), "Pass the keys that init was given.")
+
+
+def check_record(_: Any, state: Any, results: Any) -> None:
+    """Checks the arguments of `record`."""
+    count, remedy = check_population(state), "Pass what evaluate returned."
+    checks.instance("results", results, dict, remedy)
+    for name, value in {"success_end": None, "success_any": None, **results}.items():
+        checks.shape(f"results[{name!r}]", value, (count,), remedy)
+        checks.real(f"results[{name!r}]", value)

@@ -1,7 +1,7 @@
-"""Whether a member's numbers are finite, and, once they are not, which tensor was the first to break.
+"""Checks whether a member's numbers are finite, and finds the first tensor that is not.
 
-Arrays may hold neither NaN nor infinities. A number by itself may be infinite, as the setting gamma_hdm is where all
-rows are imitated, but not NaN.
+Arrays may hold neither NaN nor infinities. Scalars may be infinite (gamma_hdm = inf imitates all transitions), but not
+NaN.
 
 Dimension key: U updates of an epoch.
 """
@@ -17,20 +17,19 @@ from hindsight_jax import types
 
 
 class NonFinite(NamedTuple):
-    """The first tensor that is not finite, and at which update, counted from 0."""
+    """The first tensor that is not finite, and the update, counted from 0, that made it so."""
 
-    tensor: str | None  # None: nothing is found, although the device saw something
+    tensor: str | None  # None: the replayed epoch was finite, although the device saw something that was not
     update: int
 
     def __str__(self) -> str:
-        """For a message: what, and when."""
         if self.tensor is None:
-            return f"some number was not finite from update {self.update:,} on, but is when that epoch is done again"
+            return f"a number was not finite after update {self.update:,}, but replaying the epoch did not reproduce it"
         return f"{self.tensor} was not finite at update {self.update:,}"
 
 
 def is_finite(tree: Any) -> jax.Array:
-    """bool[], no array of a pytree holds NaN or infinities; of trajectories only what they hold counts.
+    """bool[], no array of a pytree holds NaN or infinities, and no scalar NaN. Padding of trajectories does not count.
 
     >>> bool(is_finite({"gamma_hdm": jnp.inf, "weights": jnp.ones(2)})), bool(is_finite([jnp.array([0.0, jnp.inf])]))
     (True, False)
@@ -42,12 +41,12 @@ def is_finite(tree: Any) -> jax.Array:
 
 
 def are_finite(metrics: Any) -> jax.Array:
-    """bool[], the same of numbers that are measured, f32[] each, none of which may be infinite."""
+    """bool[], no metric, f32[] each, is NaN or infinite."""
     return is_finite(jax.tree.map(jnp.atleast_1d, metrics))
 
 
 def first_bad(tree: Any) -> str | None:
-    """The path of the first leaf, in the order of the tree, that is not finite; None if all are. Not for tracers.
+    """The path of the first leaf, in the order of the tree, that is not finite; None if all are. Runs outside of jit.
 
     >>> first_bad({"actor": {"bias": jnp.zeros(2), "kernel": jnp.array([[jnp.nan]])}})
     'actor.kernel'
@@ -61,14 +60,14 @@ def first_bad(tree: Any) -> str | None:
 def replay_epoch(
     update: Callable[..., tuple[Any, Any]], agent_state: Any, batches: Any, key: jax.Array, updates: int
 ) -> NonFinite:
-    """The fault of an epoch that is done again, one update after another.
+    """Replays an epoch's learning update by update, and returns the first tensor that is not finite.
 
     Args:
-      update: the agent's, (state, batch, key) -> (state, metrics).
-      agent_state: before the epoch.
-      batches: [U, ...], what the epoch learnt from.
-      key: of the epoch's learning.
-      updates: done before the epoch.
+      update: of the agent, (state, batch, key) -> (state, metrics).
+      agent_state: the agent's state before the epoch.
+      batches: the batches that the epoch learnt from, [U, ...].
+      key: the key of the epoch's learning.
+      updates: the number of updates before the epoch.
     """
     count = jax.tree.leaves(batches)[0].shape[0]
     for done, one in enumerate(jax.random.split(key, count)):
@@ -82,24 +81,26 @@ def replay_epoch(
 
 
 def _is_good(leaf: jax.Array) -> jax.Array:
+    """bool[], of an array: all is finite; of a scalar: it is not NaN."""
     return jnp.all(jnp.isfinite(leaf)) if jnp.ndim(leaf) else ~jnp.isnan(leaf)
 
 
 def _floats(tree: Any) -> list[tuple[Any, jax.Array]]:
-    """(path, leaf) of every leaf that may hold NaN."""
-    masked = jax.tree.map(_readable, tree, is_leaf=lambda node: isinstance(node, types.Trajectory))
+    """(path, leaf) of every floating-point leaf, the padding of trajectories zeroed."""
+    masked = jax.tree.map(_zero_padding, tree, is_leaf=lambda node: isinstance(node, types.Trajectory))
     flat = jax.tree_util.tree_flatten_with_path(masked)[0]
     return [(path, leaf) for path, leaf in flat if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.inexact)]
 
 
-def _readable(node: Any) -> Any:
-    """Trajectories, with any axes in front, with zeros where they hold no data: what is read of one has its length."""
+def _zero_padding(node: Any) -> Any:
+    """Zeroes the padding of trajectories (any leading axes), so that only steps before `length` are examined."""
     if not isinstance(node, types.Trajectory):
         return node
     axis = node.length.ndim  # of time
-    states = jnp.where(node.length > 0, node.length + 1, 0)  # one without actions is never read
+    states = jnp.where(node.length > 0, node.length + 1, 0)  # a trajectory without actions is never read
 
     def first(x: jax.Array, count: jax.Array) -> jax.Array:
+        """x with zeros from step `count` on."""
         held = jnp.expand_dims(jnp.arange(x.shape[axis]), range(axis)) < count[..., None]
         return jnp.where(jnp.expand_dims(held, range(axis + 1, x.ndim)), x, 0)
 

@@ -1,4 +1,4 @@
-"""How much memory a population takes, and how much is free."""
+"""The memory that a member of a run takes, and the memory that is free."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,44 +9,44 @@ from hindsight_jax import checks
 from hindsight_jax.training.run import Run
 
 _MEMINFO = Path("/proc/meminfo")
-# By either version of Linux's control groups: a container's limit, its use, and where its use says what is cache.
+# Of both versions of Linux's control groups: folder, a container's limit, its use, and the part of it that is cache.
 _GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
-class Sizes(NamedTuple):
-    """Bytes of one member."""
+class MemoryUse(NamedTuple):
+    """The bytes of one member."""
 
-    networks: int  # parameters, those of the target, and the optimiser's moments; and those of the best agent so far
+    networks: int  # parameters, target parameters and the optimiser's moments, of the agent and of the best agent
     ring: int
-    batches: int  # of one epoch: what it draws and learns from
+    batches: int  # all batches of one epoch
     other: int  # keys, counters, hyper-parameters
 
     @property
     def state(self) -> int:
-        """What stays from epoch to epoch."""
+        """The bytes that stay from epoch to epoch."""
         return self.networks + self.ring + self.other
 
     @property
     def total(self) -> int:
-        """The state and an epoch's batches; activations and rollouts come on top while they last."""
+        """The state and an epoch's batches. Activations and rollouts are not counted."""
         return self.state + self.batches
 
 
-def sizes(run: Run) -> Sizes:
-    """Of one member of the run, by shapes alone: nothing is computed."""
+def memory_use(run: Run) -> MemoryUse:
+    """The bytes of one member of the run, from shapes alone: computes nothing. ValueError for what is no Run."""
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     key = jax.random.key(0)
     state = jax.eval_shape(run.init_without_warmup, key)
     batches = jax.eval_shape(run.sample, state, key)
     ring, agent = num_bytes(state.replay), num_bytes(state.agent)
-    return Sizes(2 * agent, ring, num_bytes(batches), num_bytes(state) - ring - agent)
+    return MemoryUse(networks=2 * agent, ring=ring, batches=num_bytes(batches), other=num_bytes(state) - ring - agent)
 
 
 def free_memory() -> int | None:
-    """Bytes that the first device has left; on a CPU what the host or its container may still give; None if unknown."""
+    """Free bytes of the first device; on a CPU, of the host or its container, whichever has less. None if unknown."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
@@ -55,7 +55,7 @@ def free_memory() -> int | None:
 
 
 def num_bytes(tree: Any) -> int:
-    """Of all arrays, or their shapes, in a pytree.
+    """The bytes of all arrays, or jax.ShapeDtypeStructs, in a pytree. Raises ValueError for other leaves.
 
     >>> num_bytes(jax.ShapeDtypeStruct((3, 2), "float32"))
     24
@@ -69,6 +69,7 @@ def num_bytes(tree: Any) -> int:
 
 
 def _host() -> int | None:
+    """Bytes that Linux calls available; None if it does not say."""
     try:
         lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
@@ -77,7 +78,7 @@ def _host() -> int | None:
 
 
 def _container(folder: Path, limit: str, usage: str, cache: str) -> int | None:
-    """What is left below the limit, files that are only cached not counted; None without one."""
+    """Bytes left below the container's limit, where cached files count as free; None without a limit."""
     try:
         most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
         lines = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())

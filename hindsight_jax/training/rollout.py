@@ -1,4 +1,4 @@
-"""Whole episodes from a batch of environments: reset, scan to the horizon, mask what comes after the end.
+"""Whole episodes from a batch of environments: reset, scan to the horizon, mask the steps after the end.
 
 Dimension key: N environments, T horizon, O observation dims, G goal dims, D action dims.
 """
@@ -17,7 +17,7 @@ Policy = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class Rollout(NamedTuple):
-    """Episodes and how they ended."""
+    """N episodes and how they ended."""
 
     trajectories: types.Trajectory  # [N, ...]
     success_end: jax.Array  # bool[N], after the last action
@@ -31,7 +31,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     All states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number
     of actions up to its first success; states after it are masked by `length` and never read.
 
-    Raises ValueError if an argument is of another type, or if the policy gives what is no action of the environment.
+    Raises ValueError if an argument is of another type, or if the policy returns an action of another shape or dtype.
     """
     _validation.check_env(env)
     _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
@@ -48,7 +48,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
 
     horizon = env.spec.horizon
     _, (action, observation, achieved) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
-    # time first -> environment first, with s_0 in front
+    # action [T, N, D], observation [T, N, *O], achieved [T, N, *G] -> [N, T, ..], and s_0 in front of the states
     with_start = lambda start, rest: jnp.concatenate([start[:, None], jnp.swapaxes(rest, 0, 1)], axis=1)
     observation = with_start(first.obs["observation"], observation)
     achieved = with_start(first.obs["achieved_goal"], achieved)
@@ -58,6 +58,17 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     ends = success_any & env.spec.ends_at_success
     length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
     last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
-    trajectories = types.Trajectory(observation, achieved, jnp.swapaxes(action, 0, 1), goal, length, terminal=ends)
-    at_end = jax.vmap(lambda states, i: states[i])(achieved, length)
-    return Rollout(trajectories, last, success_any, jax.vmap(env.distance)(at_end, goal))
+    at_end = jax.vmap(lambda states, i: states[i])(achieved, length)  # [N, *G], phi(s_length)
+    return Rollout(
+        trajectories=types.Trajectory(
+            observation=observation,
+            achieved_goal=achieved,
+            action=jnp.swapaxes(action, 0, 1),
+            desired_goal=goal,
+            length=length,
+            terminal=ends,
+        ),
+        success_end=last,
+        success_any=success_any,
+        distance_end=jax.vmap(env.distance)(at_end, goal),
+    )

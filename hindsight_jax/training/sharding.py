@@ -1,4 +1,4 @@
-"""Where the members of a population are: on which devices, of which processes.
+"""The placement of a population's members on devices and processes.
 
 Dimension key: M members.
 """
@@ -15,7 +15,7 @@ from hindsight_jax.training import _validation
 
 
 def put(array: Any, sharding: Any) -> jax.Array:
-    """The array, which every process holds whole, where the sharding says; typed keys too."""
+    """Places a host array, which every process holds whole, by `sharding`; typed keys are supported."""
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(put(jax.random.key_data(array), sharding), dtype=array.dtype)
     if sharding is None or sharding.is_fully_addressable:
@@ -25,7 +25,9 @@ def put(array: Any, sharding: Any) -> jax.Array:
 
 
 def local_members(columns: Mapping[str, jax.Array]) -> tuple[list[tuple[int, int]], dict[str, np.ndarray]]:
-    """What this process holds of arrays [M]: pairs (position, member), and the columns, an entry for each position.
+    """The members of this process: pairs (position, member), and the columns' entries by position.
+
+    Raises ValueError unless `columns` maps names to JAX arrays [M, ...] of one population.
 
     >>> local_members({"q_mean": jax.numpy.arange(2.0)})
     ([(0, 0), (1, 1)], {'q_mean': array([0., 1.], dtype=float32)})
@@ -43,12 +45,12 @@ def local_members(columns: Mapping[str, jax.Array]) -> tuple[list[tuple[int, int
 
 
 def local_member(tree: Any, member: int) -> Any:
-    """One member of a pytree of arrays [M, ...]; None if another process holds it.
+    """One member of a pytree of JAX arrays [M, ...]; None if another process holds it.
 
-    Raises ValueError if there is no such member.
+    Raises ValueError if there is no such member, or if a leaf is not such an array.
     """
 
-    def of(leaf: jax.Array) -> jax.Array | None:
+    def entry(leaf: jax.Array) -> jax.Array | None:
         for start, stop, data in _local(leaf):
             if start <= member < stop:
                 return data[member - start]
@@ -63,35 +65,37 @@ def local_member(tree: Any, member: int) -> Any:
     whole = isinstance(member, (int, np.integer)) and not isinstance(member, bool)
     if not whole or not 0 <= member < size:
         checks.fail("member", checks.describe(member), f"it must be an integer in 0..{size - 1}", "Count from 0.")
-    found = [of(leaf) for leaf in leaves]
-    return None if found[0] is None else jax.tree.unflatten(structure, found)
+    entries = [entry(leaf) for leaf in leaves]
+    return None if entries[0] is None else jax.tree.unflatten(structure, entries)
 
 
 def _num_members(name: str, array: Any, expected: int | None) -> int:
-    """M of an array [M, ...], as it is expected, where it is."""
+    """M of an array [M, ...]; ValueError if another number is expected."""
     if not hasattr(array, "addressable_shards") or getattr(array, "ndim", 0) < 1:
-        checks.fail(name, checks.describe(array), "it must be a JAX array [M, ...]", "Pass it as the device has it.")
+        checks.fail(
+            name, checks.describe(array), "it must be a JAX array [M, ...]", "Pass it before it is copied to the host."
+        )
     if expected not in (None, array.shape[0]):
-        rule = f"the others have {expected} members"
+        rule = f"the other arrays have {expected} members"
         checks.fail(name, checks.describe(array), rule, "Pass arrays of one population.")
     return array.shape[0]
 
 
 def _local(array: jax.Array) -> list[tuple[int, int, jax.Array]]:
-    """(first member, one behind the last, their data) of each of this process's devices, in order."""
+    """(first member, last member + 1, their data) of each of this process's devices, in order."""
     spans = [(shard.index[0].indices(array.shape[0])[:2], shard.data) for shard in array.addressable_shards]
     return [(start, stop, data) for (start, stop), data in sorted(spans, key=lambda span: span[0])]
 
 
 AXIS = "members"  # of the mesh
 
-EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()
+EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()  # arrays [M, ...], and arrays without an axis of members
 
 
 def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple[Any, ...]:
-    """As many devices as can share M members equally, as many of each process; by default of those of all processes.
+    """As many of the devices as can share M members equally, the same number of each process.
 
-    Raises ValueError if the processes cannot have equal numbers of members.
+    `devices` are by default those of all processes. Raises ValueError if processes cannot share the members equally.
 
     >>> len(devices_for(1))
     1
@@ -112,8 +116,9 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
 
 
 def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> Any:
-    """`function` of one member, mapped over inputs with a leading axis [M]: `chunk` of them at once, or (None) all.
+    """Maps `function` over inputs with a leading axis [M], in chunks of `chunk` entries, or (None) all at once.
 
+    >>> import jax.numpy as jnp
     >>> in_chunks(jnp.add, 2, jnp.arange(3), jnp.ones(3, jnp.int32)).tolist()
     [1, 2, 3]
     """
@@ -123,10 +128,10 @@ def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> 
 
 
 def default_chunk(devices: Sequence[Any]) -> int | None:
-    """The members that learn at once on each device: 1 where a CPU's cores are devices, and all (None) elsewhere.
+    """How many members learn at once on each device: 1 where a CPU's cores are devices, elsewhere None, for all.
 
-    A core's cache holds the parameters and the moments of a member or two. One device of several cores shares out its
-    products among them, and larger ones better.
+    A core's cache holds the parameters and moments of a member or two. A device of several cores splits each matrix
+    product among them, and splits larger products better.
 
     >>> default_chunk(jax.devices("cpu")[:1]) is None
     True
@@ -136,21 +141,21 @@ def default_chunk(devices: Sequence[Any]) -> int | None:
 
 
 def shard(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:
-    """The function on each device's members, by themselves."""
+    """The function, run by each device for its own members. Without a mesh there is one device, and nothing to map."""
     if mesh is None:
         return function
     return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
 
 
 def put_on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
-    """Arrays [M, ...] that each of several processes holds whole, as arrays of which it holds its own members' part."""
+    """Turns arrays [M, ...] that every process holds whole into global arrays sharded over members."""
     if mesh is None or not mesh.is_multi_process:
         return tree
     return jax.tree.map(lambda x: put(x, NamedSharding(mesh, EACH)), tree)
 
 
 def with_sharding(mesh: Mesh | None, spec: PartitionSpec, shapes: Any) -> Any:
-    """The shapes with the shardings that `shard` gives."""
+    """jax.ShapeDtypeStructs with the shardings that `shard` gives."""
     if mesh is None:
         return shapes
     sharding = NamedSharding(mesh, spec)

@@ -68,9 +68,9 @@ def given(monkeypatch):
     """What `make_run` is given, by name."""
     found, make_run = {}, training.make_run
 
-    def spy(env, agent, ring, law, reward_fn, schedule, preference):
-        found.update(ring=ring, law=law, reward_fn=reward_fn, schedule=schedule, preference=preference)
-        return make_run(env, agent, ring, law, reward_fn, schedule, preference)
+    def spy(env, agent, ring, law, reward_fn, sizes, preference):
+        found.update(ring=ring, law=law, reward_fn=reward_fn, sizes=sizes, preference=preference)
+        return make_run(env, agent, ring, law, reward_fn, sizes, preference)
 
     monkeypatch.setattr(training, "make_run", spy)
     return found
@@ -685,7 +685,7 @@ def test_numbers_reach_the_law_the_reward_and_the_preference(given):
     """Their defaults, and a member's own: what `make_run` is given is called as `run.init` calls it."""
     relabelling = {"relabel.behaviour": 0.5, "relabel.next_state": 0.25, "relabel.preference": 0.75}
     small("her_01_push", **relabelling, **{"evaluation.episodes": 7})
-    assert given["schedule"] == training.Schedule(1, 1, 2, 2, 7)
+    assert given["sizes"] == training.RunSizes(1, 1, 2, 2, 7)
     # kept 0.5; else the next state 0.25, or either of two later states: 0.5 (0.25 + 0.75 / 2), 0.5 (0.75 / 2)
     np.testing.assert_allclose(given["law"]({}).pmf(1, 3, 3), [0.5, 0, 0, 0.3125, 0.1875], rtol=1e-6)
     own = given["law"]({"behaviour": 0.25, "next_state": 1.0, "preference": 0.5})
@@ -724,7 +724,7 @@ def test_ddpg_has_four_goals_of_the_future_for_each_of_its_own_and_rewards_by_su
 def test_a_policy_gradient_has_no_law_and_a_ring_of_one_collection(name, given):
     built(name, **{"env.num_envs": 8, "evaluation.episodes": 9})
     assert (given["law"], given["preference"], given["ring"].capacity) == (None, None, 8)
-    assert given["schedule"] == training.Schedule(
+    assert given["sizes"] == training.RunSizes(
         num_envs=8, updates_per_epoch=1, batch_size=8, warmup_trajectories=0, evaluation_episodes=9
     )
 

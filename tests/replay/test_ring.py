@@ -22,6 +22,7 @@ import pytest
 import scipy.stats
 
 from hindsight_jax import relabel, replay, types
+from hindsight_jax.replay import ring as ring_module
 
 pytestmark = pytest.mark.usefixtures("quick_compiles")
 
@@ -191,7 +192,7 @@ def assert_equal(left, right):
 
 
 def test_doctests():
-    result = doctest.testmod(replay)
+    result = doctest.testmod(ring_module)
     assert result.attempted >= 6
     assert result.failed == 0
 

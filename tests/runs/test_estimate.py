@@ -27,15 +27,15 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(made):
     assert (found.env_steps, found.epochs, found.updates, found.evaluations) == (36, 5, 10, 3)
     state = jax.eval_shape(training.make_population(experiment.run).init, training.member_keys(0, 6))
     agents = training.num_bytes(state.best.agent)
-    assert found.sizes.networks * 6 == 2 * agents  # what learns, and the best so far
-    assert found.sizes.state * 6 == training.num_bytes(state.members) + agents
-    assert found.copy == found.sizes.state  # what a checkpoint is written from, on a CPU beside the state
-    assert found.bytes_of_one == found.sizes.total + found.copy
-    assert found.sizes.ring * 6 == training.num_bytes(state.members.replay)
-    assert found.sizes.ring == experiment.num_bytes_of_ring
+    assert found.memory.networks * 6 == 2 * agents  # what learns, and the best so far
+    assert found.memory.state * 6 == training.num_bytes(state.members) + agents
+    assert found.copy == found.memory.state  # what a checkpoint is written from, on a CPU beside the state
+    assert found.bytes_of_one == found.memory.total + found.copy
+    assert found.memory.ring * 6 == training.num_bytes(state.members.replay)
+    assert found.memory.ring == experiment.num_bytes_of_ring
     # two updates of four transitions: goal, observation, achieved goal, and their successors of both: 3 bits each, f32
     floats, others = 5 * 3 + 2, 4 + 4 + 1 + 1  # reward and discount; action and offset, two flags
-    assert found.sizes.batches == 2 * 4 * (4 * floats + others)
+    assert found.memory.batches == 2 * 4 * (4 * floats + others)
 
 
 def test_the_text_holds_the_numbers(made):

@@ -238,7 +238,7 @@ def test_a_setting_has_the_numbers_of_a_run_of_its_own(grid, experiment):
     values = {"agent.epsilon": jnp.full(2, 0.9), "agent.gamma": jnp.full(2, 0.5)}
     population, keys = training.make_population(experiment.run), training.member_keys(7, 2)
     state = population.advance(population.init(keys, values), 2)
-    wanted = population.evaluate(state, keys) | training.collect_metrics(state)[1]
+    wanted = population.evaluate(state, keys) | training.pop_metrics(state)[1]
     mine = grid[0].workdir.read_rows()[4:6]
     for metric in ("success_end", "distance_end", "q_mean", "td_loss"):
         np.testing.assert_allclose([row[metric] for row in mine], wanted[metric], rtol=1e-4, atol=1e-5, err_msg=metric)
@@ -379,28 +379,6 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
         if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
             left, right = jax.random.key_data(left), jax.random.key_data(right)
         np.testing.assert_array_equal(left, right, strict=True)
-
-
-# Rows
-
-
-def test_the_distance_of_what_is_imitated_is_a_mean_over_it():
-    row = {"imitated_x_distance": 0.06, "imitated_fraction": 0.25, "q_mean": -1.0}
-    session.complete(row)
-    assert row == {"imitated_distance": 0.24, "imitated_fraction": 0.25, "q_mean": -1.0}
-
-
-def test_there_is_no_distance_where_nothing_is_imitated():
-    row = {"imitated_x_distance": 0.0, "imitated_fraction": 0.0}
-    session.complete(row)
-    assert math.isnan(row.pop("imitated_distance"))
-    assert row == {"imitated_fraction": 0.0}
-
-
-def test_rows_without_imitation_stay_as_they_are():
-    row = {"q_mean": -1.0}
-    session.complete(row)
-    assert row == {"q_mean": -1.0}
 
 
 # Refusals

@@ -30,10 +30,10 @@ def experiment(chain):
     agent = agents.q_learning(chain.spec, distance=chain.distance, hidden_sizes=(8, 8))
     ring = replay.make_ring(training.example_trajectory(chain), 16)
     law = lambda values: relabel.hindsight(0.15, 0.2)
-    schedule = training.Schedule(
+    sizes = training.RunSizes(
         num_envs=1, updates_per_epoch=2, batch_size=8, warmup_trajectories=2, evaluation_episodes=8
     )
-    run = training.make_run(chain, agent, ring, law, relabel.reward_by_index(), schedule)
+    run = training.make_run(chain, agent, ring, law, relabel.reward_by_index(), sizes)
     return presets.Setup(chain, agent, run, ring.num_bytes, num_epochs=6, epochs_between_evaluations=2)
 
 

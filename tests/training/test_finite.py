@@ -46,7 +46,7 @@ def made(algorithm, change=lambda env: env):
         of, discount = relabel.reward_by_index()(achieved, goal, is_next)
         return jnp.where(jnp.any(achieved == MARK), jnp.nan, of), discount
 
-    schedule = training.Schedule(
+    sizes = training.RunSizes(
         num_envs=2,
         updates_per_epoch=1 if on_policy else 3,
         batch_size=2 if on_policy else 16,
@@ -55,7 +55,7 @@ def made(algorithm, change=lambda env: env):
     )
     ring = replay.make_ring(training.example_trajectory(env), 2 if on_policy else 8)
     law = None if on_policy else lambda values: relabel.hindsight(0.5, 0.2)
-    return training.make_run(env, experiment.agent, ring, law, reward, schedule)
+    return training.make_run(env, experiment.agent, ring, law, reward, sizes)
 
 
 @functools.cache

@@ -49,15 +49,15 @@ def test_memory_is_flat_over_2000_epochs_and_each_function_is_traced_once():
     agent = agents.q_learning(env.spec, distance=env.distance, hidden_sizes=(8,))
     agent = agent._replace(act=counted(traces, "act", agent.act), update=counted(traces, "update", agent.update))
     ring = replay.make_ring(training.example_trajectory(env), 64)
-    schedule = training.Schedule(2, 2, 8, 5, 16)
-    run = training.make_run(env, agent, ring, relabel.hindsight(0.15, 0.2), relabel.reward_by_index(), schedule)
+    sizes = training.RunSizes(2, 2, 8, 5, 16)
+    run = training.make_run(env, agent, ring, relabel.hindsight(0.15, 0.2), relabel.reward_by_index(), sizes)
     population, keys = training.make_population(run), training.member_keys(0, 2)
     traces.clear()
     state, seen = population.init(keys), []
     for epoch in range(1, 2001):
         state = population.advance(state, 1)
         results = population.evaluate(state, keys)
-        state, metrics = training.collect_metrics(state)
+        state, metrics = training.pop_metrics(state)
         jax.device_get((results, metrics))
         if epoch % 500 == 0:
             seen.append((live(), resident()))

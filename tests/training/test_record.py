@@ -70,7 +70,7 @@ def test_an_evaluation_that_is_not_finite_has_no_success_and_is_never_the_best(s
 
 def test_the_columns_are_counts_results_and_means_and_the_metrics_start_anew(state):
     state = population().advance(state, 2)
-    expected = training.collect_metrics(jax.tree.map(jnp.copy, state))[1]
+    expected = training.pop_metrics(jax.tree.map(jnp.copy, state))[1]
     state, columns = population().record(state, results_of(0.0, 0.5, 1.0))
     counts = {"env_steps", "updates", "frozen"}
     assert set(columns) == counts | set(expected) | {"success_end", "success_any", "distance_end"}
@@ -105,5 +105,26 @@ def test_trajectories_are_looked_at_as_far_as_they_go():
         assert bool(finite.is_finite(spoilt)) == (one == 1)
 
 
-def test_a_fault_that_does_not_come_again_is_said_to_be_one():
-    assert str(finite.NonFinite(None, 12)).startswith("some number was not finite from update 12 on, but is when")
+def test_a_diagnosis_that_finds_nothing_says_so():
+    assert str(finite.NonFinite(None, 12)).startswith("a number was not finite after update 12, but replaying")
+
+
+def test_the_distance_where_imitated_is_a_mean_over_the_imitated_transitions():
+    columns = {"imitated_x_distance": 0.06, "imitated_fraction": 0.25, "q_mean": -1.0}
+    named = training.normalize_metrics(columns)
+    assert list(named.items()) == [("imitated_fraction", 0.25), ("q_mean", -1.0), ("imitated_distance", 0.24)]
+    assert type(named["imitated_distance"]) is float
+    assert "imitated_x_distance" in columns
+    assert training.normalize_metrics({"q_mean": -1.0}) == {"q_mean": -1.0}
+
+
+def test_there_is_no_distance_where_nothing_is_imitated():
+    columns = {
+        "imitated_x_distance": np.float32([0.06, 0.0, np.nan]),
+        "imitated_fraction": np.float32([0.25, 0.0, np.nan]),
+    }
+    named = training.normalize_metrics(columns)
+    np.testing.assert_array_equal(named["imitated_distance"], [float(np.float32(0.06)) / 0.25, np.nan, np.nan])
+    assert np.isnan(
+        training.normalize_metrics({"imitated_x_distance": 0.0, "imitated_fraction": 0.0})["imitated_distance"]
+    )

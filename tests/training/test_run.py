@@ -3,7 +3,9 @@
 import doctest
 import functools
 import importlib
+import inspect
 import math
+import pydoc
 from typing import NamedTuple
 
 import compiles
@@ -34,13 +36,13 @@ SMALL = {
 }
 
 
-def make_run(env=None, agent=None, law=law_of, reward_fn=None, preference=None, capacity=64, hidden=(8,), **schedule):
+def make_run(env=None, agent=None, law=law_of, reward_fn=None, preference=None, capacity=64, hidden=(8,), **sizes):
     """A run on the chain, tiny unless said otherwise."""
     env = env or probes.Chain(horizon=4)
     agent = agent or agents.q_learning(env.spec, distance=env.distance, hidden_sizes=hidden)
     ring = replay.make_ring(training.example_trajectory(env), capacity)
-    schedule = training.Schedule(**(SMALL | schedule))
-    return training.make_run(env, agent, ring, law, reward_fn or relabel.reward_by_index(), schedule, preference)
+    sizes = training.RunSizes(**(SMALL | sizes))
+    return training.make_run(env, agent, ring, law, reward_fn or relabel.reward_by_index(), sizes, preference)
 
 
 @functools.cache
@@ -78,7 +80,7 @@ def assert_close(left, right, tolerance):
     jax.tree.map(compare, plain(left), plain(right))
 
 
-@pytest.mark.parametrize("name", ["run", "rollout", "population"])
+@pytest.mark.parametrize("name", ["run", "rollout", "population", "record"])
 def test_doctests(name):
     module = importlib.import_module(f"hindsight_jax.training.{name}")
     assert doctest.testmod(module).failed == 0
@@ -103,8 +105,8 @@ def learner(env, **options):
 def test_her_and_hdm_learn_the_chain():
     """Two seeds of each reach and keep every goal. Without the goal, no policy reaches more than one in five."""
     env = probes.Chain()
-    agent, schedule = learner(env)
-    run = make_run(env, agent, evaluation_episodes=200, **schedule)
+    agent, sizes = learner(env)
+    run = make_run(env, agent, evaluation_episodes=200, **sizes)
     population, keys = training.make_population(run), training.member_keys(0, 4)
     state = population.init(keys, {"agent.gamma_hdm": jnp.array([0.0, 0.0, 0.85, 0.85])})  # 0 is HER
     before = population.evaluate(state, keys)
@@ -126,9 +128,9 @@ def test_learnt_values_are_the_exact_ones_for_each_gamma():
     If the last step counted as terminal, half of all rows would end in V = 0: far below the exact -3.4 of gamma 0.9.
     """
     env, gammas = probes.Chain(horizon=2), (0.0, 0.5, 0.9)
-    agent, schedule = learner(env, imitation="none")
+    agent, sizes = learner(env, imitation="none")
     law = relabel.mixture((0.5, relabel.behaviour()), (0.5, relabel.future()))
-    run = make_run(env, agent, law, env.reward_by_success, **schedule)
+    run = make_run(env, agent, law, env.reward_by_success, **sizes)
     population = training.make_population(run)
     values = {"agent.gamma": jnp.array(gammas), "agent.epsilon": jnp.ones(len(gammas))}
     state = population.init(training.member_keys(0, len(gammas)), values)
@@ -167,7 +169,7 @@ def test_seeds_are_all_different():
     """In their first weights, their warm-up, what they collect, and what they learn."""
     state, _ = started()
     first = plain(state.members)
-    state, metrics = training.collect_metrics(tiny().advance(state, 3))
+    state, metrics = training.pop_metrics(tiny().advance(state, 3))
     last = plain(state.members)
     kernel = lambda members: members.agent.params["params"]["MLP_0"]["Dense_0"]["kernel"]
     for values in (
@@ -237,7 +239,7 @@ def whole_run():
 def test_collecting_metrics_changes_nothing_else():
     state, _ = started()
     for _ in range(4):
-        state, _ = training.collect_metrics(tiny().advance(state, 25))
+        state, _ = training.pop_metrics(tiny().advance(state, 25))
     assert_same_bits((state.members, state.epochs), (whole_run().members, whole_run().epochs))
 
 
@@ -248,7 +250,7 @@ def test_any_number_of_epochs_and_any_evaluation_compile_once():
     for num_epochs in (1, 3, 2, 0):
         state = population.advance(state, num_epochs)
         population.evaluate(state, keys)
-        state, _ = training.collect_metrics(state)
+        state, _ = training.pop_metrics(state)
         sizes.append((population.advance._cache_size(), population.evaluate._cache_size()))
     assert len(set(sizes)) == 1
     assert max(sizes[0]) <= 2  # populations of 4 and of 1, if that was used before
@@ -266,14 +268,14 @@ def test_members_with_values_of_their_own_equal_separate_runs():
     }
     state, _ = started(4, values)
     np.testing.assert_array_equal(state.members.agent.hparams.gamma_hdm, values["agent.gamma_hdm"])
-    state, metrics = training.collect_metrics(tiny().advance(state, 5))
+    state, metrics = training.pop_metrics(tiny().advance(state, 5))
     np.testing.assert_array_equal(metrics["imitated_fraction"][jnp.array([0, 3])], [0.0, 1.0])
     assert 0.0 < float(metrics["imitated_fraction"][1]) < 1.0
     assert float(metrics["reward_mean"][2]) == 0.0  # all goals are next states
     assert -1.0 < float(metrics["reward_mean"][1]) < 0.0  # the last step's future is its next state
     for i in range(4):
         alone, _ = started(1, {name: value[i : i + 1] for name, value in values.items()}, seed=i)
-        alone, expected = training.collect_metrics(tiny().advance(alone, 5))
+        alone, expected = training.pop_metrics(tiny().advance(alone, 5))
         assert_close(member(state.members, i), member(alone.members, 0), 1e-5)
         assert_close(member(metrics, i), member(expected, 0), 1e-5)
 
@@ -305,14 +307,14 @@ def test_a_member_that_breaks_leaves_the_others_alone():
 
 def test_collected_metrics_are_means_over_epochs():
     state, _ = started()
-    _, none = training.collect_metrics(state)
+    _, none = training.pop_metrics(state)
     assert all(np.all(np.isnan(value)) for value in none.values())
     each = []
     for _ in range(3):
-        state, metrics = training.collect_metrics(tiny().advance(state, 1))
+        state, metrics = training.pop_metrics(tiny().advance(state, 1))
         each.append(metrics)
     again, _ = started()
-    again, together = training.collect_metrics(tiny().advance(again, 3))
+    again, together = training.pop_metrics(tiny().advance(again, 3))
     assert set(together) >= {"loss", "td_loss", "q_mean", "reward_mean", "imitated_fraction", "collect_success_end"}
     for name, value in together.items():
         np.testing.assert_allclose(value, np.mean([metrics[name] for metrics in each], axis=0), rtol=1e-5, atol=1e-6)
@@ -464,11 +466,11 @@ def policy_gradient(env):
     return agents.policy_gradient(env.spec, success=env.success, hidden_sizes=(8,), num_goals=3)
 
 
-def make_on_policy(env=None, agent=None, law=None, capacity=3, **schedule):
+def make_on_policy(env=None, agent=None, law=None, capacity=3, **sizes):
     """A run of a policy gradient on the chain: three trajectories and one update an epoch."""
     env = env or probes.Chain(horizon=4)
-    schedule = {"num_envs": 3, "updates_per_epoch": 1, "warmup_trajectories": 0, "evaluation_episodes": 16} | schedule
-    return make_run(env, agent or policy_gradient(env), law, capacity=capacity, **schedule)
+    sizes = {"num_envs": 3, "updates_per_epoch": 1, "warmup_trajectories": 0, "evaluation_episodes": 16} | sizes
+    return make_run(env, agent or policy_gradient(env), law, capacity=capacity, **sizes)
 
 
 @functools.cache
@@ -542,7 +544,7 @@ def test_an_on_policy_population_counts_no_warm_up_and_has_no_law():
     np.testing.assert_array_equal(members.agent.updates, 3)
     np.testing.assert_array_equal(members.replay.size, 3)
     assert len(np.unique(np.reshape(members.replay.trajectories.action, (3, -1)), axis=0)) == 3
-    _, metrics = training.collect_metrics(state)
+    _, metrics = training.pop_metrics(state)
     assert set(metrics) >= {"loss", "return_mean", "hit_fraction", "entropy", "collect_success_end"}
     assert all(np.all(np.isfinite(value)) for value in metrics.values())
 
@@ -608,16 +610,16 @@ def test_no_key_of_an_on_policy_run_is_used_twice():
     [
         (
             {"warmup_trajectories": 1},
-            r"^schedule\.warmup_trajectories: got 1, but it must be 0 for an agent that learns",
+            r"^sizes\.warmup_trajectories: got 1, but it must be 0 for an agent that learns",
         ),
-        ({"warmup_trajectories": None}, r"^schedule\.warmup_trajectories: got None, but it must be 0"),
-        ({"updates_per_epoch": 2}, r"^schedule\.updates_per_epoch: got 2, but it must be 1 for an agent that learns"),
-        ({"updates_per_epoch": 0}, r"^schedule\.updates_per_epoch: got 0, but it must be 1"),
-        ({"capacity": 2}, r"^schedule\.num_envs: got 3.*capacity, 2"),
+        ({"warmup_trajectories": None}, r"^sizes\.warmup_trajectories: got None, but it must be 0"),
+        ({"updates_per_epoch": 2}, r"^sizes\.updates_per_epoch: got 2, but it must be 1 for an agent that learns"),
+        ({"updates_per_epoch": 0}, r"^sizes\.updates_per_epoch: got 0, but it must be 1"),
+        ({"capacity": 2}, r"^sizes\.num_envs: got 3.*capacity, 2"),
         ({"capacity": 4}, r"^ring\.capacity: got 4, but it must hold the trajectories of one collection, 3\. Make"),
         ({"num_envs": 2}, r"^ring\.capacity: got 3, but it must hold the trajectories of one collection, 2\. Make"),
-        ({"num_envs": 0}, r"^schedule\.num_envs: got 0"),
-        ({"evaluation_episodes": 0}, r"^schedule\.evaluation_episodes: got 0"),
+        ({"num_envs": 0}, r"^sizes\.num_envs: got 0"),
+        ({"evaluation_episodes": 0}, r"^sizes\.evaluation_episodes: got 0"),
         (
             {"law": relabel.future()},
             r"^law: got .*, but the agent learns from trajectories\. Pass a goal law for an agent",
@@ -625,7 +627,7 @@ def test_no_key_of_an_on_policy_run_is_used_twice():
         ({"law": law_of}, r"^law: got .*, but the agent learns from trajectories\."),
     ],
 )
-def test_schedules_that_are_not_on_policy_are_refused(arguments, message):
+def test_sizes_that_are_not_on_policy_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_on_policy(**arguments)
 
@@ -633,7 +635,7 @@ def test_schedules_that_are_not_on_policy_are_refused(arguments, message):
 def test_an_agent_of_transitions_needs_a_law_and_a_warm_up():
     with pytest.raises(ValueError, match=r"^law: got None, but the agent learns from transitions\. Pass a goal law"):
         make_run(law=None)
-    with pytest.raises(ValueError, match=r"^schedule\.warmup_trajectories: got 0"):
+    with pytest.raises(ValueError, match=r"^sizes\.warmup_trajectories: got 0"):
         make_run(warmup_trajectories=0)
 
 
@@ -726,13 +728,24 @@ def test_episodes_that_end_early_enter_the_ring_with_their_length_and_count_thei
     assert np.asarray(state.replay.trajectories.length)[:42].sum() < int(state.env_steps) == 42 * 6
 
 
-# Refusals
+# Help and refusals
 
 
-@pytest.mark.parametrize("name", training.Schedule._fields)
+@pytest.mark.parametrize("make", [lambda: tiny(), make_run, lambda: make_run().spec.ring])
+def test_help_describes_every_function(make):
+    """Each has a docstring of its own, and takes no bound argument."""
+    functions = [value for value in make() if callable(value)]
+    assert len({pydoc.getdoc(function) for function in functions}) == len(functions)
+    for function in functions:
+        text = pydoc.render_doc(function, renderer=pydoc.plaintext)
+        assert function.__doc__.splitlines()[0] in text
+        assert not {"run", "ring", "programs", "population"} & set(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("name", training.RunSizes._fields)
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, None])
-def test_a_schedule_of_anything_but_positive_integers_is_refused(name, value):
-    with pytest.raises(ValueError, match=rf"schedule\.{name}"):
+def test_sizes_that_are_not_positive_integers_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"sizes\.{name}"):
         make_run(**{name: value})
 
 
@@ -749,10 +762,10 @@ def test_numbers_of_a_fixed_law_are_refused():
         make_run(law=relabel.future()).init(jax.random.key(0), {"relabel.next_state": 0.3})
 
 
-@pytest.mark.parametrize("schedule", [{"warmup_trajectories": 65}, {"num_envs": 65}])
-def test_more_trajectories_than_the_ring_holds_are_refused(schedule):
-    with pytest.raises(ValueError, match=r"schedule\..* got 65.*capacity, 64"):
-        make_run(**schedule)
+@pytest.mark.parametrize("sizes", [{"warmup_trajectories": 65}, {"num_envs": 65}])
+def test_more_trajectories_than_the_ring_holds_are_refused(sizes):
+    with pytest.raises(ValueError, match=r"sizes\..* got 65.*capacity, 64"):
+        make_run(**sizes)
 
 
 @pytest.mark.parametrize("values", [{"agent.gamma_hdm": [-1.0, 0.5]}, {"agent.target_period": [0.0, 1.0]}])
