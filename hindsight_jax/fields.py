@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from hindsight_jax import checks
 
+COMMAND = "hindsight-jax"  # what is installed; `python -m experiments.run` is the same program
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -116,7 +117,7 @@ FIELDS: dict[str, Field] = {
     ),
 }
 
-_HOW_TO_LIST = "List the fields: python -m experiments.run --help."
+_HOW_TO_LIST = f"List the fields: {COMMAND} --help."
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

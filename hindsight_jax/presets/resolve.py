@@ -48,7 +48,7 @@ def split(name: str) -> tuple[str, str, bool]:
                     rule = f"no paper has the pair, so there is no schedule to follow: {base} alone exists"
                     checks.fail("name", fields.short(name), rule, f"Take {base}.")
                 return algorithm, environment, paper
-    remedy = f"{fields.did_you_mean(name, names())}List the names: python -m experiments.run --list."
+    remedy = f"{fields.did_you_mean(name, names())}List the names: {fields.COMMAND} --list=all."
     checks.fail("name", fields.short(name), "there is no such name", remedy)
 
 
