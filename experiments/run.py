@@ -1,8 +1,6 @@
 """The command `hindsight-jax` from a checkout: python -m experiments.run --config=hdm_push [--help, --list]."""
 
-import sys
-
 from hindsight_jax.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

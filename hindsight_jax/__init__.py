@@ -20,6 +20,7 @@ _INDEX = {
     "statistics": "hindsight_jax.statistics",
     "study": "hindsight_jax.study",
     "train": "hindsight_jax.study:train",
+    "load": "hindsight_jax.runs.load:load",
     "types": "hindsight_jax.types",
 }
 

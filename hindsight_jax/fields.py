@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from hindsight_jax import checks
 
-COMMAND = "hindsight-jax"  # as messages name it
+COMMAND = "hindsight-jax"  # what is installed; `python -m experiments.run` is the same program
 
 Value = bool | int | float | str | tuple[int, ...]
 

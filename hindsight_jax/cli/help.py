@@ -1,39 +1,38 @@
-"""What --list and --help print: names with their main numbers, and fields with their ranges."""
+"""What --list and --help print: names with their main numbers and measured results, and fields with their ranges."""
 
 import textwrap
 
 from hindsight_jax import fields, presets
+from hindsight_jax.cli import flags
 
 WIDTH = 120
-USAGE = """\
-python -m experiments.run --config=NAME [--config.FIELD=VALUE ...] [--config.grid=JSON] [--workdir=DIR] [--explain]
-python -m experiments.run --resume --workdir=DIR [--config.total_steps=MORE]
-python -m experiments.run ... --distributed  [--coordinator=HOST:PORT --processes=N --process=I]
-python -m experiments.run --list
-python -m experiments.run --help [--config=NAME]
+USAGE = f"""\
+{fields.COMMAND} --config=NAME [--config.FIELD=VALUE ...] [--config.grid=JSON] [--workdir=DIR] [--explain]
+{fields.COMMAND} --resume --workdir=DIR [--config.total_steps=MORE]
+{fields.COMMAND} --list[=TASK or ALGORITHM]
+{fields.COMMAND} --help [--config=NAME]
 """
-_COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "gamma_hdm", "next-state", "network")
+_COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "network", "expected")
+_EXPECTED = (
+    "expected: success at an episode's end and minutes of all seeds, as measured once on two shared CPU cores or one of "
+    "them; -: not measured."
+)
 
 
-def list_text() -> str:
-    """What --list prints: the algorithms, each with a line of numbers for every name, and the tasks."""
-    names = presets.names()
-    table = [_COLUMNS, *map(_main_numbers, names)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    header, *rows = ("  ".join([f"  {row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]) for row in table)
-    lines = [header]
-    for name, row in zip(names, rows, strict=True):
-        algorithm, _, _ = presets.split(name)
-        heading = f"{algorithm}: {presets.ALGORITHMS[algorithm].help}"
-        lines += [row] if heading in lines else [heading, row]
-    tasks = [f"  {task}: {row.help}" for task, row in presets.ENVIRONMENTS.items()]
-    example = "python -m experiments.run --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6"
-    how = ["With _paper: the paper's schedule to the letter.", f"To run one:  {example}", "Its fields:  add --help."]
-    return "\n".join([*lines, "", "Tasks:", *tasks, *how])
+def list_text(word: str = "") -> str:
+    """What --list prints: the algorithms and the tasks; with one of them, its names; with all, every name."""
+    if not word:
+        return "\n".join(_parts())
+    names = [name for name in presets.names() if word in (*presets.split(name)[:2], "all")]
+    titles = {**{key: row.help for key, row in presets.ALGORITHMS.items()}, "all": "every name"}
+    titles |= {key: row.help for key, row in presets.ENVIRONMENTS.items()}
+    lines = [f"{word}: {titles[word]}", *_table([_COLUMNS, *map(_main_numbers, names)])]
+    how = f"{_EXPECTED} With _paper: the paper's schedule to the letter."
+    return "\n".join([*lines, *textwrap.wrap(how, WIDTH), f"To run one:  {fields.COMMAND} --config={names[0]}"])
 
 
-def help_text(name: str | None = None) -> str:
-    """What --help prints: the usage, and the fields, with the values and ranges that they have.
+def help_text(name: str = "") -> str:
+    """What --help prints: the usage, the flags, and the fields, with the values and ranges that they have.
 
     With a name, they are the fields that it has, as it sets them; without one all fields, with their defaults.
     """
@@ -41,30 +40,70 @@ def help_text(name: str | None = None) -> str:
     current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
     title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
     if name:
-        title = f"{name}: {presets.describe(name)}. Its fields, as it sets them:"
-    lines = [USAGE, *textwrap.wrap(title, WIDTH)]
+        title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"
+    of_runs = flags.of_runs()
+    lines = [
+        USAGE,
+        *_table([(f"--{flag.name}", flag.help) for flag in (of_runs[key] for key in of_runs if key != "h")]),
+    ]
+    lines += ["", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
         line = f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}"
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 17), break_on_hyphens=False)
     algorithms, tasks = ", ".join(presets.ALGORITHMS), ", ".join(presets.ENVIRONMENTS)
-    names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list."
+    names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list=all."
     return "\n".join([*lines, "", *textwrap.wrap(names, WIDTH)])
 
 
+def _parts() -> list[str]:
+    """Algorithms and tasks; of a task, the name that is expected to reach its goals most often."""
+    tasks = []
+    for task, row in presets.ENVIRONMENTS.items():
+        measured = [name for name in presets.EXPECTED if presets.split(name)[1] == task]
+        best = max(measured, key=lambda name: presets.EXPECTED[name].success, default=None)
+        tasks.append((task, row.help, f"{best}: {presets.EXPECTED[best]}" if best else "-"))
+    algorithms = [(algorithm, row.help) for algorithm, row in presets.ALGORITHMS.items()]
+    lines = ["A name is ALGORITHM_TASK, where they fit.", "", "Algorithms:", *_table(algorithms)]
+    lines += ["", *_table([("Tasks:", "", "expected"), *tasks], indent="")]
+    lines += ["", *textwrap.wrap(_EXPECTED, WIDTH), ""]
+    examples = [
+        (
+            f"{fields.COMMAND} --list=push",
+            "the names of a task or an algorithm, with their numbers; --list=all: every one",
+        ),
+        (f"{fields.COMMAND} --config=hdm_push --config.seeds=8", "trains one"),
+        (f"{fields.COMMAND} --config=hdm_push --help", "its fields"),
+    ]
+    return [*lines, *_table(examples, indent="")]
+
+
+def _table(rows: list[tuple[str, ...]], indent: str = "  ") -> list[str]:
+    """Columns aligned on the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [(indent + "  ".join(map(str.ljust, row, widths))).rstrip() for row in rows]
+
+
+def _expectation(name: str) -> str:
+    """A sentence with the measured result, or nothing."""
+    if name not in presets.EXPECTED:
+        return ""
+    found = presets.EXPECTED[name]
+    cores = f"{found.cores} CPU core{'s' * (found.cores > 1)}"
+    return f" Expect a success of {found} ({found.seeds} seeds on {cores}: experiments/results/{found.source})."
+
+
 def _main_numbers(name: str) -> tuple[str, ...]:
-    """The columns of `list_text` for one name; env steps are per seed, next-state is the share of such goals."""
-    v = presets.config(name)
+    """The row of `list_text` for one name; env steps are per seed."""
+    config = presets.config(name)
     _, task, _ = presets.split(name)
-    uses_gamma_hdm = v.get("agent.imitation") == "indicator" or v.get("agent.next_state") == "loss"
-    horizon = presets.horizon(name, v)
+    horizon = presets.horizon(name, config)
     return (
         name,
-        v.get("env.actions", presets.ENVIRONMENTS[task].actions[0]),
+        config.get("env.actions", presets.ENVIRONMENTS[task].actions[0]),
         str(horizon),
-        str(v["total_steps"]),
-        f"{v.get('agent.updates_per_epoch', 1) / (v['env.num_envs'] * horizon):.3g}",
-        fields.text(v["agent.gamma_hdm"]) if uses_gamma_hdm else "-",
-        fields.text(v["relabel.next_state"]) if "relabel.next_state" in v else "-",
-        fields.text(v["agent.hidden_sizes"]),
+        str(config["total_steps"]),
+        f"{config.get('agent.updates_per_epoch', 1) / (config['env.num_envs'] * horizon):.3g}",
+        fields.text(config["agent.hidden_sizes"]),
+        str(presets.EXPECTED.get(name, "-")),
     )

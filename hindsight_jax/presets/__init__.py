@@ -1,6 +1,7 @@
 """Names such as hdm_push: `tables` and `tuning` are the data, `resolve` reads them, `build` makes a run."""
 
 from hindsight_jax.presets.build import CHANGED_SHARE, Setup, build
+from hindsight_jax.presets.expected import EXPECTED, Expected
 from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
 from hindsight_jax.presets.register import register_algorithm, register_environment
 from hindsight_jax.presets.resolve import (
@@ -24,10 +25,12 @@ __all__ = [
     "ALGORITHMS",
     "CHANGED_SHARE",
     "ENVIRONMENTS",
+    "EXPECTED",
     "TUNED",
     "AgentKind",
     "Algorithm",
     "Environment",
+    "Expected",
     "Grid",
     "Setup",
     "all_fields",

@@ -51,7 +51,7 @@ def split(name: str) -> tuple[str, str, bool]:
                 rule = f"no paper has the pair, so there is no schedule to follow: {base} alone exists"
                 checks.fail("name", fields.short(name), rule, f"Take {base}.")
             return algorithm, environment, paper
-    remedy = f"{fields.did_you_mean(name, names())}List the names: {COMMAND} --list."
+    remedy = f"{fields.did_you_mean(name, names())}List the names: {COMMAND} --list=all."
     checks.fail("name", fields.short(name), "there is no such name", remedy)
 
 

@@ -4,9 +4,9 @@ DIR/config.json, summary.json                  the whole grid; the summaries of 
 DIR/agent.hidden_sizes=64,64/metrics.jsonl ...  a whole work directory each, trained one after another
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hindsight_jax import fields, presets
 from hindsight_jax.runs import config_file, streams
@@ -16,56 +16,77 @@ from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
 
+class Program(NamedTuple):
+    """A part of a run whose members have the same shapes."""
+
+    config: dict[str, Any]
+    grid: presets.Grid  # fields whose values are the members' own
+    path: Path  # its work directory
+    resume: bool  # it was begun
+
+
 def train(
-    arguments: config_file.Arguments, path: Path, argv: Sequence[str], hosts: Processes, interrupt: GracefulExit
+    name: str,
+    config: Mapping[str, Any],
+    grid: presets.Grid,
+    path: Path,
+    *,
+    resume: bool,
+    argv: Sequence[str],
+    processes: Processes,
+    interrupt: GracefulExit,
 ) -> int:
     """Trains every program in turn; the exit code of the first that was stopped, else 0.
 
-    Raises SessionError for what `session` and the file system refuse.
+    Raises SessionError for whatever `session` and the file system refuse.
     """
     streams.hold_standard_descriptors()
-    parts = list(split(arguments, path))
-    if len(parts) == 1:
-        with session(arguments, path, argv=argv, hosts=hosts) as run:
-            return run.train(interrupt)
-    with refusals():
-        whole = _whole(arguments, path, argv) if hosts.is_first else None
-        hosts.wait()
-    for number, (part, below) in enumerate(parts):
-        if hosts.is_first:
-            streams.say(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}")
-        with session(part, below, argv=argv, hosts=hosts) as run:
+    parts = list(split(config, grid, path, resume))
+    whole = None
+    if len(parts) > 1:
+        with refusals():
+            whole = _whole(name, config, grid, path, resume, argv) if processes.is_first else None
+            processes.wait()
+    for number, part in enumerate(parts):
+        if whole is not None:
+            streams.say(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
+        with session(
+            name, part.config, part.grid, part.path, resume=part.resume, argv=argv, processes=processes
+        ) as run:
             code = run.train(interrupt)
         if code:
             return code
     if whole is not None:
         with refusals():
-            whole.write_programs({below.name: WorkDir.open(below).read_summary() for _, below in parts})
+            whole.write_programs({part.path.name: WorkDir.open(part.path).read_summary() for part in parts})
     return 0
 
 
-def split(arguments: config_file.Arguments, path: Path) -> Iterator[tuple[config_file.Arguments, Path]]:
-    """The arguments of each program, and where it goes. One that was begun is resumed if the whole is."""
-    own, shaping = presets.programs(arguments.grid)
+def split(config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool = False) -> Iterator[Program]:
+    """The programs of a run; one that was begun is resumed if the whole is.
+
+    >>> [part.path.name for part in split({"seed": 0}, {"agent.hidden_sizes": ((8,), (4, 4))}, Path("run"))]
+    ['agent.hidden_sizes=8', 'agent.hidden_sizes=4,4']
+    """
+    own, shaping = presets.programs(grid)
     if not shaping:
-        yield arguments, path
+        yield Program(config=dict(config), grid=grid, path=path, resume=resume)
         return
-    assert arguments.name is not None
-    assert arguments.config is not None
     for _, chosen in presets.settings(shaping):
         below = path / ",".join(f"{field}={fields.text(value)}" for field, value in chosen.items())
-        config = config_file.make(arguments.name, config_file.values(arguments.config) | chosen)
-        begun = arguments.resume and (below / "config.json").exists()
-        yield arguments._replace(config=config, grid=own, resume=begun), below
+        begun = resume and (below / "config.json").exists()
+        yield Program(config={**config, **chosen}, grid=own, path=below, resume=begun)
 
 
-def _whole(arguments: config_file.Arguments, path: Path, argv: Sequence[str]) -> WorkDir:
+def _whole(
+    name: str, config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool, argv: Sequence[str]
+) -> WorkDir:
     """The directory above the programs'."""
-    config: Any = config_file.to_json_dict(arguments.config)  # type: ignore[arg-type]  # there for whoever trains
-    if arguments.resume:
+    nested = config_file.to_json(config)
+    if resume:
         workdir = WorkDir.open(path)
-        workdir.note_resume(config, argv)
+        workdir.note_resume(nested, argv)
         return workdir
     workdir = WorkDir.create(path)
-    workdir.write_config(config, name=str(arguments.name), grid=config_file.grid_to_json(arguments.grid), argv=argv)
+    workdir.write_config(nested, name=name, grid=config_file.grid_to_json(grid), argv=argv)
     return workdir

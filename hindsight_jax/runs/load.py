@@ -1,4 +1,4 @@
-"""What a run has learnt so far, from its work directory: the newest good checkpoint's agents, the best or the last.
+"""The agents that a run has trained so far, from its work directory: those of the newest good checkpoint.
 
 Dimension key: M members, O observation dims, G goal dims, D action dims.
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import chex
 import jax
 import numpy as np
 
@@ -28,7 +29,12 @@ class Saved(NamedTuple):
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
         """One member's policy(observation [*O], goal [*G], key) -> action [D], to be jitted and mapped at will."""
         if not 0 <= member < len(self.members.seeds):
-            checks.fail("member", member, f"there are {len(self.members.seeds)}, counted from 0", "Pick one of them.")
+            checks.fail(
+                "member",
+                member,
+                f"there are {len(self.members.seeds)}, counted from 0",
+                f"Use 0 to {len(self.members.seeds) - 1}.",
+            )
         agent = jax.tree.map(lambda x: x[member], self.agents)
         return lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, explore)
 
@@ -37,29 +43,30 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     """The agents that a run saved in its work directory. Nothing is changed there, and the run may be going on.
 
     Args:
-      workdir: of `python -m experiments.run`, or one of the directories below it where its grid has several programs.
+      workdir: of the command `hindsight-jax`, or one of the directories below it where its grid has several programs.
       which: `best`, each member's at the evaluation with its highest success so far, chosen in hindsight and so
         flattering; or `last`.
 
     Raises:
-      ValueError: another word, no run there, or one of another version.
+      ValueError: another word, no run there, one of another version, or one whose --import fails here.
       CheckpointError: it has no checkpoint, or every one is damaged.
 
-        from experiments import saved
-        run = saved.load("runs/push")
-        policy = jax.jit(run.policy(member=0))
+        run = hindsight_jax.load("runs/push")
+        env, policy = run.setup.env, jax.jit(run.policy(member=0))
+        state = env.reset(jax.random.key(0))
+        action = policy(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
     """
     if which not in ("best", "last"):
-        checks.fail("which", repr(which), "it must be best or last", "Pick one of them.")
+        checks.fail("which", repr(which), "it must be best or last", "Use 'best'.")
     name, config, grid = config_file.load(Path(workdir) / "config.json")
     folder = Path(workdir) / "checkpoints"
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: it is not there, so the run has saved nothing yet. Wait, or check the path.")
-    values = config_file.values(config)
-    setup = presets.build(name, values)
-    members = config_file.members(values, grid)
+    setup = presets.build(name, config)
+    members = config_file.members(config, grid)
     population = training.make_population(setup.run)
     _, state, _ = Checkpoints(folder).restore(population.template(members.keys()))
-    if which == "last":
-        return Saved(name, setup, members, state.members.agent, np.asarray(state.members.env_steps, np.int64))
-    return Saved(name, setup, members, state.best.agent, np.asarray(state.best.env_steps, np.int64))
+    chosen = state.best if which == "best" else state.members
+    agents, env_steps = chosen.agent, chosen.env_steps
+    chex.assert_tree_shape_prefix(agents, (len(members.seeds),))
+    return Saved(name, setup, members, agents=agents, env_steps=np.asarray(env_steps, np.int64))

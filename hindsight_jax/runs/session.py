@@ -275,30 +275,34 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    arguments: config_file.Arguments, path: Path, *, argv: Sequence[str], hosts: Processes | None = None
+    name: str,
+    config: dict[str, Any],
+    grid: presets.Grid,
+    path: Path,
+    *,
+    resume: bool = False,
+    argv: Sequence[str] = (),
+    processes: Processes | None = None,
 ) -> Iterator[Session]:
     """A session in the work directory `path`, whose lock its first process holds until it is left.
 
     Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint, the memory or the other
     processes refuse.
     """
-    name, config, grid = arguments.name, arguments.config, arguments.grid
-    assert name is not None
-    assert config is not None  # parse leaves them out for --list and --help alone
-    values, hosts = config_file.values(config), hosts or Processes()
+    values, hosts = config, processes or Processes()
     with refusals(), contextlib.ExitStack() as held:
         with refusals(ValueError):
             setup = presets.build(name, values)
             estimate.check(estimate.make(name, values, grid, setup))  # before a folder is made
             if hosts.is_first:
-                workdir = WorkDir.open(path) if arguments.resume else WorkDir.create(path)
+                workdir = WorkDir.open(path) if resume else WorkDir.create(path)
                 held.enter_context(Lock(workdir.path))
             hosts.wait()
             if not hosts.is_first:
                 workdir = WorkDir(path, hosts.index)
             run = Session(name, values, workdir, setup, grid, hosts)
-            begin = run.resume if arguments.resume else run.start
-            begin(config_file.to_json_dict(config), argv)
+            begin = run.resume if resume else run.start
+            begin(config_file.to_json(config), argv)
             hosts.wait()
             if not hosts.is_first:
                 run.workdir = WorkDir.join(path, hosts.index)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hindsight_jax.runs import curves, provenance, records, strict_json, video
+from hindsight_jax.runs import curves, imports, provenance, records, strict_json, video
 from hindsight_jax.runs import summary as run_summary
 from hindsight_jax.runs.files import WorkDirError, append, explained, sync_directory
 from hindsight_jax.runs.records import Row
@@ -122,6 +122,7 @@ class WorkDir:
           argv: the command line's arguments, `sys.argv[1:]`.
         """
         document = {"format": FORMAT, "name": name, "config": config, **({"grid": grid} if grid else {})}
+        document |= {"imports": imports.imported()} if imports.imported() else {}
         self._write_json("config.json", document | provenance.describe(argv) | {"resumed": []})
 
     def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> list[str]:

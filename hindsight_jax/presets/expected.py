@@ -1,0 +1,51 @@
+"""What to expect of a name: the measured result of its default values, for --list and --help.
+
+Each entry repeats a run of `experiments/results/SOURCE` in the repository, whose values are the name's; a test compares.
+"""
+
+from typing import NamedTuple
+
+
+class Expected(NamedTuple):
+    """The result of one run of the command line."""
+
+    success: float  # at the end of an episode, mean over seeds, at the last evaluation
+    minutes: float  # of all seeds together, compilation and evaluations included
+    seeds: int
+    cores: int  # of a shared CPU
+    source: str  # file in experiments/results
+
+    def __str__(self) -> str:
+        """For a table: success, and minutes.
+
+        >>> str(EXPECTED["hdm_push"])
+        '0.89 in 8 min'
+        """
+        return f"{self.success:.2f} in {max(round(self.minutes), 1)} min"
+
+
+EXPECTED: dict[str, Expected] = {
+    "hdm_push": Expected(success=0.891, minutes=8.0, seeds=4, cores=2, source="push.json"),
+    "hdm_four_rooms": Expected(success=0.958, minutes=11.5, seeds=5, cores=1, source="four_rooms.json"),
+    "her_four_rooms": Expected(success=0.940, minutes=9.3, seeds=5, cores=1, source="four_rooms.json"),
+    "her_hbc_four_rooms": Expected(success=0.803, minutes=9.1, seeds=5, cores=1, source="four_rooms.json"),
+    "gcsl_four_rooms": Expected(success=0.681, minutes=9.5, seeds=5, cores=1, source="four_rooms.json"),
+    "hdm_lunar_lander": Expected(success=0.562, minutes=57.8, seeds=3, cores=1, source="hdm_tasks.json"),
+    "hdm_door": Expected(success=0.997, minutes=13.1, seeds=3, cores=1, source="hdm_tasks.json"),
+    "hdm_claw": Expected(success=0.583, minutes=16.7, seeds=3, cores=1, source="hdm_tasks.json"),
+    "hem_flip_bit": Expected(success=0.979, minutes=0.9, seeds=5, cores=2, source="flip_bit.json"),
+    "her_flip_bit": Expected(success=1.000, minutes=1.4, seeds=5, cores=2, source="flip_bit.json"),
+    "hpg_flip_bit": Expected(success=1.000, minutes=6.1, seeds=5, cores=1, source="flip_bit.json"),
+    "reinforce_flip_bit": Expected(success=0.000, minutes=2.3, seeds=5, cores=1, source="flip_bit.json"),
+    "hem_grid_four_rooms": Expected(success=0.451, minutes=12.1, seeds=5, cores=1, source="grid_four_rooms.json"),
+    "hpg_grid_four_rooms": Expected(success=0.349, minutes=2.1, seeds=5, cores=1, source="grid_four_rooms.json"),
+    "her_ddpg_dense_navigation": Expected(success=0.988, minutes=5.7, seeds=3, cores=1, source="navigation.json"),
+    "hem_fetch_reach": Expected(success=0.993, minutes=1.3, seeds=3, cores=1, source="reaching.json"),
+    "her_ddpg_dense_fetch_reach": Expected(success=1.000, minutes=3.4, seeds=4, cores=1, source="reaching.json"),
+    "hem_sawyer_reach": Expected(success=0.948, minutes=1.6, seeds=3, cores=1, source="reaching.json"),
+    "her_ddpg_dense_sawyer_reach": Expected(success=1.000, minutes=5.7, seeds=4, cores=1, source="reaching.json"),
+    "hem_reacher": Expected(success=0.972, minutes=6.9, seeds=3, cores=1, source="reaching.json"),
+    "her_ddpg_dense_reacher": Expected(success=0.990, minutes=6.8, seeds=4, cores=1, source="reaching.json"),
+    "hem_point_mass": Expected(success=0.958, minutes=3.1, seeds=3, cores=1, source="reaching.json"),
+    "her_ddpg_dense_point_mass": Expected(success=0.307, minutes=5.9, seeds=3, cores=1, source="reaching.json"),
+}
