@@ -358,9 +358,9 @@ WRITER = """
 import sys, types
 package = sys.modules["hindsight_jax.training"] = types.ModuleType("hindsight_jax.training")
 package.__path__ = [sys.argv[1]]  # without its __init__, which imports much more
-from hindsight_jax.training import checkpoint
+from hindsight_jax.checkpoints.checkpoints import Checkpoints
 import jax
-checkpoints = checkpoint.Checkpoints(sys.argv[2])
+checkpoints = Checkpoints(sys.argv[2])
 for step in range(1, 10**6):
     state = {"x": jax.random.normal(jax.random.key(step), (200_000,))}
     checkpoints.save(step, state, {"step": step})

@@ -358,12 +358,12 @@ SHARDED = """
 import sys, types
 package = sys.modules["hindsight_jax.training"] = types.ModuleType("hindsight_jax.training")
 package.__path__ = [sys.argv[1]]  # without its __init__, which imports much more
-from hindsight_jax.training import checkpoint
+from hindsight_jax.checkpoints.checkpoints import Checkpoints
 assert not any(name.startswith("orbax") for name in sys.modules), "orbax is slow to import"
 import jax, jax.numpy as jnp, numpy as np
 from jax._src import xla_bridge
 assert not xla_bridge._backends, "a device was touched at import"
-checkpoints = checkpoint.Checkpoints(sys.argv[2])
+checkpoints = Checkpoints(sys.argv[2])
 mesh = jax.make_mesh((4,), ("member",))
 split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("member"))
 state = jax.device_put({"x": jnp.arange(8.0).reshape(4, 2), "k": jax.random.split(jax.random.key(0), 4)}, split)

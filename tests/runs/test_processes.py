@@ -101,7 +101,7 @@ def test_one_process_gathers_from_itself_and_waits_for_nobody():
     alone = processes.join(None)
     assert alone == processes.Processes(0, 1)
     assert alone.is_first
-    np.testing.assert_array_equal(alone.gather([0.1, 2.0**60]), [[0.1, 2.0**60]])
+    np.testing.assert_array_equal(alone.all_gather([0.1, 2.0**60]), [[0.1, 2.0**60]])
     alone.wait()
 
 
@@ -124,14 +124,14 @@ def test_a_lost_process_is_told_with_the_way_on(monkeypatch):
 
     monkeypatch.setattr(multihost_utils, "process_allgather", lost)
     with pytest.raises(processes.ProcessesError, match=r"another process of this run is gone.*--resume"):
-        processes.Processes(0, 2).gather([1.0])
+        processes.Processes(0, 2).all_gather([1.0])
 
 
 def test_doubles_pass_unrounded(monkeypatch):
     from jax.experimental import multihost_utils
 
     monkeypatch.setattr(multihost_utils, "process_allgather", lambda bits: np.stack([bits, bits]))
-    np.testing.assert_array_equal(processes.Processes(0, 2).gather([0.1, 2.0**-300]), [[0.1, 2.0**-300]] * 2)
+    np.testing.assert_array_equal(processes.Processes(0, 2).all_gather([0.1, 2.0**-300]), [[0.1, 2.0**-300]] * 2)
 
 
 @pytest.mark.slow

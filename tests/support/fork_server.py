@@ -41,6 +41,7 @@ TINY = (  # a warm-up of three episodes of three steps, then epochs of one, an e
 SECONDS_TO_END = 120.0  # a run of TINY takes one or two
 
 LATE = (  # what a run imports when it needs it
+    "hindsight_jax.envs.flip_bit",
     "hindsight_jax.runs.launch",
     "jax.experimental.serialize_executable",
     "matplotlib.pyplot",
