@@ -1,4 +1,4 @@
-"""Settings of every test: ranks never promote, and physics warnings of other people's imports stay quiet."""
+"""Settings of every test: quick compiles, kept for the next run; ranks never promote."""
 
 import os
 import signal
@@ -8,8 +8,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MUJOCO_GL", "disable")
 
 import compiles
-import jax
-import pytest
+
+compiles.configure()
+
+import jax  # noqa: E402 - it reads the environment
+import pytest  # noqa: E402
 
 pytest_plugins = ["run_fixtures"]
 
@@ -21,7 +24,7 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 
 
 @pytest.fixture(scope="module")
-def quick_compiles():
-    """For `pytestmark = pytest.mark.usefixtures("quick_compiles")`: a module whose code runs once or twice."""
-    with compiles.quick():
+def optimised():
+    """For `pytestmark = pytest.mark.usefixtures("optimised")`: a module whose code runs so long that it pays."""
+    with compiles.optimised():
         yield

@@ -24,7 +24,7 @@ AGENT, TRAIN, OTHER_ROW, ROW, LOOK, COMMAND, TEST = range(7)  # what each block 
 
 
 @pytest.fixture(scope="module")
-def page(quick_compiles):
+def page():
     """What the page's Python defines, all of it; the tables are as they were afterwards."""
     tables = presets.ALGORITHMS, presets.all_fields(), AGENTS
     before = [copy.copy(table) for table in tables]

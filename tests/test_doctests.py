@@ -6,8 +6,6 @@ import pathlib
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 ROOT = pathlib.Path(__file__).parent.parent
 # Modules whose own tests run their examples.
 ELSEWHERE = {

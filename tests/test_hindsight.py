@@ -1,11 +1,8 @@
 """What all of this is for: on flip_bit, hindsight learns what the same agent does not learn without it."""
 
 import numpy as np
-import pytest
 
 import hindsight_jax as hj
-
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 
 def test_hindsight_beats_no_hindsight_on_flip_bit():

@@ -12,8 +12,6 @@ import tiny
 import hindsight_jax as hj
 from hindsight_jax import presets, study, training
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 SMALL, NAME = tiny.VALUES, tiny.NAME
 
 

@@ -14,8 +14,6 @@ import reference
 from hindsight_jax import agents, types
 from hindsight_jax.agents.actor_critic import Moments, merged
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 ARM = types.Box(2)
 ROWS = {  # options of the agent
     "normalised": {},

@@ -4,13 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 import reference
 
 from hindsight_jax import types
 from hindsight_jax.agents import _common
-
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 
 
 def test_adam_is_optaxs_with_a_traced_rate():

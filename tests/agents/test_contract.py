@@ -14,8 +14,6 @@ import reference
 
 from hindsight_jax import agents, types
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FLAT, ARM, HORIZON = types.Discrete(1, 5), types.Box(2), 4
 VALUES = {
     "imitation": agents.ImitationHparams,

@@ -20,8 +20,6 @@ from scipy.special import logsumexp, softmax
 
 from hindsight_jax import relabel
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 def test_the_frequencies_are_those_of_every_trajectory():
     """Two cells, one of whose moves slips, T = 2, by loops over all trajectories, steps and indices."""

@@ -18,9 +18,6 @@ from fixed_points import GAMMA, SIZE, SLIPS
 from hindsight_jax import losses, types
 from hindsight_jax.agents.policy_gradient import visited_goals
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
-
 # Actor and critic
 
 FAR = 7  # steps of 0.2 that goal and point are apart at most

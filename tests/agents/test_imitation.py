@@ -12,8 +12,6 @@ from scipy.special import softmax
 
 from hindsight_jax import agents, types
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FLAT, CLAW, ARM = types.Discrete(1, 5), types.Discrete(3, 2), types.Box(2)
 
 

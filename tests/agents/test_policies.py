@@ -11,8 +11,6 @@ from scipy.special import softmax
 from hindsight_jax import losses, types
 from hindsight_jax.agents import policies
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FLAT, CLAW, ARM = types.Discrete(1, 4), types.Discrete(3, 2), types.Box(2)
 LOGITS = {
     FLAT: np.array([[0.5, -1.0, 2.0, 0.0]], np.float32),

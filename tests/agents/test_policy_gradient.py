@@ -23,8 +23,6 @@ from hindsight_jax.agents.policy_gradient import (
     without_padding,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FLAT, CLAW, ARM = types.Discrete(1, 5), types.Discrete(3, 2), types.Box(2)
 HORIZON, NUM_GOALS, LENGTHS = 4, 3, (4, 4, 2, 0, 1, 4)
 ROWS = {  # action set, options of the agent

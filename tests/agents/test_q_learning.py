@@ -19,8 +19,6 @@ import scipy.stats
 from hindsight_jax import agents, types
 from hindsight_jax.agents.q_learning import reached_value
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FLAT, CLAW = types.Discrete(1, 5), types.Discrete(3, 2)
 ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
     "her": (FLAT, {"imitation": "none"}, (0.0, -1.0)),

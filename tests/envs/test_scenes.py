@@ -21,7 +21,6 @@ import pytest
 from hindsight_jax import envs, rendering
 from hindsight_jax.rendering import picture
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 IN_PLAIN_JAX = {"flip_bit", "grid_four_rooms", "navigation"}
 TASKS = sorted(set(envs.names()) - IN_PLAIN_JAX)
 QUICK = {"four_rooms", "door"}  # parallel rays and a pinhole; plane, sphere, capsules and boxes

@@ -13,7 +13,6 @@ from gymnasium.utils.env_checker import check_env  # noqa: E402
 from hindsight_jax import envs  # noqa: E402
 from hindsight_jax.interop.gymnasium import GymnasiumEnv, register  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 CHEAP = {"FlipBit": {"size": 4}, "Navigation": {"size": 3}}
 SLOW = ("GridFourRooms", "LunarLander", "Push", "Claw")
 TASKS = [*CHEAP, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]

@@ -14,8 +14,6 @@ import scipy.stats
 from hindsight_jax import relabel, replay, types
 from hindsight_jax.relabel import laws, preference, rewards
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 HORIZON = 8
 NUM_DRAWS = 250_000  # by one call
 LAWS = {

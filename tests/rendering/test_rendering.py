@@ -8,8 +8,6 @@ import pytest
 from hindsight_jax import rendering
 from hindsight_jax.rendering import picture, shapes
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0)
 BLACK = np.zeros((2, 3))
 UP = (0.0, 0.0, 1.0)  # a light from straight above: a surface that faces it has shade 0.56 + 0.08 + 0.42 = 1.06

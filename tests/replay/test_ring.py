@@ -24,8 +24,6 @@ import scipy.stats
 from hindsight_jax import relabel, replay, types
 from hindsight_jax.replay import ring as ring_module
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 NUM_DRAWS = 1_000_000
 ACHIEVED, DESIRED = 0.25, 0.5  # the fractions of the fields
 NEVER = -7777  # integers that are never to be read

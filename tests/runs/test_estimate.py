@@ -60,7 +60,7 @@ def test_the_expected_time_is_a_sum(made):
     assert "30s (compile 10s, warm-up 1s, epochs 10s, evaluations 9s)" in time_line
 
 
-def test_a_trial_measures_and_leaves_nothing(made, quick_compiles, monkeypatch, tmp_path):
+def test_a_trial_measures_and_leaves_nothing(made, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(estimate, "TRIAL_SECONDS", 0.01)
     trial = estimate.trial(made[0], GRID, made[1])

@@ -26,8 +26,6 @@ from hindsight_jax.cli import arguments as configs
 from hindsight_jax.runs import config_file, load, records, session
 from hindsight_jax.runs.signals import GracefulExit
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 GOLDEN = Path(__file__).parents[1] / "data/golden_run"
 LEAVES = GOLDEN.with_name("golden_leaves.json")
 

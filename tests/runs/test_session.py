@@ -303,7 +303,7 @@ KINDS = {
     scope="module",
     params=[pytest.param(name, marks=[pytest.mark.slow] if i else []) for i, name in enumerate(KINDS)],
 )
-def kind(request, quick_compiles):
+def kind(request):
     """(name, config), with one population and small pictures for all sessions of the name."""
     name = request.param
     overrides = {field: value for field, value in TINY.items() if field in presets.fields_of(name)}

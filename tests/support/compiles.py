@@ -1,26 +1,43 @@
-"""How much XLA optimises while testing: most of the time would go into optimising code that runs once."""
+"""How the tests compile: fast, to slow code, since most of it runs once; and what one run compiled, the next one loads.
+
+Read before JAX is imported. All of it is set in the environment, so that the processes that tests start do the same.
+"""
 
 import contextlib
+import os
+import pathlib
+import time
 from collections.abc import Iterator
 
-import jax
+DAYS = 30  # an entry that old is deleted
 
 
-@contextlib.contextmanager
-def quick() -> Iterator[None]:
-    """Compiles fast, to slow code."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+def configure() -> None:
+    """Keeps compiled code below ~/.cache, or in the user's JAX_COMPILATION_CACHE_DIR, and skips XLA's optimisations."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "hindsight_jax_tests")
+        _delete_old(root / "hindsight_jax_tests")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+
+
+def _delete_old(folder: pathlib.Path) -> None:
+    oldest = time.time() - DAYS * 24 * 3600
+    for path in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 @contextlib.contextmanager
 def optimised() -> Iterator[None]:
-    """Inside of `quick`, compiles as users do; for functions that were not compiled before."""
+    """Compiles as users do; for functions that were not compiled before."""
+    import jax
+
+    usual = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", True)
+        jax.config.update("jax_disable_most_optimizations", usual)

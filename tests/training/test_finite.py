@@ -13,8 +13,6 @@ import reference
 from hindsight_jax import presets, relabel, replay, training
 from hindsight_jax.envs import base
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 BY_DEFAULT = ("hdm", "reinforce")
 every_algorithm = pytest.mark.parametrize(
     "algorithm",

@@ -11,8 +11,6 @@ import pytest
 
 from hindsight_jax import agents, relabel, replay, training
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 STATM = pathlib.Path("/proc/self/statm")
 
 

@@ -12,8 +12,6 @@ import tiny
 from hindsight_jax import presets, training, types
 from hindsight_jax.training import finite
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @functools.cache
 def population():

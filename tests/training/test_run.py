@@ -18,8 +18,6 @@ import scipy.stats
 
 from hindsight_jax import agents, relabel, replay, training, types
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 FAST = {"learning_rate": 3e-3, "target_rate": 0.05, "target_period": 1.0, "gamma": 0.9}
 
 

@@ -11,7 +11,6 @@ from experiments.bench import peers, timing
 from hindsight_jax import presets
 from hindsight_jax.types import Discrete, EnvSpec, Range
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 BOX = Range((-1.0,) * 4, (1.0,) * 4)
 SPEC = EnvSpec((4,), (4,), Discrete(1, 9), 5, 0.05, False, BOX, BOX)
 SMALL = {"replay.capacity": 40, "replay.warmup": 4, "agent.batch_size": 16}

@@ -10,8 +10,6 @@ from experiments.bench import safety_cost
 from hindsight_jax import training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @pytest.fixture(scope="module")
 def population(experiment):

@@ -12,7 +12,6 @@ from experiments.environments import gallery
 from experiments.environments import speed as env_speed
 from hindsight_jax import envs
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 HORIZON, EPISODES = 5, 4000
 CELLS = np.arange(5)
 FIGURES = {

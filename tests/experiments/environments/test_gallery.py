@@ -11,8 +11,6 @@ from PIL import Image
 from experiments.environments import gallery
 from hindsight_jax import envs, plotting
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def small():

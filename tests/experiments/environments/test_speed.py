@@ -10,7 +10,6 @@ from experiments.environments import speed as env_speed
 from hindsight_jax import envs
 from hindsight_jax.envs import physics
 
-pytestmark = pytest.mark.usefixtures("quick_compiles")
 COUNT, SUBSTEPS = 3, 4
 
 

@@ -6,7 +6,6 @@ Where each claim is checked a second way, the file is named after its module.
 import pathlib
 import re
 
-import compiles
 import pytest
 
 from experiments.theory import page
@@ -14,12 +13,6 @@ from experiments.theory.claims import CLAIMS
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_compiles():
-    with compiles.quick():
-        yield
 
 
 def words_and_numbers(text):
