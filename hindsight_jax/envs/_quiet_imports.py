@@ -25,10 +25,6 @@ def without_warp_message() -> Iterator[None]:
             warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
             yield
     finally:
-<<<<<<< HEAD
-        sys.stdout.write("".join(line for line in captured.getvalue().splitlines(True) if not line.startswith(_KNOWN)))
-=======
-        shown = "".join(line for line in held.getvalue().splitlines(True) if not line.startswith(_KNOWN))
+        shown = "".join(line for line in captured.getvalue().splitlines(True) if not line.startswith(_KNOWN))
         if shown:
             print(shown, end="")  # unlike sys.stdout.write, nothing happens where standard output is closed
->>>>>>> h_F
