@@ -191,7 +191,7 @@ def of_runs() -> Flags:
 def of_fields() -> Flags:
     """A flag for each field."""
     return Flags(
-        Flag(f"config.{field}", FieldValue(field), spec.help, fields.text(spec.default))
+        Flag(f"config.{field}", FieldValue(field, spec), spec.help, fields.text(spec.default))
         for field, spec in presets.all_fields().items()
     )
 
