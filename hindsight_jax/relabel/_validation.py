@@ -1,4 +1,4 @@
-"""The doors of goal laws, rewards and preferences: each checks one kind of argument."""
+"""Argument checks of goal laws, rewards and preferences."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hindsight_jax import checks
 
 
 def scalar(name: str, value: Any) -> jax.Array:
-    """f32[] from a real scalar; booleans and arrays are refused."""
+    """Converts a real scalar to f32[]. ValueError for booleans and for arrays of another rank."""
     checks.real(name, value, "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")
     return jnp.asarray(value, jnp.float32)
@@ -18,12 +18,12 @@ def scalar(name: str, value: Any) -> jax.Array:
 def boolean(
     name: str, value: Any, expected: tuple[int, ...], remedy: str = "Map over the batch with jax.vmap."
 ) -> None:
-    """A boolean array of this shape."""
+    """Checks for a boolean array of this shape."""
     checks.shape(name, value, expected, remedy)
     checks.boolean(name, value)
 
 
 def goals(next_achieved_goal: Any, goal: Any) -> None:
-    """Two arrays of one shape."""
+    """Checks for two arrays of equal shape."""
     checks.array("next_achieved_goal", next_achieved_goal)
     checks.shape("goal", goal, jnp.shape(next_achieved_goal), "Both are goals of one step: map with jax.vmap.")

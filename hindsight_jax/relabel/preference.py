@@ -1,6 +1,7 @@
 """A preference among hindsight transitions.
 
-Dimension key: C candidates, G goal dims. All functions are for one step; map them over a batch with `jax.vmap`."""
+Dimension key: C candidates, G goal dims. All functions are for one step; map them over a batch with `jax.vmap`.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,30 +17,30 @@ from hindsight_jax.relabel import _validation
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preference:
-    """Which of `num_candidates` hindsight rows is kept; made by `prefer`."""
+    """Chooses one of `num_candidates` hindsight transitions; made by `prefer`."""
 
-    probability: jax.Array  # f32[], of looking for a changed candidate
+    probability: jax.Array  # f32[], of preferring a changed candidate
     changed: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(metadata={"static": True})
     num_candidates: int = dataclasses.field(metadata={"static": True})  # C
 
     def is_changed(self, achieved_goal: jax.Array, goal: jax.Array) -> jax.Array:
-        """`changed` of one candidate, bool[]; raises ValueError if it gives anything else."""
+        """`changed` of one candidate, bool[]. Raises ValueError if it returns anything else."""
         flag = self.changed(achieved_goal, goal)
-        _validation.boolean("changed(achieved_goal, goal)", flag, (), "It is called for one step: use jnp.any, say.")
+        _validation.boolean("changed(achieved_goal, goal)", flag, (), "It is called for one step: reduce with jnp.any.")
         return flag
 
     def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
-        """With `probability` the first candidate whose flag is true (0 if none is), else candidate 0.
+        """With `probability` the first candidate whose flag is True (0 if all are False), else candidate 0.
 
         Args:
           key: one typed key.
           changed_flags: bool[C], `changed` of each candidate.
 
         Returns:
-          i32[], the number of the candidate that is kept.
+          i32[], the index of the chosen candidate.
 
         Raises:
-          ValueError: on a raw or batched key, or flags of another shape or dtype.
+          ValueError: on a raw or batched key, or on flags of another shape or dtype.
 
         >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal), num_candidates=3, probability=1.0)
         >>> int(preference.choose(jax.random.key(0), jnp.asarray([False, False, True])))
@@ -55,17 +56,18 @@ class Preference:
 def prefer(
     changed: Callable[[jax.Array, jax.Array], jax.Array], *, num_candidates: int = 8, probability: Any = 0.7
 ) -> Preference:
-    """Prefers hindsight rows that ask for a change of the achieved goal, where the training signal comes from (ours).
+    """Prefers hindsight transitions whose goal differs from what s_t achieves (ours; neither paper has it).
 
-    Among `num_candidates` rows drawn by the law, keep the first that `changed` with `probability`, else the first.
+    The law draws `num_candidates` transitions. With `probability` the first that `changed` is kept (the first of all if
+    there is none), else the first.
 
     Args:
-      changed: (achieved goal of s_t [*G], goal [*G]) -> bool[]; static.
+      changed: (phi(s_t) [*G], goal [*G]) -> bool[]; static.
       num_candidates: C, static.
       probability: f32[] in [0, 1], may be traced.
 
     Raises:
-      ValueError: on a `changed` that cannot be called, or numbers out of range.
+      ValueError: if `changed` cannot be called, or if a number is out of range.
 
     >>> preference = prefer(lambda achieved, goal: jnp.any(achieved != goal))
     >>> preference.num_candidates

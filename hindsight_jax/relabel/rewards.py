@@ -1,6 +1,6 @@
-"""The reward of a relabelled step, and the preference among relabelled steps.
+"""Rewards of relabelled transitions.
 
-Dimension key: C candidates, G goal dims. All functions are for one step; map them over a batch with `jax.vmap`.
+Dimension key: G goal dims. All functions are for one step; map them over a batch with `jax.vmap`.
 """
 
 import math
@@ -17,16 +17,21 @@ RewardFn = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Arra
 
 
 def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
-    """The reward of HDM and HER: `reached` where the goal is phi(s_{t+1}) by index, else `otherwise` [D 28].
+    """The reward of HDM and HER: `reached` if the goal is phi(s_{t+1}) by index, else `otherwise` [D 28].
 
-    A behaviour goal always earns `otherwise`. Nothing is terminal: the discount is 1, learners always bootstrap.
+    By index: the goal was relabelled as the next state. A behaviour goal always earns `otherwise`, even if it equals
+    phi(s_{t+1}). No step is terminal: the discount is 1, and learners always bootstrap.
+
+    Args:
+      reached: f32[], may be traced.
+      otherwise: f32[], may be traced.
 
     Returns:
       reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
 
     Raises:
-      ValueError: on rewards that are not finite scalars; from reward_fn on goals of two shapes and an is_next that is
-        not bool[].
+      ValueError: if a reward is not a finite scalar; from reward_fn, if the goals differ in shape or is_next is not
+        bool[].
 
     >>> reward, discount = reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.asarray(False))
     >>> float(reward), float(discount)
@@ -35,10 +40,10 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
     for name, value in (("reached", reached), ("otherwise", otherwise)):
         _validation.scalar(name, value)
         if checks.is_concrete(value) and not math.isfinite(value):
-            checks.fail(name, value, "it must be finite", "The default is reached=0.0, otherwise=-1.0.")
+            checks.fail(name, value, "it must be finite", "The defaults are reached=0.0 and otherwise=-1.0.")
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
-        _validation.goals(next_achieved_goal, goal)  # their values are not read: by index
+        _validation.goals(next_achieved_goal, goal)  # shapes only: this reward goes by index
         _validation.boolean("is_next", is_next, ())
         reward = jnp.where(is_next, _validation.scalar("reached", reached), _validation.scalar("otherwise", otherwise))
         return reward, jnp.float32(1.0)
@@ -49,12 +54,12 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0) -> RewardFn:
 def reward_by_success(
     success: Callable[[jax.Array, jax.Array], jax.Array], reached: Any = 1.0, otherwise: Any = 0.0
 ) -> RewardFn:
-    """The reward of hEM's baselines: `reached` where phi(s_{t+1}) is a success for the goal by value, else `otherwise`.
+    """The reward of hEM's baselines: `reached` if phi(s_{t+1}) is a success for the goal, by value, else `otherwise`.
 
-    It holds for behaviour goals as well. Nothing is terminal: the discount is 1, learners always bootstrap.
+    Behaviour goals earn it in the same way. No step is terminal: the discount is 1, and learners always bootstrap.
 
     Args:
-      success: (phi(s') [*G], goal [*G]) -> bool[], the environment's test.
+      success: (phi(s_{t+1}) [*G], goal [*G]) -> bool[], such as env.success.
       reached: f32[], may be traced.
       otherwise: f32[], may be traced.
 
@@ -62,8 +67,8 @@ def reward_by_success(
       reward_fn(next_achieved_goal [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]).
 
     Raises:
-      ValueError: on a `success` that cannot be called, or rewards that are not finite scalars; from reward_fn on goals
-        of two shapes, an is_next that is not bool[] and a `success` that gives no bool[].
+      ValueError: if `success` cannot be called or a reward is not a finite scalar; from reward_fn, if the goals differ
+        in shape, or if is_next or what `success` returns is not bool[].
 
     >>> near = lambda achieved, goal: jnp.linalg.norm(achieved - goal) < 0.1
     >>> reward, discount = reward_by_success(near)(jnp.zeros(2), jnp.full(2, 0.01), jnp.asarray(False))
@@ -75,7 +80,7 @@ def reward_by_success(
 
     def reward_fn(next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array) -> tuple[jax.Array, jax.Array]:
         _validation.goals(next_achieved_goal, goal)
-        _validation.boolean("is_next", is_next, ())  # its value is not read: by value, not by index
+        _validation.boolean("is_next", is_next, ())  # shape only: this reward goes by value
         reached = success(next_achieved_goal, goal)
         _validation.boolean(
             "success(next_achieved_goal, goal)", reached, (), "It is called for one step, as jax.vmap does."

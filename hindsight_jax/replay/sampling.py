@@ -84,14 +84,14 @@ def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, r
 
 def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
     """reward_fn of one step, checked: (reward, discount), two float scalars."""
-    made: Any = reward_fn(*step)
-    if not isinstance(made, tuple) or len(made) != 2:
-        got = f"a function that returns {checks.describe(made)}"
+    returned: Any = reward_fn(*step)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        got = f"a function that returns {checks.describe(returned)}"
         checks.fail("reward_fn", got, "it must return (reward, discount)", _REWARD_REMEDY)
-    for name, value in zip(("reward", "discount"), made, strict=True):
+    for name, value in zip(("reward", "discount"), returned, strict=True):
         checks.shape(f"reward_fn's {name}", value, (), _REWARD_REMEDY)
         checks.floating(f"reward_fn's {name}", value)
-    return made
+    return returned
 
 
 def _poison(dtype: Any) -> Any:

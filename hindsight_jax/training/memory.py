@@ -36,7 +36,7 @@ class MemoryUse(NamedTuple):
 
 
 def memory_use(run: Run) -> MemoryUse:
-    """The bytes of one member of the run, from shapes alone: computes nothing. ValueError for what is no Run."""
+    """The bytes of one member of the run, from shapes alone. Raises ValueError unless `run` is a Run."""
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     key = jax.random.key(0)
     state = jax.eval_shape(run.init_without_warmup, key)

@@ -133,7 +133,7 @@ def record(
     Returns:
       the state, and columns, an array [M] each: env_steps, updates, the results, the means of the metrics since the
       last call, and frozen, 0 or 1. Where a member is frozen or a result is not finite, success_end and success_any are
-      NaN: such a policy is none that was learnt.
+      NaN, since a policy that computes NaN is not one that was learnt.
 
     Raises:
       ValueError: while tracing, on a wrong state or results.

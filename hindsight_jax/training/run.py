@@ -208,7 +208,7 @@ def check(run: RunSpec, values: Mapping[str, Any]) -> None:
 
 
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
-    """A trajectory of zeros with the environment's shapes, for `replay.make_ring`. ValueError for what is no task."""
+    """A trajectory of zeros of the environment's shapes, for `replay.make_ring`. ValueError unless `env` is a task."""
     _validation.check_env(env)
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, jax.random.key(0))

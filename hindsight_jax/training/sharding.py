@@ -88,8 +88,8 @@ def _local(array: jax.Array) -> list[tuple[int, int, jax.Array]]:
 
 
 AXIS = "members"  # of the mesh
-
-EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()  # arrays [M, ...], and arrays without an axis of members
+EACH: Any = PartitionSpec(AXIS)  # arrays [M, ...]
+WHOLE: Any = PartitionSpec()  # arrays without an axis of members
 
 
 def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple[Any, ...]:

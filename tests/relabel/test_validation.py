@@ -1,4 +1,4 @@
-"""Every wrong call of a goal law, a reward or a preference is refused at its door, by name, with rule and remedy."""
+"""Every wrong call of a goal law, a reward or a preference raises ValueError with name, rule and remedy."""
 
 import math
 
@@ -39,7 +39,7 @@ def mixture_with(component):
 
 
 def any_dtype(argument):
-    """Without the mistakes of dtype: goals may be of any."""
+    """Without the mistakes of dtype: goals may have any dtype."""
     kept = {label: value for label, value in argument.static.items() if label in wrong_arguments.NO_ARRAYS}
     ranks = {label: argument.static[label] for label in ("a leading axis", "a batch", "a trailing axis", "a scalar")}
     return argument._replace(static=kept, sizes=argument.sizes | ranks)

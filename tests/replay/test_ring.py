@@ -62,7 +62,7 @@ def example(horizon):
 
 
 def reward_fn(next_achieved_goal, goal, is_next):
-    """Of all three arguments, exact in float32."""
+    """A reward that depends on all three arguments, exact in float32."""
     reward = goal[0] - next_achieved_goal[0] + jnp.where(is_next, jnp.float32(0.125), jnp.float32(0.0))
     return reward, jnp.where(is_next, jnp.float32(0.5), jnp.float32(1.0))
 
@@ -98,7 +98,7 @@ def poisoned(ring):
 
 
 class Model:
-    """What a ring of `capacity` trajectories holds: (episode, length), the oldest first."""
+    """The contents of a ring of `capacity` trajectories: (episode, length), the oldest first."""
 
     def __init__(self, capacity, horizon):
         self.stored = collections.deque(maxlen=capacity)
@@ -125,7 +125,7 @@ def filled(capacity, horizon, batches):
 
 
 def decode(batch, model, looks_back=False):
-    """episode, t and goal index (-1: behaviour) of every row, after checking that all fields tell the same story."""
+    """episode, t and goal index (-1: behaviour) of every transition, after checking that all fields agree on them."""
     batch = jax.tree.map(np.asarray, batch)
     code = batch.observation[:, 0]
     assert np.all(np.isfinite(code))
@@ -331,7 +331,7 @@ def test_no_key_is_used_twice(with_preference):
 
 
 def test_rows_of_one_batch_are_independent():
-    """(t, goal) of a row says nothing of those of the next row."""
+    """(t, goal) of a transition is independent of the next one's."""
     functions, state, model = filled(4, 5, [[2, 1]])
     batch = functions.sample(state, jax.random.key(5), LAWS["hindsight"](), NUM_DRAWS)
     episode, t, index = decode(batch, model)
@@ -383,7 +383,7 @@ def preference(num_candidates=4, probability=0.7):
 
 @pytest.mark.parametrize(("m", "p"), [(4, 0.0), (4, 0.7), (4, 1.0), (1, 1.0)])
 def test_preference_has_the_exact_joint_law(m, p):
-    """Of m independent hindsight rows the first that changed is kept with probability p, else the first.
+    """Of m independent hindsight transitions the first that changed is kept with probability p, else the first.
 
     With q the share of changed ones, a changed row x of law pi is kept with pi(x) (p (1 - (1-q)^m) / q + 1 - p), any
     other with pi(x) (p (1-q)^(m-1) + 1 - p). Behaviour rows are as without a preference: uniform pairs, their own goal.
@@ -438,7 +438,7 @@ def test_an_empty_ring_is_refused_and_poisons_inside_of_jit(batches, with_prefer
 @pytest.mark.parametrize("with_preference", [False, True])
 @pytest.mark.parametrize("ratio", [1.5, -0.5, math.nan])
 def test_traced_weights_that_make_no_law_poison_the_batch(ratio, with_preference):
-    """Rather than rows that pass for behaviour goals."""
+    """Rather than transitions that could pass for behaviour goals."""
     functions, state, _ = filled(4, 5, HISTORIES["wrap_around"])
     broken = jax.jit(lambda ratio: relabel.hindsight(0.0, ratio))(ratio)
     chosen = preference() if with_preference else None

@@ -1,4 +1,4 @@
-"""Every wrong call of the ring is refused at its door, by name, with rule and remedy; nothing is written."""
+"""Every wrong call of the ring raises ValueError with name, rule and remedy; nothing is written."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ PREFERENCE = relabel.prefer(lambda achieved, goal: jnp.any(achieved != goal))
 
 
 def data(value, *right_dtypes):
-    """An array that may have these dtypes, and other sizes where nothing else says them."""
+    """An array that may also have these dtypes."""
     argument = alike(value)
     allowed = {f"dtype {np.dtype(dtype).name}" for dtype in right_dtypes}
     static = {label: wrong for label, wrong in argument.static.items() if label.replace("bool_", "bool") not in allowed}
@@ -40,7 +40,7 @@ def without(argument, *labels):
 
 
 NUMBERS = (jnp.float16, jnp.float32, jnp.int16, jnp.int32, jnp.uint32)
-# an axis more is a picture, and more of them are another task
+# a further axis makes a picture, and other sizes make another task: both are right
 OBSERVATION = without(
     data(EXAMPLE.observation, *NUMBERS, jnp.bool_), "a trailing axis", "axis 1 longer", "an axis less"
 )
@@ -52,7 +52,7 @@ FIELDS = {
     "length": data(EXAMPLE.length, jnp.int16, jnp.uint32),
     "terminal": alike(EXAMPLE.terminal),
 }
-# the message may find fault with the field that the wrong one is compared with
+# the message may name the field with which the wrong one is compared
 BLAMES = [f"example.{name}" for name in FIELDS]
 LENGTHS = alike(TWO.length)._replace(
     known={str(bad): jnp.array([T, bad]) for bad in (-1, T + 1, 2**31 - 1, -(2**31))},

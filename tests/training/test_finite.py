@@ -104,7 +104,7 @@ def stored(value, *fields):
 
 
 def one_slot(members):
-    """The last state of the newest trajectory, which hardly a row reads."""
+    """The last state of the newest trajectory, which few transitions read."""
     old, newest = members.replay.trajectories, members.replay.next_slot[1] - 1
     observation = old.observation.at[1, newest, old.length[1, newest]].set(jnp.nan)
     return members._replace(replay=members.replay._replace(trajectories=old._replace(observation=observation)))
@@ -169,7 +169,7 @@ def check(algorithm, change, named):
 
 
 @every_algorithm
-def test_what_is_not_finite_freezes_its_member_alone_and_is_named(algorithm):
+def test_a_tensor_that_is_not_finite_freezes_its_member_alone_and_is_named(algorithm):
     points = points_of(algorithm)
     assert len(points) >= (5 if presets.ALGORITHMS[algorithm].agent == "policy_gradient" else 11)
     for name, (change, named) in points.items():
@@ -188,7 +188,7 @@ def test_a_member_that_is_healthy_is_not_frozen(algorithm):
 
 
 class Faulty(base.Wrapper):
-    """Where the goal is the first corner, what is observed or achieved after a step is NaN, or the goal itself is."""
+    """Makes one field of the observation NaN in the episodes whose goal is the first corner."""
 
     def __init__(self, env, field):
         super().__init__(env)

@@ -1,4 +1,4 @@
-"""What is free: of a host, a container or a device; unknown stays unknown."""
+"""The free memory of a host, a container or a device; None where it is unknown."""
 
 import doctest
 

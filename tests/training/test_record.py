@@ -1,4 +1,4 @@
-"""What closes an interval between two evaluations: rows, each member's best agent, and members that are not finite."""
+"""The end of an interval between evaluations: columns, best agents, and members that are not finite."""
 
 import functools
 
@@ -79,7 +79,7 @@ def test_the_columns_are_counts_results_and_means_and_the_metrics_start_anew(sta
 
 
 def test_trajectories_are_looked_at_as_far_as_they_go():
-    """One that ended early, one without actions, and whatever lies behind their ends."""
+    """An early end, a trajectory without actions, and the padding behind their ends."""
     lengths = jnp.array([2, 0, 3], jnp.int32)
     whole = types.Trajectory(
         observation=jnp.zeros((3, 4, 2)),

@@ -1,4 +1,4 @@
-"""Who is in a population, and where: the same numbers however they are spread."""
+"""The members of a population, and their placement on devices and processes."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Every wrong call of training is refused at its door, by name, with rule and remedy, before anything is computed."""
+"""Every wrong call of training raises ValueError with name, rule and remedy, before anything is computed."""
 
 import inspect
 import math
@@ -103,7 +103,7 @@ POLICY = thing(policy, two_arguments=lambda observation, goal: 0, a_class=types.
 
 
 def state_of(state, **fields):
-    """A member's state, and wrong ones by each of the fields that the run itself reads."""
+    """A member's state, and states with each mistake in a field that the run itself reads."""
     scalars = {
         name: Argument(
             getattr(state, name),
@@ -129,12 +129,12 @@ RING_STATE = {
 
 
 def shaped(value):
-    """An array of these numbers: others, and none."""
+    """An array, and values of other shapes or no arrays."""
     return Argument(value, {"short": value[:1], "a scalar": value[0], "a row": value[None]}, NO_ARRAYS)
 
 
 def functions_of_a_run():
-    """Doors of what `make_run` makes."""
+    """Calls of the functions that `make_run` makes."""
     full, one_key = state_of(STATE, **RING_STATE), key()
     collected = training.example_trajectory(ENV)
     trajectories = jax.tree.map(lambda x: x[None], collected)
@@ -166,7 +166,7 @@ def functions_of_a_run():
 
 
 def functions_of_a_population():
-    """Doors of what `make_population` makes. Arguments that are no arrays for JAX are refused by itself, if jitted."""
+    """Calls of the functions that `make_population` makes; arguments that JAX itself refuses are left out."""
     call = lambda function: abstractly(lambda state, **rest: function(state, *rest.values()))
     arrays = {label: value for label, value in JUNK.items() if all(map(is_array, jax.tree.leaves(value)))}
     state = record(WHOLE)._replace(
