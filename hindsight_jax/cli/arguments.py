@@ -1,7 +1,7 @@
 """From the command line's text to a validated run: a name, a flat config, a grid, and what to do with them.
 
-    --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
-    --config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
+--config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
+--config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
 """
 
 import json
@@ -47,7 +47,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     ('hdm_push', 0.6, 200000)
     """
     of_runs = flags.of_runs()
-    rest = of_runs.parse([argument for argument in argv if argument != "--"], known_only=True)
+    rest = of_runs.parse([argument for argument in argv if argument != "--"])
     given = of_runs.given()
     _import(given)
     of_fields = flags.of_fields()  # now: an imported module may bring its own
