@@ -61,7 +61,7 @@ import warnings
 warnings.filterwarnings('ignore', 'JAXopt')
 import hindsight_jax as hj
 for name in hj.__all__:
-    assert getattr(hj, name).__name__ == ('train' if name == 'train' else 'hindsight_jax.' + name)
+    assert getattr(hj, name).__name__ == (name if name in ('load', 'train') else 'hindsight_jax.' + name)
 import jax
 print(float(jax.jit(hj.envs.make('push').reset)(jax.random.key(0)).reward))
 try:

@@ -10,6 +10,7 @@ import tomllib
 import venv
 import warnings
 import zipfile
+from typing import NamedTuple
 
 import pytest
 
@@ -150,18 +151,69 @@ def test_a_wheel_holds_every_file_of_the_package_and_no_other(wheel):
     assert held == {path.as_posix() for path in package if "__pycache__" not in path.parts}
 
 
+class Installed(NamedTuple):
+    """An environment that holds the wheel alone, and an empty folder to work in."""
+
+    scripts: pathlib.Path  # with python and hindsight-jax
+    packages: pathlib.Path
+    folder: pathlib.Path
+    bare: dict[str, str]  # environment variables
+    whole: dict[str, str]  # the same, and our dependencies beside the wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    place, folder = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("empty")
+    venv.create(place, with_pip=True)
+    run(place / "bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel)
+    (packages,) = (place / "lib").glob("python*/site-packages")
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "JAX_PLATFORMS": "cpu"}
+    whole = bare | {"PYTHONPATH": f"{packages}:{pathlib.Path(pytest.__file__).parent.parent}"}
+    return Installed(scripts=place / "bin", packages=packages, folder=folder, bare=bare, whole=whole)
+
+
 @pytest.mark.slow
-def test_a_wheel_works_in_an_environment_without_the_checkout(wheel, tmp_path):
+def test_a_wheel_works_in_an_environment_without_the_checkout(installed):
     """In an empty environment it names what it lacks; with our dependencies beside it, every task finds its assets."""
-    venv.create(tmp_path / "empty", with_pip=True)
-    python = tmp_path / "empty" / "bin" / "python"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    options = {"cwd": tmp_path, "env": environment}
-    assert "losses" in run(python, "-c", "import hindsight_jax\nprint(dir(hindsight_jax))", **options)
+    python, bare = installed.scripts / "python", {"cwd": installed.folder, "env": installed.bare}
+    assert "losses" in run(python, "-c", "import hindsight_jax\nprint(dir(hindsight_jax))", **bare)
     lacking = "try:\n    from hindsight_jax import losses\nexcept ImportError as error:\n    print(error.name)"
-    assert run(python, "-c", lacking, **options).strip() == "jax"
-    (installed,) = (tmp_path / "empty" / "lib").glob("python*/site-packages")
-    environment["PYTHONPATH"] = f"{installed}:{pathlib.Path(pytest.__file__).parent.parent}"  # jax and the others
-    printed = run(python, "-c", "import importlib.metadata" + PROGRAM, installed, **options)
+    assert run(python, "-c", lacking, **bare).strip() == "jax"
+    whole = bare | {"env": installed.whole}
+    printed = run(python, "-c", "import importlib.metadata" + PROGRAM, installed.packages, **whole)
     assert printed.split() == ["0.0", PROJECT["project"]["version"]]
+
+
+SMALL = (
+    "--config=her_flip_bit --config.env.size=3 --config.seeds=2 --config.total_steps=54 --config.env.num_envs=1 "
+    "--config.replay.warmup=3 --config.replay.capacity=8 --config.agent.hidden_sizes=8 --config.agent.batch_size=8 "
+    "--config.agent.updates_per_epoch=2 --config.evaluation.every=9 --config.evaluation.episodes=4"
+).split()
+ACT = """
+import sys
+import hindsight_jax
+assert hindsight_jax.__file__.startswith(sys.argv[1]), hindsight_jax.__file__
+import jax
+loaded = hindsight_jax.load("run", which="last")
+state = loaded.setup.env.reset(jax.random.key(0))
+action = jax.jit(loaded.policy(member=1))(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
+loaded.setup.env.step(state, action)
+print(loaded.name, *loaded.env_steps, action.shape)
+"""
+
+
+@pytest.mark.slow
+def test_the_installed_command_trains_resumes_and_leaves_policies_that_act(installed):
+    """In an empty folder, from the wheel: no checkout, no experiments."""
+    options = {"cwd": installed.folder, "env": installed.whole}
+    command = installed.scripts / "hindsight-jax"
+    assert "her_flip_bit: 1.00 in 1 min" in run(command, "--list", **options)
+    assert "results in run" in run(command, *SMALL, "--workdir=run", **options)
+    assert [path.name for path in installed.folder.iterdir() if not path.name.startswith(".")] == ["run"]
+    begun = (installed.folder / "run/metrics.jsonl").read_bytes()
+    assert "results in run" in run(command, "--resume", "--workdir=run", "--config.total_steps=90", **options)
+    rows = (installed.folder / "run/metrics.jsonl").read_bytes()
+    assert rows.startswith(begun)
+    assert len(rows.splitlines()) > len(begun.splitlines())
+    printed = run(installed.scripts / "python", "-c", ACT, installed.packages, **options)
+    assert printed.split()[:4] == ["her_flip_bit", "90", "90", "(1,)"]

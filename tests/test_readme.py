@@ -99,7 +99,7 @@ def test_every_command_line_is_one_that_the_program_takes():
             cli_arguments.parse(line)
     short = re.search(r"command_of 1\) (.*)\"$", CI, re.MULTILINE).group(1)
     arguments = cli_arguments.parse(["--config=hdm_push", *short.split()])
-    assert arguments.config.total_steps == 12_000
+    assert arguments.config["total_steps"] == 12_000
 
 
 def test_what_it_points_at_is_there():

@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, config, grid = config_file.load(path / "config.json")
         if grid:
             checks.fail("--workdir", "a run of a grid", "the table is of one setting", "Take a run without a grid.")
-        figures = measure(name, config_file.values(config), path / "checkpoints")
-    except (WorkDirError, config_file.UsageError, CheckpointError, OSError, ValueError) as error:
+        figures = measure(name, config, path / "checkpoints")
+    except (WorkDirError, CheckpointError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("| actions to the goal | return of the trajectory | mean Q(s, a, g) |\n|---|---|---|")

@@ -47,7 +47,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     ('hdm_push', 0.6, 200000)
     """
     of_runs = flags.of_runs()
-    rest = of_runs.parse([argument for argument in argv if argument != "--"], known_only=True)
+    rest = of_runs.parse([argument for argument in argv if argument != "--"])
     given = of_runs.given()
     _import(given)
     of_fields = flags.of_fields()  # now: an imported module may bring its own

@@ -147,17 +147,15 @@ class Flags(flags.FlagValues):
         """Flag -> value, of those that the command line had."""
         return {self[name].name: self[name].value for name in self if self[name].present}
 
-    def parse(self, argv: Sequence[str], known_only: bool = False) -> list[str]:
-        """Sets the flags. Returns the arguments that belong to none of them; without known_only, perhaps the first.
+    def parse(self, argv: Sequence[str]) -> list[str]:
+        """Sets the flags. Returns the arguments that belong to none of them, which `refuse` is for.
 
         Raises UsageError: a value that its flag does not take, or a flag without its value.
         """
         try:
-            return self([fields.COMMAND, *argv], known_only)[1:]
+            return self([fields.COMMAND, *argv], known_only=True)[1:]
         except UsageError:
             raise
-        except flags.UnrecognizedFlagError as error:
-            return [error.flagvalue]
         except ValueError as error:  # '--noresume=x does not take an argument'
             return [str(error).partition(" ")[0]]
         except flags.Error:  # the last flag lacks its value

@@ -14,8 +14,8 @@ USAGE = f"""\
 """
 _COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "network", "expected")
 _EXPECTED = (
-    "expected: success at an episode's end and minutes of all seeds, as measured once on two shared CPU cores or one of "
-    "them; -: not measured."
+    "expected: success at an episode's end and minutes of all seeds, measured once on two shared CPU cores or on one; "
+    "-: not measured."
 )
 
 
@@ -42,10 +42,7 @@ def help_text(name: str = "") -> str:
     if name:
         title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"
     of_runs = flags.of_runs()
-    lines = [
-        USAGE,
-        *_table([(f"--{flag.name}", flag.help) for flag in (of_runs[key] for key in of_runs if key != "h")]),
-    ]
+    lines = [USAGE, *_table([(f"--{key}", of_runs[key].help) for key in of_runs if key != "h"])]
     lines += ["", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
@@ -68,10 +65,7 @@ def _parts() -> list[str]:
     lines += ["", *_table([("Tasks:", "", "expected"), *tasks], indent="")]
     lines += ["", *textwrap.wrap(_EXPECTED, WIDTH), ""]
     examples = [
-        (
-            f"{fields.COMMAND} --list=push",
-            "the names of a task or an algorithm, with their numbers; --list=all: every one",
-        ),
+        (f"{fields.COMMAND} --list=push", "the names of a task (or an algorithm), in numbers; =all: every one"),
         (f"{fields.COMMAND} --config=hdm_push --config.seeds=8", "trains one"),
         (f"{fields.COMMAND} --config=hdm_push --help", "its fields"),
     ]

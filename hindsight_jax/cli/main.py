@@ -1,4 +1,4 @@
-"""The command `hindsight-jax`: trains a population by name, such as hindsight-jax --config=hdm_push [--help, --list]."""
+"""The command `hindsight-jax`: trains a population by name: hindsight-jax --config=hdm_push [--help, --list]."""
 
 import math
 import pathlib

@@ -78,7 +78,7 @@ def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:
         document: Any = None
     whole = isinstance(document, dict) and isinstance(document.get("config"), dict)
     if not whole or not isinstance(document.get("name"), str):
-        raise ValueError(f"{path}: it is damaged: not a JSON object with name and config. Put back a copy.")
+        raise ValueError(f"{path}: it is not a JSON object with name and config, so it is damaged. Put back a copy.")
     try:
         imports.import_modules(document.get("imports", []))
         name, config = document["name"], from_json(document["name"], document["config"])

@@ -28,13 +28,9 @@ class Saved(NamedTuple):
 
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
         """One member's policy(observation [*O], goal [*G], key) -> action [D], to be jitted and mapped at will."""
-        if not 0 <= member < len(self.members.seeds):
-            checks.fail(
-                "member",
-                member,
-                f"there are {len(self.members.seeds)}, counted from 0",
-                f"Use 0 to {len(self.members.seeds) - 1}.",
-            )
+        count = len(self.members.seeds)
+        if not 0 <= member < count:
+            checks.fail("member", member, f"there are {count}, counted from 0", f"Use 0 to {count - 1}.")
         agent = jax.tree.map(lambda x: x[member], self.agents)
         return lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, explore)
 

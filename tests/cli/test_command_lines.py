@@ -105,7 +105,7 @@ def test_a_finished_run_is_not_overwritten(server, whole):
 
 
 def test_list_names_everything(server):
-    ended = server.run("--list", setup=QUICK)
+    ended = server.run("--list=all", setup=QUICK)
     assert (ended.code, ended.errors) == (0, "")
     assert {"hdm_push", "her_push", "hdm_push_paper"} <= set(ended.output.split())
 

@@ -109,7 +109,7 @@ READERS = (presets.split, presets.config, presets.describe, presets.fields_of)
 )
 def test_unknown_names_are_refused(name):
     for function in READERS:
-        with pytest.raises(ValueError, match=rf"^name: got '{name}', but there is no such name\. .*--list\.$"):
+        with pytest.raises(ValueError, match=rf"^name: got '{name}', but there is no such name\. .*--list=all\.$"):
             function(name)
 
 

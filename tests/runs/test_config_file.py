@@ -8,6 +8,7 @@ import pytest
 
 from hindsight_jax import presets
 from hindsight_jax.cli import arguments as cli_arguments
+from hindsight_jax.cli.flags import UsageError
 from hindsight_jax.runs import config_file
 
 VALUES = presets.config("hdm_push")
@@ -48,17 +49,17 @@ def test_the_command_line_takes_one_and_a_resumed_run_keeps_it(tmp_path):
     assert arguments.grid == {"agent.gamma_hdm": (0.3, 0.5)}
     document = {
         "name": "hdm_push",
-        "config": config_file.to_json_dict(arguments.config),
+        "config": config_file.to_json(arguments.config),
         "grid": config_file.grid_to_json(arguments.grid),
     }
     (tmp_path / "config.json").write_text(json.dumps(document))
     again = ["--resume", f"--workdir={tmp_path}"]
     assert cli_arguments.parse(again).grid == arguments.grid
     assert cli_arguments.parse([*again, f"--config.grid={text}"]).grid == arguments.grid
-    with pytest.raises(config_file.UsageError, match=r"--config\.grid: got another one than .* which has .*0\.3, 0\.5"):
+    with pytest.raises(UsageError, match=r"--config\.grid: got another one than .* which has .*0\.3, 0\.5"):
         cli_arguments.parse([*again, '--config.grid={"agent.gamma_hdm": [0.3]}'])
     (tmp_path / "config.json").write_text(json.dumps(document | {"grid": {"agent.gamma_hdm": 3}}))
-    with pytest.raises(config_file.UsageError, match="it must be a list of values"):
+    with pytest.raises(UsageError, match="it must be a list of values"):
         cli_arguments.parse(again)
 
 

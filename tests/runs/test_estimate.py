@@ -16,7 +16,7 @@ GRID = {"agent.epsilon": (0.1, 0.5, 1.0)}
 @pytest.fixture(scope="module")
 def made():
     """(values, experiment): a warm-up of 6 steps, then 5 epochs of 6, evaluated after every second and the last."""
-    values = config_file.values(config_file.make(tiny.NAME, OVERRIDES))
+    values = config_file.resolve(tiny.NAME, OVERRIDES)
     return values, presets.build(tiny.NAME, values)
 
 
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers_and_how_many_would(made):
 
 def test_a_run_that_cannot_fit_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "free_memory", lambda: 10**7)
-    begin = session.session(config_file.Arguments("hdm_push", config_file.make("hdm_push")), tmp_path / "run", argv=[])
+    begin = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path / "run")
     with pytest.raises(session.SessionError, match=r"^replay\.capacity: 4 members need "), begin:
         pytest.fail("it began")
     assert list(tmp_path.iterdir()) == []

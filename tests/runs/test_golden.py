@@ -1,7 +1,7 @@
 """A checkpoint of an earlier version: every later one loads it to the bit, and goes on from it.
 
 Made by the command below, at the version that its config.json names; pictures and TensorBoard's events were left out.
-`python tests/experiments/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added,
+`python tests/runs/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added,
 never to make this one pass.
 
     python -m experiments.run --config=her_flip_bit --config.env.size=3 --config.env.num_envs=2
@@ -20,10 +20,11 @@ import jax
 import numpy as np
 import pytest
 
+import hindsight_jax
 from hindsight_jax import presets, training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.cli import arguments as configs
-from hindsight_jax.runs import config_file, load, records, session
+from hindsight_jax.runs import config_file, records, session
 from hindsight_jax.runs.signals import GracefulExit
 
 GOLDEN = Path(__file__).parents[1] / "data/golden_run"
@@ -33,9 +34,8 @@ LEAVES = GOLDEN.with_name("golden_leaves.json")
 def restored(folder):
     """The whole state, as the run that made it would take it up."""
     name, config, _ = config_file.load(folder / "config.json")
-    values = config_file.values(config)
-    population = training.make_population(presets.build(name, values).run)
-    keys = training.member_keys(values["seed"], values["seeds"])
+    population = training.make_population(presets.build(name, config).run)
+    keys = training.member_keys(config["seed"], config["seeds"])
     return Checkpoints(folder / "checkpoints").restore(population.template(keys))
 
 
@@ -65,10 +65,24 @@ def test_every_leaf_comes_back_to_the_bit(copy):
     assert {path: found.get(path) for path in wanted} == wanted
 
 
+def test_its_config_is_written_as_it_was(copy):
+    """With what is younger than the file, at its default."""
+    document = json.loads((copy / "config.json").read_text())
+    name, config, grid = config_file.load(copy / "config.json")
+    assert grid == {}
+    assert config_file.resolve(name, config) == config
+    written = config_file.to_json(config)
+    younger = written.keys() - document["config"].keys()
+    assert younger <= {"on_nan"}
+    for group, values in document["config"].items():
+        same = {key: written[group][key] for key in values} if isinstance(values, dict) else written[group]
+        assert same == values
+
+
 def test_a_run_goes_on_from_it(copy):
     before = (copy / "metrics.jsonl").read_text().splitlines()
     arguments = configs.parse(["--resume", f"--workdir={copy}", "--config.total_steps=54"])
-    with session.session(arguments, copy, argv=[]) as run:
+    with session.session(arguments.name, arguments.config, arguments.grid, copy, resume=True) as run:
         assert run.env_steps() == 30
         assert run.train(GracefulExit()) == 0
     after = (copy / "metrics.jsonl").read_text().splitlines()
@@ -79,7 +93,7 @@ def test_a_run_goes_on_from_it(copy):
 def test_its_policies_are_found_best_and_last(copy):
     table = [records.decode(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
     for which in ("best", "last"):
-        run = load.load(copy, which)
+        run = hindsight_jax.load(copy, which)
         for member, steps in enumerate(run.env_steps):
             success = {row["env_steps"]: row["success_end"] for row in table if row["member"] == member}
             assert steps == (max(success) if which == "last" else max(success, key=lambda s: (success[s], -s)))
@@ -88,9 +102,9 @@ def test_its_policies_are_found_best_and_last(copy):
         action = policy(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
         assert action.shape == (1,)
     with pytest.raises(ValueError, match="which: got 'newest', but it must be best or last"):
-        load.load(copy, "newest")
-    with pytest.raises(ValueError, match="member: got 2, but there are 2, counted from 0"):
-        load.load(copy).policy(2)
+        hindsight_jax.load(copy, "newest")
+    with pytest.raises(ValueError, match=r"member: got 2, but there are 2, counted from 0\. Use 0 to 1"):
+        hindsight_jax.load(copy).policy(2)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def stop_at_random(server, whole, assert_whole, path: Path, number: int, code: i
         return False
     assert (ended.code, ended.errors) == (code, "")
     assert f"stopped by {signal.Signals(number).name}, and saved" in ended.output
-    assert f"go on with: python -m experiments.run --resume --workdir={path}" in ended.output
+    assert f"go on with: hindsight-jax --resume --workdir={path}" in ended.output
     assert len(os.listdir(path / "checkpoints")) >= 1
     assert not list(path.glob("checkpoints/tmp-*"))
     ended_again = server.run("--resume", f"--workdir={path}")

@@ -37,10 +37,10 @@ OVERRIDES = {
 
 def begun(path, experiment, population=None, **overrides):
     """A session with its first state; one population serves several, compiled once."""
-    made = config_file.make("hdm_push", OVERRIDES | overrides)
-    fresh = session.Session("hdm_push", config_file.values(made), WorkDir.create(path), experiment)
+    made = config_file.resolve("hdm_push", OVERRIDES | overrides)
+    fresh = session.Session("hdm_push", made, WorkDir.create(path), experiment)
     fresh.population = population or fresh.population
-    fresh.start(config_file.to_json_dict(made), [])
+    fresh.start(config_file.to_json(made), [])
     return fresh
 
 
@@ -157,10 +157,10 @@ def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers
     assert "error: hdm_push: halted by 1 frozen member(s), and saved. --resume with --config.on_nan=freeze" in output
     assert [row["env_steps"] for row in of_member(halting, 0)] == [20, 30]
     assert halting.workdir.read_summary()["interrupted"] is True
-    made = config_file.make("hdm_push", OVERRIDES | {"on_nan": "freeze"})
-    again = session.Session("hdm_push", config_file.values(made), WorkDir.open(tmp_path / "run"), experiment)
+    made = config_file.resolve("hdm_push", OVERRIDES | {"on_nan": "freeze"})
+    again = session.Session("hdm_push", made, WorkDir.open(tmp_path / "run"), experiment)
     again.population = healthy.population
-    again.resume(config_file.to_json_dict(made), [])
+    again.resume(config_file.to_json(made), [])
     code, output = ended(again)
     assert code == 0
     assert "member 1 (seed 8) at 40 env steps is frozen: agent.params." in output
@@ -212,9 +212,9 @@ GRID = {"agent.epsilon": (0.1, 0.9), "agent.gamma": (0.5, 0.9)}
 def grid(experiment, tmp_path_factory):
     """Four settings of two seeds, trained to the end."""
     path = tmp_path_factory.mktemp("grid") / "run"
-    made = config_file.make("hdm_push", OVERRIDES | {"seeds": 2})
-    run = session.Session("hdm_push", config_file.values(made), WorkDir.create(path), experiment, GRID)
-    run.start(config_file.to_json_dict(made), [])
+    made = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
+    run = session.Session("hdm_push", made, WorkDir.create(path), experiment, GRID)
+    run.start(config_file.to_json(made), [])
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         assert run.train(GracefulExit()) == 0
@@ -256,14 +256,14 @@ def test_the_summary_of_a_grid_has_each_setting_and_names_the_best(grid):
 
 def test_a_grid_goes_on_with_its_settings_and_refuses_others(grid, experiment):
     run, _ = grid
-    made = config_file.make("hdm_push", OVERRIDES | {"seeds": 2})
+    made = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
     for other, message in ((GRID, None), (GRID | {"agent.gamma": (0.5, 0.8)}, r"grid: agent\.gamma: .*0\.8")):
-        again = session.Session("hdm_push", config_file.values(made), WorkDir.open(run.workdir.path), experiment, other)
+        again = session.Session("hdm_push", made, WorkDir.open(run.workdir.path), experiment, other)
         if message:
             with pytest.raises(ValueError, match=message):
-                again.resume(config_file.to_json_dict(made), [])
+                again.resume(config_file.to_json(made), [])
             continue
-        again.resume(config_file.to_json_dict(made), [])
+        again.resume(config_file.to_json(made), [])
         np.testing.assert_array_equal(again.state.members.agent.hparams.gamma, run.state.members.agent.hparams.gamma)
 
 
@@ -307,8 +307,8 @@ def kind(request):
     """(name, config), with one population and small pictures for all sessions of the name."""
     name = request.param
     overrides = {field: value for field, value in TINY.items() if field in presets.fields_of(name)}
-    made = config_file.make(name, overrides | KINDS[name][0])
-    experiment = presets.build(name, config_file.values(made))
+    made = config_file.resolve(name, overrides | KINDS[name][0])
+    experiment = presets.build(name, made)
     population = training.make_population(experiment.run)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "build", lambda name, values: experiment)
@@ -322,7 +322,7 @@ def done(kind, tmp_path_factory):
     """The session of a run that was never stopped."""
     name, made = kind
     path = tmp_path_factory.mktemp("kind") / "run"
-    with session.session(config_file.Arguments(name, made), path, argv=[]) as run:
+    with session.session(name, made, {}, path) as run:
         assert run.train(GracefulExit()) == 0
     return run
 
@@ -356,7 +356,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
     """Stopped after the second evaluation, and taken up again as the command line would."""
     name, made = kind
     path, interrupt = tmp_path / "run", GracefulExit()
-    with session.session(config_file.Arguments(name, made), path, argv=[]) as run:
+    with session.session(name, made, {}, path) as run:
         evaluate, seen = run.evaluate, []
 
         def stop_after_two(progress):
@@ -386,7 +386,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
 
 def test_a_used_directory_is_refused_by_name(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    begin = session.session(config_file.Arguments("hdm_push", config_file.make("hdm_push")), tmp_path, argv=[])
+    begin = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path)
     with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), begin:
         pytest.fail("it began")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

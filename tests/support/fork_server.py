@@ -301,11 +301,11 @@ def compile_population(compiled: Path) -> None:
 
     from hindsight_jax import presets, training
     from hindsight_jax.cli import arguments
-    from hindsight_jax.runs import config_file, jax_flags
+    from hindsight_jax.runs import jax_flags
 
     jax_flags.configure_jax(2)
     jax.config.update("jax_enable_compilation_cache", False)
-    values = config_file.values(arguments.parse(TINY).config)
+    values = arguments.parse(TINY).config
     experiment, keys = presets.build("her_flip_bit", values), training.member_keys(0, 2)
     make = training.make_population.args[1]
     population = make(experiment.run, training.devices_for(2))

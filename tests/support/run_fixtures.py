@@ -14,7 +14,7 @@ import pytest
 from hindsight_jax import agents, presets, relabel, replay, training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.cli import arguments
-from hindsight_jax.runs import config_file, records
+from hindsight_jax.runs import records
 
 HORIZON = 5
 
@@ -61,7 +61,7 @@ class Left(NamedTuple):
 @pytest.fixture(scope="session")
 def left():
     """A function of a run's directory: what its newest checkpoint and its other files hold."""
-    values = config_file.values(arguments.parse(fork_server.TINY).config)
+    values = arguments.parse(fork_server.TINY).config
     keys = training.member_keys(0, 2)
     template = training.make_population(presets.build("her_flip_bit", values).run).template(keys)
 

@@ -33,8 +33,8 @@ def fabricated(path, ends, name="hdm_push", **overrides):
     """A work directory whose member i reached `ends[i][e]` at evaluation e, at 1,000 (e + 1) env steps."""
     workdir = WorkDir.create(path)
     overrides = {field.replace("__", "."): value for field, value in overrides.items()}
-    made = config_file.make(name, {"seed": 10, "seeds": len(ends) or 2, **overrides})
-    workdir.write_config(config_file.to_json_dict(made), name=name)
+    made = config_file.resolve(name, {"seed": 10, "seeds": len(ends) or 2, **overrides})
+    workdir.write_config(config_file.to_json(made), name=name)
     for e in range(len(ends[0]) if ends else 0):
         workdir.append_rows([row(i, 1000 * (e + 1), end[e]) for i, end in enumerate(ends)])
     return path
@@ -109,8 +109,8 @@ def test_the_table_says_the_last_evaluation(two, tmp_path, capsys):
 def test_runs_that_learn_no_values_have_no_q(tmp_path, capsys):
     """A policy's rows have none; where all rows have it, it is kept, NaN of a failed seed and all."""
     policy = WorkDir.create(tmp_path / "policy")
-    made = config_file.make("hem_flip_bit", {"seed": 10, "seeds": 1})
-    policy.write_config(config_file.to_json_dict(made), name="hem_flip_bit")
+    made = config_file.resolve("hem_flip_bit", {"seed": 10, "seeds": 1})
+    policy.write_config(config_file.to_json(made), name="hem_flip_bit")
     bare = {key: value for key, value in row(0, 1000, 0.5, entropy=0.25).items() if key != "q_mean"}
     policy.append_rows([bare])
     failed = fabricated(tmp_path / "failed", [[0.5], [math.nan]])
@@ -169,7 +169,7 @@ def no_folder(tmp_path):
 
 def no_rows(tmp_path):
     workdir = WorkDir.create(tmp_path / "fresh")
-    workdir.write_config(config_file.to_json_dict(config_file.make("hdm_push")), name="hdm_push")
+    workdir.write_config(config_file.to_json(config_file.resolve("hdm_push")), name="hdm_push")
     return workdir.path
 
 

@@ -1,0 +1,47 @@
+"""What --list promises of a name is what a run of its default values measured."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from hindsight_jax import fields, presets
+
+RESULTS = Path(__file__).parents[2] / "experiments/results"
+# Written before the task's own horizon was 0; and a ring of 20,000 is never full: a run of push stores 5,000.
+BEFORE = {"hdm_push": {"env.horizon": 50, "replay.capacity": 20_000}}
+FREE = ("seed", "checkpoint.", "evaluation.", "on_nan")  # `seed` is `seeds`, too
+
+
+def flat(nested, prefix=""):
+    """{"agent": {"gamma": 1}} -> {"agent.gamma": 1}."""
+    found = {}
+    for key, value in nested.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def measured(name, source):
+    """(success, minutes, seeds, cores) of every finished run of the name's default values in a file."""
+    wanted = presets.config(name) | BEFORE.get(name, {})
+    for run in json.loads((RESULTS / source).read_text()).values():
+        stored = flat(run["values"])
+        same = all(
+            fields.to_json(wanted.get(key)) == value for key, value in stored.items() if not key.startswith(FREE)
+        )
+        if run["name"] == name and same and run["env_steps"][-1] >= wanted["total_steps"]:
+            success = statistics.fmean(curve[-1] for curve in run["success_end"])
+            yield round(success, 3), round(run["seconds"][-1] / 60, 1), len(run["seeds"]), run["device"]["cpu_cores"]
+
+
+@pytest.mark.parametrize("name", presets.EXPECTED)
+def test_an_entry_is_a_run_of_the_default_values(name):
+    entry = presets.EXPECTED[name]
+    assert (entry.success, entry.minutes, entry.seeds, entry.cores) in list(measured(name, entry.source))
+
+
+def test_the_check_sees_another_number_and_another_config(monkeypatch):
+    assert (0.9, 8.0, 4, 2) not in list(measured("hdm_push", "push.json"))
+    monkeypatch.setitem(BEFORE, "hdm_push", {"agent.gamma": 0.5})
+    assert list(measured("hdm_push", "push.json")) == []
