@@ -127,3 +127,19 @@ def test_the_walk_of_a_transition_names_functions_that_are_there():
     assert len(named) >= len(steps)
     text = {path: (ROOT / "hindsight_jax" / path).read_text() for path, _ in named}
     assert [pair for pair in named if f"def {pair[1]}(" not in text[pair[0]]] == []
+
+
+def test_the_build_notes_point_at_what_is_there():
+    notes = (ROOT / "BUILD_NOTES.md").read_text()
+    paths = set(re.findall(r"`((?:hindsight_jax|experiments|tests|docs)/[\w/.]+)`", notes))
+    paths |= set(re.findall(r"\]\((?!http)([^)#]+)\)", notes))
+    assert "hindsight_jax/runs/launch.py" in paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    modules = set(re.findall(r"-m ((?:experiments|hindsight_jax)[\w.]*)", notes))
+    assert "experiments.bench" in modules
+    files = {module: ROOT / module.replace(".", "/") for module in modules}
+    assert [
+        m for m, path in files.items() if not (path.with_suffix(".py").exists() or (path / "__main__.py").exists())
+    ] == []
+    tests = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"`(test_\w+)`", notes)) <= tests
