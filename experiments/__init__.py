@@ -1,1 +1,1 @@
-"""What a person runs: the command line, its work directories, and the benchmarks."""
+"""What this repository does with the library: runs, benchmarks, checks of the theory, and the documents' results."""

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hindsight_jax import checks, fields, presets, statistics, training
+from hindsight_jax import checks, fields, plotting, presets, statistics, training
 
 _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
 
@@ -64,23 +64,20 @@ class Study:
 
         With two fields or more there is a panel for each value of the first. `figure.savefig(path)` writes it.
         """
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         interval = self.interval(metric, confidence)
         steps = self.metrics["env_steps"][..., 0, :]
         panels = next(iter(self.grid.values())) if len(self.grid) > 1 else (None,)
-        figure = Figure(figsize=(4.5 * len(panels) + 1.5, 4.0), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = plotting.new_figure(4.5 * len(panels) + 1.5, 4.0)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        curves: list[list[plotting.Curve]] = [[] for _ in panels]
         for index, values in presets.settings(self.grid):
-            panel = index[0] if len(panels) > 1 else 0
             label = presets.label(dict(list(values.items())[len(self.grid) > 1 :]))  # without the panel's field
-            line = axes[panel].plot(steps[index], interval.mean[index], label=label or None)[0]
-            low, high = interval.low[index], interval.high[index]
-            axes[panel].fill_between(steps[index], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-        for axis, value in zip(axes, panels, strict=True):
+            drawn = [array[index] for array in (steps, interval.mean, interval.low, interval.high)]
+            curves[index[0] if len(panels) > 1 else 0].append(plotting.Curve(label or None, *drawn))
+        for axis, value, panel_curves in zip(axes, panels, curves, strict=True):
             title = "" if value is None else f": {presets.label({next(iter(self.grid)): value})}"
+            plotting.style_axis(axis)
+            plotting.draw_settings(axis, panel_curves)
             axis.set(title=self.name + title, xlabel="env steps")
             if self.grid:
                 axis.legend(fontsize="small")

@@ -22,8 +22,9 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    """Arguments of every `python -m experiments.run` of the README, a block's lines and inline code alike."""
-    return [shlex.split(line.removesuffix(" &")) for line in re.findall(r"-m experiments\.run\b([^`\n]*)", README)]
+    """Arguments of every command line of the README, a block's lines and inline code alike."""
+    lines = re.findall(r"(?:-m experiments\.run|\bhindsight-jax) (--[^`\n]*)", README)
+    return [shlex.split(line.removesuffix(" &")) for line in lines]
 
 
 @pytest.mark.parametrize("index", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3])  # the third compiles push
@@ -105,8 +106,40 @@ def test_every_command_line_is_one_that_the_program_takes():
 def test_what_it_points_at_is_there():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     first_cells = "".join(re.findall(r"^\|(.*?)\|", README, re.MULTILINE))
-    rows = {*presets.ALGORITHMS, *presets.ENVIRONMENTS}  # the tables are of these, and of rooms
-    rooms = [name for name in re.findall(r"`([^`]+)`", first_cells) if name not in rows]
+    names = {*presets.ALGORITHMS, *presets.ENVIRONMENTS}  # the tables are of these, and of paths
+    paths = [cell for cell in re.findall(r"`([^`]+)`", first_cells) if cell not in names]
     assert "BUILD_NOTES.md" in links
-    assert "hindsight_jax/losses" in rooms
-    assert [path for path in (*links, *rooms) if not (ROOT / path).exists()] == []
+    assert "hindsight_jax/losses" in paths
+    assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
+
+
+def test_the_layout_names_every_package_and_module():
+    parts = {path.relative_to(ROOT) for path in (ROOT / "hindsight_jax").iterdir() if path.name[0] not in "_."}
+    parts |= {path.relative_to(ROOT) for path in (ROOT / "experiments").iterdir() if path.name[0] not in "_."}
+    kinds = {path for path in parts if path.suffix == ".py" or (ROOT / path).is_dir()}
+    assert [str(path) for path in sorted(kinds) if f"`{path}`" not in README] == []
+
+
+def test_the_walk_of_a_transition_names_functions_that_are_there():
+    steps = re.findall(r"^\d\. .*$", README, re.MULTILINE)
+    assert len(steps) == 9
+    named = [pair for step in steps for pair in re.findall(r"`([\w/]+\.py)`, `(\w+)`", step)]
+    assert len(named) >= len(steps)
+    text = {path: (ROOT / "hindsight_jax" / path).read_text() for path, _ in named}
+    assert [pair for pair in named if f"def {pair[1]}(" not in text[pair[0]]] == []
+
+
+def test_the_build_notes_point_at_what_is_there():
+    notes = (ROOT / "BUILD_NOTES.md").read_text()
+    paths = set(re.findall(r"`((?:hindsight_jax|experiments|tests|docs)/[\w/.]+)`", notes))
+    paths |= set(re.findall(r"\]\((?!http)([^)#]+)\)", notes))
+    assert "hindsight_jax/runs/launch.py" in paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    modules = set(re.findall(r"-m ((?:experiments|hindsight_jax)[\w.]*)", notes))
+    assert "experiments.bench" in modules
+    files = {module: ROOT / module.replace(".", "/") for module in modules}
+    assert [
+        m for m, path in files.items() if not (path.with_suffix(".py").exists() or (path / "__main__.py").exists())
+    ] == []
+    tests = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"`(test_\w+)`", notes)) <= tests

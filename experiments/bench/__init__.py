@@ -1,1 +1,1 @@
-"""Speed against limits: python -m experiments.bench."""
+"""Speed beside its limits: python -m experiments.bench."""

@@ -1,6 +1,7 @@
-"""A whole run's speed at M members, its parts alone, and the matrix product of the same machine.
+"""The speed of a whole run and of each part of its epoch, beside a matrix product on the same machine.
 
-Dimension key: M members (seeds), U updates of an epoch, B batch."""
+Dimension key: M members (seeds).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +12,14 @@ import jax.numpy as jnp
 from experiments.bench.timing import best_of, matrix_product, spread, timed_first
 from hindsight_jax import presets, training
 
+EPOCHS = 4  # of one timed call
 
-def measure_run(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
-    """A whole run at M members, its parts alone, and the matrix product of the same machine, in turn."""
+
+def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
+    """A whole run of M members, its parts one by one, and the matrix product, timed in turn.
+
+    An interval is what lies between two evaluations: its epochs, and one evaluation. Shares are of an interval.
+    """
     devices = training.devices_for(seeds)
     population = training.make_population(setup.run, devices)
     keys = training.member_keys(0, seeds)
@@ -25,41 +31,40 @@ def measure_run(name: str, setup: presets.Setup, values: dict[str, Any], seeds: 
     holder = [state]
 
     def advance() -> Any:
-        holder[0] = population.advance(holder[0], 4)
+        holder[0] = population.advance(holder[0], EPOCHS)
         return holder[0]
 
-    product, operations = matrix_product()
-    whole, evaluate, collecting, sampling, learning, matmul = best_of(
+    product, product_operations = matrix_product()
+    whole, evaluate, collect, sample, learn, matmul = best_of(
         advance,
         lambda: population.evaluate(holder[0], keys),
         *parts_alone(setup.run, state, keys, devices),
         product,
     )
-    epoch = whole / 4
-    interval = setup.epochs_between_evaluations * epoch + evaluate
     updates = seeds * values["agent.updates_per_epoch"]
+    env_steps = seeds * values["env.num_envs"] * setup.env.spec.horizon
     useful = updates * setup.flops_per_update
-    peak = operations / matmul
-    share = lambda seconds: setup.epochs_between_evaluations * seconds / interval
+    epoch, epochs, peak = whole / EPOCHS, setup.epochs_between_evaluations, product_operations / matmul
+    interval = epochs * epoch + evaluate
     return {
         "matmul_peak_gflops": peak / 1e9,
         "useful_gflop_per_update": useful / updates / 1e9,
-        "learner_gflops": useful / learning / 1e9,
-        "learner_share_of_peak": useful / learning / peak,
-        "whole_run_gflops": useful * setup.epochs_between_evaluations / interval / 1e9,
-        "whole_run_share_of_peak": useful * setup.epochs_between_evaluations / interval / peak,
+        "learner_gflops": useful / learn / 1e9,
+        "learner_share_of_peak": useful / learn / peak,
+        "whole_run_gflops": useful * epochs / interval / 1e9,
+        "whole_run_share_of_peak": useful * epochs / interval / peak,
         "updates_per_second_all_members": updates / epoch,
-        "env_steps_per_second_all_members": seeds * values["env.num_envs"] * setup.env.spec.horizon / epoch,
-        "share_collect": share(collecting),
-        "share_sample": share(sampling),
-        "share_learn": share(learning),
+        "env_steps_per_second_all_members": env_steps / epoch,
+        "share_collect": epochs * collect / interval,
+        "share_sample": epochs * sample / interval,
+        "share_learn": epochs * learn / interval,
         "share_evaluate": evaluate / interval,
-        **{f"seconds_first_call_{what}": seconds for what, seconds in compile_seconds.items()},
+        **{f"seconds_first_call_{call}": seconds for call, seconds in compile_seconds.items()},
     }
 
 
 def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -> list[Callable[[], Any]]:
-    """Calls of an epoch's collect, sample and learn, each as a population does it."""
+    """Calls of an epoch's collect, sample and learn, each compiled as a population compiles it."""
     members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
     collect, sample = spread(run.collect, devices), spread(run.sample, devices)
     learn = spread(run.learn, devices, training.default_chunk(devices))

@@ -1,14 +1,15 @@
-"""Speed beside other people's code that does the same work, in one process and in turn (for `experiments.bench`).
+"""Speed beside other libraries that do the same work, timed in turn in one process.
 
 * Training: stable-baselines3's DQN with its HerReplayBuffer on our push, one seed in PyTorch, beside our her_push_paper
-  at several seeds. Hidden layers, batch, transitions stored, learning rate, share of hindsight and one update for an
-  env step are the same. Ours backs up by double Q-learning, which costs one forward pass more; theirs also reads the
-  achieved goal, clips gradients, and has Huber's loss.
-* Sampling: flashbax's trajectory buffer beside our ring, and beside moving a batch's bytes and nothing else. flashbax
-  draws sequences and does not relabel: a pair of neighbouring steps is the least that makes a transition, a sequence of
-  T + 1 the least that holds every goal of the future.
+  at several seeds. Hidden layers, batch size, stored transitions, learning rate, share of hindsight goals and updates
+  per env step are equal. Ours uses double Q-learning, which costs one forward pass more; theirs also reads the achieved
+  goal, clips gradients and uses the Huber loss.
+* Sampling: flashbax's trajectory buffer beside our ring, and beside moving the bytes of a batch alone. flashbax draws
+  sequences and does not relabel: a pair of neighbouring steps is the least that makes a transition, and a sequence of
+  T + 1 steps the least that holds every goal of the future.
 
-The peers are not our dependencies (extra `bench`): what is not installed is named in the figures, and not measured.
+The other libraries are optional (extra `bench`): a package that is not installed is named in the figures, and its part
+is left out.
 
 Dimension key: C capacity in trajectories, T horizon, B batch, X draws of one timed call.
 """
@@ -28,25 +29,25 @@ from hindsight_jax import presets, relabel, replay, training, types
 from hindsight_jax.agents import flops
 
 CONFIG = "her_push_paper"
-TRAINING, SAMPLING = ("gymnasium", "stable_baselines3"), ("flashbax",)  # packages that each part needs
+TRAINING, SAMPLING = ("gymnasium", "stable_baselines3"), ("flashbax",)  # the packages of each part
 EPISODES, WARMUP_EPISODES = 8, 4  # of stable-baselines3: in one timed call, and before it learns
-EPOCHS = 2  # of ours, in one timed call
-UPDATES = 10  # of stable-baselines3, to choose its threads
+EPOCHS = 2  # of our run, in one timed call
+UPDATES = 10  # of stable-baselines3, to choose its number of threads
 DRAWS = 200  # X
 
 
-def available() -> list[str]:
-    """The peers that are not installed; an empty list if all can be measured.
+def missing_packages() -> list[str]:
+    """The optional packages that are not installed.
 
-    >>> set(available()) <= {"gymnasium", "stable_baselines3", "flashbax"}
+    >>> set(missing_packages()) <= {"gymnasium", "stable_baselines3", "flashbax"}
     True
     """
     return [name for name in (*TRAINING, *SAMPLING) if importlib.util.find_spec(name) is None]
 
 
 def measure(seeds: int) -> dict[str, float]:
-    """Figures of both parts; `not_installed_NAME` is 1 for each package whose part is left out for it."""
-    missing, values = available(), presets.config(CONFIG)
+    """Figures of both parts; `not_installed_NAME` is 1 for each missing package, whose part is then left out."""
+    missing, values = missing_packages(), presets.config(CONFIG)
     figures = {f"not_installed_{name}": 1.0 for name in missing}
     if not set(TRAINING) & set(missing):
         figures |= measure_training(values, (seeds, 4 * seeds))
@@ -56,11 +57,11 @@ def measure(seeds: int) -> dict[str, float]:
 
 
 def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> dict[str, float]:
-    """Env steps/s of all members of each population, whole epochs, and of stable-baselines3's one seed."""
+    """Env steps/s in whole epochs of all members of each population, and of one seed of stable-baselines3."""
     setup = presets.build(CONFIG, values)
     horizon = setup.env.spec.horizon
     theirs = baselines(setup.env, values)
-    theirs.learn(WARMUP_EPISODES * horizon)  # uniform actions: no update yet
+    theirs.learn(WARMUP_EPISODES * horizon)  # uniform actions, and no update yet
     threads = choose_threads(lambda: theirs.train(UPDATES, values["agent.batch_size"]))
     calls = [lambda: theirs.learn(EPISODES * horizon, reset_num_timesteps=False)]
     calls += [epochs(setup, count) for count in populations]
@@ -77,7 +78,7 @@ def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> di
 
 
 def epochs(setup: presets.Setup, num_members: int) -> Callable[[], Any]:
-    """A call that advances a population of ours by EPOCHS epochs."""
+    """A call that advances our population of `num_members` by EPOCHS epochs."""
     population = training.make_population(setup.run, training.devices_for(num_members))
     holder = [population.init(training.member_keys(0, num_members))]
 
@@ -89,7 +90,7 @@ def epochs(setup: presets.Setup, num_members: int) -> Callable[[], Any]:
 
 
 def baselines(env: Any, values: dict[str, Any]) -> Any:
-    """stable-baselines3's DQN on our task, with the values of our row; it updates after each episode, as ours does."""
+    """stable-baselines3's DQN on our task with our hyper-parameters; like ours it updates after each episode."""
     library = importlib.import_module("stable_baselines3")
     from hindsight_jax.interop.gymnasium import GymnasiumEnv
 
@@ -116,9 +117,9 @@ def baselines(env: Any, values: dict[str, Any]) -> Any:
 
 
 def choose_threads(train: Callable[[], Any]) -> int:
-    """PyTorch's number of threads, one or all cores, whichever trains faster here; it is set.
+    """Sets PyTorch's number of threads to one or to all cores, whichever trains faster here, and returns it.
 
-    Small products gain little from a second thread, and lose everything to a core that others use.
+    Small matrix products gain little from a second thread, and wait for it if its core is busy.
     """
     torch = importlib.import_module("torch")
     seconds = {}
@@ -134,7 +135,9 @@ def choose_threads(train: Callable[[], Any]) -> int:
 
 
 def baselines_operations(spec: types.EnvSpec, values: dict[str, Any]) -> int:
-    """Of one update: learn at (s, g), the target's forward at (s', g). Its network reads the achieved goal as well.
+    """Useful operations of one of its updates: forward and backward at (s, g), the target's forward at (s', g).
+
+    Its network also reads the achieved goal.
 
     >>> box = types.Range((0.0,) * 4, (1.0,) * 4)
     >>> spec = types.EnvSpec((4,), (4,), types.Discrete(1, 9), 50, 0.05, False, box, box)
@@ -148,15 +151,15 @@ def baselines_operations(spec: types.EnvSpec, values: dict[str, Any]) -> int:
 
 
 class Draw(NamedTuple):
-    """A way to take B rows: a function, what it reads, and X inputs that say which rows."""
+    """A way to take B transitions from a buffer."""
 
-    take: Callable[[Any, Any], Any]
+    take: Callable[[Any, Any], Any]  # (stored, one input) -> a batch
     stored: Any
-    inputs: Any  # a leading axis X
+    inputs: Any  # keys or indices, with a leading axis X
 
 
 def measure_sampling(values: dict[str, Any]) -> dict[str, float]:
-    """Microseconds of one draw of B rows, in a call of its own and inside of a scan, where no dispatch is counted."""
+    """Microseconds of one draw of B transitions, in a call of its own and inside a scan, which has no dispatch."""
     spec = presets.build(CONFIG, values).env.spec
     buffer = flashbax_buffer(spec, values, 2)
     draws = {
@@ -175,7 +178,7 @@ def measure_sampling(values: dict[str, Any]) -> dict[str, float]:
 
 
 def one_call(draw: Draw) -> Callable[[], Any]:
-    """A call of X dispatches, one after the other."""
+    """A call that draws X batches in X dispatches."""
     take = jax.jit(draw.take)
     inputs = [jax.tree.map(lambda x, i=i: x[i], draw.inputs) for i in range(DRAWS)]
 
@@ -187,7 +190,7 @@ def one_call(draw: Draw) -> Callable[[], Any]:
 
 
 def in_a_scan(draw: Draw) -> Callable[[], Any]:
-    """A call of X draws, every batch of which is written out."""
+    """A call that draws X batches in one dispatch, and writes all of them out."""
     scan = jax.jit(lambda stored, inputs: jax.lax.scan(lambda _, x: (None, draw.take(stored, x)), None, inputs)[1])
     return lambda: scan(draw.stored, draw.inputs)
 
@@ -202,7 +205,7 @@ def ours(spec: types.EnvSpec, values: dict[str, Any]) -> Draw:
 
 
 def moving(spec: types.EnvSpec, values: dict[str, Any]) -> Draw:
-    """What a batch reads of the ring, at places that are known: no draw, no goal law, no reward."""
+    """Reads what a batch needs of the ring at given indices: no random draw, no goal law, no reward."""
     _, state = full_ring(spec, values)
     keys = jax.random.split(jax.random.key(0), 3)
     shape = (DRAWS, values["agent.batch_size"])
@@ -222,7 +225,7 @@ def moving(spec: types.EnvSpec, values: dict[str, Any]) -> Draw:
 
 
 def flashbax_buffer(spec: types.EnvSpec, values: dict[str, Any], length: int, stored: Any = None) -> Draw:
-    """Sequences of `length` neighbouring steps from a full buffer of C T transitions, or from the one that is given."""
+    """Sequences of `length` neighbouring steps from `stored`, by default a full buffer of C T transitions."""
     size = values["replay.capacity"] * spec.horizon
     buffer = importlib.import_module("flashbax").make_trajectory_buffer(
         add_batch_size=1,
@@ -243,14 +246,14 @@ def flashbax_buffer(spec: types.EnvSpec, values: dict[str, Any], length: int, st
         stored = add(buffer.init(step), jax.tree.map(lambda x: jnp.zeros((1, size, *x.shape), x.dtype), step))
 
     def take(stored: Any, key: jax.Array) -> Any:
-        with jax.numpy_rank_promotion("allow"):  # it promotes, and our tests forbid that
+        with jax.numpy_rank_promotion("allow"):  # flashbax promotes ranks, which our tests forbid
             return buffer.sample(stored, key).experience
 
     return Draw(take, stored, jax.random.split(jax.random.key(0), DRAWS))
 
 
 def full_ring(spec: types.EnvSpec, values: dict[str, Any]) -> tuple[replay.Replay, replay.ReplayState]:
-    """C trajectories of T steps; every number of a state is 1000 slot + step, as far as float32 tells them apart."""
+    """A full ring of C trajectories of T steps; every number of a state is 1000 slot + step, rounded to float32."""
     capacity, horizon = values["replay.capacity"], spec.horizon
     place = 1000.0 * jnp.arange(capacity)[:, None] + jnp.arange(horizon + 1)[None]
 

@@ -1,10 +1,11 @@
-"""The bench's curves as one picture: what an update costs over members, batch, environments, ring and devices."""
+"""A picture of the benchmark's curves: the cost of an update over members, batch, environments, ring and devices."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
-_BLUE, _GREY, _INK = "#1f5fa8", "#d9d9d9", "#333333"
+from hindsight_jax import checks, plotting
+from hindsight_jax.plotting import BLUE, GREY, INK
+
 TITLES = {
     "seeds": "members",
     "batch": "rows of a batch",
@@ -14,41 +15,39 @@ TITLES = {
 }
 
 
-def picture(figures: Mapping[str, Any]) -> bytes:
-    """A PNG of a panel for each curve in `figures`, and of the grid beside seeds, as `bench` writes them.
+def draw(figures: Mapping[str, Any]) -> bytes:
+    """A PNG with a panel for each curve in `figures`, and one for the grid beside seeds.
 
     Raises ValueError if there is no curve.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
+    Args:
+      figures: as `measure.measure` returns them.
+    """
     curves = curves_of(figures)
     if not curves:
-        raise ValueError("figures: got no curve, but a picture needs one. Run the parts ring and scaling.")
+        checks.fail("figures", "no curve", "a picture needs one", "Run the parts ring and scaling.")
     grid = figures.get("scaling", {}).get("grid")
     count = len(curves) + bool(grid)
     columns = min(count, 3)
     rows = -(-count // columns)
-    figure = Figure(figsize=(3.8 * columns, 2.9 * rows), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = plotting.new_figure(3.8 * columns, 2.9 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, curve) in zip(panels, curves.items(), strict=False):
         _panel(axis, curve, TITLES[name])
     if grid:
         bars = panels[len(curves)]
-        bars.bar(["seeds", "grid"], [grid["seeds"], grid["settings"]], color=[_GREY, _BLUE], width=0.5)
-        bars.set_xlabel("48 seeds, or 12 settings of 4", color=_INK)
+        plotting.style_axis(bars, grid="y")
+        bars.bar(["seeds", "grid"], [grid["seeds"], grid["settings"]], color=[GREY, BLUE], width=0.5)
+        bars.set_xlabel("48 seeds, or 12 settings of 4", color=INK)
     for axis in panels[count:]:
         axis.set_visible(False)
-    figure.supylabel("microseconds per update of one member", fontsize=10, color=_INK)
-    figure.suptitle(f"{figures['config']}, {figures['seeds']} members where nothing else is said", color=_INK)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=90)
-    return stream.getvalue()
+    figure.supylabel("microseconds per update of one member", fontsize=10, color=INK)
+    figure.suptitle(f"{figures['config']}, {figures['seeds']} members unless stated otherwise", color=INK)
+    return plotting.png(figure, dpi=90)
 
 
 def curves_of(figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The curves by name, in the order of TITLES; `ring`'s are the microseconds of its part.
+    """The curves by name, in the order of TITLES; that of `ring` is made of its part's microseconds.
 
     >>> curves_of({"ring": {"microseconds_per_update_1e4": 2.0, "ratio": 1.0}})
     {'ring': {'1e4': 2.0}}
@@ -60,9 +59,10 @@ def curves_of(figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _panel(axis: Any, curve: Mapping[str, float], label: str) -> None:
-    """One curve over a logarithmic axis, from zero on, with the number at each point."""
+    """Draws one curve over a logarithmic axis, with the number at each point."""
+    plotting.style_axis(axis, grid="y")
     xs, ys = [float(x) for x in curve], list(curve.values())
-    axis.plot(xs, ys, "o-", color=_BLUE)
+    axis.plot(xs, ys, "o-", color=BLUE)
     for x, y in zip(xs, ys, strict=True):
         axis.annotate(f"{y:,.0f}", (x, y), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
     axis.set_xscale("log")
@@ -70,5 +70,4 @@ def _panel(axis: Any, curve: Mapping[str, float], label: str) -> None:
     axis.minorticks_off()
     axis.set_ylim(0.0, 1.25 * max(ys))
     axis.margins(x=0.15)
-    axis.set_xlabel(label, color=_INK)
-    axis.grid(axis="y", color=_GREY, linewidth=0.6)
+    axis.set_xlabel(label, color=INK)

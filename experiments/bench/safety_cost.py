@@ -1,7 +1,7 @@
-"""What it costs to lose nothing: the checks for NaN and the checkpoints of a run, in shares of its time.
+"""Overhead of the checks for NaN and of the checkpoints, as fractions of a run's time.
 
-Beside each other, on the same machine: epochs with the checks and without them, and epochs while a checkpoint is being
-written and while none is. The ring holds as many trajectories as at the run's end.
+Timed in turn: epochs with the checks and without them, and epochs while a checkpoint is being written and while none
+is. The ring holds as many trajectories as at the run's end.
 
 Dimension key: M members, N trajectories.
 """
@@ -22,40 +22,40 @@ ROUNDS = 3  # of checkpoints
 
 
 def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
-    """Seconds, bytes and shares, of all members together."""
+    """Two tables, of all M members together: seconds and shares of a run, and those of one checkpoint."""
     values = presets.config(name)
     setup, devices = presets.build(name, values), training.devices_for(seeds)
     keys = training.member_keys(0, seeds)
-    careful = training.make_population(setup.run, devices)
-    careful.compile(keys)
-    state = filled(setup, careful.init(keys), values["total_steps"])
-    bare = training.make_population(setup.run._replace(learn=unchecked(setup, values)), devices)
+    with_checks = training.make_population(setup.run, devices)
+    with_checks.compile(keys)
+    state = filled(setup, with_checks.init(keys), values["total_steps"])
+    without_checks = training.make_population(setup.run._replace(learn=learn_without_checks(setup, values)), devices)
     states = [state, jax.tree.map(jnp.copy, state)]
 
-    def advance(which: int, population: training.Population) -> Any:
-        states[which] = population.advance(states[which], EPOCHS)
-        return states[which]
+    def advance(index: int, population: training.Population) -> Any:
+        states[index] = population.advance(states[index], EPOCHS)
+        return states[index]
 
     def record() -> Any:
-        states[0], columns = careful.record(states[0], careful.evaluate(states[0], keys))
+        states[0], columns = with_checks.record(states[0], with_checks.evaluate(states[0], keys))
         return columns
 
     def evaluate() -> Any:
-        return careful.evaluate(states[0], keys)
+        return with_checks.evaluate(states[0], keys)
 
-    checked, unchecked_, recorded, evaluated = best_of(
-        lambda: advance(0, careful), lambda: advance(1, bare), record, evaluate
+    checked, unchecked, recorded, evaluated = best_of(
+        lambda: advance(0, with_checks), lambda: advance(1, without_checks), record, evaluate
     )
     interval = setup.epochs_between_evaluations * checked / EPOCHS + recorded
-    checks = setup.epochs_between_evaluations * (checked - unchecked_) / EPOCHS + recorded - evaluated
-    saving = checkpoint(careful, states[0], checked / EPOCHS)
-    every = max(values["checkpoint.seconds"], interval)  # they are written behind evaluations
+    checks = setup.epochs_between_evaluations * (checked - unchecked) / EPOCHS + recorded - evaluated
+    saving = checkpoint(with_checks, states[0], checked / EPOCHS)
+    every = max(values["checkpoint.seconds"], interval)  # a checkpoint is written after an evaluation
     parts = (recorded - evaluated) / interval + (saving["seconds_of_the_copy"] + saving["seconds_of_writing"]) / every
     shares = {"share_of_checks": checks / interval, "share_of_checkpoints": saving["seconds_of_a_run"] / every}
     return {
         "a run": {
             "seconds_of_an_epoch": checked / EPOCHS,
-            "seconds_of_an_epoch_without_checks": unchecked_ / EPOCHS,
+            "seconds_of_an_epoch_without_checks": unchecked / EPOCHS,
             "seconds_of_an_evaluation": evaluated,
             "seconds_of_its_record": recorded - evaluated,
             "seconds_between_evaluations": interval,
@@ -69,20 +69,20 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
 
 
 def checkpoint(population: training.Population, state: Any, epoch: float) -> dict[str, float]:
-    """What one costs a run that goes on meanwhile, the least of ROUNDS; `epoch` is the seconds of one."""
-    holder, found = [state], []
+    """The cost of a checkpoint to a run that trains meanwhile, the least of ROUNDS; `epoch` is an epoch's seconds."""
+    holder, rounds = [state], []
     for _ in range(ROUNDS + 1):
         with tempfile.TemporaryDirectory() as folder:
-            found.append(one_checkpoint(population, holder, epoch, Checkpoints(folder)))
-    best = {f"seconds_{what}": min(seconds[what] for seconds in found[1:]) for what in ("of_the_copy", "of_writing")}
-    extra = min(seconds["with"] - seconds["without"] for seconds in found[1:])
+            rounds.append(one_checkpoint(population, holder, epoch, Checkpoints(folder)))
+    best = {f"seconds_{part}": min(seconds[part] for seconds in rounds[1:]) for part in ("of_the_copy", "of_writing")}
+    extra = min(seconds["with"] - seconds["without"] for seconds in rounds[1:])
     return {"bytes": training.num_bytes(holder[0]), **best, "seconds_of_a_run": extra}
 
 
 def one_checkpoint(
     population: training.Population, holder: list[Any], epoch: float, checkpoints: Checkpoints
 ) -> dict[str, float]:
-    """Seconds of its parts alone, and of epochs that last longer than it, with it and without."""
+    """Seconds of copying and of writing alone, and of epochs that outlast both, with a checkpoint and without."""
     seconds: dict[str, float] = {}
     timed_first(seconds, "of_the_copy", lambda: checkpoints.save(1, holder[0]))
     timed_first(seconds, "of_writing", checkpoints.wait)
@@ -102,8 +102,8 @@ def one_checkpoint(
     return seconds
 
 
-def unchecked(setup: presets.Setup, values: dict[str, Any]) -> Callable[..., Any]:
-    """`Run.learn` that looks at nothing."""
+def learn_without_checks(setup: presets.Setup, values: dict[str, Any]) -> Callable[..., Any]:
+    """`Run.learn` without the checks for NaN."""
     count = values["agent.updates_per_epoch"]
 
     def learn(state: Any, batches: Any, key: jax.Array) -> Any:
@@ -115,7 +115,7 @@ def unchecked(setup: presets.Setup, values: dict[str, Any]) -> Callable[..., Any
 
 
 def filled(setup: presets.Setup, state: Any, total_steps: int) -> Any:
-    """The state with the ring of a run's end, of numbers that no compression helps."""
+    """The state with a ring as full as at the run's end, of noise, which does not compress."""
     example, horizon = training.example_trajectory(setup.env), setup.env.spec.horizon
     capacity = state.members.replay.end.shape[1]
     count = min(total_steps // horizon, capacity)

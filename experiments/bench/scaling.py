@@ -1,7 +1,7 @@
-"""How the cost of an update changes with members, batch, environments, devices and a grid: whole epochs, not parts.
+"""How the cost of an update changes with members, batch, environments, devices and a grid; whole epochs are timed.
 
-The points of a curve are timed in turn, so that their ratios are of one run; populations are built when a curve first
-needs them and kept, since each compiles a rollout. Rings and warm-ups are small: `bench`'s ring part has their sizes.
+The points of a curve are timed in turn, so that their ratios are of one run. A population is built when a curve first
+needs it, and kept, since each compiles a rollout. Rings and warm-ups are small; `ring.py` measures large rings.
 
 Dimension key: M members.
 """
@@ -19,8 +19,8 @@ from hindsight_jax import presets, training
 MEMBERS = (1, 4, 16, 64)
 BATCHES = (64, 256, 1024)
 ENVIRONMENTS = (1, 4, 16)  # of a member
-SETTINGS, SEEDS = 12, 4  # of the grid; as many seeds of one setting stand beside it
-UPDATES_PER_CALL = 400  # of all members, at least
+SETTINGS, SEEDS = 12, 4  # of the grid, which is compared with 48 seeds of one setting
+UPDATES_PER_CALL = 400  # at least, of all members together
 ROUNDS = 3
 SMALL: dict[str, Any] = {"replay.capacity": 1000, "replay.warmup": 20}
 
@@ -28,10 +28,11 @@ Curve = dict[str, float]  # x as text -> microseconds per update of one member
 
 
 def measure(name: str, num_members: int) -> dict[str, Any]:
-    """Microseconds per update of one member, of whole epochs: a curve for each axis, and the grid beside seeds.
+    """Microseconds per update of one member, in whole epochs: a curve for each axis, and the grid beside seeds.
 
-    Batches, environments and devices are those of M members. A time is that of the call over all members' updates: at
-    a perfect spread over two devices it halves. A lone member keeps to one device: one core, where each core is one.
+    The curves over batches, environments and devices have M members. A figure is the time of a call divided by the
+    updates of all members: it halves if the members are spread perfectly over two devices. A single member uses one
+    device (one core, where each core is a device).
     """
     timed = Timed(name)
     devices = sorted({1, len(training.devices_for(num_members))})
@@ -45,15 +46,15 @@ def measure(name: str, num_members: int) -> dict[str, Any]:
 
 
 class Timed:
-    """Populations of one name, kept by what makes them differ."""
+    """Timed calls of one preset's populations; a population that two curves share is built once."""
 
     def __init__(self, name: str) -> None:
-        """Nothing is built yet."""
+        """Builds nothing yet."""
         self.name = name
         self.calls: dict[Any, tuple[Callable[[], Any], int]] = {}
 
     def curve(self, points: Mapping[int, tuple[int, Mapping[str, Any], int | None]]) -> Curve:
-        """x -> (members, changed values, devices or None for as many as there are) to x -> microseconds."""
+        """Microseconds at each x of `points`: x -> (members, changed values, devices; None for all of them)."""
         calls = [self.call(*point) for point in points.values()]
         seconds = best_of(*(call for call, _ in calls), rounds=ROUNDS)
         return {str(x): 1e6 * s / count for x, s, (_, count) in zip(points, seconds, calls, strict=True)}
@@ -61,28 +62,29 @@ class Timed:
     def call(self, num_members: int, changes: Mapping[str, Any], devices: int | None) -> tuple[Callable[[], Any], int]:
         """A call of whole epochs, and the updates of all members in it."""
         values = presets.config(self.name) | SMALL | dict(changes)
-        chosen = training.devices_for(num_members)[:devices]
-        own = {field: value for field, value in changes.items() if value != presets.config(self.name)[field]}
-        key = (num_members, tuple(own.items()), len(chosen))
+        used = training.devices_for(num_members)[:devices]
+        differing = {field: value for field, value in changes.items() if value != presets.config(self.name)[field]}
+        key = (num_members, tuple(differing.items()), len(used))
         if key not in self.calls:
             setup = presets.build(self.name, values)
-            population = training.make_population(setup.run, chosen)
+            population = training.make_population(setup.run, used)
             state = population.init(training.member_keys(0, num_members))
             self.calls[key] = advancing(population, state, values["agent.updates_per_epoch"])
         return self.calls[key]
 
     def grid(self) -> dict[str, float]:
-        """12 settings of 4 seeds beside 48 seeds of one setting: one program, and what it costs."""
+        """12 settings of 4 seeds beside 48 seeds of one setting: microseconds, their ratio, programs compiled."""
         values = presets.config(self.name) | SMALL
         keys = training.member_keys(0, SETTINGS * SEEDS)
         run = presets.build(self.name, values).run
         population = training.make_population(run, training.devices_for(len(keys)))
         rates = jnp.repeat(jnp.linspace(1e-4, 1e-3, SETTINGS), SEEDS)
-        of = functools.partial(advancing, population, updates=values["agent.updates_per_epoch"])
+        call_of = functools.partial(advancing, population, updates=values["agent.updates_per_epoch"])
         same = jnp.full(len(keys), rates[0])
-        (one, count), (other, _) = (of(population.init(keys, {"agent.learning_rate": x})) for x in (same, rates))
+        one_setting, count = call_of(population.init(keys, {"agent.learning_rate": same}))
+        all_settings, _ = call_of(population.init(keys, {"agent.learning_rate": rates}))
         with compilations("advance") as compiled:
-            seeds, settings = best_of(one, other, rounds=ROUNDS)
+            seeds, settings = best_of(one_setting, all_settings, rounds=ROUNDS)
         return {
             "seeds": 1e6 * seeds / count,
             "settings": 1e6 * settings / count,
@@ -92,7 +94,7 @@ class Timed:
 
 
 def advancing(population: training.Population, state: Any, updates: int) -> tuple[Callable[[], Any], int]:
-    """A call that takes the state some epochs on, and the updates of all members in it."""
+    """A call that advances the state by whole epochs, and the updates of all members in it."""
     num_members = len(state.members.updates)
     epochs = -(-UPDATES_PER_CALL // (num_members * updates))
     holder = [state]
@@ -105,7 +107,7 @@ def advancing(population: training.Population, state: Any, updates: int) -> tupl
 
 
 def relative(curve: Curve) -> dict[str, float]:
-    """Each point over the first.
+    """The points of a curve divided by its first one.
 
     >>> relative({"1": 2.0, "4": 3.0})
     {'1': 1.0, '4': 1.5}

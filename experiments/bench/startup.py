@@ -1,4 +1,4 @@
-"""How long a run of the command line takes to begin, with an empty compile cache and with one that it has filled."""
+"""How long the command line takes to start a run, with an empty compile cache and then with a full one."""
 
 import os
 import subprocess
@@ -11,24 +11,24 @@ from hindsight_jax.runs import records
 
 
 def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
-    """Seconds of a cold and of a warm start, each of a process of its own."""
+    """Seconds of a cold and of a warm start, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder, "cache")
         return {
-            which: start(name, seeds, cache, Path(folder, which), f"--config.total_steps={25_000}")
-            for which in ("cold", "warm")
+            cache_state: start(name, seeds, cache, Path(folder, cache_state), "--config.total_steps=25000")
+            for cache_state in ("cold", "warm")
         }
 
 
 def start(name: str, seeds: int, cache: Path, workdir: Path, *arguments: str) -> dict[str, float]:
-    """Seconds until the first state is there, until the first rows are, and what of these was work.
+    """Seconds until the first state, until the first records, and how many of these were training and evaluation.
 
-    Raises RuntimeError, with what the run said, if it ends without a row.
+    Raises RuntimeError with the run's output if it ends without a record.
     """
     command = [sys.executable, "-m", "experiments.run", f"--config={name}", f"--config.seeds={seeds}", *arguments]
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
-    environment.pop("XLA_FLAGS", None)  # this process's, which are for another number of members
+    environment.pop("XLA_FLAGS", None)  # those of this process are for another number of members
     began = time.perf_counter()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen([*command, f"--workdir={workdir}"], env=environment, **pipes) as process:
@@ -38,7 +38,7 @@ def start(name: str, seeds: int, cache: Path, workdir: Path, *arguments: str) ->
         table = workdir / "metrics.jsonl"
         while not (table.exists() and b"\n" in table.read_bytes()):
             if process.poll() is not None:
-                raise RuntimeError(f"the run ended without a row: {first_line}{process.stdout.read()}")
+                raise RuntimeError(f"the run ended without a record: {first_line}{process.stdout.read()}")
             time.sleep(0.02)
         reached = time.perf_counter() - began
         process.terminate()

@@ -1,4 +1,4 @@
-"""Least times of calls on a machine that others use too: several rounds, taken in turn, the best of each kept."""
+"""Timing on a shared machine: several rounds, the calls of a round in turn, and the least time of each call kept."""
 
 import contextlib
 import functools
@@ -14,11 +14,11 @@ from jax.sharding import Mesh, PartitionSpec
 from hindsight_jax.training.sharding import in_chunks
 
 ROUNDS = 8
-SIDE = 2048  # of the square matrices whose product stands for the machine's peak
+SIDE = 2048  # of the square matrices whose product measures the machine's peak
 
 
 def best_of(*calls: Callable[[], Any], rounds: int | None = None) -> list[float]:
-    """Least seconds of each call over several rounds (ROUNDS by default), taken in turn; one round warms up."""
+    """The least seconds of each call over `rounds` (default ROUNDS), timed in turn after one round of warm-up."""
     best = [float("inf")] * len(calls)
     for round_ in range((ROUNDS if rounds is None else rounds) + 1):
         for i, call in enumerate(calls):
@@ -30,9 +30,9 @@ def best_of(*calls: Callable[[], Any], rounds: int | None = None) -> list[float]
 
 
 def matrix_product() -> tuple[Callable[[], jax.Array], float]:
-    """A call that multiplies two square matrices on each device, all at once, and its operations on all of them.
+    """A call that multiplies two square matrices on every device at once, and the operations of all of them.
 
-    Where a CPU's cores are devices of their own, the product of one device says nothing of the machine.
+    Where a CPU's cores are devices, the product on one device would measure one core only.
     """
     count = len(jax.local_devices())
     product = spread(lambda a: a @ a)
@@ -43,9 +43,9 @@ def matrix_product() -> tuple[Callable[[], jax.Array], float]:
 def spread(
     function: Callable[..., Any], devices: Sequence[Any] | None = None, chunk: int | None = None
 ) -> Callable[..., Any]:
-    """`function` of one member as a jitted function of members [M], an equal number on each device, by default all.
+    """`function` of one member as a jitted function of members [M], spread equally over `devices` (default: all).
 
-    On a device `chunk` members are computed at once; None: all of them.
+    Each device computes `chunk` members at once; None: all of its members.
     """
     mesh = Mesh(np.array(jax.local_devices() if devices is None else devices), ("members",))
     members = PartitionSpec("members")
@@ -55,23 +55,23 @@ def spread(
 
 @contextlib.contextmanager
 def compilations(name: str) -> Iterator[list[str]]:
-    """A list that grows by the name of each program called `name` that is compiled inside."""
-    found: list[str] = []
+    """A list to which `name` is added whenever a program of that name is compiled within the block."""
+    compiled: list[str] = []
 
     def note(event: str, duration_secs: float, **more: Any) -> None:
         del duration_secs
         if event.endswith("backend_compile_duration") and more.get("fun_name") == f"jit({name})":
-            found.append(name)
+            compiled.append(name)
 
     jax.monitoring.register_event_duration_secs_listener(note)
     try:
-        yield found
+        yield compiled
     finally:
         jax.monitoring.unregister_event_duration_listener(note)
 
 
 def timed_first(seconds: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
-    """The result of a first call, which compiles; its seconds go under `name`."""
+    """Runs a first call, which compiles, stores its seconds under `name`, and returns its result."""
     start = time.perf_counter()
     result = jax.block_until_ready(call())
     seconds[name] = time.perf_counter() - start

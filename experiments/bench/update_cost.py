@@ -1,6 +1,6 @@
-"""What one update of each algorithm costs, beside the time of its useful operations at the matrix product's speed.
+"""The cost of one update of each algorithm, beside the time of its useful operations at the matrix product's speed.
 
-Batches are random, so no environment is compiled; members are updated as in a population.
+Batches are noise, so that no environment is compiled. Members are updated as in a population.
 
 Dimension key: M members, U updates of a call, B batch or N trajectories.
 """
@@ -18,16 +18,16 @@ UPDATES = {"transitions": 16, "trajectories": 1}  # of one timed call
 
 
 class Cost(NamedTuple):
-    """One update of one member."""
+    """The cost of one update of one member."""
 
     milliseconds: float
     useful_gflop: float
     milliseconds_at_peak: float  # of the useful operations, at the matrix product's speed in the same rounds
-    ratio: float  # the first over the third
+    ratio: float  # milliseconds / milliseconds_at_peak
 
 
 def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
-    """The cost of an update of every name, M members at once; the best of several rounds each."""
+    """The cost of an update of every named run, M members at once; the best of several rounds."""
     product, operations = matrix_product()
     costs = {}
     for name in names:
@@ -37,8 +37,13 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
         seconds, matmul = best_of(call, product)
         peak = operations / matmul
         useful = setup.flops_per_update
-        one = seconds / count / num_members
-        costs[name] = Cost(1e3 * one, useful / 1e9, 1e3 * useful / peak, one * peak / useful)
+        update_seconds = seconds / count / num_members
+        costs[name] = Cost(
+            milliseconds=1e3 * update_seconds,
+            useful_gflop=useful / 1e9,
+            milliseconds_at_peak=1e3 * useful / peak,
+            ratio=update_seconds * peak / useful,
+        )
     return costs
 
 
@@ -63,7 +68,7 @@ def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> t
 
 
 def random_transitions(key: jax.Array, spec: types.EnvSpec, count: int) -> types.Transition:
-    """B rows of noise, half of them next-state goals."""
+    """B transitions of noise; about half of them have the next state as their goal."""
     keys = jax.random.split(key, 4)
     observation = jax.random.normal(keys[0], (2, count, *spec.observation_shape))
     goal = jax.random.normal(keys[1], (3, count, *spec.goal_shape))

@@ -1,1 +1,1 @@
-"""What the tasks are before anybody trains on them: python -m experiments.environments."""
+"""What the tasks are before any training: python -m experiments.environments."""

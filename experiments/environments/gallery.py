@@ -1,4 +1,4 @@
-"""One picture of all tasks: a tile each, halfway to a goal, with its name and what is asked.
+"""One picture of all tasks: a tile each, in a state halfway to a goal, with the task's name and what it asks.
 
 Dimension key: N episodes, T horizon, D action dims, P pixels of a tile's side.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from hindsight_jax import plotting, rendering
 from hindsight_jax.envs.base import GoalEnv, State
+from hindsight_jax.plotting import INK
 
 ASKED = {
     "claw": "turn the valve with three fingers\nuntil its red lobe is in the green",
@@ -28,42 +29,37 @@ ASKED = {
     "sawyer_reach": "bring the hand\ninto the green ball",
 }
 COLUMNS = 4
-EPISODES, HELD = 128, 5  # N of the search; steps for which a random action is held, since fewer lead nowhere
+EPISODES, HELD = 128, 5  # N of the search; steps for which a random action is held, since single ones lead nowhere
 SIDE = 272  # P
-_INK = "#333333"
 
 
 def draw(envs: Mapping[str, GoalEnv]) -> bytes:
-    """The PNG: the tasks in the given order, row by row. Each needs `scene` and `camera`, and a line in ASKED."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """A PNG of the tasks in the given order, row by row. Each needs `scene`, `camera` and an entry in ASKED."""
     columns = min(COLUMNS, len(envs))
     rows = math.ceil(len(envs) / columns)
     width, height, dpi = SIDE + 24, SIDE + 84, 100
-    figure = Figure(figsize=(columns * width / dpi, rows * height / dpi), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = plotting.new_figure(columns * width / dpi, rows * height / dpi, padding=None)
     for i, (name, env) in enumerate(envs.items()):
         row, column = divmod(i, columns)
         left, bottom = (column * width + 12) / (columns * width), ((rows - 1 - row) * height + 72) / (rows * height)
         axis = figure.add_axes((left, bottom, SIDE / (columns * width), SIDE / (rows * height)))
         axis.imshow(tile(env), interpolation="none")
         axis.set_axis_off()
-        axis.text(0.0, -0.02, name, transform=axis.transAxes, va="top", fontsize=11, weight="bold", color=_INK)
-        axis.text(0.0, -0.105, ASKED[name], transform=axis.transAxes, va="top", fontsize=8.5, color=_INK)
+        axis.text(0.0, -0.02, name, transform=axis.transAxes, va="top", fontsize=11, weight="bold", color=INK)
+        axis.text(0.0, -0.105, ASKED[name], transform=axis.transAxes, va="top", fontsize=8.5, color=INK)
     return plotting.png(figure, dpi)
 
 
 def tile(env: GoalEnv) -> np.ndarray:
-    """The picture u8[P, P, 3] of a telling state."""
+    """The picture u8[P, P, 3] of a state halfway to its goal."""
     picture = lambda state: rendering.render(env.scene(state), env.camera(), SIDE, SIDE, antialias=3)
-    return np.asarray(rendering.to_uint8(jax.jit(picture)(telling_state(env))))
+    return np.asarray(rendering.to_uint8(jax.jit(picture)(halfway_state(env))))
 
 
-def telling_state(env: GoalEnv) -> State:
-    """The state of N random episodes that is nearest to halfway to its goal, of the goals that are far at the start.
+def halfway_state(env: GoalEnv) -> State:
+    """Of N random episodes whose goal is at least as far as the median at the start, the state nearest to halfway.
 
-    Halfway shows both what has been done and what is left; far is beyond the median of the N distances at the start.
+    Such a state shows what has been done and what is left to do.
     """
     key_reset, key_actions = jax.random.split(jax.random.key(0))
     first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, EPISODES))
@@ -77,10 +73,10 @@ def telling_state(env: GoalEnv) -> State:
         return jax.lax.scan(step, states, actions)[1]
 
     states = run(first, held_actions(env, key_actions))  # [T, N]
-    apart = lambda state: env.distance(state.obs["achieved_goal"], state.obs["desired_goal"])
-    at_start = np.asarray(jax.vmap(apart)(first))
-    left = np.asarray(jax.vmap(jax.vmap(apart))(states)) / np.maximum(at_start, 1e-9)[None]
-    cost = np.where(at_start[None] >= np.median(at_start), np.abs(left - 0.5), np.inf)
+    distance = lambda state: env.distance(state.obs["achieved_goal"], state.obs["desired_goal"])
+    at_start = np.asarray(jax.vmap(distance)(first))
+    share_left = np.asarray(jax.vmap(jax.vmap(distance))(states)) / np.maximum(at_start, 1e-9)[None]
+    cost = np.where(at_start[None] >= np.median(at_start), np.abs(share_left - 0.5), np.inf)
     step, episode = np.unravel_index(np.argmin(cost), cost.shape)
     return jax.tree.map(lambda leaf: leaf[step, episode], states)
 

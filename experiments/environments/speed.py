@@ -1,8 +1,8 @@
 """How fast a task steps, beside a loop over nothing but `mjx.step` that does the same physics.
 
-Both start from the same states in the middle of random episodes and are driven the same way: the task by actions, the
-raw loop by the controls that those actions become. What the task adds (decoding, targets, observation, reward) is the
-difference.
+Both start from the same states in the middle of random episodes: the task is driven by actions, the raw loop by the
+controls that the task made of those actions. The difference is the task's own work: decoding, targets, observation,
+reward.
 
 Dimension key: N environments, T steps, S substeps, U actuators, V degrees of freedom, D action dims.
 """
@@ -21,49 +21,53 @@ STEPS = 25  # T, of one timed call
 
 
 class Speed(NamedTuple):
-    """One batch size. Both figures of the raw loop are None for tasks in plain JAX."""
+    """The speed at one batch size. Tasks in plain JAX have no raw loop, and None for both of its figures."""
 
     env_steps_per_second: float
     raw_mjx_steps_per_second: float | None  # in env steps: S calls of mjx.step count as one
-    ratio: float | None  # the first over the second
-    compile_seconds: float  # of the scan over env.step, its first call included
+    ratio: float | None  # env_steps_per_second / raw_mjx_steps_per_second
+    compile_seconds: float  # of the scan over env.step, and of its first call
 
 
 class Path(NamedTuple):
-    """What N environments did in T steps."""
+    """The actions of N environments in T steps, the states they start from, and the engine's inputs."""
 
-    first: Any  # the State of each
+    first: Any  # State [N]
     actions: jax.Array  # [T, N, D]
-    physics: Any  # the Physics that `first` holds, f32[N, V]; None in plain JAX
-    controls: jax.Array | None  # f32[T, S, N, U], what the engine was given
+    physics: Any  # the Physics of `first`, f32[N, V]; None in plain JAX
+    controls: jax.Array | None  # f32[T, S, N, U], the engine's inputs; None in plain JAX
 
     def of(self, count: int) -> "Path":
-        """The same for the first `count` environments."""
-        front = lambda tree: jax.tree.map(lambda leaf: leaf[:count], tree)
+        """The path of the first `count` environments."""
+        first, physics = jax.tree.map(lambda leaf: leaf[:count], (self.first, self.physics))
         controls = None if self.controls is None else self.controls[:, :, :count]
-        return Path(front(self.first), self.actions[:, :count], front(self.physics), controls)
+        return Path(first=first, actions=self.actions[:, :count], physics=physics, controls=controls)
 
 
 def measure(env: GoalEnv, batches: Sequence[int], rounds: int | None = None) -> dict[int, Speed]:
-    """Env steps/s at each batch size, and of the raw loop; best of several rounds, taken in turn."""
+    """The speed at each batch size: the best of `rounds` (default: timing.ROUNDS), timed in turn."""
     path = record(env, max(batches))
     return {count: speed(env, path.of(count), rounds) for count in batches}
 
 
 def speed(env: GoalEnv, path: Path, rounds: int | None = None) -> Speed:
-    """Env steps/s along one path."""
+    """The speed along one path."""
     seconds: dict[str, float] = {}
     ours = task_loop(env, path)
     timed_first(seconds, "ours", ours)
     count = path.actions.shape[0] * path.actions.shape[1]
-    if path.controls is None:
-        return Speed(count / best_of(ours, rounds=rounds)[0], None, None, seconds["ours"])
-    ours_seconds, raw_seconds = best_of(ours, raw_mjx_loop(env, path), rounds=rounds)
-    return Speed(count / ours_seconds, count / raw_seconds, raw_seconds / ours_seconds, seconds["ours"])
+    raw_loops = [] if path.controls is None else [raw_mjx_loop(env, path)]
+    ours_seconds, *raw = best_of(ours, *raw_loops, rounds=rounds)
+    return Speed(
+        env_steps_per_second=count / ours_seconds,
+        raw_mjx_steps_per_second=count / raw[0] if raw else None,
+        ratio=raw[0] / ours_seconds if raw else None,
+        compile_seconds=seconds["ours"],
+    )
 
 
 def record(env: GoalEnv, num_envs: int) -> Path:
-    """T random steps of N environments that have done as many before."""
+    """T random steps of N environments, after T random steps that are not recorded."""
     keys = [jax.random.split(key, num_envs) for key in jax.random.split(jax.random.key(0), 1 + 2 * STEPS)]
     draw = jax.jit(jax.vmap(jax.vmap(env.spec.action.sample)))
     actions = draw(jnp.stack(keys[1:]))
@@ -72,16 +76,19 @@ def record(env: GoalEnv, num_envs: int) -> Path:
     states = jax.jit(jax.vmap(env.reset))(keys[0])
     middle, _ = run(states, actions[:STEPS])
     _, calls = run(middle, actions[STEPS:])
-    if calls is None:
-        return Path(middle, actions[STEPS:], None, None)
-    physics, controls = calls
-    return Path(middle, actions[STEPS:], jax.tree.map(lambda leaf: leaf[0], physics), jnp.swapaxes(controls, 1, 2))
+    physics, controls = (None, None) if calls is None else calls
+    return Path(
+        first=middle,
+        actions=actions[STEPS:],
+        physics=jax.tree.map(lambda leaf: leaf[0], physics),
+        controls=None if controls is None else jnp.swapaxes(controls, 1, 2),
+    )
 
 
 def recorder(env: GoalEnv) -> Callable[[Any, jax.Array], tuple[Any, Any]]:
-    """step(state, action) -> (state, (Physics, f32[S, U])): what its engine started from, and was given.
+    """step(state, action) -> (state, (Physics, f32[S, U])), the state and the controls that the engine was given.
 
-    A task in plain JAX has no engine: None instead of both.
+    For a task in plain JAX, which has no engine, step returns (state, None).
     """
     if not hasattr(env, "engine"):
         return lambda state, action: (env.step(state, action), None)
@@ -96,14 +103,14 @@ def recorder(env: GoalEnv) -> Callable[[Any, jax.Array], tuple[Any, Any]]:
 
 
 class Recorder:
-    """An Engine that keeps what its `substeps` is called with."""
+    """An Engine that keeps the arguments of its `substeps`."""
 
     def __init__(self, engine: Any):
         self._engine = engine
         self.states, self.controls = [], []
 
     def substeps(self, state: Any, controls: jax.Array) -> Any:
-        """The engine's own answer."""
+        """Calls the engine's `substeps`, and keeps its arguments."""
         self.states.append(state)
         self.controls.append(controls)
         return self._engine.substeps(state, controls)
@@ -113,7 +120,7 @@ class Recorder:
 
 
 def task_loop(env: GoalEnv, path: Path) -> Callable[[], Any]:
-    """A scan over env.step: the last states, and what a rollout reads, (observations, achieved goals, rewards)."""
+    """A scan over env.step that returns the last states and (observations, achieved goals, rewards), as rollouts do."""
 
     @jax.jit
     def loop(states: Any, actions: jax.Array) -> Any:
@@ -127,7 +134,7 @@ def task_loop(env: GoalEnv, path: Path) -> Callable[[], Any]:
 
 
 def raw_mjx_loop(env: Any, path: Path) -> Callable[[], Any]:
-    """A scan over nothing but mjx.step along a physics task's path: the last mjx.Data of each environment."""
+    """A scan over mjx.step alone, along a physics task's path, that returns each environment's last mjx.Data."""
     from mujoco import mjx
 
     assert path.controls is not None

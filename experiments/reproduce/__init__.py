@@ -1,1 +1,1 @@
-"""From work directories to the tables and pictures that documents quote."""
+"""Makes the documents' tables and pictures from work directories."""

@@ -1,9 +1,9 @@
-"""Makes one small JSON file of several work directories, and prints it as a table.
+"""Collects several runs in one small JSON file, and prints it as a table.
 
 python -m experiments.reproduce.collect experiments/results/push.json hdm=runs/a her=runs/b
 python -m experiments.reproduce.collect experiments/results/push.json
 
-A grid has an entry for each of its settings: "LABEL, gamma_hdm 0.5, beta 1".
+A run of a grid has an entry for each setting: "LABEL, gamma_hdm 0.5, beta 1".
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hindsight_jax import presets, statistics
+from hindsight_jax import checks, presets, statistics
 from hindsight_jax.runs import records, strict_json, summary
 from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.workdir import WorkDir
@@ -21,7 +21,7 @@ COLUMNS = ("run", "seeds", "env steps", "updates", "success at the end", "any st
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 2 for bad arguments."""
+    """Writes the file, prints the table, and returns the exit status: 0, or 2 for bad arguments."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or "=" in argv[0] or any("=" not in argument for argument in argv[1:]):
         print("usage: python -m experiments.reproduce.collect FILE.json [LABEL=WORKDIR ...]", file=sys.stderr)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results = strict_json.restored(json.loads(path.read_text())) if path.exists() else {}
         if not isinstance(results, dict):
-            raise ValueError(f"{path}: it holds no results, which are a JSON object. Choose another file.")
+            checks.fail(str(path), type(results).__name__, "results are a JSON object", "Choose another file.")
         for argument in argv[1:]:
             label, _, workdir = argument.partition("=")
             results |= digests(label, WorkDir.open(workdir))
@@ -44,22 +44,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def digests(label: str, workdir: WorkDir) -> dict[str, Any]:
-    """The digest of a run under its label; of a grid one for each setting, which its label then names."""
+    """label -> digest of a run; of a run of a grid, a label and a digest for each setting."""
     groups = summary.by_setting(workdir.read_rows()) or [({}, [])]
-    named = lambda setting: f"{label}, {presets.label(setting)}" if setting else label
-    return {named(setting): digest(workdir, setting, group) for setting, group in groups}
+    return {
+        f"{label}, {presets.label(setting)}" if setting else label: digest(workdir, setting, group)
+        for setting, group in groups
+    }
 
 
 def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[records.Row]) -> dict[str, Any]:
-    """What a document may quote: where the run comes from, every value, and every evaluation."""
+    """The run's origin, every value of its config, and success at every evaluation.
+
+    Raises ValueError if there is no evaluation that all seeds have.
+    """
     document = workdir.read_config()
     ends, anywhere = summary.table(table_rows, "success_end"), summary.table(table_rows, "success_any")
     if not len(ends.env_steps):
-        raise ValueError(f"{workdir.path}: no evaluation that all seeds have. Let the run reach its first one.")
-    seconds = (
-        summary.table(table_rows, "seconds_train").values[0] + summary.table(table_rows, "seconds_evaluate").values[0]
-    )
-    found = {
+        rule = "all seeds must have one evaluation in common"
+        checks.fail(str(workdir.path), "a run without one", rule, "Let the run reach its first evaluation.")
+    parts = [summary.table(table_rows, f"seconds_{part}").values[0] for part in ("train", "evaluate")]
+    seconds = parts[0] + parts[1]
+    entry = {
         "name": document["name"],
         "values": document["config"],
         **({"setting": dict(setting)} if setting else {}),
@@ -75,13 +80,13 @@ def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[re
         "success_end": ends.values.round(4).tolist(),
         "success_any": anywhere.values.round(4).tolist(),
     }
-    if "q_mean" in summary.diagnostics(table_rows):  # who learns no values has none
-        found["q_mean"] = summary.table(table_rows, "q_mean").values.round(3).tolist()
-    found["last"] = {  # of each seed: what a document says of causes
+    if "q_mean" in summary.diagnostics(table_rows):  # agents that learn a policy alone have no Q
+        entry["q_mean"] = summary.table(table_rows, "q_mean").values.round(3).tolist()
+    entry["last"] = {  # the last value of every diagnostic, of each seed
         name: summary.table(table_rows, name).values[:, -1].round(4).tolist()
         for name in summary.diagnostics(table_rows)
     }
-    return found
+    return entry
 
 
 def table(results: dict[str, Any]) -> str:
@@ -100,7 +105,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """'0.712 (0.650 to 0.774)', or the value alone of one seed.
+    """'0.712 (0.650 to 0.774)': mean and interval; of one seed its value alone.
 
     >>> spread([0.5])
     '0.500'

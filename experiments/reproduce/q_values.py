@@ -1,8 +1,12 @@
-"""Q against what trajectories did: python -m experiments.reproduce.q_values --workdir=DIR.
+"""Q beside the returns of trajectories: python -m experiments.reproduce.q_values --workdir=DIR.
 
-For hindsight goals that a stored trajectory reached after k actions, the mean of Q(s, a, g) over the replay ring stands
-beside the return that the trajectory itself had, -(1 - gamma^(k-1)) / (1 - gamma) for rewards -1 and 0 at arrival. The
-best policy can only be faster, so Q below that line is too low. It is for Q-learning with these rewards, by index.
+For hindsight goals g that a stored trajectory reached from s after k actions, the mean of Q(s, a, g) over the replay
+ring stands beside the return of the trajectory itself,
+
+    -(1 - gamma^(k-1)) / (1 - gamma)    for rewards of -1, and 0 on arrival.
+
+The best policy reaches g in k actions or fewer, so a mean Q below that return is too low. The table is for Q-learning
+with these rewards, by index.
 """
 
 import sys
@@ -24,7 +28,7 @@ NUM_ROWS = 200_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints one table over all members; the exit code is 2 for bad arguments."""
+    """Prints one table over all members; the exit status is 2 for bad arguments."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if len(argv) != 1 or not argv[0].startswith("--workdir="):
         print("usage: python -m experiments.reproduce.q_values --workdir=DIR", file=sys.stderr)
@@ -40,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("| actions to the goal | return of the trajectory | mean Q(s, a, g) |\n|---|---|---|")
-    for offset, done, q in figures:
-        print(f"| {offset} | {done:.2f} | {q:.2f} |")
+    for offset, trajectory_return, q in figures:
+        print(f"| {offset} | {trajectory_return:.2f} | {q:.2f} |")
     return 0
 
 
 def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[int, float, float]]:
-    """(k, return of the trajectory, mean Q over members) for k in OFFSETS below the horizon."""
+    """(k, return of the trajectory, mean Q over members) for each k of OFFSETS up to the horizon."""
     refuse_without_q(name, values)
     setup = presets.build(name, values)
     population = training.make_population(setup.run)
@@ -55,21 +59,21 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
     ring = replay.make_ring(training.example_trajectory(setup.env), values["replay.capacity"])
     reward_fn = relabel.reward_by_index()
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))
-    q_of = jax.jit(lambda agent, rows: setup.agent.update(agent, rows, keys[0])[1]["q_mean"])
+    mean_q = jax.jit(lambda agent, transitions: setup.agent.update(agent, transitions, keys[0])[1]["q_mean"])
     offsets = [k for k in OFFSETS if k <= setup.env.spec.horizon]
     q = np.zeros((values["seeds"], len(offsets)))
     for i in range(values["seeds"]):
         member = jax.tree.map(lambda x, i=i: x[i], state.members)
-        rows = jax.device_get(sample(member.replay, keys[i]))
+        transitions = jax.device_get(sample(member.replay, keys[i]))
         for j, k in enumerate(offsets):
-            chosen = np.resize(np.flatnonzero(rows.offset == k), 1024)
-            q[i, j] = q_of(member.agent, jax.tree.map(lambda x, chosen=chosen: x[chosen], rows))
+            index = np.resize(np.flatnonzero(transitions.offset == k), 1024)
+            q[i, j] = mean_q(member.agent, jax.tree.map(lambda x, index=index: x[index], transitions))
     gamma = values["agent.gamma"]
     return [(k, -sum(gamma**n for n in range(k - 1)), float(mean)) for k, mean in zip(offsets, q.mean(0), strict=True)]
 
 
 def refuse_without_q(name: str, values: dict[str, Any]) -> None:
-    """ValueError unless the run learns Q of rewards -1 and 0 by index."""
+    """Raises ValueError unless the run learns Q for rewards of -1 and 0, by index."""
     got = [values.get(f"relabel.{field}") for field in ("rewards", "reward_reached", "reward_otherwise")]
     if "agent.backup" not in values or got != ["index", 0.0, -1.0]:
         rule = "the table is for Q-learning with rewards of -1, and 0 for the next state by index"

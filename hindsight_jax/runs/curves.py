@@ -1,7 +1,4 @@
-"""Pictures of a run, as the bytes of a file: learning curves (PNG) and the policy at play (GIF).
-
-Drawn with matplotlib's Figure and its Agg canvas: no pyplot, no window, no state that another plot would see.
-"""
+"""Learning curves of a run, as the bytes of a PNG."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +23,6 @@ _TITLES = {
     "distance_end": "distance to the goal at the end",
 }
 _MAX_DIAGNOSTICS = 3
-_MAX_BANDS = 4  # of settings; more would hide each other
 
 
 def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
@@ -44,13 +40,7 @@ def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
     Returns:
       The bytes of a PNG of about 1100 x 750 pixels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    figure = Figure(figsize=(10.5, 7.0), layout=engine, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = plotting.new_figure(10.5, 7.0, padding=(0.12, 0.1))
     names = _chosen(rows)
     grid = figure.add_gridspec(2 if names else 1, 6, height_ratios=[1.35, 1.0] if names else [1.0])
     groups = by_setting(rows)
@@ -89,12 +79,7 @@ def _base(key: str) -> str:
 
 def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: float) -> None:
     """One panel: seeds, their mean and its band; of several settings their means."""
-    axis.set_title(title, fontsize=11, color=plotting.INK, loc="left")
-    axis.grid(True, color=plotting.GREY, linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color("#999999")
-    axis.tick_params(labelsize=9, colors=plotting.INK, length=3)
+    plotting.style_axis(axis, title)
     axis.xaxis.set_major_formatter(plotting.thousands)
     axis.locator_params(axis="x", nbins=6)
     tables = [(presets.label(setting), table(rows, key)) for setting, rows in groups]
@@ -104,45 +89,27 @@ def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: f
     if len(tables) == 1:
         _seeds(axis, tables[0][1], confidence)
     else:
-        _settings(axis, tables, confidence)
+        plotting.draw_settings(axis, [_curve(data, words, confidence) for words, data in tables])
     _limits(axis, [data for _, data in tables])
 
 
 def _seeds(axis: Any, data: Table, confidence: float) -> None:
     """A thin line for each seed, a thick one for their mean, and its band."""
     marker = "o" if len(data.env_steps) == 1 else None
+    style = {"color": plotting.BLUE, "alpha": min(0.4, max(0.15, 4.0 / len(data.seeds))), "linewidth": 0.9}
+    for index, values in enumerate(data.values if len(data.seeds) > 1 else ()):
+        label = "each seed" if index == 0 else None
+        axis.plot(data.env_steps, values, marker=marker, label=label, **style)
+    label = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
+    curve = _curve(data, label, confidence)
+    plotting.draw_curve(axis, curve, plotting.BLUE, width=2.2, band=f"{100 * confidence:g} % interval")
+
+
+def _curve(data: Table, label: str, confidence: float) -> plotting.Curve:
+    """The mean over seeds, and its interval if there are several."""
     mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
-    if len(data.seeds) > 1:
-        faint = min(0.4, max(0.15, 4.0 / len(data.seeds)))
-        for index, values in enumerate(data.values):
-            words = "each seed" if index == 0 else None
-            axis.plot(
-                data.env_steps, values, color=plotting.BLUE, alpha=faint, linewidth=0.9, marker=marker, label=words
-            )
-        axis.fill_between(
-            data.env_steps,
-            low,
-            high,
-            color=plotting.BLUE,
-            alpha=0.16,
-            linewidth=0,
-            label=f"{100 * confidence:g} % interval",
-        )
-    words = "mean over seeds" if len(data.seeds) > 1 else f"seed {data.seeds[0]}"
-    axis.plot(data.env_steps, mean, color=plotting.BLUE, linewidth=2.2, marker=marker, label=words)
-
-
-def _settings(axis: Any, tables: Sequence[tuple[str, Table]], confidence: float) -> None:
-    """A line for each setting, from dark to light in the order of the grid."""
-    import matplotlib
-
-    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(tables)))
-    for (words, data), colour in zip(tables, colours, strict=True):
-        mean, low, high = statistics.interval(data.values, confidence, nan_policy="propagate")
-        marker = "o" if len(data.env_steps) == 1 else None
-        axis.plot(data.env_steps, mean, color=colour, linewidth=1.8, marker=marker, label=words)
-        if len(tables) <= _MAX_BANDS and len(data.seeds) > 1:
-            axis.fill_between(data.env_steps, low, high, color=colour, alpha=0.12, linewidth=0)
+    band = {"low": low, "high": high} if len(data.seeds) > 1 else {}
+    return plotting.Curve(label, data.env_steps, mean, **band)
 
 
 def _limits(axis: Any, tables: Sequence[Table]) -> None:

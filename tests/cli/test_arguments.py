@@ -132,7 +132,9 @@ def test_every_field_that_a_name_does_not_have_is_refused_with_its_own():
     for algorithm in presets.ALGORITHMS:  # a task each: what is refused depends on one of the two
         name = next(name for name in presets.names() if presets.split(name)[0] == algorithm)
         for field in presets.all_fields().keys() - presets.fields_of(name).keys():
-            message = refused([f"--config={name}", f"--config.{field}={fields.text(presets.all_fields()[field].default)}"])
+            message = refused(
+                [f"--config={name}", f"--config.{field}={fields.text(presets.all_fields()[field].default)}"]
+            )
             assert message.startswith(f"--config.{field}: got ")
             assert message.endswith(", but this run has no use for it. Leave it out.")
 

@@ -1,21 +1,18 @@
 """The bench: what it counts, by arithmetic; how it times, with a clock of ours; and small runs of its measures."""
 
-import io
 import json
 import math
 import types
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
-from experiments.bench import __main__ as bench
-from experiments.bench import epoch, ring, scaling, timing, update_cost
-from experiments.bench import picture as bench_picture
+from experiments.bench import epoch, measure, picture, ring, scaling, timing, update_cost
 from hindsight_jax import presets, relabel, replay, training
-from hindsight_jax.runs import flops
+from hindsight_jax.runs import flops, jax_flags
 from hindsight_jax.types import Box, Discrete, EnvSpec, Range
 
 BOX = Range((-1.0,) * 4, (1.0,) * 4)
@@ -145,9 +142,9 @@ def test_stacked_trajectories_are_of_full_length(chain):
 
 def test_the_learner_does_its_updates_in_one_call(chain, experiment):
     example = training.example_trajectory(chain)
-    ring = replay.make_ring(example, 3)
-    learn = ring.learner(experiment.agent, ring, relabel.hindsight(0.15, 0.2), count=7, batch=4)
-    stored = ring.add(ring.init(), ring.stacked(example, 3, 5))
+    buffer = replay.make_ring(example, 3)
+    learn = ring.learner(experiment.agent, buffer, relabel.hindsight(0.15, 0.2), count=7, batch=4)
+    stored = buffer.add(buffer.init(), ring.stacked(example, 3, 5))
     state = experiment.agent.init(jax.random.key(0))
     after = jax.eval_shape(learn, state, stored, jax.random.key(1))
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -158,8 +155,8 @@ def test_the_learner_does_its_updates_in_one_call(chain, experiment):
 @pytest.fixture
 def short(monkeypatch):
     monkeypatch.setattr(timing, "ROUNDS", 1)
-    monkeypatch.setattr(ring, "RING_SIZES", (10_000, 20_000))
-    monkeypatch.setattr(bench, "ENV_BATCH", 2)
+    monkeypatch.setattr(ring, "SIZES", (10_000, 20_000))
+    monkeypatch.setattr(measure, "ENV_BATCH", 2)
 
 
 def positive(figures):
@@ -168,7 +165,7 @@ def positive(figures):
 
 @pytest.mark.slow
 def test_rings_are_compared_by_their_quotient(experiment, short):
-    figures = ring.measure_ring("hdm_push", experiment, VALUES, 1)
+    figures = ring.measure("hdm_push", experiment, VALUES, 1)
     positive(figures)
     small, large = figures["microseconds_per_update_1e4"], figures["microseconds_per_update_2e4"]
     np.testing.assert_allclose(figures["ratio"], max(small, large) / small)
@@ -255,23 +252,23 @@ FIGURES = {
 
 
 def test_the_picture_has_a_panel_for_each_curve_that_was_measured():
-    picture = bench_picture.picture(FIGURES)
-    assert picture.startswith(b"\x89PNG")
-    assert 10_000 < len(picture) < 300_000
-    assert list(bench_picture.curves_of(FIGURES)) == ["seeds", "ring"]
+    data = picture.draw(FIGURES)
+    assert data.startswith(b"\x89PNG")
+    assert 5_000 < len(data) < 300_000
+    assert list(picture.curves_of(FIGURES)) == ["seeds", "ring"]
     only_ring = {name: value for name, value in FIGURES.items() if name != "scaling"}
-    assert bench_picture.picture(only_ring) != picture
+    assert picture.draw(only_ring) != data
 
 
 def test_a_picture_of_nothing_is_refused():
     with pytest.raises(ValueError, match="figures: got no curve"):
-        bench_picture.picture({"config": "hdm_push", "seeds": 4})
+        picture.draw({"config": "hdm_push", "seeds": 4})
 
 
 @pytest.mark.slow
 def test_a_run_is_measured_with_its_parts(experiment, short):
     """Figures agree with one another; what they are depends on the machine."""
-    figures = epoch.measure_run("hdm_push", experiment, VALUES, 2)
+    figures = epoch.measure("hdm_push", experiment, VALUES, 2)
     positive(figures)
     np.testing.assert_allclose(
         figures["useful_gflop_per_update"], flops.of_update("hdm_push", experiment.env.spec, VALUES) / 1e9
@@ -292,10 +289,10 @@ def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeyp
     config = presets.config
     monkeypatch.setattr(presets, "config", lambda name: config(name) | tiny)
     path = tmp_path / "bench.json"
-    monkeypatch.setattr(bench, "configure_jax", lambda seeds: None)  # of the whole process
+    monkeypatch.setattr(jax_flags, "configure_jax", lambda seeds: None)  # of the whole process
     arguments = ["--config=her_push", "--seeds=2", f"--output={path}", f"--picture={tmp_path / 'bench.png'}"]
-    assert bench.main([*arguments, "--parts", "environment", "ring", "run"]) == 0
-    assert (tmp_path / "bench.png").stat().st_size > 10_000
+    assert commands.run("experiments.bench", [*arguments, "--parts", "environment", "ring", "run"]) == 0
+    assert (tmp_path / "bench.png").stat().st_size > 5_000
     figures = json.loads(path.read_text())
     assert (figures["config"], figures["seeds"]) == ("her_push", 2)
     assert "commit" in figures
@@ -305,12 +302,29 @@ def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeyp
         assert all(name in output for name in figures[title])
 
 
-def test_a_table_shows_small_figures_with_digits_and_large_ones_without():
-    stream = io.StringIO()
-    bench.show(Console(width=60, file=stream), "title", {"small": 1.23456, "large": 1234567.8})
-    text = stream.getvalue()
-    assert "1.235" in text
-    assert "1,234,568" in text
+@pytest.fixture
+def parts(monkeypatch):
+    """Two parts that measure nothing, in place of all; the arguments that they are called with."""
+    calls = []
+    one = measure.OneTable(lambda *arguments: calls.append(arguments) or {"small": 1.23456, "large": 1234567.8})
+    several = measure.SeveralTables(lambda *arguments: calls.append(arguments) or {"first": {"x": 2.0}, "second": {}})
+    monkeypatch.setattr(measure, "PARTS", {"one": one, "several": several, "ring": one})
+    monkeypatch.setattr(jax_flags, "configure_jax", lambda seeds: None)
+    return calls
+
+
+def test_the_command_measures_the_parts_asked_for_prints_and_writes(parts, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    arguments = ["--config=her_push", "--seeds=3", f"--output={path}", "--parts", "one", "several"]
+    assert commands.run("experiments.bench", arguments) == 0
+    assert [call[0] for call in parts] == ["her_push"] * 2
+    assert [call[-1] for call in parts] == [3, 3]
+    figures = json.loads(path.read_text())
+    assert figures["one"] == {"small": 1.23456, "large": 1234567.8}
+    assert figures["several"] == {"first": {"x": 2.0}, "second": {}}
+    output = capsys.readouterr().out
+    for text in ("1.235", "1,234,568", "several: first", "several: second"):
+        assert text in output
 
 
 @pytest.mark.parametrize(
@@ -321,26 +335,20 @@ def test_a_table_shows_small_figures_with_digits_and_large_ones_without():
         (["--seeds=-1"], "--seeds: got -1, but it must be at least 1"),
         (["--seeds=two"], "invalid int value: 'two'"),
         (["--config=hpg_push"], "invalid choice: 'hpg_push'"),  # on policy: it has no ring to measure
-        (["--picture=x.png", "--parts", "run"], "--picture: its curves are those of the parts ring and scaling"),
+        (["--picture=x.png", "--parts", "run"], "--picture: it draws the parts ring and scaling"),
         (["--parts", "rings"], "invalid choice: 'rings'"),
         (["--rounds=3"], "unrecognized arguments: --rounds=3"),
         (["hdm_push"], "unrecognized arguments: hdm_push"),
     ],
 )
 def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, capsys, monkeypatch):
-    for part in bench.PARTS:
-        monkeypatch.setitem(bench.PARTS, part, lambda *_: pytest.fail("it measured"))
-    for part in bench.ROWS:
-        monkeypatch.setitem(bench.ROWS, part, lambda *_: pytest.fail("it measured"))
-    with pytest.raises(SystemExit) as error:
-        bench.main(argv)
-    assert error.value.code == 2
+    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("it measured"))
+    assert commands.run("experiments.bench", argv) == 2
     assert said in capsys.readouterr().err
 
 
 def test_help_names_every_argument(capsys):
-    with pytest.raises(SystemExit) as error:
-        bench.main(["--help"])
-    assert error.value.code == 0
+    assert commands.run("experiments.bench", ["--help"]) == 0
     output = capsys.readouterr().out
+    assert all(part in output for part in measure.PARTS)
     assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture"))

@@ -32,7 +32,7 @@ def test_what_is_not_installed_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name in found else None)
     monkeypatch.setattr(peers, "measure_training", lambda values, populations: {"training": populations})
     monkeypatch.setattr(peers, "measure_sampling", lambda values: {"sampling": values["agent.batch_size"]})
-    assert peers.available() == ["stable_baselines3", "flashbax"]
+    assert peers.missing_packages() == ["stable_baselines3", "flashbax"]
     assert peers.measure(4) == {"not_installed_stable_baselines3": 1.0, "not_installed_flashbax": 1.0}
     found.add("flashbax")
     assert peers.measure(4) == {"not_installed_stable_baselines3": 1.0, "sampling": 256}

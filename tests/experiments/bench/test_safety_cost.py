@@ -18,10 +18,11 @@ def population(experiment):
 
 @pytest.mark.slow
 def test_epochs_without_checks_have_the_same_bits(experiment, population):
-    learn = safety_cost.unchecked(experiment, {"agent.updates_per_epoch": 2})
-    bare = training.make_population(experiment.run._replace(learn=learn))
+    learn = safety_cost.learn_without_checks(experiment, {"agent.updates_per_epoch": 2})
+    without_checks = training.make_population(experiment.run._replace(learn=learn))
     keys = training.member_keys(0, 2)
-    reference.same_bits(bare.advance(bare.init(keys), 3), population.advance(population.init(keys), 3))
+    advanced = without_checks.advance(without_checks.init(keys), 3)
+    reference.same_bits(advanced, population.advance(population.init(keys), 3))
 
 
 def test_a_filled_ring_holds_what_a_run_would_store_and_no_more_than_fits(experiment, population):

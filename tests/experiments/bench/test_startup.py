@@ -12,7 +12,7 @@ TINY = (
 
 
 def test_a_run_that_is_refused_is_told_with_its_reason(tmp_path):
-    with pytest.raises(RuntimeError, match=r"without a row: .*zzz"):
+    with pytest.raises(RuntimeError, match=r"without a record: .*zzz"):
         startup.start("zzz", 2, tmp_path / "cache", tmp_path / "run")
 
 

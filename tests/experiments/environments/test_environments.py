@@ -2,13 +2,13 @@
 
 import json
 
+import commands
 import numpy as np
 import probes
 import pytest
 
 from experiments.bench import timing
-from experiments.environments import __main__ as environments
-from experiments.environments import gallery
+from experiments.environments import gallery, measure
 from experiments.environments import speed as env_speed
 from hindsight_jax import envs
 
@@ -58,7 +58,7 @@ def walk(goal, stops):
 def test_shares_are_those_of_the_random_walk(stops):
     """Start and goal are uniform and independent; a share of 4,000 episodes is within 4 x 0.5 / sqrt(4000) = 0.032."""
     exact = [walk(goal, stops) for goal in CELLS]
-    found = environments.sanity(HalfReachable(HORIZON, ends_at_success=stops), EPISODES)
+    found = measure.chance(HalfReachable(HORIZON, ends_at_success=stops), EPISODES)
     expected = {
         "success_start": 1 / 5,
         "success_end": np.mean([ends[:, goal].mean() for goal, (ends, _) in zip(CELLS, exact, strict=True)]),
@@ -71,11 +71,15 @@ def test_shares_are_those_of_the_random_walk(stops):
         assert abs(getattr(found, name) - value) < 0.032, name
 
 
+def main(argv):
+    return commands.run("experiments.environments", argv)
+
+
 @pytest.fixture
 def measured(monkeypatch):
-    """Tasks are not measured; the names that were asked for."""
+    """The arguments of every measurement; no task is measured."""
     asked = []
-    monkeypatch.setattr(environments, "measure", lambda *arguments: asked.append(arguments) or FIGURES)
+    monkeypatch.setattr(measure, "measure", lambda *arguments: asked.append(arguments) or FIGURES)
     return asked
 
 
@@ -84,7 +88,7 @@ def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
     page.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
     files = [f"--output={output}", f"--plot={plot}", f"--page={page}"]
     arguments = ["--tasks", "push", "door", "--episodes=7", "--rounds=3", *files]
-    assert environments.main(arguments) == 0
+    assert main(arguments) == 0
     assert measured == [("push", 7, 3), ("door", 7, 3)]
     figures = json.loads(output.read_text())
     assert list(figures["tasks"]) == ["push", "door"]
@@ -102,10 +106,10 @@ def test_the_command_measures_prints_and_writes(measured, tmp_path, capsys):
     assert "old" not in text
 
     page.write_text("<!-- figures --><!-- end of figures -->")
-    assert environments.main([f"--load={output}", f"--page={page}"]) == 0
+    assert main([f"--load={output}", f"--page={page}"]) == 0
     assert len(measured) == 2  # nothing new
     assert page.read_text() == text[len("before\n") : -len("\nafter\n")]
-    assert environments.main([f"--load={output}", f"--output={output}"]) == 0
+    assert main([f"--load={output}", f"--output={output}"]) == 0
     assert json.loads(output.read_text()) == figures
 
 
@@ -113,7 +117,7 @@ def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, t
     path = tmp_path / "figures.json"
     old = {"episodes": 7, "commit": "old", "tasks": {"push": {**FIGURES, "success_end": 0.5}, "door": FIGURES}}
     path.write_text(json.dumps(old))
-    assert environments.main([f"--load={path}", "--tasks", "push", "claw", "--episodes=9", f"--output={path}"]) == 0
+    assert main([f"--load={path}", "--tasks", "push", "claw", "--episodes=9", f"--output={path}"]) == 0
     assert [name for name, *_ in measured] == ["push", "claw"]
     figures = json.loads(path.read_text())
     assert figures["tasks"] == {"push": FIGURES, "door": FIGURES, "claw": FIGURES}
@@ -122,16 +126,16 @@ def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, t
 
 
 def test_all_tasks_are_measured_by_default_at_the_batches_of_the_table(measured):
-    environments.main([])
+    main([])
     assert measured == [(name, 1000, 8) for name in envs.names()]
-    assert [str(batch) for batch in environments.BATCHES] == list(FIGURES["speed"])
+    assert [str(batch) for batch in measure.BATCHES] == list(FIGURES["speed"])
 
 
-def test_the_sheet_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp_path):
+def test_the_gallery_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp_path):
     monkeypatch.setattr(envs, "make", lambda name: f"task {name}")
     monkeypatch.setattr(gallery, "draw", lambda tasks: repr(tasks).encode())
-    path = tmp_path / "sheet.png"
-    assert environments.main(["--tasks", "push", "claw", f"--sheet={path}"]) == 0
+    path = tmp_path / "gallery.png"
+    assert main(["--tasks", "push", "claw", f"--gallery={path}"]) == 0
     assert path.read_bytes() == b"{'push': 'task push', 'claw': 'task claw'}"
     assert measured == []
 
@@ -142,16 +146,14 @@ def test_the_sheet_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp_p
         (["--tasks", "psh"], "invalid choice: 'psh'"),
         (["--episodes=0"], "--episodes: got 0, but it must be at least 1"),
         (["--episodes=many"], "invalid int value: 'many'"),
-        (["--sheet=a.png", "--plot=b.png"], "--sheet: it measures nothing"),
+        (["--gallery=a.png", "--plot=b.png"], "--gallery: it measures nothing"),
         (["--load=nowhere.json"], "--load: got nowhere.json, but there is no such file"),
         (["--page=nowhere.md"], "--page: got nowhere.md, but there is no such file"),
         (["push"], "unrecognized arguments: push"),
     ],
 )
 def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, measured, capsys):
-    with pytest.raises(SystemExit) as error:
-        environments.main(argv)
-    assert error.value.code == 2
+    assert main(argv) == 2
     assert said in capsys.readouterr().err
     assert measured == []
 
@@ -161,10 +163,10 @@ def test_one_task_is_measured_with_all_its_figures(chain, monkeypatch):
     monkeypatch.setattr(envs, "make", lambda name: chain)
     monkeypatch.setattr(env_speed, "STEPS", 3)
     monkeypatch.setattr(timing, "ROUNDS", 1)
-    monkeypatch.setattr(environments, "IMAGES", 2)
-    monkeypatch.setattr(environments, "SIDE", 8)
-    monkeypatch.setattr(environments, "BATCHES", (2, 1))
-    figures = environments.measure("chain", 16, rounds=1)
+    monkeypatch.setattr(measure, "IMAGES", 2)
+    monkeypatch.setattr(measure, "SIDE", 8)
+    monkeypatch.setattr(measure, "BATCHES", (2, 1))
+    figures = measure.measure("chain", 16, rounds=1)
     assert figures.keys() == FIGURES.keys()
     assert list(figures["speed"]) == ["2", "1"]
     assert all(speed.keys() == FIGURES["speed"]["1"].keys() for speed in figures["speed"].values())

@@ -1,4 +1,4 @@
-"""The sheet of tasks: its states are telling, its tiles are theirs, and every task has its line."""
+"""The gallery of tasks: its states are halfway to a goal, its tiles show them, and every task has its line."""
 
 import io
 
@@ -25,9 +25,9 @@ def test_every_task_has_a_line():
     assert all(text.count("\n") <= 1 for text in gallery.ASKED.values())
 
 
-def test_a_telling_state_is_halfway_to_a_far_goal(chain):
+def test_the_state_of_a_tile_is_halfway_to_a_far_goal(chain):
     """Of 128 starts in five cells half are 2 cells or more from their goal; of 2 or 4 cells one can be halfway."""
-    state = gallery.telling_state(chain)
+    state = gallery.halfway_state(chain)
     left = float(chain.distance(state.obs["achieved_goal"], state.obs["desired_goal"]))
     assert left in (1.0, 2.0)
     assert state.reward.shape == ()
@@ -63,8 +63,8 @@ def test_tiles_stand_in_rows_with_names(chain, monkeypatch):
     assert pixels[48 + 84 + 36, 3 * 72 + 36] == 255  # no sixth
 
 
-def test_a_tile_is_the_picture_of_the_telling_state(chain, monkeypatch):
-    monkeypatch.setattr(gallery, "telling_state", lambda env: env.reset(jax.random.key(0)))
+def test_a_tile_is_the_picture_of_that_state(chain, monkeypatch):
+    monkeypatch.setattr(gallery, "halfway_state", lambda env: env.reset(jax.random.key(0)))
     tile = gallery.tile(chain)
     assert (tile.shape, tile.dtype) == ((48, 48, 3), np.uint8)
     red = (tile[..., 0].astype(int) - tile[..., 1]) > 60

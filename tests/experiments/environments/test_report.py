@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.environments import report as report
+from experiments.environments import report
 from hindsight_jax import envs, plotting
 from hindsight_jax.runs import video
 

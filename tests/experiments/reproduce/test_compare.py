@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from experiments.reproduce import compare
+from hindsight_jax import plotting
 
 
 def result(seeds=3, end=0.5):
@@ -24,8 +25,8 @@ def colours(data):
 
 def test_each_run_has_a_line_of_its_own_colour():
     two = compare.picture({"hem": result(), "her": result(end=0.9)}, "end", "flip_bit")
-    assert set(compare.COLOURS[:2]) <= colours(two)
-    assert compare.COLOURS[2] not in colours(two)
+    assert set(plotting.COLOURS[:2]) <= colours(two)
+    assert plotting.COLOURS[2] not in colours(two)
 
 
 def test_a_band_is_drawn_over_seeds_and_none_for_one():
@@ -77,7 +78,11 @@ def test_the_command_writes_the_runs_asked_for(tmp_path):
     [
         (None, [], "No such file"),
         ("{", [], "Expecting"),
-        ('{"hem": {}}', ["--only", "hpg"], "no run's label begins with 'hpg'; there are hem"),
+        (
+            '{"hem": {}}',
+            ["--only", "hpg"],
+            "--only: got 'hpg', but a run's label must begin so. Choose another prefix",
+        ),
     ],
 )
 def test_what_is_not_there_ends_with_2_and_writes_nothing(tmp_path, capsys, content, only, said):

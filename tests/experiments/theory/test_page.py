@@ -4,11 +4,12 @@ import io
 import subprocess
 import sys
 
+import commands
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.theory import __main__ as command
+from experiments.theory import claims as all_claims
 from experiments.theory import drawing, page
 from experiments.theory.results import Claim, between, equals
 
@@ -59,12 +60,12 @@ def test_a_picture_opens_is_small_and_comes_out_the_same_twice():
 def claims(monkeypatch):
     """Two claims in place of the real ones."""
     table = {"good": lambda: claim("good"), "bad": lambda: claim("bad", 2.0)}
-    monkeypatch.setattr(command, "CLAIMS", table)
+    monkeypatch.setattr(all_claims, "CLAIMS", table)
 
 
 @pytest.mark.usefixtures("claims")
 def test_the_command_writes_the_page_and_fails_if_a_figure_does(tmp_path, capsys):
-    assert command.main([f"--output={tmp_path}/new/folder"]) == 1
+    assert commands.run("experiments.theory", [f"--output={tmp_path}/new/folder"]) == 1
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {"new/folder/theory.md", "new/folder/theory/good.png", "new/folder/theory/bad.png"}
     output = capsys.readouterr().out
@@ -74,7 +75,7 @@ def test_the_command_writes_the_page_and_fails_if_a_figure_does(tmp_path, capsys
 
 @pytest.mark.usefixtures("claims")
 def test_the_command_with_one_claim(tmp_path, capsys):
-    assert command.main([f"--output={tmp_path}", "good"]) == 0
+    assert commands.run("experiments.theory", [f"--output={tmp_path}", "good"]) == 0
     assert "## 1. A claim" in (tmp_path / "theory.md").read_text()
     assert not (tmp_path / "theory" / "bad.png").exists()
     assert "measured" not in capsys.readouterr().out
@@ -84,9 +85,7 @@ def test_the_command_with_one_claim(tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--outptu=x"], ["good", "--output={}/file"]])
 def test_bad_arguments_give_a_message_and_status_2(arguments, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit) as raised:
-        command.main([argument.format(tmp_path) for argument in arguments])
-    assert raised.value.code == 2
+    assert commands.run("experiments.theory", [argument.format(tmp_path) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("python -m experiments.theory: error:")
     assert "Traceback" not in error
