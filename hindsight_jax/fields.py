@@ -5,6 +5,7 @@ A hyper-parameter is declared once, where its agent takes it: by a default, and 
 """
 
 import difflib
+import functools
 import inspect
 import math
 import numbers
@@ -40,29 +41,46 @@ class Field(NamedTuple):
 def declared(source: Callable[..., Any]) -> dict[str, Field]:
     """The fields that a function's parameters, or a NamedTuple's entries, declare by `Annotated[type, Allowed(...)]`.
 
+    Of a class, the parameters of its constructor; of a functools.partial, those of its function, with its defaults.
     Parameters without an `Allowed` are left out. The options of text are those of its `Literal` type.
 
-    Raises ValueError if a declared parameter has no default.
+    Raises ValueError for a declared parameter without a default, or with one that it does not allow.
 
     >>> from typing import Annotated
     >>> def make(size: Annotated[int, Allowed("bits", 1, 64)] = 8, name: str = "x"): ...
     >>> declared(make)
     {'size': Field(default=8, help='bits', low=1, high=64, options=())}
     """
-    hints = typing.get_type_hints(source, include_extras=True)
+    hints = _type_hints(source)
     found: dict[str, Field] = {}
     for name, parameter in inspect.signature(source).parameters.items():
-        allowed = next(
-            (extra for extra in getattr(hints.get(name), "__metadata__", ()) if isinstance(extra, Allowed)), None
-        )
-        if allowed is None:
+        metadata = getattr(hints.get(name), "__metadata__", ())
+        declaration = next((extra for extra in metadata if isinstance(extra, Allowed)), None)
+        if declaration is None:
             continue
-        if parameter.default is inspect.Parameter.empty:
+        default = parameter.default
+        if default is inspect.Parameter.empty:
             checks.fail(name, "no default", "a declared parameter must have one", f"Write {name}: ... = VALUE.")
         kind = hints[name].__origin__
         options = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
-        found[name] = Field(parameter.default, *allowed, options)
+        if isinstance(default, str) and not options:
+            remedy = 'Write Annotated[Literal["a", "b"], Allowed(...)].'
+            checks.fail(name, repr(default), "a declared text must have its options in its type", remedy)
+        field = Field(
+            default=default, help=declaration.help, low=declaration.low, high=declaration.high, options=options
+        )
+        checked(name, field, default)
+        found[name] = field
     return found
+
+
+def _type_hints(source: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters with which `source` is called."""
+    if isinstance(source, functools.partial):
+        return _type_hints(source.func)
+    if isinstance(source, type) and not hasattr(source, "_fields"):  # a NamedTuple annotates the class itself
+        source = source.__init__  # type: ignore[misc]
+    return typing.get_type_hints(source, include_extras=True)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -11,34 +11,38 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from hindsight_jax import checks, fields, types
-from hindsight_jax.agents.base import check_hparams
+from hindsight_jax.agents.base import accept_any, check_hparams, check_numbers, default_hparams
 
 _STATE_REMEDY = "Pass what init or update of this agent returned."
 _Constructor = TypeVar("_Constructor", bound=Callable[..., Any])
 
 
 def constructor(make: _Constructor) -> _Constructor:
-    """A decorator for make(spec, *, hparams=Hparams(), ...) -> Agent, which checks the arguments first.
+    """A decorator for make(spec, *, hparams=Hparams(), ...) -> Agent: arguments are checked before `make` is called.
 
-    `spec` must be an EnvSpec, `hparams` of the type of its default and in its declared ranges, and every other
-    parameter that declares what it takes (`fields.Allowed`) must be so. Raises ValueError otherwise.
+    `spec` must be an EnvSpec, and `hparams` of its default's type and in the ranges that this declares. A parameter
+    that declares what it takes (`fields.Allowed`) gets its value in the declared type: a list becomes a tuple, 256.0
+    becomes 256. The agent's `check` knows the declared ranges of `hparams`, unless `make` gives the agent another.
+
+    Raises ValueError for another argument, and at once if `make` has no such `hparams`.
     """
-    signature, declared = inspect.signature(make), fields.declared(make)
-    kind = type(signature.parameters["hparams"].default)
+    signature, declared, default = inspect.signature(make), fields.declared(make), default_hparams(make)
+    kind = type(default)
+    check_numbers(default)
 
     @functools.wraps(make)
     def checked(*arguments: Any, **named: Any) -> Any:
-        given = signature.bind(*arguments, **named).arguments
-        if not isinstance(given["spec"], types.EnvSpec):
-            checks.fail("spec", checks.describe(given["spec"]), "it must be an EnvSpec", "Pass env.spec.")
-        hparams = given.get("hparams", kind())
-        if not isinstance(hparams, kind):
-            rule = f"it must be {kind.__name__}"
-            checks.fail("hparams", checks.describe(hparams), rule, f"Write {kind.__name__}(...).")
-        check_hparams(kind, hparams._asdict())
-        for name in declared.keys() & given.keys():
-            fields.checked(name, declared[name], given[name])
-        return make(*arguments, **named)
+        bound = signature.bind(*arguments, **named)
+        given = bound.arguments
+        checks.instance("spec", given.get("spec"), types.EnvSpec, "Pass env.spec.")
+        hparams = given.get("hparams", default)
+        checks.instance("hparams", hparams, kind, f"Write {kind.__name__}(...).")
+        check_numbers(hparams)
+        for name, field in declared.items():
+            if name in given:
+                given[name] = fields.checked(name, field, given[name])
+        agent = make(*bound.args, **bound.kwargs)
+        return agent._replace(check=functools.partial(check_hparams, kind)) if agent.check is accept_any else agent
 
     return checked  # type: ignore[return-value]
 

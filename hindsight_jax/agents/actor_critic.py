@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops
-from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 LARGEST_INPUT = 5.0  # normalised inputs are clipped to +-this
@@ -98,8 +98,8 @@ def actor_critic(
     Metrics, each the mean over the batch: loss (td_loss + actor_loss), td_loss, actor_loss, q_mean, target_mean
     (Q^(s', pi^(s', g), g)), reward_mean.
 
-    Raises ValueError if the action set is discrete; `init` on an unknown name in `hparams` or a known number out of
-    range; `act` and `update` on wrong shapes and an empty batch.
+    Raises ValueError if the action set is discrete or an argument is not as declared; `init` for an unknown name in
+    `hparams` or a number out of its range; `act` and `update` for wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -123,7 +123,6 @@ def actor_critic(
         init=checks.bind(_init, options, hparams),
         act=checks.bind(_act, options),
         update=checks.bind(_update, options),
-        check=functools.partial(check_hparams, ActorCriticHparams),
         flops=functools.partial(_flops, options),
     )
 

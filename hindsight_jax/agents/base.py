@@ -4,6 +4,7 @@ Dimension key: B batch, N trajectories, O observation dims, G goal dims, D actio
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -13,8 +14,8 @@ import jax.numpy as jnp
 from hindsight_jax import checks, fields
 
 
-def _nothing(hparams: Mapping[str, Any]) -> None:
-    """Accepts any hyper-parameters."""
+def accept_any(hparams: Mapping[str, Any]) -> None:
+    """The check of an agent that has none: it accepts any hyper-parameters."""
 
 
 class Agent(NamedTuple):
@@ -32,7 +33,7 @@ class Agent(NamedTuple):
     act: Callable[..., jax.Array]
     update: Callable[..., tuple[Any, dict[str, jax.Array]]]
     batch: Literal["transitions", "trajectories"] = "transitions"
-    check: Callable[[Mapping[str, Any]], None] = _nothing
+    check: Callable[[Mapping[str, Any]], None] = accept_any
     flops: Callable[[int], int] | None = None
 
 
@@ -58,10 +59,18 @@ def override(defaults: Any, hparams: Mapping[str, Any] | None) -> Any:
             checks.fail(f"hparams[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}")
         _check_number(f"hparams[{name!r}]", value)
     numbers = defaults._replace(**(hparams or {}))
-    for name, value in numbers._asdict().items():
-        _check_number(f"hparams.{name}", value)
-    check_hparams(type(defaults), numbers._asdict())
+    check_numbers(numbers)
     return type(numbers)(*(jnp.array(number, jnp.float32) for number in numbers))
+
+
+def check_numbers(hparams: Any) -> None:
+    """Checks that each entry of a NamedTuple is one number, in the range that its type declares.
+
+    Raises ValueError otherwise; the value of a tracer is not known, so its range is not checked.
+    """
+    for name, value in hparams._asdict().items():
+        _check_number(f"hparams.{name}", value)
+    check_hparams(type(hparams), hparams._asdict())
 
 
 def check_hparams(kind: type, hparams: Mapping[str, Any]) -> None:
@@ -73,6 +82,18 @@ def check_hparams(kind: type, hparams: Mapping[str, Any]) -> None:
         if name in hparams:
             remedy = f"It is: {field.help}. Default: {fields.text(field.default)}."
             checks.in_range(f"hparams.{name}", hparams[name], field.low, field.high, remedy)
+
+
+def default_hparams(make: Callable[..., Any]) -> Any:
+    """The default of the parameter `hparams` of a constructor of agents.
+
+    Raises ValueError if it is not a NamedTuple.
+    """
+    parameter = inspect.signature(make).parameters.get("hparams")
+    if parameter is None or not hasattr(parameter.default, "_fields"):
+        rule = "it must have a parameter `hparams` whose default is a NamedTuple of numbers"
+        checks.fail("agent", fields.short(make), rule, "Write make(spec, *, hparams=Hparams(), ...).")
+    return parameter.default
 
 
 @functools.cache

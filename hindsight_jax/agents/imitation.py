@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, types
 from hindsight_jax.agents import _common, _validation, flops, policies
-from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
@@ -59,8 +59,8 @@ def imitation(
     Metrics, each the mean over the batch: loss (-log pi, in nats; of a density for a Box, so it may be negative) and
     entropy (of the policy at (s, g), in nats).
 
-    Raises ValueError if an option is unknown; `init` on an unknown name in `hparams` or a known number out of range;
-    `act` and `update` on wrong shapes and an empty batch.
+    Raises ValueError if an argument is not as declared; `init` for an unknown name in `hparams` or a number out of its
+    range; `act` and `update` for wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -77,7 +77,6 @@ def imitation(
         init=checks.bind(_init, options, hparams),
         act=checks.bind(_act, options),
         update=checks.bind(_update, options),
-        check=functools.partial(check_hparams, ImitationHparams),
         flops=functools.partial(_flops, options),
     )
 

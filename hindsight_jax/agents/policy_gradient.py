@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops, policies
-from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
@@ -104,8 +104,8 @@ def policy_gradient(
 
     * success: the environment's, (achieved [*G], goal [*G]) -> bool[].
 
-    Raises ValueError if `goals` is unknown or `num_goals` no integer >= 1; `init` on an unknown name in `hparams` or a
-    known number out of range; `act` and `update` on wrong shapes and an empty batch.
+    Raises ValueError if an argument is not as declared; `init` for an unknown name in `hparams` or a number out of its
+    range; `act` and `update` for wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -139,7 +139,6 @@ def policy_gradient(
         act=checks.bind(_act, options),
         update=checks.bind(_update, options),
         batch="trajectories",
-        check=functools.partial(check_hparams, PolicyGradientHparams),
         flops=functools.partial(_flops, options),
     )
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops
-from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 GammaHdm = Annotated[Any, Allowed("imitate where Q says: nearer by more than -log(gamma_hdm) steps; may be inf", 0.0)]
@@ -86,8 +86,8 @@ def q_learning(
     with imitation: imitation_loss (-log pi of every row), imitated_fraction, imitated_x_distance (indicator times
     distance(phi(s), g): divide it by the fraction for the mean distance of what is imitated).
 
-    Raises ValueError if the action set is continuous or an option is unknown; `init` on an unknown name in `hparams` or
-    a known number out of range; `act` and `update` on wrong shapes and an empty batch.
+    Raises ValueError if the action set is continuous or an argument is not as declared; `init` for an unknown name in
+    `hparams` or a number out of its range; `act` and `update` for wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -122,7 +122,6 @@ def q_learning(
         init=checks.bind(_init, options, hparams),
         act=checks.bind(_act, options),
         update=checks.bind(_update, options),
-        check=functools.partial(check_hparams, QLearningHparams),
         flops=functools.partial(_flops, options),
     )
 

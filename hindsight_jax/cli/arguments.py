@@ -50,7 +50,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     rest = of_runs.parse([argument for argument in argv if argument != "--"])
     given = of_runs.given()
     _import(given)
-    of_fields = flags.of_fields()  # now: an imported module may bring its own
+    of_fields = flags.of_fields(given.get("config", ""))  # now: an imported module may bring its own
     stray = of_fields.parse(rest) or [argument for argument in argv if argument == "--"]
     if stray:
         flags.refuse(stray[0], [name for name in (*of_runs, *of_fields) if len(name) > 1])

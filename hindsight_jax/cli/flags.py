@@ -186,11 +186,12 @@ def of_runs() -> Flags:
     )
 
 
-def of_fields() -> Flags:
-    """A flag for each field."""
+def of_fields(name: str = "") -> Flags:
+    """A flag for each field, with the defaults and ranges that the run `name` has, if there is such a run."""
+    known = presets.all_fields() | (presets.fields_of(name) if name in presets.names() else {})
     return Flags(
         Flag(f"config.{field}", FieldValue(field, spec), spec.help, fields.text(spec.default))
-        for field, spec in presets.all_fields().items()
+        for field, spec in known.items()
     )
 
 

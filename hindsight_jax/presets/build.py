@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hindsight_jax import checks
+from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.presets import resolve, tables
 
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
@@ -75,25 +76,30 @@ def make_env(name: str, config: Mapping[str, Any]) -> Any:
     _, environment, _ = resolve.split(name)
     taken = {field.removeprefix("env."): value for field, value in config.items() if field.startswith("env.")}
     del taken["num_envs"]
+    steps = resolve.horizon(name, config)
     if "horizon" in taken:
-        taken["horizon"] = resolve.horizon(name, config)
-    return envs.make(environment, **taken)
+        taken["horizon"] = steps
+    env = envs.make(environment, **taken)
+    if env.spec.horizon != steps:
+        remedy = f"Register the task with horizon={env.spec.horizon}."
+        checks.fail(f"spec.horizon of {environment}", env.spec.horizon, f"it is registered with {steps}", remedy)
+    return env
 
 
 def make_agent(kind: tables.AgentKind, env: Any, config: Mapping[str, Any]) -> Any:
     """An agent of this kind for the environment, with the hyper-parameters that the configuration has under agent.*.
 
     A constructor that has a parameter `distance` or `success` gets the environment's. Raises ValueError if the agent
-    learns from another kind of batch than its entry in the table says.
+    learns from another kind of batch than it is registered with.
     """
     numbers, options = resolve.hyperparameters(kind.make)
     parameters = inspect.signature(kind.make).parameters
-    hparams = type(parameters["hparams"].default)(**{name: config[f"agent.{name}"] for name in numbers})
+    hparams = default_hparams(kind.make)._replace(**{name: config[f"agent.{name}"] for name in numbers})
     arguments = {name: config[f"agent.{name}"] for name in options}
     arguments |= {name: getattr(env, name) for name in ("distance", "success") if name in parameters}
     agent = kind.make(env.spec, hparams=hparams, **arguments)
-    if getattr(agent, "batch", kind.batch) != kind.batch:
-        rule = f"the table says that it learns from {kind.batch}"
+    if agent.batch != kind.batch:
+        rule = f"it is registered to learn from {kind.batch}"
         checks.fail("agent.batch", agent.batch, rule, f"Register the algorithm with batch={agent.batch!r}.")
     return agent
 

@@ -1,6 +1,6 @@
 """What to expect of a name: the measured result of its default values, for --list and --help.
 
-Each entry repeats a run of the name's values from `experiments/results/SOURCE` in the repository; a test compares.
+Each entry repeats a run of `experiments/results/SOURCE` in the repository, with the name's values; a test compares.
 """
 
 from typing import NamedTuple

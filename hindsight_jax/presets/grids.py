@@ -23,19 +23,19 @@ _NOT_IN_A_GRID = {
 
 
 def check_grid(
-    name: str, values: Mapping[str, Any], grid: Mapping[str, Any], taken: Mapping[str, Any] | None = None
+    name: str, config: Mapping[str, Any], grid: Mapping[str, Any], taken: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[Any, ...]]:
-    """The grid of the run `name`, typed. `values` are complete, `taken` the fields that someone has set on purpose.
+    """The grid of the run `name`, typed. `config` is complete; `taken` are the fields that someone has set on purpose.
 
-    Raises ValueError: a field that the run has not, that is no axis or that is in `taken`, an axis that is no list of
-    different values in range, or a setting whose values do not fit each other.
+    Raises ValueError: a field that the run does not have, that cannot be an axis or that is in `taken`; an axis that is
+    not a list of different values in range; or a setting whose values do not fit each other.
 
-    >>> check_grid("hdm_push", rows.config("hdm_push"), {"agent.beta": [1, 2.5]})
+    >>> check_grid("hdm_push", resolve.config("hdm_push"), {"agent.beta": [1, 2.5]})
     {'agent.beta': (1.0, 2.5)}
     """
     axes = {field: _axis(name, field, axis, taken or {}) for field, axis in grid.items()}
     for _, chosen in settings(axes):
-        resolve.check(name, {**values, **chosen})
+        resolve.check(name, {**config, **chosen})
     return axes
 
 

@@ -1,18 +1,21 @@
-"""An algorithm or a task of a user's own gets names, ranges, help, and all that a named run has."""
+"""A user's own algorithms and tasks: names, ranges and help, and everything else that a named run has."""
 
+import contextlib
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from hindsight_jax import checks, fields
+from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.fields import Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import resolve
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
 
 _ACTIONS = ("discrete", "continuous")
-_OF_THE_PACKAGE = frozenset(ALGORITHMS), frozenset(ENVIRONMENTS), frozenset(AGENTS)
+_BUILT_IN = frozenset({*ALGORITHMS, *ENVIRONMENTS, *AGENTS, "all"})  # --list=all
 
 
 def register_algorithm(
@@ -32,55 +35,53 @@ def register_algorithm(
 
     Args:
       name: lower case, digits and underscores.
-      agent: a kind of agent that the table has ("q_learning", "imitation", "actor_critic", "policy_gradient"), or a
-        constructor make(spec, *, hparams=Hparams(), ...) -> agents.Agent. The entries of Hparams, a NamedTuple, and the
-        constructor's parameters become the fields `agent.*` if they declare what they take:
-        `Annotated[type, fields.Allowed(help, low, high)] = default`. A parameter called `distance` or `success` gets
-        the environment's function.
+      agent: "q_learning", "imitation", "actor_critic", "policy_gradient", the name of an algorithm that was registered
+        with a constructor, or a constructor make(spec, *, hparams=Hparams(), ...) -> agents.Agent. The entries of
+        Hparams, a NamedTuple, and the constructor's parameters become the fields `agent.*` if they declare what they
+        take: `Annotated[type, fields.Allowed(help, low, high)] = default`. A parameter called `distance` or `success`
+        gets the environment's function.
       help: a line for --list and --help.
       actions: the kinds of action that it can use, the preferred one first.
       config: values that define the algorithm, by dotted field; nothing tunes these.
       schedule: values that a task's own and tuned numbers may change.
       like: an algorithm whose schedule and tuned numbers it takes, where it has those fields.
-      batch: what a constructor's agents learn from; a kind that the table has knows.
-      reads_rewards: whether a constructor's agents read rewards and discounts, so that runs have relabel.reward_*.
+      batch: what the agents of a constructor learn from. Only for a constructor, as the next one.
+      reads_rewards: whether its agents read rewards and discounts, so that runs have the fields relabel.reward_*.
       replace: overwrite an algorithm that was registered before.
 
     Raises:
-      ValueError: a name that is taken, malformed or ambiguous, an unknown kind, or values that no run of it takes.
+      ValueError: a name that is taken, malformed or ambiguous, an unknown agent, or values that no run of it takes.
+        Nothing is registered then.
 
-    >>> from hindsight_jax import presets
-    >>> presets.register_algorithm(
-    ...     "hdm_future",
-    ...     agent="q_learning",
-    ...     help="HDM without more goals of the next state",
-    ...     config={"relabel.next_state": 0.0},
-    ...     like="hdm",
-    ...     replace=True,
-    ... )
-    >>> presets.config("hdm_future_push")["relabel.next_state"]
-    0.0
+    With HDM's agent and numbers, for example, but no goals of the next state beyond those of the future:
+
+        presets.register_algorithm(
+            "hdm_future",
+            agent="q_learning",
+            help="HDM on goals of the future alone",
+            config={"relabel.next_state": 0.0},
+            like="hdm",
+        )
+        setup = presets.build("hdm_future_push", presets.config("hdm_future_push"))
     """
-    _check_name(name, ALGORITHMS, _OF_THE_PACKAGE[0], replace)
+    _check_name(name, ALGORITHMS, replace)
     _check_help(help)
     _check_actions(actions)
-    if like is not None and like not in ALGORITHMS:
-        checks.fail("like", repr(like), f"it must be one of {', '.join(ALGORITHMS)}")
-    kind_name, kind = _agent_kind(agent, batch, reads_rewards)
-    config, schedule = dict(config or {}), dict(schedule or {})
-    before = dict(AGENTS), dict(ALGORITHMS)
-    AGENTS[kind_name] = kind
-    ALGORITHMS[name] = Algorithm(
-        agent=kind_name, actions=tuple(actions), help=help, config=config, schedule=schedule, like=like
-    )
-    try:
+    _check_like(name, like)
+    if isinstance(agent, str):
+        _check_known_kind(agent, batch, reads_rewards)
+        added = {}
+    else:
+        added = {name: _agent_kind(agent, batch, reads_rewards)}
+    kind = agent if isinstance(agent, str) else name
+    with _all_or_nothing():
+        AGENTS.update(added)
+        entry = ALGORITHMS[name] = Algorithm(agent=kind, actions=tuple(actions), help=help, config={}, like=like)
         _check_ambiguity()
-        _check_values(f"{name}_", (("config", config), ("schedule", schedule)))
-    except ValueError:
-        for table, old in zip((AGENTS, ALGORITHMS), before, strict=True):
-            table.clear()
-            table.update(old)  # as if nothing had been registered
-        raise
+        _check_members_own()
+        known = _fields_of([run for run in resolve.names() if resolve.split(run)[0] == name])
+        config, schedule = _typed("config", config, known), _typed("schedule", schedule, known)
+        ALGORITHMS[name] = entry._replace(config=config, schedule=schedule)
 
 
 def register_environment(
@@ -117,7 +118,7 @@ def register_environment(
     """
     from hindsight_jax import envs
 
-    _check_name(name, ENVIRONMENTS, _OF_THE_PACKAGE[1], replace)
+    _check_name(name, ENVIRONMENTS, replace)
     _check_help(help)
     checks.function("make", make, "Pass a subclass of envs.GoalEnv, or a function that returns one.")
     parameters = inspect.signature(make).parameters
@@ -130,18 +131,26 @@ def register_environment(
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         rule = "it must be the task's number of steps, an integer >= 1"
         checks.fail("horizon", steps, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
-    entry = Environment(
-        actions=tuple(actions), help=help, fields=_env_fields(make), horizon=steps, config=dict(config or {})
-    )
-    before = dict(ENVIRONMENTS)
-    ENVIRONMENTS[name] = entry
-    try:
+    entry = Environment(actions=tuple(actions), help=help, fields=_env_fields(make), horizon=steps, config={})
+    with _all_or_nothing():
+        ENVIRONMENTS[name] = entry
         _check_ambiguity()
-        _check_values(f"_{name}", (("config", entry.config),))
+        known = _fields_of([run for run in resolve.names() if resolve.split(run)[1] == name])
+        ENVIRONMENTS[name] = entry._replace(config=_typed("config", config, known))
         envs.register(name, make, replace=replace)
-    except ValueError:
-        ENVIRONMENTS.clear()
-        ENVIRONMENTS.update(before)  # as if nothing had been registered
+
+
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Restores the tables if an error is raised within."""
+    tables: tuple[dict[str, Any], ...] = (AGENTS, ALGORITHMS, ENVIRONMENTS)
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    except BaseException:
+        for table, old in zip(tables, before, strict=True):
+            table.clear()
+            table.update(old)
         raise
 
 
@@ -153,76 +162,113 @@ def _env_fields(make: Callable[..., Any]) -> dict[str, Field]:
         if name == "actions" or known is None or f"env.{name}" in found:
             continue
         if parameter.default is inspect.Parameter.empty:
-            checks.fail(f"make's {name}", "no default", "a parameter that becomes a field must have one")
+            rule = f"the parameter becomes the field env.{name}, which must have one"
+            checks.fail(f"make's {name}", "no default", rule, f"Write {name}=VALUE.")
         default = 0 if name == "horizon" else fields.checked(f"make's {name}", known, parameter.default)
         found[f"env.{name}"] = known._replace(default=default)
     return found
 
 
-def _agent_kind(agent: Any, batch: Any, reads_rewards: Any) -> tuple[str, AgentKind]:
-    """The name of the kind and the kind, which a constructor makes."""
-    if isinstance(agent, str):
-        if agent not in AGENTS:
-            remedy = "Or pass a constructor of agents."
-            checks.fail("agent", repr(agent), f"it must be one of {', '.join(AGENTS)}", remedy)
-        return agent, AGENTS[agent]
+def _check_known_kind(agent: str, batch: Any, reads_rewards: Any) -> None:
+    """ValueError unless the table has this kind of agent, and knows alone what it learns from."""
+    if agent not in AGENTS:
+        checks.fail("agent", repr(agent), f"it must be a constructor or one of {', '.join(AGENTS)}")
+    for argument, value, default in (("batch", batch, "transitions"), ("reads_rewards", reads_rewards, False)):
+        if value != default:
+            checks.fail(argument, repr(value), "only a constructor of your own has it", "Leave it out.")
+
+
+def _agent_kind(agent: Any, batch: Any, reads_rewards: Any) -> AgentKind:
+    """The kind of agent that a constructor makes."""
     checks.function("agent", agent, "Pass make(spec, *, hparams=Hparams(), ...), or the name of a kind.")
     if batch not in ("transitions", "trajectories"):
         checks.fail("batch", repr(batch), "it must be transitions or trajectories")
     checks.flag("reads_rewards", reads_rewards, "Say whether update reads batch.reward and batch.discount.")
-    hparams = inspect.signature(agent).parameters.get("hparams")
-    if hparams is None or not hasattr(hparams.default, "_fields"):
-        rule = "it must have a parameter `hparams` whose default is a NamedTuple of numbers"
-        checks.fail("agent", fields.short(agent), rule, "Write make(spec, *, hparams=Hparams(), ...).")
-    resolve.hyperparameters(agent)  # refuses a declared parameter without a default
-    name = getattr(agent, "__name__", type(agent).__name__)
-    if name in _OF_THE_PACKAGE[2] and AGENTS[name].make is not agent:
-        checks.fail("agent", name, "a kind of agent of the package has that name", "Rename the constructor.")
-    return name, AgentKind(agent, batch, reads_rewards)
+    default_hparams(agent)
+    numbers, options = resolve.hyperparameters(agent)
+    of_the_run = {field.removeprefix("agent.") for field in run_fields.RING if field.startswith("agent.")}
+    for name in options.keys() & (numbers.keys() | of_the_run) or numbers.keys() & of_the_run:
+        checks.fail("agent", f"a declaration of {name}", "the name is declared already", "Give it another.")
+    return AgentKind(agent, batch, reads_rewards)
 
 
-def _check_name(name: Any, table: Mapping[str, Any], of_the_package: frozenset[str], replace: bool) -> None:
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or name.endswith("_paper"):
-        rule = "it must be lower-case letters, digits and single underscores, and not end in _paper"
-        checks.fail("name", fields.short(name), rule, "Write my_task, say.")
-    if name in of_the_package:
-        checks.fail("name", repr(name), "the package has that name", "Choose another.")
+def _check_members_own() -> None:
+    """A field of agents is either a number of members for all kinds of agent, or an option for all."""
+    own = set(resolve.population_fields())
+    for kind in AGENTS.values():
+        for name in resolve.hyperparameters(kind.make)[1]:
+            if f"agent.{name}" in own:
+                rule = "of some agents the entry of hparams is called so, and of others a parameter of the constructor"
+                checks.fail(f"agent.{name}", "two meanings", rule, "Rename it.")
+
+
+def _check_name(name: Any, table: Mapping[str, Any], replace: bool) -> None:
+    """A new name for this table."""
+    checks.flag("replace", replace, "Pass True to overwrite what was registered under this name.")
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        rule = "it must be lower-case letters, digits and single underscores"
+        checks.fail("name", fields.short(name), rule, "For example my_task.")
+    if name.split("_")[-1] == "paper":
+        checks.fail("name", repr(name), "names that end in paper are the papers' schedules", "Choose another.")
+    if name in _BUILT_IN:
+        checks.fail("name", repr(name), "the package has that name", f"For example my_{name}.")
+    if name not in table and name in {*ALGORITHMS, *ENVIRONMENTS}:
+        checks.fail("name", repr(name), "an algorithm and a task must not share one", "Choose another.")
     if name in table and not replace:
         checks.fail("name", repr(name), "it is registered already", "Choose another, or pass replace=True.")
 
 
 def _check_help(help: Any) -> None:
-    if not isinstance(help, str) or not help.strip() or "\n" in help:
+    """One line of text."""
+    if not isinstance(help, str) or not help.strip() or not help.isprintable():
         checks.fail("help", fields.short(help), "it must be one line of text")
 
 
 def _check_actions(actions: Any) -> None:
+    """One or both kinds of action."""
     good = isinstance(actions, Sequence) and not isinstance(actions, str) and len(actions) > 0
     if not good or any(kind not in _ACTIONS for kind in actions) or len(set(actions)) < len(actions):
-        checks.fail("actions", fields.short(actions), 'it must hold "discrete", "continuous" or both')
+        checks.fail("actions", fields.short(actions), 'it must be ("discrete",), ("continuous",) or both in a tuple')
+
+
+def _check_like(name: str, like: Any) -> None:
+    """None, or an algorithm that is not like this one itself."""
+    if like is None:
+        return
+    if not isinstance(like, str) or like not in ALGORITHMS:
+        checks.fail("like", fields.short(like), f"it must be one of {', '.join(ALGORITHMS)}")
+    ancestor: str | None = like
+    while ancestor is not None:
+        if ancestor == name:
+            checks.fail("like", repr(like), f"its numbers come from {name} itself", "Take another, or leave it out.")
+        ancestor = ALGORITHMS[ancestor].like
 
 
 def _check_ambiguity() -> None:
     """No two pairs of an algorithm and a task have one name."""
     pairs: dict[str, tuple[str, str]] = {}
-    for pair in ((algorithm, task) for algorithm in ALGORITHMS for task in ENVIRONMENTS):
+    for pair in itertools.product(ALGORITHMS, ENVIRONMENTS):
         if other := pairs.get("_".join(pair)):
             rule = f"{' + '.join(pair)} and {' + '.join(other)} would have one name"
             checks.fail("name", "_".join(pair), rule, "Choose another.")
         pairs["_".join(pair)] = pair
 
 
-def _check_values(part: str, given: Sequence[tuple[str, Mapping[str, Value]]]) -> None:
-    """Every given value is one of a field that some run with this part in its name has."""
-    runs = [name for name in resolve.names() if name.startswith(part) or name.endswith(part)]
+def _fields_of(runs: Sequence[str]) -> dict[str, Field]:
+    """The fields of any of these runs, of which there must be some."""
     if not runs:
         checks.fail("actions", "no kind that fits", "some algorithm and task must share a kind of action")
-    known: dict[str, Field] = {}
-    for name in runs:
-        known |= resolve.fields_of(name)
-    for argument, values in given:
-        for field, value in values.items():
-            if field not in known:
-                remedy = fields.did_you_mean(field, known)
-                checks.fail(f"{argument}[{field!r}]", fields.short(value), "no run of it has such a field", remedy)
-            fields.checked(f"{argument}[{field!r}]", known[field], value)
+    return {field: spec for run in runs for field, spec in resolve.fields_of(run).items()}
+
+
+def _typed(argument: str, given: Mapping[str, Value] | None, known: Mapping[str, Field]) -> dict[str, Value]:
+    """The given values in their fields' types. ValueError for a field that is not known."""
+    if given is not None and not isinstance(given, Mapping):
+        checks.fail(argument, fields.short(given), "it must map fields to values", "Write {field: value}.")
+    for field, value in (given or {}).items():
+        if field not in known:
+            remedy = fields.did_you_mean(str(field), known)
+            checks.fail(f"{argument}[{field!r}]", fields.short(value), "no run of it has such a field", remedy)
+    return {
+        field: fields.checked(f"{argument}[{field!r}]", known[field], value) for field, value in (given or {}).items()
+    }

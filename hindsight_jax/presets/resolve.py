@@ -5,11 +5,11 @@ that paper's schedule to the letter. Everything that differs between the two sta
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hindsight_jax import checks, fields
+from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.fields import COMMAND, Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import rules
@@ -95,8 +95,10 @@ def hyperparameters(make: Callable[..., Any]) -> tuple[dict[str, Field], dict[st
     >>> list(numbers), list(options)
     (['learning_rate', 'epsilon', 'noise'], ['hidden_sizes', 'layer_norm', 'scale_inputs', 'exploration'])
     """
-    defaults = inspect.signature(make).parameters["hparams"].default
-    return fields.declared(type(defaults)), fields.declared(make)
+    defaults = default_hparams(make)
+    declared = fields.declared(type(defaults))
+    own = {name: fields.checked(name, field, getattr(defaults, name)) for name, field in declared.items()}
+    return {name: field._replace(default=own[name]) for name, field in declared.items()}, fields.declared(make)
 
 
 def population_fields() -> tuple[str, ...]:
@@ -120,8 +122,14 @@ def config(name: str) -> dict[str, Any]:
     known = fields_of(name)
     values: dict[str, Any] = {field: spec.default for field, spec in known.items()}
     values["env.actions"] = next(kind for kind in entry.actions if kind in task.actions)
-    numbers = {**task.config, **(task.hdm if entry.paper == "hdm" else {})}
-    for part in (*_schedules(algorithm), numbers, *([] if paper else tuned(algorithm, environment)), entry.config):
+    ancestors = [ALGORITHMS[ancestor] for ancestor in _ancestors(algorithm)]
+    for part in (
+        *(ancestor.schedule for ancestor in ancestors),
+        task.config,
+        task.hdm if any(ancestor.paper == "hdm" for ancestor in ancestors) else {},
+        *([] if paper else tuned(algorithm, environment)),
+        entry.config,
+    ):
         values |= part
     return {field: values[field] for field in known}
 
@@ -155,36 +163,39 @@ def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
-    """What the default changes in the paper's schedule of a pair: its kind of agent's changes, then its own."""
-    changes, entry = TUNED.get(environment, {}), ALGORITHMS[algorithm]
-    before = tuned(entry.like, environment) if entry.like else []
-    return [*before, changes.get(entry.agent, {}), changes.get(algorithm, {})]
+    """The changes that the default makes in the paper's schedule: those of the kind of agent, then of the algorithm.
+
+    An algorithm that is like another has the other's changes, then its own.
+    """
+    changes = TUNED.get(environment, {})
+    ancestors = _ancestors(algorithm)
+    return [changes.get(ALGORITHMS[ancestors[0]].agent, {}), *(changes.get(ancestor, {}) for ancestor in ancestors)]
 
 
-def _schedules(algorithm: str) -> list[Mapping[str, Value]]:
-    """The numbers of the algorithm's paper; before them, those of the algorithm that it is like."""
-    entry = ALGORITHMS[algorithm]
-    return [*(_schedules(entry.like) if entry.like else []), entry.schedule]
+def _ancestors(algorithm: str) -> list[str]:
+    """The algorithm, and before it the one that it is like, and so on."""
+    like = ALGORITHMS[algorithm].like
+    return [*(_ancestors(like) if like else []), algorithm]
 
 
-def horizon(name: str, values: Mapping[str, Any]) -> int:
+def horizon(name: str, config: Mapping[str, Any]) -> int:
     """Steps per episode: env.horizon, or the task's own where that is 0.
 
     >>> horizon("hem_flip_bit", config("hem_flip_bit") | {"env.size": 50})
     50
     """
     _, environment, _ = split(name)
-    return values.get("env.horizon") or ENVIRONMENTS[environment].horizon or values["env.size"]
+    return config.get("env.horizon") or ENVIRONMENTS[environment].horizon or config["env.size"]
 
 
-def check(name: str, values: Mapping[str, Any]) -> None:
+def check(name: str, config: Mapping[str, Any]) -> None:
     """The rules between the fields of a complete configuration. Raises ValueError with the numbers and the remedy."""
     algorithm, _, _ = split(name)
-    kinds, got = ALGORITHMS[algorithm].actions, values.get("env.actions")
+    kinds, got = ALGORITHMS[algorithm].actions, config.get("env.actions")
     if got is not None and got not in kinds:
         rule = f"{algorithm} needs {' or '.join(kinds)} actions"
         checks.fail("env.actions", got, rule, f"Use {kinds[0]}, or another algorithm.")
-    rules.check({**values, "env.horizon": horizon(name, values)})
+    rules.check({**config, "env.horizon": horizon(name, config)})
 
 
 def describe(name: str) -> str:

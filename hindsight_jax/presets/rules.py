@@ -18,12 +18,12 @@ def check(config: Mapping[str, Any]) -> None:
         _check_counts(config)
     _check_seeds(config)
     _check_length(config)
-    if "agent.bounded" in config:
+    if "relabel.rewards" in config:
         _check_rewards(config)
     if config.get("agent.group_size") and config["env.num_envs"] % config["agent.group_size"]:
         rule = f"env.num_envs ({config['env.num_envs']}) must be a multiple of it"
         checks.fail("agent.group_size", config["agent.group_size"], rule, "Use 0 for one group, or another number.")
-    if config.get("agent.clip_targets") and config["agent.gamma"] == 1.0:
+    if config.get("agent.clip_targets") and config.get("agent.gamma") == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
 
@@ -70,22 +70,22 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     rewards = v["relabel.reward_reached"], v["relabel.reward_otherwise"]
     got = f"{text(rewards[0])} and {text(rewards[1])}"
     both = "relabel.reward_reached and relabel.reward_otherwise"
-    if v["agent.hindsight_bound"] and v["relabel.rewards"] != "index":
+    if v.get("agent.hindsight_bound") and v["relabel.rewards"] != "index":
         remedy = "Set agent.hindsight_bound=false, or relabel.rewards=index."
         checks.fail("relabel.rewards", v["relabel.rewards"], "agent.hindsight_bound counts steps by index", remedy)
-    if v["agent.bounded"] and max(rewards) > 0:
+    if v.get("agent.bounded") and max(rewards) > 0:
         remedy = "Set agent.bounded=false, or lower the rewards."
         checks.fail(both, got, "with agent.bounded targets are at most 0, so rewards must be too", remedy)
-    if v["agent.hindsight_bound"] and rewards != (0.0, -1.0):
+    if v.get("agent.hindsight_bound") and rewards != (0.0, -1.0):
         remedy = "Set agent.hindsight_bound=false, or restore the rewards."
         checks.fail(both, got, "agent.hindsight_bound is a bound for 0 and -1 alone", remedy)
-    if v["agent.hindsight_bound"] and v["agent.backup"] == "mellow":
+    if v.get("agent.hindsight_bound") and v.get("agent.backup") == "mellow":
         remedy = "Set agent.hindsight_bound=false, or agent.backup=double."
         checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)
-    if v["agent.next_state"] == "loss":
+    if v.get("agent.next_state") == "loss":
         if rewards[0] != rewards[1]:
             remedy = "Set relabel.reward_reached to relabel.reward_otherwise, or agent.next_state=relabel."
             checks.fail(both, got, "agent.next_state=loss takes the place of a reward for reaching s'", remedy)
-        if v["agent.gamma_hdm"] == math.inf:
+        if v.get("agent.gamma_hdm") == math.inf:
             remedy = "Use a finite one, or agent.next_state=relabel."
             checks.fail("agent.gamma_hdm", "inf", "agent.next_state=loss is infinite there", remedy)

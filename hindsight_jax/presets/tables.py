@@ -1,4 +1,4 @@
-"""The tables: agents, algorithms and environments, and the functions that add a user's own to them.
+"""The tables of agents, algorithms and environments; `register` adds a user's own.
 
 A value of a run comes from the first of these that has it: the algorithm's `config`, which defines it; what is tuned
 for the pair (`tuning`); the task's numbers; the schedule of the algorithm's paper; the default that the field declares.
