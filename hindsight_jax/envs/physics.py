@@ -152,12 +152,14 @@ class PhysicsTask(base.GoalEnv):
         start = self.sample_start(start_key)
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), self.observe(start))
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = action_sets.moves(self.spec.action, action, self._num_moves)
         now: Any = state.pipeline_state
         after = self.engine.substeps(now.physics, self.controls(now.physics, move))
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The model's geoms, and the goal's markers."""
         now: Any = state.pipeline_state
