@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import rendering, types
-from hindsight_jax.envs import boxes, physics
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import _validation, boxes, physics
 
 
 class Reach(physics.PhysicsTask):
@@ -27,14 +27,17 @@ class Reach(physics.PhysicsTask):
         super().__init__(num_moves=3, ends_at_success=True, **task)
         self._start, self._goal = start, goal
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The hand's position, [3]."""
         return observation[..., :3]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance, in metres."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in the goal box, f32[3]."""
         return boxes.uniform(key, self._goal)

@@ -1,8 +1,11 @@
-"""Argument checks shared by all environments."""
+"""Checks of the arguments of tasks, and of what a task's own methods return.
+
+Those that a method carries (`checks.validated`) take the method's arguments, the task first.
+"""
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,67 +19,108 @@ with _quiet_imports.without_warp_message():
 
 
 def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
-    """The option of that name, or a ValueError that lists them."""
+    """The option of that name; ValueError that lists them for another name."""
     if not isinstance(value, str) or value not in options:
-        checks.fail(name, repr(value), f"it must be one of {', '.join(map(repr, options))}", "Pick one of them.")
+        rule = f"it must be one of {', '.join(map(repr, options))}"
+        checks.fail(name, repr(value), rule, f"Pass {next(iter(options))!r}, for example.")
     return options[value]
 
 
 def check_threshold(value: Any, remedy: str) -> None:
-    """A real number, positive and finite."""
+    """The value is a real number, positive and finite."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
         checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
 
 
 def check_number(name: str, value: Any, remedy: str, high: float = 1.0) -> None:
-    """A real number in [0, high]; by default a probability."""
+    """The value is a real number in [0, high], by default a probability."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= high:
         checks.fail(name, repr(value), f"it must be a number in [0, {high:g}]", remedy)
 
 
 def check_observation(env: Any, observation: Any) -> None:
+    """The observation is floating, and its shape ends in the spec's."""
     checks.floating("observation", observation)
-    shape = env.spec.observation_shape
-    if jnp.shape(observation)[jnp.ndim(observation) - len(shape) :] != shape:
-        rule = f"its shape must end in {list(shape)}"
-        checks.fail("observation", checks.describe(observation), rule, "Pass observations of this task.")
+    _check_end("observation", observation, env.spec.observation_shape, "Pass observations of this task.")
 
 
 def check_goals(env: Any, achieved: Any, desired: Any) -> None:
-    """Floating, both of one shape, which ends in that of a goal: neither is broadcast."""
+    """Both are floating, of one shape, which ends in that of a goal: neither is broadcast."""
     checks.floating("achieved", achieved)
     checks.floating("desired", desired)
-    shape = env.spec.goal_shape
-    if jnp.shape(achieved)[jnp.ndim(achieved) - len(shape) :] != shape:
-        rule = f"its shape must end in {list(shape)}"
-        checks.fail("achieved", checks.describe(achieved), rule, "Pass goals of this task.")
+    _check_end("achieved", achieved, env.spec.goal_shape, "Pass goals of this task.")
     checks.shape("desired", desired, jnp.shape(achieved), "Give each row of a batch its own goal.")
 
 
 def check_goal(env: Any, goal: Any) -> None:
+    """One goal of the task."""
     checks.floating("goal", goal)
     checks.shape("goal", goal, env.spec.goal_shape, "Map it over goals with jax.vmap.")
 
 
 def check_key(env: Any, key: Any) -> None:
+    """One typed key."""
     del env
     checks.typed_key("key", key)
 
 
 def check_state(env: Any, state: Any, action: Any = None) -> None:
-    """A state of this task, and one: what it carries has the structure, shapes and dtypes that `reset` gives."""
-    del action  # by the task, which knows its actions
+    """One (unbatched) state of this task: its pipeline_state is as `reset` returns it. The task checks the action."""
+    del action
     remedy = "Pass what reset or step of this task returned; map step with jax.vmap."
     if not isinstance(state, State):
         checks.fail("state", type(state).__name__, "it must be a State", remedy)
-    expected, carried = env._carried, state.pipeline_state
-    if jax.tree.structure(carried) != jax.tree.structure(expected):
+    check_same("state.pipeline_state", state.pipeline_state, env._carried, remedy)
+
+
+def check_pipeline_state(env: Any, pipeline_state: Any) -> None:
+    """What a task's state carries has one goal of the task, and arrays or numbers beside it."""
+    if not hasattr(pipeline_state, "goal"):
+        remedy = "Pass envs.PipelineState(physics, goal), or a dataclass of flax.struct with that field."
+        checks.fail("pipeline_state", type(pipeline_state).__name__, "it must have a field `goal`", remedy)
+    remedy = f"That is spec.goal_shape of {type(env).__name__}."
+    checks.floating("pipeline_state.goal", pipeline_state.goal)
+    checks.shape("pipeline_state.goal", pipeline_state.goal, env.spec.goal_shape, remedy)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(pipeline_state):
+        checks.array(f"pipeline_state{jax.tree_util.keystr(path)}", leaf)
+
+
+def check_next(env: Any, state: Any, pipeline_state: Any, observation: Any, valid: Any) -> None:
+    """The arguments of `next_state`, which a task's own code passes."""
+    if not isinstance(state, State):
+        checks.fail("state", type(state).__name__, "it must be a State", "Pass the state that `step` was given.")
+    check_pipeline_state(env, pipeline_state)
+    first = vars(env).get("_carried")
+    if first is not None:  # a `reset` that does not end in `first_state` has set none
+        remedy = "`step` must keep the structure, shapes and dtypes that `reset` gives, for one environment."
+        check_same("pipeline_state", pipeline_state, first, remedy)
+    checks.floating("observation", observation)
+    shape = env.spec.observation_shape
+    checks.shape("observation", observation, shape, f"That is spec.observation_shape of {type(env).__name__}.")
+    checks.boolean("valid", valid)
+    checks.shape("valid", valid, (), "It says whether the one action is in the action set.")
+
+
+def check_result(env: Any, method: str, value: Any, shape: Sequence[int], remedy: str) -> None:
+    """What a task's own method returned has this shape."""
+    checks.shape(f"{type(env).__name__}.{method}", value, shape, remedy)
+
+
+def check_same(name: str, value: Any, expected: Any, remedy: str) -> None:
+    """Two trees have the same structure, shapes and dtypes; the message names the leaf that differs."""
+    if jax.tree.structure(value) != jax.tree.structure(expected):
         rule = f"it must be a {type(expected).__name__} as reset of this task gives it"
-        checks.fail("state.pipeline_state", type(carried).__name__, rule, remedy)
+        checks.fail(name, type(value).__name__, rule, remedy)
     named = jax.tree_util.tree_leaves_with_path(expected)
-    for (path, like), leaf in zip(named, jax.tree.leaves(carried), strict=True):
-        name = f"state.pipeline_state{jax.tree_util.keystr(path)}"
-        checks.shape(name, leaf, like.shape, remedy)
+    for (path, like), leaf in zip(named, jax.tree.leaves(value), strict=True):
+        leaf_name = f"{name}{jax.tree_util.keystr(path)}"
+        checks.shape(leaf_name, leaf, like.shape, remedy)
         is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)  # of any kind of generator
         if jnp.result_type(leaf) != like.dtype and not (is_key and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)):
-            checks.fail(name, checks.describe(leaf), f"its dtype must be {like.dtype}", remedy)
+            checks.fail(leaf_name, checks.describe(leaf), f"its dtype must be {like.dtype}", remedy)
+
+
+def _check_end(name: str, value: Any, shape: Sequence[int], remedy: str) -> None:
+    """The array's shape ends in this one."""
+    if jnp.shape(value)[jnp.ndim(value) - len(shape) :] != tuple(shape):
+        checks.fail(name, checks.describe(value), f"its shape must end in {list(shape)}", remedy)

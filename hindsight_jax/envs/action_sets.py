@@ -6,14 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, types
-from hindsight_jax.envs import _quiet_imports
-
-with _quiet_imports.without_warp_message():
-    from brax.envs.base import Wrapper as Wrapper
-from hindsight_jax.envs import _quiet_imports, _validation
-
-with _quiet_imports.without_warp_message():
-    pass
+from hindsight_jax.envs import _validation
 
 
 def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:

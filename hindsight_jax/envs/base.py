@@ -1,14 +1,27 @@
 """The GoalEnv contract: a brax `Env` whose observation carries the achieved and the desired goal.
 
-Dimension key: O observation dims, G goal dims, D action dims.
+Dimension key: O observation dims, G goal dims, D action dims; M moves of an action, S substeps, U actuators of a
+physics task.
 
-The goal lives in `pipeline_state` beside the physics, because brax's wrappers replace `obs` and `info` on reset. Other
-people's wrappers run on a GoalEnv; training never auto-resets, it resets a batch and scans `horizon` steps.
+One step of a task, with what it calls; a task in plain JAX has a formula of its own in place of the middle three:
+
+    now, goal = state.pipeline_state.physics, state.pipeline_state.goal
+    move, valid = action_sets.moves(spec.action, action, M)   # f32[M] in [-1, 1]; an invalid action moves nothing
+    controls = self.controls(now, move)                       # the task's, f32[S, U]
+    now = self.engine.substeps(now, controls)                 # MJX
+    observation = self.observe(now)                           # the task's, [*O]
+    achieved = self.achieved_goal(observation)                # the task's phi(s), [*G]
+    success = self.distance(achieved, goal) < spec.threshold  # the task's distance, bool[]
+    State(PipelineState(now, goal), obs={"observation": observation, "achieved_goal": achieved, "desired_goal": goal},
+          reward=success, done=success if spec.ends_at_success else 0, metrics={"success": ..., "invalid_action": ...})
+
+`PhysicsTask.step` does the first half. The rest is `GoalEnv.next_state`, in which `step` and `reset` of every task end.
+The goal lives in `pipeline_state` beside the physics, because brax's wrappers replace `obs` and `info` on reset. Such
+wrappers run on a GoalEnv; training never auto-resets, it resets a batch and scans `horizon` steps.
 """
 
 import abc
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +30,14 @@ from flax import struct
 
 from hindsight_jax import checks, types
 from hindsight_jax.envs import _quiet_imports
-from hindsight_jax.envs._validation import check_goal, check_goals, check_key, check_observation, check_state
+from hindsight_jax.envs._validation import (
+    check_goal,
+    check_goals,
+    check_next,
+    check_observation,
+    check_pipeline_state,
+    check_result,
+)
 
 with _quiet_imports.without_warp_message():
     from brax.envs.base import Env, State
@@ -48,44 +68,30 @@ def typed(rng: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(rng, impl="threefry2x32")
 
 
-_DOORS: dict[str, Callable[..., None]] = {
-    "achieved_goal": check_observation,
-    "distance": check_goals,
-    "success": check_goals,
-    "sample_goal": check_key,
-    "reachable": check_goal,
-    "step": check_state,
-    "scene": check_state,
-}
-
-
-def _guarded(check: Callable[..., None], method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, behind a check of its arguments."""
-
-    @functools.wraps(method)
-    def door(self: "GoalEnv", *args: Any, **kwargs: Any) -> Any:
-        check(self, *args, **kwargs)
-        return method(self, *args, **kwargs)
-
-    return door
-
-
 class GoalEnv(Env):
     """A goal-conditioned task. `State.reward` is 1.0 where the new state is a success and 0.0 elsewhere.
 
     `State.obs` is {"observation" [*O], "achieved_goal" [*G], "desired_goal" [*G]}. `State.done` is 1.0 only if
-    `spec.ends_at_success` and the goal is reached: the horizon is the rollout's business.
+    `spec.ends_at_success` and the goal is reached: whoever rolls out counts the steps up to the horizon.
     `State.metrics["invalid_action"]` is 1.0 where the action was NaN or out of range and was replaced.
 
-    A task writes the formulas. What their arguments must be is checked before any of them runs, for every subclass:
-    ValueError for a wrong rank or dtype, a raw or a batched key, two goals of different shapes, another task's state.
-    """
+    To write a task, define `spec`, `achieved_goal`, `distance`, `sample_goal`, `reset` and `step`:
 
-    def __init_subclass__(cls, **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        for name, check in _DOORS.items():
-            if name in vars(cls):
-                setattr(cls, name, _guarded(check, vars(cls)[name]))
+      - `reset` splits its key, draws a start and a goal, and ends in
+        `return self.first_state(PipelineState(start, goal), observation)`;
+      - `step` decodes the action (`envs.moves`, `envs.choice`), moves `state.pipeline_state.physics`, and ends in
+        `return self.next_state(state, PipelineState(moved, goal), observation, valid)`;
+      - what else a task must remember, such as a key, is part of `physics`, or a field beside `goal` in a dataclass
+        of its own in place of PipelineState;
+      - `scene` and `camera` draw it, for GIFs; they are optional.
+
+    `PureTask` and `PhysicsTask` define some of these. `envs.check_task(task)` checks a task without running it;
+    docs/add_your_own_task.md has two, complete.
+
+    `first_state` and `next_state` raise a ValueError that names the method whose result does not fit the spec. The
+    tasks that ship also check the arguments of each method before it runs (`checks.validated`): ValueError for a wrong
+    rank or dtype, a raw or a batched key, two goals of different shapes, another task's state.
+    """
 
     @property
     @abc.abstractmethod
@@ -98,11 +104,11 @@ class GoalEnv(Env):
 
     @abc.abstractmethod
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """f32[], in the environment's units: what success is measured by. Leading axes, the same of both, stay."""
+        """f32[], in the environment's units; success is a small one. Leading axes, the same of both, stay."""
 
     @abc.abstractmethod
     def sample_goal(self, key: jax.Array) -> jax.Array:
-        """A behaviour goal, [*G]."""
+        """Draws a behaviour goal, [*G]."""
 
     @abc.abstractmethod
     def reset(self, rng: jax.Array) -> State:
@@ -112,9 +118,10 @@ class GoalEnv(Env):
     def step(self, state: State, action: jax.Array) -> State:
         """One control step with one action of `spec.action`."""
 
+    @checks.validated(check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether some state is a success for this goal, by geometry alone. True unless a task knows better."""
-        check_goal(self, goal)
+        del goal
         return jnp.array(True)
 
     def scene(self, state: State) -> Any:
@@ -125,9 +132,13 @@ class GoalEnv(Env):
         """The `rendering.Camera` that shows all of the task; optional."""
         raise NotImplementedError(f"{type(self).__name__} has no camera. Write camera() -> rendering.Camera.")
 
+    @checks.validated(check_goals)
     def success(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
-        """bool[]: distance(achieved, desired) < threshold, strictly."""
-        return self.distance(achieved, desired) < self.spec.threshold
+        """bool[]: distance(achieved, desired) < threshold, strictly. Leading axes stay."""
+        distance = self.distance(achieved, desired)
+        leading = jnp.shape(achieved)[: jnp.ndim(achieved) - len(self.spec.goal_shape)]
+        check_result(self, "distance", distance, leading, "Reduce over the goal's axes, as jnp.linalg.norm(axis=-1).")
+        return distance < self.spec.threshold
 
     @functools.cached_property
     def _carried(self) -> Any:
@@ -136,6 +147,7 @@ class GoalEnv(Env):
 
     def first_state(self, pipeline_state: Any, observation: jax.Array) -> State:
         """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
+        check_pipeline_state(self, pipeline_state)
         like = lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
         vars(self).setdefault("_carried", jax.tree.map(like, pipeline_state))  # saves a trace of `reset`
         zero = jnp.zeros((), jnp.float32)
@@ -143,11 +155,22 @@ class GoalEnv(Env):
         first = self.next_state(blank, pipeline_state, observation, jnp.array(True))
         return first.replace(done=zero)
 
+    @checks.validated(check_next)
     def next_state(self, state: State, pipeline_state: Any, observation: jax.Array, valid: jax.Array) -> State:
-        """The state that `step` returns: goals, reward, done and metrics follow from the observation and the goal."""
+        """The state that `step` returns: goals, reward, done and metrics follow from the observation and the goal.
+
+        Args:
+          state: the state before the step.
+          pipeline_state: what the new state carries, with a field `goal`.
+          observation: what the agent sees of the new state, [*O].
+          valid: bool[], whether the action was one of the set.
+        """
         achieved, goal = self.achieved_goal(observation), pipeline_state.goal
-        success = self.success(achieved, goal).astype(jnp.float32)
-        metrics = {"success": success, "invalid_action": 1.0 - valid.astype(jnp.float32)}
+        check_result(self, "achieved_goal", achieved, self.spec.goal_shape, "That is spec.goal_shape.")
+        success = self.success(achieved, goal)
+        check_result(self, "success", success, (), "Compare one distance with the threshold.")
+        success = success.astype(jnp.float32)
+        metrics = {"success": success, "invalid_action": 1.0 - jnp.asarray(valid, jnp.float32)}
         return state.replace(
             pipeline_state=pipeline_state,
             obs={"observation": observation, "achieved_goal": achieved, "desired_goal": goal},
@@ -178,7 +201,10 @@ class GoalEnv(Env):
 
 
 class PureTask(GoalEnv):
-    """A task in plain JAX whose goals are states, phi(s) = s; a subclass sets `_spec`."""
+    """A task in plain JAX whose goals are states, phi(s) = s. A subclass sets `_spec` in its constructor.
+
+    Left to define are `distance`, `sample_goal`, `reset` and `step`; and `achieved_goal` where phi(s) is another.
+    """
 
     _spec: types.EnvSpec
 
@@ -190,6 +216,7 @@ class PureTask(GoalEnv):
     def backend(self) -> str:
         return "jax"
 
+    @checks.validated(check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself."""
         return observation

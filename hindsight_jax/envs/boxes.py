@@ -7,10 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, types
-from hindsight_jax.envs import _quiet_imports
-
-with _quiet_imports.without_warp_message():
-    from brax.envs.base import Wrapper as Wrapper
 
 
 def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:

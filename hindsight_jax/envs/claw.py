@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import rendering, types
-from hindsight_jax.envs import action_sets, boxes, physics
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import _validation, action_sets, boxes, physics
 
 NUM_SUBSTEPS = 10
 START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
@@ -72,15 +72,18 @@ class Claw(physics.PhysicsTask):
         )
         self._joint_range = jnp.asarray(self.engine.model.jnt_range[:9].T, jnp.float32)  # [2, 9]
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """(cos, sin) of the valve, [2]."""
         return observation[..., 9:]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """The angle between them in radians, in [0, pi]."""
         cross = achieved[..., 0] * desired[..., 1] - achieved[..., 1] * desired[..., 0]
         return jnp.abs(jnp.arctan2(cross, jnp.sum(achieved * desired, axis=-1)))
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """(cos, sin) of an angle uniform in the goals' range, f32[2]."""
         (low,), (high,) = self._goal

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import rendering, types
-from hindsight_jax.envs import action_sets, boxes, physics
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import _validation, action_sets, boxes, physics
 
 NUM_SUBSTEPS = 6
 STEP = 0.02  # metres, the hand's travel per unit action
@@ -78,14 +78,17 @@ class Door(physics.PhysicsTask):
             goal_range=angles,
         )
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The door's angle, [1]."""
         return observation[..., 3:]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """The absolute difference of the angles, in radians."""
         return jnp.abs(achieved - desired)[..., 0]
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in the goals' range, f32[1]."""
         return boxes.uniform(key, self._goal)
@@ -104,6 +107,7 @@ class Door(physics.PhysicsTask):
         """The hand's position and the door's angle, [4]."""
         return now.qpos
 
+    @checks.validated(_validation.check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether a hand in its workspace can pull the door to within the threshold of this angle."""
         return jnp.abs(goal[0] - jnp.clip(goal[0], 0.0, widest())) < self.spec.threshold

@@ -67,7 +67,7 @@ class FetchReach(_reach.Reach):
         super().__init__(
             starts,
             types.Range(low, high),
-            asset="fetch_reach.xml",
+            model="fetch_reach.xml",
             action=action,
             horizon=horizon,
             threshold=threshold,

@@ -59,10 +59,12 @@ class FlipBit(base.PureTask):
             goal_range=bits,
         )
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """The number of bits that differ (Hamming)."""
         return jnp.sum(jnp.abs(achieved - desired), axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in {0,1}^K."""
         return jax.random.bernoulli(key, shape=self.spec.goal_shape).astype(jnp.float32)
@@ -73,6 +75,7 @@ class FlipBit(base.PureTask):
         goal = boxes.draw_other(bits, self.sample_goal, goal_key)
         return self.first_state(base.PipelineState(bits, goal), bits)
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         size = self.spec.goal_shape[0]
         index, valid = action_sets.choice(size, action)
@@ -81,6 +84,7 @@ class FlipBit(base.PureTask):
         bits = jnp.abs(now.physics - flip)
         return self.next_state(state, base.PipelineState(bits, now.goal), bits, valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The bits row by row in a square: 0 is a white box, 1 a dark one; a wrong bit stands on a red plate."""
         bits, goal = state.obs["observation"], state.obs["desired_goal"]

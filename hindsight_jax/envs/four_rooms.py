@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import rendering, types
-from hindsight_jax.envs import action_sets, boxes, physics
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import _validation, action_sets, boxes, physics
 
 NUM_SUBSTEPS = 5
 START = ((-0.33, -0.33), (-0.27, -0.27))
@@ -69,18 +69,22 @@ class FourRooms(physics.PhysicsTask):
             goal_range=room,
         )
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself, [2]."""
         return observation
 
+    @checks.validated(_validation.check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether the ball can come within the threshold; False for 12 of the 2500 goals, where walls cross."""
         return distance_to_free(goal) < self.spec.threshold
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance, in metres."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform over the points of the grid, f32[2]."""
         low, high = map(jnp.array, self._goal)

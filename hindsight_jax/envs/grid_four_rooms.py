@@ -87,10 +87,12 @@ class GridFourRooms(base.PureTask):
         )
         self.slip = float(slip)
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Manhattan distance: steps between two cells if there were no walls."""
         return jnp.sum(jnp.abs(achieved - desired), axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform over the free cells."""
         return jax.random.choice(key, jnp.asarray(CELLS)).astype(jnp.float32)
@@ -102,6 +104,7 @@ class GridFourRooms(base.PureTask):
         goal = boxes.draw_other(start, self.sample_goal, goal_key)
         return self.first_state(Walk(cell, goal, slip_key), start)
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         index, valid = action_sets.choice(len(MOVES), action)
         now: Any = state.pipeline_state
@@ -111,6 +114,7 @@ class GridFourRooms(base.PureTask):
         cell = jnp.where(valid, walk(now.cell, index), now.cell)
         return self.next_state(state, now.replace(cell=cell, key=key), cell.astype(jnp.float32), valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The map from above: walls as blocks, the walker as a ball, its goal as a translucent block."""
         now, goal = state.obs["observation"], state.obs["desired_goal"]

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from hindsight_jax import rendering, types
+from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import _validation, action_sets, base, physics
 
 FRAME, NUM_FRAMES, FRAME_SUBSTEPS = 0.02, 2, 2
@@ -99,14 +99,17 @@ class LunarLander(physics.PhysicsTask):
         )
         self._per_newton = FRAME * np.linalg.inv(_inertia_with_locked_legs(self.engine.model))[:, :2]
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """x, z, angle and contacts, [5]."""
         return observation[..., jnp.array([0, 1, 4, 6, 7])]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance in (x, z), in observed units; angle and legs do not count."""
         return jnp.linalg.norm(achieved[..., :2] - desired[..., :2], axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """f32[5]: on the ground at a Gaussian x; upright on both legs or, as likely, at a Gaussian angle on neither."""
         x_key, angle_key, legs_key = jax.random.split(key, 3)
@@ -156,6 +159,7 @@ class LunarLander(physics.PhysicsTask):
         position = [x / SCALE[0], (z - REST) / SCALE[1], vx * SCALE[0] / 50, vz * SCALE[1] / 50]
         return jnp.stack([*position, angle, 20 * turn / 50, touches(left - angle), touches(right + angle)])
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = self.engines(action)
         now: Any = state.pipeline_state
@@ -163,6 +167,7 @@ class LunarLander(physics.PhysicsTask):
         after = Lander(moved, jax.random.split(now.physics.key)[0])
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The ground, the lander, and the goal's marker."""
         now: Any = state.pipeline_state

@@ -64,10 +64,12 @@ class Navigation(base.PureTask):
             goal_range=cube,
         )
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance in K dimensions."""
         return jnp.linalg.norm(achieved - desired, axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in [-1, 1]^K."""
         return jax.random.uniform(key, self.spec.goal_shape, jnp.float32, -1.0, 1.0)
@@ -77,12 +79,14 @@ class Navigation(base.PureTask):
         start = self.sample_goal(start_key)  # starts and goals have the same law
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = action_sets.moves(self.spec.action, action, self.spec.action.num_dims)
         now: Any = state.pipeline_state
         point = jnp.clip(now.physics + STEP * move, -1.0, 1.0)
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The first two dimensions as a floor, on which a point of K = 1 moves along the middle.
 

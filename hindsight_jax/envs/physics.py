@@ -1,13 +1,15 @@
-"""MJX behind a small door: `Engine` steps a model of an asset, `PhysicsTask` is a goal-conditioned task on one.
+"""A thin wrapper around MJX: `Engine` steps a model, `PhysicsTask` is a goal-conditioned task on one.
 
-Dimension key: V degrees of freedom (slides and hinges only, so positions count the same), U actuators, S substeps,
-M moving dimensions of an action, O observation dims, G goal dims.
+Dimension key: Q positions, V velocities (of slides and hinges alone Q = V; a free joint has 7 positions, of which the
+last four are a unit quaternion, and 6 velocities; a ball joint has 4 and 3), U actuators, S substeps, M moving
+dimensions of an action, O observation dims, G goal dims.
 
 `mjx.Data` holds some hundred arrays, many of zero size, and all but three are computed anew in each step. So the three
-are the state: a scan carries less, a checkpoint holds no empty arrays, and XLA drops what nobody reads.
+are the state: a scan carries less, a checkpoint holds no empty arrays, and XLA drops the arrays that nobody reads.
 """
 
 import abc
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,43 +26,93 @@ with _quiet_imports.without_warp_message():
     from mujoco import mjx
 
 Markers = Sequence[rendering.Scene]
+_ASSETS = pathlib.Path(__file__).parent / "assets"
+_DRAWN = (rendering.PLANE, rendering.SPHERE, rendering.CAPSULE, rendering.CYLINDER, rendering.BOX)
 
 
 class Physics(NamedTuple):
     """All that a step reads of the past."""
 
-    qpos: jax.Array  # f32[V], metres or radians
+    qpos: jax.Array  # f32[Q], metres or radians; a quaternion of unit length
     qvel: jax.Array  # f32[V], per second
     warmstart: jax.Array  # f32[V], the last acceleration, where the solver starts
 
 
-def load(asset: str) -> mujoco.MjModel:
-    """The C model of envs/assets/<asset>."""
-    return mujoco.MjModel.from_xml_path(str(pathlib.Path(__file__).parent / "assets" / asset))
+def load(model: str | os.PathLike[str]) -> mujoco.MjModel:
+    """C MuJoCo's model of an XML text (it starts with "<"), a name in envs/assets, or a path, tried in this order.
+
+    Raises ValueError, with MuJoCo's reason, for a text or a file that MuJoCo cannot read.
+
+    >>> load("<mujoco><worldbody><geom size='0.1'/></worldbody></mujoco>").ngeom, load("push.xml").nu
+    (1, 2)
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        checks.fail("model", checks.describe(model), "it must be a string or a path", "Pass the text of an MJCF file.")
+    text = os.fsdecode(model)
+    is_text = text.lstrip().startswith("<")
+    places = (str(_ASSETS / text), text) if os.path.basename(text) == text else (text,)
+    path = next(filter(os.path.isfile, places), None)
+    if path is None and not is_text:
+        known = ", ".join(sorted(asset.name for asset in _ASSETS.glob("*.xml")))
+        rule = f"it must be XML that starts with '<', a path, or one of {known}"
+        checks.fail("model", _short(model), rule, f"{os.getcwd()} has no such file.")
+    try:
+        return mujoco.MjModel.from_xml_string(text) if is_text else mujoco.MjModel.from_xml_path(path)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        checks.fail("model", _short(model), "MuJoCo must be able to read it", f"Correct the XML: {reason}")
+
+
+def _short(model: str | os.PathLike[str]) -> str:
+    """The text or path as a message shows it."""
+    text = " ".join(os.fsdecode(model).split())
+    return repr(text if len(text) <= 60 else f"{text[:60]} ...")
 
 
 class Engine:
     """One model, ready to step. MJX needs rank promotion, which the rest of the library forbids: it is allowed here.
+
+    Args:
+      model: XML text, the name of a file in envs/assets, or a path. Every kind of joint will do: slides, hinges, balls
+        and free joints. Actuators must be stateless. Mocap bodies stay where the XML has them.
+
+    Raises ValueError for a model that MuJoCo cannot read, that MJX does not support, or whose actuators have a state.
 
     >>> engine = Engine("push.xml")
     >>> state = engine.start(jnp.array([0.0, 0.6, 0.1, 0.6]))
     >>> state = engine.substeps(state, jnp.zeros((4, 2)))
     """
 
-    def __init__(self, asset: str):
-        self.model = load(asset)  # C MuJoCo's, for names, sizes and parity
+    def __init__(self, model: str | os.PathLike[str]):
+        self.model = load(model)  # C MuJoCo's, for names, sizes and parity
+        if self.model.na or self.model.nhistory:  # lost between substeps: `Physics` does not carry them
+            rule = "its actuators must be stateless, for a state holds positions and velocities alone"
+            remedy = "Remove their dyntype, timeconst and delay, and muscles."
+            checks.fail("model", _short(model), rule, remedy)
         with jax.numpy_rank_promotion("allow"):
-            self._mjx_model = mjx.put_model(self.model, impl="jax")
-            self._blank = mjx.make_data(self.model, impl="jax")
+            try:
+                self._mjx_model = mjx.put_model(self.model, impl="jax")
+                self._blank = mjx.make_data(self.model, impl="jax")
+            except NotImplementedError as error:
+                checks.fail("model", _short(model), "MJX must support it", f"Leave this out: {error}")
         self._traced_substep = jax.jit(self._substep)  # traced once for every rollout that a program has
 
     def start(self, qpos: jax.Array, qvel: jax.Array | None = None) -> Physics:
-        """The state in the positions `qpos` f32[V], at rest or with the velocities `qvel` f32[V]."""
+        """The state in the positions `qpos` f32[Q], at rest or with the velocities `qvel` f32[V].
+
+        MuJoCo's order: joint after joint as in the XML. `engine.model.qpos0` are the positions of the XML.
+        """
+        checks.shape("qpos", qpos, (self.model.nq,), "Give each position of the model, joint after joint.")
         zeros = jnp.zeros(self.model.nv, jnp.float32)
-        return Physics(qpos.astype(jnp.float32), zeros if qvel is None else qvel.astype(jnp.float32), zeros)
+        if qvel is not None:
+            checks.shape("qvel", qvel, (self.model.nv,), "Give each velocity of the model, joint after joint.")
+        return Physics(jnp.asarray(qpos, jnp.float32), zeros if qvel is None else jnp.asarray(qvel, jnp.float32), zeros)
 
     def substeps(self, state: Physics, controls: jax.Array) -> Physics:
         """The state after S substeps of the model's timestep with the controls f32[S, U], which must be finite."""
+        remedy = "Give each actuator its input in each substep; envs.held repeats one."
+        checks.rank("controls", controls, 2, remedy)
+        checks.shape("controls", controls, (controls.shape[0], self.model.nu), remedy)
         with jax.numpy_rank_promotion("allow"):
             return jax.lax.scan(self._traced_substep, state, controls)[0]
 
@@ -70,8 +122,11 @@ class Engine:
         return Physics(data.qpos, data.qvel, data.qacc_warmstart), None
 
     def scene(self, qpos: jax.Array) -> rendering.Scene:
-        """The model's geoms at the positions `qpos` f32[V], in their own colours; those of alpha 0 are left out."""
-        shown = np.flatnonzero(self.model.geom_rgba[:, 3] > 0)
+        """The model's geoms at the positions `qpos` f32[Q], in their own colours; those of alpha 0 are left out.
+
+        So are meshes, ellipsoids and height fields, which `rendering` does not draw.
+        """
+        shown = np.flatnonzero((self.model.geom_rgba[:, 3] > 0) & np.isin(self.model.geom_type, _DRAWN))
         with jax.numpy_rank_promotion("allow"):
             data = mjx.kinematics(self._mjx_model, self._blank.replace(qpos=qpos))
         return rendering.Scene(
@@ -84,24 +139,27 @@ class Engine:
 
 
 class PhysicsTask(base.GoalEnv):
-    """A task whose state is an Engine's. A subclass says how it starts, what an action does, and what is observed.
+    """A task whose state is an Engine's; `PipelineState.physics` is a `Physics`.
+
+    A subclass defines `sample_start`, `controls` and `observe`, and what every task does: `achieved_goal`, `distance`
+    and `sample_goal`. `camera`, and `markers` for the goal, draw it.
 
     Args:
-      asset: the model's file in envs/assets.
-      action: the action set, of `action_set`.
-      num_moves: M, how many numbers in [-1, 1] an action stands for (`base.moves`).
+      model: the model of the Engine: XML text, the name of a file in envs/assets, or a path.
+      action: the action set, of `envs.action_set`.
+      num_moves: M, how many numbers in [-1, 1] an action stands for (`envs.moves`).
       horizon: steps per episode.
-      threshold: success is a distance below this.
-      ends_at_success: the episode ends at the first success.
+      threshold: success is a distance strictly below this.
+      ends_at_success: whether the episode ends at the first success.
       observation_range: where observations usually lie; its length is O.
       goal_range: where goals lie; its length is G.
 
-    Raises ValueError for a bad horizon or threshold.
+    Raises ValueError for a bad model, horizon or threshold.
     """
 
     def __init__(
         self,
-        asset: str,
+        model: str | os.PathLike[str],
         action: types.Discrete | types.Box,
         num_moves: int,
         *,
@@ -112,7 +170,7 @@ class PhysicsTask(base.GoalEnv):
         goal_range: types.Range,
     ):
         checks.positive_int("horizon", horizon, "The papers' is 50.")
-        _validation.check_threshold(threshold, "Leave it out for the paper's.")
+        _validation.check_threshold(threshold, "It is in the units of `distance`.")
         self._spec = types.EnvSpec(
             observation_shape=(len(observation_range.low),),
             goal_shape=(len(goal_range.low),),
@@ -124,7 +182,7 @@ class PhysicsTask(base.GoalEnv):
             goal_range=goal_range,
         )
         self._num_moves = num_moves
-        self.engine = Engine(asset)
+        self.engine = Engine(model)
 
     @property
     def spec(self) -> types.EnvSpec:
@@ -132,7 +190,7 @@ class PhysicsTask(base.GoalEnv):
 
     @abc.abstractmethod
     def sample_start(self, key: jax.Array) -> Physics:
-        """The first state of an episode."""
+        """The first state of an episode: `self.engine.start(positions)`, drawn by the key."""
 
     @abc.abstractmethod
     def controls(self, now: Physics, move: jax.Array) -> jax.Array:
@@ -140,10 +198,10 @@ class PhysicsTask(base.GoalEnv):
 
     @abc.abstractmethod
     def observe(self, now: Physics) -> jax.Array:
-        """What the agent sees of a state, f32[*O]."""
+        """The agent's observation of a state, f32[O]."""
 
     def markers(self, goal: jax.Array) -> Markers:
-        """Translucent bodies that show where the goal is, and whatever else a picture needs."""
+        """Bodies that a picture has besides the model's: translucent ones where the goal is. By default none."""
         del goal
         return ()
 
@@ -152,12 +210,14 @@ class PhysicsTask(base.GoalEnv):
         start = self.sample_start(start_key)
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), self.observe(start))
 
+    @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         move, valid = action_sets.moves(self.spec.action, action, self._num_moves)
         now: Any = state.pipeline_state
         after = self.engine.substeps(now.physics, self.controls(now.physics, move))
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The model's geoms, and the goal's markers."""
         now: Any = state.pipeline_state

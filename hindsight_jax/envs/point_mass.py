@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import action_sets, boxes, four_rooms, physics
+from hindsight_jax.envs import _validation, action_sets, boxes, four_rooms, physics
 
 NUM_SUBSTEPS = 5
 BORDER = four_rooms.BORDER  # metres, half the room's width; distances are in widths
@@ -71,18 +71,22 @@ class PointMass(physics.PhysicsTask):
             goal_range=types.Range((-BORDER,) * 2, (BORDER,) * 2),
         )
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The position, [2]."""
         return observation[..., :2]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance divided by the width of the room (1.2 m)."""
         return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform over the free part of the goal box, f32[2]."""
         return sample_free(self._goal, key)
 
+    @checks.validated(_validation.check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether the ball can come within the threshold; True for every goal of `sample_goal`."""
         return distance_to_free(goal) / (2.0 * BORDER) < self.spec.threshold

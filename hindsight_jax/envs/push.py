@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import action_sets, base, boxes, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
 
 LOW, HIGH = (-0.2, 0.5), (0.2, 0.7)  # the hand's workspace, and the box of the goals
 STEP = 0.02  # metres, the hand's travel per unit action
@@ -73,14 +73,17 @@ class Push(physics.PhysicsTask):
             goal_range=workspace,
         )
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The observation itself, [4]."""
         return observation
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance between the pucks, in metres; the hands do not count."""
         return jnp.linalg.norm(achieved[..., 2:] - desired[..., 2:], axis=-1)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Hand and puck each uniform in the goal box, both redrawn while within MIN_GAP of each other."""
 
@@ -109,6 +112,7 @@ class Push(physics.PhysicsTask):
         """The positions, [4]."""
         return now.qpos
 
+    @checks.validated(_validation.check_state)
     def scene(self, state: base.State) -> rendering.Scene:
         """The table and the workspace's outline, puck and tool, and the goal's puck and hand as translucent markers."""
         now, goal = state.obs["observation"], state.obs["desired_goal"]

@@ -18,8 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import rendering, types
-from hindsight_jax.envs import action_sets, boxes, physics
+from hindsight_jax import checks, rendering, types
+from hindsight_jax.envs import _validation, action_sets, boxes, physics
 
 NUM_SUBSTEPS = 2
 UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
@@ -81,14 +81,17 @@ class Reacher(physics.PhysicsTask):
             goal_range=types.Range((-BORDER,) * 2, (BORDER,) * 2),
         )
 
+    @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """The fingertip, [2]."""
         return observation[..., 4:6]
 
+    @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:
         """Euclidean distance divided by the width of the room (0.6 m)."""
         return jnp.linalg.norm(achieved - desired, axis=-1) / (2.0 * BORDER)
 
+    @checks.validated(_validation.check_key)
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform by area in the sector, f32[2]."""
         (inner, first), (outer, last) = self._goal
@@ -97,6 +100,7 @@ class Reacher(physics.PhysicsTask):
         )
         return jnp.sqrt(square) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
 
+    @checks.validated(_validation.check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:
         """bool[]: whether the fingertip of an arm, folded to stretched, can come within the threshold."""
         radius = jnp.linalg.norm(goal)

@@ -58,7 +58,7 @@ class SawyerReach(_reach.Reach):
         super().__init__(
             starts,
             goals,
-            asset="sawyer_reach.xml",
+            model="sawyer_reach.xml",
             action=action,
             horizon=horizon,
             threshold=threshold,

@@ -32,9 +32,7 @@ CART = """
 
 @pytest.fixture(scope="module")
 def engine():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(physics, "load", lambda asset: mujoco.MjModel.from_xml_string(asset))
-        return physics.Engine(CART)
+    return physics.Engine(CART)
 
 
 def test_a_state_starts_at_rest_or_with_given_velocities(engine):
@@ -59,9 +57,87 @@ def test_substeps_follow_the_closed_form_with_a_control_for_each(engine):
         jnp.zeros((2, 2)) + jnp.zeros(2)
 
 
-def test_an_unknown_asset_is_named():
-    with pytest.raises(ValueError, match="no_such_model"):
-        physics.Engine("no_such_model.xml")
+def test_a_model_is_a_text_a_path_or_an_asset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cart.xml", "push.xml"):
+        (tmp_path / name).write_text(CART)
+    assert mujoco.mj_id2name(physics.load(f"\n{CART}"), mujoco.mjtObj.mjOBJ_JOINT, 0) == "x"
+    for path in (tmp_path / "cart.xml", str(tmp_path / "cart.xml"), "cart.xml", "./push.xml"):
+        assert physics.load(path).ngeom == 3
+    assert physics.load("push.xml").nu == 2  # the package's, which has two actuators: a bare name is an asset first
+
+
+# What a model must not be -> what the message says, besides the model itself.
+STATEFUL = '<general joint="x" dyntype="filter" dynprm="1"/>', '<position joint="x" timeconst="0.1"/>'
+DELAYED = '<motor joint="x" delay="0.1" nsample="2"/>'
+REFUSED = {
+    "no such file": ("no_such_model.xml", "'no_such_model.xml', but .* a path, or one of claw.xml, .*has no such file"),
+    "a directory": (".", "a path, or one of"),
+    "no name": ("", "a path, or one of"),
+    "a text that is not XML": ("mujoco " * 1000, "it must be XML that starts with '<'"),
+    "no string": (3, "must be a string or a path"),
+    "broken XML": ("<mujoco>", "MuJoCo must be able to read it. Correct the XML: XML parse error"),
+    "wrong XML": (CART.replace('mass="2"', 'mass="-2"'), "Correct the XML: .*mass"),
+    "what MJX lacks": (CART.replace("<option", '<option integrator="implicit"'), "MJX must support it.*IMPLICIT"),
+} | {
+    f"an actuator with a state, {i}": (CART.replace('<motor joint="x"/>', actuator), "must be stateless.*Remove")
+    for i, actuator in enumerate((*STATEFUL, DELAYED))
+}
+
+
+@pytest.mark.parametrize(("model", "message"), REFUSED.values(), ids=REFUSED)
+def test_another_model_is_refused_with_the_reason(model, message):
+    with pytest.raises(ValueError, match=f"^model: got .*{message}") as error:
+        physics.Engine(model)
+    assert len(str(error.value)) < 500
+
+
+def test_wrong_shapes_are_refused_before_mjx_broadcasts_them(engine):
+    start = engine.start(jnp.zeros(2))
+    for bad in (jnp.zeros(1), jnp.zeros(3), jnp.zeros((1, 2)), jnp.zeros(())):
+        with pytest.raises(ValueError, match=r"^qpos: got float32.*its shape must be \[2\]"):
+            engine.start(bad)
+        with pytest.raises(ValueError, match=r"^qvel: got float32.*its shape must be \[2\]"):
+            engine.start(jnp.zeros(2), bad)
+    for bad in (jnp.zeros(1), jnp.zeros((4, 2)), jnp.zeros((4, 0)), jnp.zeros((4, 1, 1))):
+        with pytest.raises(ValueError, match=r"^controls: got float32"):
+            engine.substeps(start, bad)
+
+
+# A box that tumbles in the air, and a ball joint: 7 + 4 positions, 6 + 3 velocities.
+FREE = """
+<mujoco>
+  <option timestep="0.002"/>
+  <default><geom contype="0" conaffinity="0"/></default>
+  <worldbody>
+    <geom type="plane" size="0 0 1"/>
+    <body pos="0 0 2"><freejoint/><geom type="box" size="0.2 0.1 0.05"/></body>
+    <body pos="3 0 2"><joint type="ball"/><geom type="capsule" fromto="0 0 0 0.4 0 0" size="0.02"/></body>
+    <body pos="6 0 2"><geom type="ellipsoid" size="0.2 0.1 0.3"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def test_free_and_ball_joints_follow_c_mujoco():
+    """0.4 s of a throw, which falls 0.8 m; the quaternions stay of unit length."""
+    engine = physics.Engine(FREE)
+    model, num_substeps = engine.model, 200
+    assert (model.nq, model.nv, model.nu) == (11, 9, 0)
+    speed = np.array([1.0, -0.5, 0.0, 3.0, 2.0, 1.0, 0.5, 1.0, 2.0])
+    data = mujoco.MjData(model)
+    data.qvel[:] = speed
+    mujoco.mj_step(model, data, num_substeps)
+    mujoco.mj_kinematics(model, data)
+    start = engine.start(model.qpos0, speed)
+    after = jax.jit(engine.substeps)(start, jnp.zeros((num_substeps, 0)))
+    np.testing.assert_allclose(after.qpos, data.qpos, atol=2e-3)
+    assert after.qpos[2] < 1.3
+    for quaternion in (after.qpos[3:7], after.qpos[7:]):
+        np.testing.assert_allclose(jnp.linalg.norm(quaternion), 1.0, atol=1e-5)
+    scene = jax.jit(engine.scene)(after.qpos)
+    assert scene.kinds == (rendering.PLANE, rendering.BOX, rendering.CAPSULE)  # an ellipsoid is not drawn
+    np.testing.assert_allclose(scene.position[1], data.geom_xpos[1], atol=2e-3)
 
 
 def test_the_scene_has_the_visible_geoms_where_c_mujoco_has_them(engine):
