@@ -3,8 +3,9 @@
 The docstring of a check states its rule.
 
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
-checked when the value is known (outside `jax.jit`) and skipped for tracers. `validated` puts a check in front of a function,
-and `bind` fixes a function's first arguments.
+checked when the value is known (outside `jax.jit`) and skipped for tracers.
+
+`validated` puts a check in front of a function, and `bind` fixes a function's first arguments.
 """
 
 import functools

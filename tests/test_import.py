@@ -37,12 +37,25 @@ def refuse(*args, **kwargs):
     raise AssertionError('network')
 socket.socket.connect = refuse
 import hindsight_jax
-from hindsight_jax import losses, presets, relabel, replay
+from hindsight_jax import losses, relabel, replay, types
 import jax
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized(), 'a device was touched'
 print(sorted({m.split('.')[0] for m in sys.modules} & set(HEAVY)))
 """.replace("HEAVY", repr(HEAVY))
+    assert run(code).strip() == "[]"
+
+
+def test_names_and_their_values_need_no_simulator_and_touch_no_device():
+    """Agents declare their hyper-parameters, so that their networks' library is imported; a list of names takes a second."""
+    code = """
+import sys
+from hindsight_jax import presets
+assert presets.config('hdm_push')
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized(), 'a device was touched'
+print(sorted({m.split('.')[0] for m in sys.modules} & set(HEAVY)))
+""".replace("HEAVY", repr(tuple(set(HEAVY) - {"flax", "optax", "rich"})))
     assert run(code).strip() == "[]"
 
 

@@ -184,11 +184,20 @@ def test_a_wheel_works_in_an_environment_without_the_checkout(installed):
     assert printed.split() == ["0.0", PROJECT["project"]["version"]]
 
 
-SMALL = (
-    "--config=her_flip_bit --config.env.size=3 --config.seeds=2 --config.total_steps=54 --config.env.num_envs=1 "
-    "--config.replay.warmup=3 --config.replay.capacity=8 --config.agent.hidden_sizes=8 --config.agent.batch_size=8 "
-    "--config.agent.updates_per_epoch=2 --config.evaluation.every=9 --config.evaluation.episodes=4"
-).split()
+SMALL = [
+    "--config=her_flip_bit",
+    "--config.env.size=3",
+    "--config.seeds=2",
+    "--config.total_steps=54",
+    "--config.env.num_envs=1",
+    "--config.replay.warmup=3",
+    "--config.replay.capacity=8",
+    "--config.agent.hidden_sizes=8",
+    "--config.agent.batch_size=8",
+    "--config.agent.updates_per_epoch=2",
+    "--config.evaluation.every=9",
+    "--config.evaluation.episodes=4",
+]
 ACT = """
 import sys
 import hindsight_jax

@@ -98,6 +98,6 @@ def _main_numbers(name: str) -> tuple[str, ...]:
         str(horizon),
         str(config["total_steps"]),
         f"{config.get('agent.updates_per_epoch', 1) / (config['env.num_envs'] * horizon):.3g}",
-        fields.text(config["agent.hidden_sizes"]),
+        fields.text(config.get("agent.hidden_sizes", "-")),
         str(presets.EXPECTED.get(name, "-")),
     )

@@ -1,7 +1,8 @@
-"""What a run will need, before it begins: python -m experiments.run --config=NAME ... --explain.
+"""What a run will need, before it begins: hindsight-jax --config=NAME ... --explain.
 
-Sizes are those of the shapes that will be allocated, operations those that the agent counts (`Agent.flops`), if it does; the time is that of a short trial on
-this machine: a warm-up, some epochs and one evaluation of the whole population, compiled as the run would be.
+Sizes are those of the shapes that will be allocated, operations those that the agent counts (`Agent.flops`), if it
+does. The time is that of a short trial on this machine: a warm-up, some epochs and one evaluation of the whole
+population, compiled as the run would be.
 
 Dimension key: M members.
 """

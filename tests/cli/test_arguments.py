@@ -105,7 +105,7 @@ def test_importing_parses_nothing_and_imports_nothing_heavy():
         "import sys; sys.argv = ['x', '--nonsense', '--config=zzz']\n"
         "from hindsight_jax.cli import arguments, help, main\n"
         "arguments.parse(['--config=hdm_push']), help.list_text(), help.help_text()\n"
-        "print([m for m in ('brax', 'mujoco', 'flax', 'matplotlib', 'ml_collections', 'absl.app') if m in sys.modules])"
+        "print([m for m in ('brax', 'mujoco', 'matplotlib', 'orbax', 'scipy', 'absl.app') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("[]\n", "")
@@ -481,15 +481,18 @@ def module(tmp_path, monkeypatch):
     """A folder with a user's module, which adds a field and an algorithm of that name."""
     name = "registers_" + tmp_path.name.replace("-", "_")
     (tmp_path / f"{name}.py").write_text(
-        "from hindsight_jax import fields, presets\n"
-        "presets.ALGORITHMS['mine'] = presets.ALGORITHMS['her']._replace(help='my own')\n"
-        "presets.all_fields()['agent.mine'] = fields.Field(0.5, 'a number of mine', 0.0, 1.0, agents=('q_learning',))\n"
+        "from typing import Annotated\n"
+        "from hindsight_jax import agents, fields, presets\n"
+        "Mine = Annotated[float, fields.Allowed('a number of mine', 0.0, 1.0)]\n"
+        "def mine(spec, *, distance, hparams=agents.QLearningHparams(), mine: Mine = 0.5):\n"
+        "    return agents.q_learning(spec, distance=distance, hparams=hparams)\n"
+        "presets.register_algorithm('mine', agent=mine, help='my own', reads_rewards=True)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    kept = dict(presets.ALGORITHMS), dict(presets.all_fields()), dict(imports._imported)
+    kept = dict(presets.ALGORITHMS), dict(presets.AGENTS), dict(imports._imported)
     yield name
-    for table, before in zip((presets.ALGORITHMS, presets.all_fields(), imports._imported), kept, strict=True):
+    for table, before in zip((presets.ALGORITHMS, presets.AGENTS, imports._imported), kept, strict=True):
         table.clear()
         table.update(before)
     sys.modules.pop(name, None)

@@ -12,10 +12,8 @@ import pytest
 
 from experiments.bench import epoch, measure, picture, ring, scaling, timing, update_cost
 from hindsight_jax import presets, relabel, replay, training
-from hindsight_jax.runs import flops, jax_flags
-from hindsight_jax.types import Box, Discrete, EnvSpec, Range
+from hindsight_jax.runs import jax_flags
 
-BOX = Range((-1.0,) * 4, (1.0,) * 4)
 VALUES = {
     "agent.updates_per_epoch": 2,
     "agent.backup": "double",
@@ -30,48 +28,6 @@ VALUES = {
 }
 
 
-def spec(action):
-    return EnvSpec((4,), (4,), action, 50, 0.05, False, BOX, BOX)
-
-
-@pytest.mark.parametrize(
-    ("action", "hidden", "batch", "expected"),
-    [
-        # 8 x 400 + 400 x 300 + 300 x 9 = 125,900 weights, 3,200 of them first: 2 x 256 (5 x 125,900 - 3,200)
-        (Discrete(1, 9), (400, 300), 256, 320_665_600),
-        # 8 x 256 + 256 x 256 + 256 x 9 = 69,888: 2 x 256 (5 x 69,888 - 2,048)
-        (Discrete(1, 9), (256, 256), 256, 177_864_704),
-        # no first layer but the only one, and nine heads of three: 8 x 2 + 2 x 27 = 70: 2 (5 x 70 - 16)
-        (Discrete(9, 3), (2,), 1, 668),
-    ],
-)
-def test_useful_operations_by_arithmetic(action, hidden, batch, expected):
-    """Five forwards' worth, one at (s, g), two for its backward, two at (s', g), less the inputs' gradient."""
-    values = presets.config("hdm_push") | {"agent.hidden_sizes": hidden, "agent.batch_size": batch}
-    assert flops.of_update("hdm_push", spec(action), values) == expected
-
-
-def test_useful_operations_of_the_other_agents():
-    """One hidden layer of 10 over 4 + 4 inputs: first 80; rest 90 (9 logits), 20 (two actions) or 10 (one value)."""
-    flat, box = spec(Discrete(1, 9)), spec(Box(2))
-    sizes = {"agent.hidden_sizes": (10,)}
-    of = lambda name, spec, **more: flops.of_update(name, spec, presets.config(name) | sizes | more)
-    batch = {"agent.batch_size": 1}
-    # forward 2 * 170 = 340; learn 3 * 340 - 160 = 860
-    assert of("gcsl_push", flat, **batch) == 860
-    assert of("her_sql_push", flat, **batch) == 860 + 340  # no online pass at s': nothing asks for it
-    assert of("her_push", flat, **batch) == 860 + 2 * 340
-    assert of("hem_push", box, **batch) == 3 * 200 - 160
-    # critic: (8 + 2) * 10 + 10 = 110, forward 220, learn 660 - 200 = 460; actor: forward 200, learn 440
-    # through the critic to the action: 2 * (10 + 2 * 10) = 60
-    assert of("her_ddpg_push", box, **batch) == 460 + 200 + 220 + 440 + 220 + 60
-    # 3 trajectories of 50 steps; V: 90 weights, learn 3 * 180 - 160 = 380
-    one = {"env.num_envs": 3}
-    assert of("reinforce_push", flat, **one) == 150 * 860
-    assert of("hpg_push", flat, **one, **{"agent.num_goals": 4}) == 150 * (4 * 860 + 340)
-    assert of("hpg_baseline_push", flat, **one, **{"agent.num_goals": 4}) == 150 * (4 * (860 + 380) + 340)
-
-
 @pytest.mark.slow
 def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
     small = {"agent.hidden_sizes": (8,), "env.num_envs": 2}
@@ -84,8 +40,7 @@ def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
     for name, cost in costs.items():
         positive(cost._asdict())
         np.testing.assert_allclose(cost.ratio, cost.milliseconds / cost.milliseconds_at_peak)
-        environment = presets.build(name, presets.config(name)).env
-        assert cost.useful_gflop == flops.of_update(name, environment.spec, presets.config(name)) / 1e9
+        assert cost.useful_gflop == presets.build(name, presets.config(name)).flops_per_update / 1e9
 
 
 class Clock:
@@ -270,9 +225,7 @@ def test_a_run_is_measured_with_its_parts(experiment, short):
     """Figures agree with one another; what they are depends on the machine."""
     figures = epoch.measure("hdm_push", experiment, VALUES, 2)
     positive(figures)
-    np.testing.assert_allclose(
-        figures["useful_gflop_per_update"], flops.of_update("hdm_push", experiment.env.spec, VALUES) / 1e9
-    )
+    np.testing.assert_allclose(figures["useful_gflop_per_update"], experiment.flops_per_update / 1e9)
     for name in ("learner", "whole_run"):
         quotient = figures[f"{name}_gflops"] / figures["matmul_peak_gflops"]
         np.testing.assert_allclose(figures[f"{name}_share_of_peak"], quotient)
