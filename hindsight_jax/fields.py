@@ -213,7 +213,7 @@ def text(value: Value) -> str:
     return str(value)
 
 
-_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
+INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}  # as strict JSON spells them
 
 
 def to_json(value: Value) -> Any:
@@ -224,7 +224,7 @@ def to_json(value: Value) -> Any:
     """
     if isinstance(value, tuple):
         return list(value)
-    return next((word for word, number in _INFINITE.items() if value == number), value)
+    return next((word for word, number in INFINITE.items() if value == number), value)
 
 
 def from_json(value: Any) -> Any:
@@ -233,7 +233,7 @@ def from_json(value: Any) -> Any:
     >>> checked("agent.gamma_hdm", from_json("inf")), checked("agent.hidden_sizes", from_json([8, 8]))
     (inf, (8, 8))
     """
-    return (_INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
+    return (INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
 
 
 def complete(values: Mapping[str, Any], known: Iterable[str] = tuple(FIELDS)) -> dict[str, Any]:

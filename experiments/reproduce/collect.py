@@ -45,12 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def digests(label: str, workdir: WorkDir) -> dict[str, Any]:
     """The digest of a run under its label; of a grid one for each setting, which its label then names."""
-    groups = summary.by_setting(workdir.read_rows()) or [({}, [])]
+    groups = summary.by_setting(workdir.read_records()) or [({}, [])]
     named = lambda setting: f"{label}, {presets.label(setting)}" if setting else label
     return {named(setting): digest(workdir, setting, group) for setting, group in groups}
 
 
-def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[records.Row]) -> dict[str, Any]:
+def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[records.Record]) -> dict[str, Any]:
     """What a document may quote: where the run comes from, every value, and every evaluation."""
     document = workdir.read_config()
     ends, anywhere = summary.table(table_rows, "success_end"), summary.table(table_rows, "success_any")

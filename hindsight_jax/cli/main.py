@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.list or arguments.help:
-        streams.say(help.help_text(arguments.name) if arguments.help else help.list_text())
+        streams.print_line(help.help_text(arguments.name) if arguments.help else help.list_text())
         return 0
     workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if hosts.is_first:
         again = f"; go on with: python -m experiments.run --resume --workdir={workdir}" if code else ""
-        streams.say(f"{arguments.name}: results in {workdir}{again}")
+        streams.print_line(f"{arguments.name}: results in {workdir}{again}")
     return code
 
 
@@ -68,17 +68,17 @@ def explain(arguments: config_file.Arguments, hosts: Any) -> None:
     from hindsight_jax.runs import estimate, launch
     from hindsight_jax.runs.session import refusals
 
-    say = streams.say if hosts.is_first else lambda text: None
+    say = streams.print_line if hosts.is_first else lambda text: None
     for part, _ in launch.split(arguments, pathlib.Path()):
         assert part.name is not None
         assert part.config is not None
         values = config_file.values(part.config)
         with refusals(), refusals(ValueError):
             setup = presets.build(part.name, values)
-            found = estimate.make(part.name, values, part.grid, setup)
-            say(estimate.text(found, part.grid))
-            estimate.check(found)
-            say("\n".join(estimate.expected(found, estimate.trial(values, part.grid, setup))))
+            estimated = estimate.estimate_run(part.name, values, part.grid, setup)
+            say("\n".join(estimate.size_lines(estimated, part.grid)))
+            estimate.check_memory(estimated)
+            say("\n".join(estimate.time_lines(estimated, estimate.run_trial(values, part.grid, setup))))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,16 @@ def make(name: str, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
     return ConfigDict(_nested(resolved)).lock()
 
 
+def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every value of the run `name` by dotted field, with typed overrides, checked."""
+    return values(make(name, overrides))
+
+
+def to_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config nested, as strict JSON holds it: tuples are lists, infinities text."""
+    return _nested({field: fields.to_json(value) for field, value in config.items()})
+
+
 def values(config: ConfigDict) -> dict[str, Any]:
     """Every value by dotted field, for `presets.build`.
 

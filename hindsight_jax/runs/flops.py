@@ -1,7 +1,7 @@
-"""Useful floating-point operations of one update, for every kind of agent: what the mathematics asks for, no more.
+"""Useful floating-point operations of one update, for every kind of agent: those of the mathematics alone.
 
-A forward pass of B rows through n weights is 2 B n operations. A backward pass is as much for the gradient with respect
-to the weights and again for that with respect to the inputs, less the inputs of the first layer, which nobody needs.
+A forward pass of B rows through n weights takes 2 B n operations. A backward pass takes as many for the gradient with
+respect to the weights, and again for the gradient with respect to the inputs, except those of the first layer.
 
 Dimension key: B rows of a batch, n weights of a network, D action dims, N trajectories of T steps.
 """
@@ -14,24 +14,24 @@ from hindsight_jax import presets, types
 
 
 class Network(NamedTuple):
-    """A multilayer perceptron's weights, biases left out."""
+    """The number of weights of a multilayer perceptron, without biases."""
 
     first: int  # of the first layer
     rest: int
 
     @property
     def forward(self) -> int:
-        """Operations of a row, 2 n."""
+        """Operations of one row: 2 n."""
         return 2 * (self.first + self.rest)
 
     @property
     def learn(self) -> int:
-        """Forward and backward of a row, to the weights."""
+        """Operations of one row, forward and backward to the weights: 6 n - 2 first."""
         return 3 * self.forward - 2 * self.first
 
 
 def mlp(num_inputs: int, hidden_sizes: tuple[int, ...], num_outputs: int) -> Network:
-    """The network of that shape.
+    """The weights of a network of this shape.
 
     >>> mlp(2, (3,), 4)
     Network(first=6, rest=12)
@@ -41,7 +41,7 @@ def mlp(num_inputs: int, hidden_sizes: tuple[int, ...], num_outputs: int) -> Net
 
 
 def of_update(name: str, spec: types.EnvSpec, values: Mapping[str, Any]) -> float:
-    """Useful operations of one update of the run `name` with these values.
+    """Useful operations of one update of the run `name` with these values of its config.
 
     >>> box = types.Range((0.0,) * 4, (1.0,) * 4)
     >>> spec = types.EnvSpec((4,), (4,), types.Discrete(1, 9), 50, 0.05, False, box, box)
@@ -53,14 +53,18 @@ def of_update(name: str, spec: types.EnvSpec, values: Mapping[str, Any]) -> floa
 
 
 def _policy(spec: types.EnvSpec, values: Mapping[str, Any]) -> Network:
-    """A head of one number (Box) or K (Discrete) for each of D dimensions."""
+    """The network of (s, g) with one output (Box) or K outputs (Discrete) for each of D action dimensions."""
     per_dim = spec.action.num_bins if isinstance(spec.action, types.Discrete) else 1
     inputs = spec.observation_shape[0] + spec.goal_shape[0]
     return mlp(inputs, values["agent.hidden_sizes"], spec.action.num_dims * per_dim)
 
 
 def _q_learning(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
-    """Learn at (s, g), the target's forward at (s', g); the online one too, where its argmax or the indicator asks."""
+    """Learn at (s, g) and a forward pass of the target network at (s', g).
+
+    A forward pass of the online network at (s', g) for double Q-learning or the indicator; learn at (s', g) too for the
+    next-state loss.
+    """
     network = _policy(spec, values)
     passes = network.learn + network.forward
     if values["agent.backup"] == "double" or values["agent.imitation"] == "indicator":
@@ -75,7 +79,11 @@ def _imitation(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
 
 
 def _actor_critic(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
-    """The critic learns, both targets look at s', the actor learns through a critic whose weights stand still."""
+    """Critic: learn, and a forward pass of both target networks at s'. Actor: learn through the critic.
+
+    The actor's loss needs a forward pass of the critic and a backward pass to its action inputs, 2 (rest + D H) with H
+    units in the first layer; the critic's weights get no gradient there.
+    """
     actor, num_dims = _policy(spec, values), spec.action.num_dims
     inputs = spec.observation_shape[0] + spec.goal_shape[0] + num_dims
     critic = mlp(inputs, values["agent.hidden_sizes"], 1)
@@ -85,7 +93,7 @@ def _actor_critic(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
 
 
 def _policy_gradient(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
-    """Learn at every step for every goal; the own goals' probabilities once, where those are others."""
+    """Learn at every step for every goal; a forward pass for the behaviour goals if the loss has other goals."""
     network, steps = _policy(spec, values), values["env.num_envs"] * spec.horizon
     inputs = spec.observation_shape[0] + spec.goal_shape[0]
     value = mlp(inputs, values["agent.hidden_sizes"], 1).learn if values["agent.baseline"] else 0

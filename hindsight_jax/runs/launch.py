@@ -1,4 +1,4 @@
-"""A run as its programs: one in its work directory, or, where a grid's fields change shapes, one below it for each.
+"""Launches a run: one program in its work directory, or, where a grid's fields change shapes, one below it for each.
 
 DIR/config.json, summary.json                  the whole grid; the summaries of all programs
 DIR/agent.hidden_sizes=64,64/metrics.jsonl ...  a whole work directory each, trained one after another
@@ -17,31 +17,49 @@ from hindsight_jax.runs.workdir import WorkDir
 
 
 def train(
-    arguments: config_file.Arguments, path: Path, argv: Sequence[str], hosts: Processes, interrupt: GracefulExit
+    arguments: config_file.Arguments,
+    path: Path,
+    argv: Sequence[str],
+    processes: Processes,
+    graceful_exit: GracefulExit,
 ) -> int:
-    """Trains every program in turn; the exit code of the first that was stopped, else 0.
+    """Trains every program in turn. Returns the exit code of the first that was stopped, else 0.
 
-    Raises SessionError for what `session` and the file system refuse.
+    Raises SessionError if `session` or the file system refuses.
     """
-    streams.hold_standard_descriptors()
+    streams.open_standard_descriptors()
     parts = list(split(arguments, path))
     if len(parts) == 1:
-        with session(arguments, path, argv=argv, hosts=hosts) as run:
-            return run.train(interrupt)
+        return _train_program(arguments, path, argv, processes, graceful_exit)
     with refusals():
-        whole = _whole(arguments, path, argv) if hosts.is_first else None
-        hosts.wait()
+        whole = _whole(arguments, path, argv) if processes.is_first else None
+        processes.wait()
     for number, (part, below) in enumerate(parts):
-        if hosts.is_first:
-            streams.say(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}")
-        with session(part, below, argv=argv, hosts=hosts) as run:
-            code = run.train(interrupt)
+        if processes.is_first:
+            streams.print_line(f"{arguments.name}: program {number + 1} of {len(parts)}, in {below}")
+        code = _train_program(part, below, argv, processes, graceful_exit)
         if code:
             return code
     if whole is not None:
         with refusals():
             whole.write_programs({below.name: WorkDir.open(below).read_summary() for _, below in parts})
     return 0
+
+
+def _train_program(
+    arguments: config_file.Arguments,
+    path: Path,
+    argv: Sequence[str],
+    processes: Processes,
+    graceful_exit: GracefulExit,
+) -> int:
+    """Trains one program. Returns its exit code."""
+    assert arguments.name is not None
+    config = config_file.values(arguments.config)  # type: ignore[arg-type]  # given for a run that trains
+    with session(
+        arguments.name, config, arguments.grid, path, resume=arguments.resume, argv=argv, processes=processes
+    ) as run:
+        return run.train(graceful_exit)
 
 
 def split(arguments: config_file.Arguments, path: Path) -> Iterator[tuple[config_file.Arguments, Path]]:

@@ -26,15 +26,15 @@ class Trained:
         self.calls, self.codes = [], []
 
     @contextlib.contextmanager
-    def __call__(self, arguments, path, *, argv, hosts):
-        self.calls.append((path.name, arguments.resume, dict(arguments.grid), arguments.config.agent.hidden_sizes))
-        workdir = WorkDir.open(path) if arguments.resume else WorkDir.create(path)
-        if not arguments.resume:
-            workdir.write_config(config_file.to_json_dict(arguments.config), name=arguments.name, argv=argv)
+    def __call__(self, name, config, grid, path, *, resume, argv, processes):
+        self.calls.append((path.name, resume, dict(grid), config["agent.hidden_sizes"]))
+        workdir = WorkDir.open(path) if resume else WorkDir.create(path)
+        if not resume:
+            workdir.write_config(config_file.to_json(config), name=name, argv=argv)
         workdir.write_summary(num_episodes=1, seconds={})
         yield self
 
-    def train(self, interrupt):
+    def train(self, graceful_exit):
         return self.codes.pop(0) if self.codes else 0
 
 
@@ -87,7 +87,7 @@ def test_a_stopped_one_is_resumed_and_those_that_had_not_begun_begin(trained, tm
 def test_a_grid_of_numbers_is_one_program_in_the_directory_itself(trained, tmp_path):
     grid = '{"agent.beta": [1, 2]}'
     assert run(tmp_path / "run", "--config=hdm_push", f"--config.grid={grid}") == 0
-    values = config_file.values(config_file.make("hdm_push"))
+    values = config_file.resolve("hdm_push")
     assert [call[::2] for call in trained.calls] == [("run", config_file.parse_grid("hdm_push", values, grid))]
 
 
@@ -112,7 +112,7 @@ def test_the_command_line_trains_two_networks(tmp_path):
     assert done.returncode == 0, done.stderr
     for name in NAMES:
         below = WorkDir.open(tmp_path / "run" / name)
-        assert [row["agent.gamma"] for row in below.read_rows()[-4:]] == [0.5, 0.5, 0.9, 0.9]
+        assert [row["agent.gamma"] for row in below.read_records()[-4:]] == [0.5, 0.5, 0.9, 0.9]
         assert len(below.read_summary()["settings"]) == 2
     explained = [sys.executable, "-m", "experiments.run", *arguments[:-2], arguments[-1], "--explain"]
     done = subprocess.run(explained, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)

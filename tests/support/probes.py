@@ -2,8 +2,6 @@
 end must not count as the end of the world.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -60,12 +58,6 @@ class Chain(base.GoalEnv):
         moves, valid = action_sets.moves(self.spec.action, action, 1)
         cell = jnp.clip(state.pipeline_state.cell + moves[0].astype(jnp.int32), 0, self.num_cells - 1)
         return self.next_state(state, state.pipeline_state.replace(cell=cell), self.one_hot(cell), valid)
-
-    def scene(self, state: base.State) -> Any:
-        raise NotImplementedError
-
-    def camera(self) -> Any:
-        raise NotImplementedError
 
     def reward_by_success(self, next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array):
         """-1, or 0 at the goal, by value; never terminal."""
