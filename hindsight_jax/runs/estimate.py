@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
     updates: int
     epochs: int
     evaluations: int
-    flop_per_update: float
+    flop_per_update: float | None  # None: not counted for this kind of agent
 
     @property
     def members(self) -> int:
@@ -159,14 +159,15 @@ def size_lines(estimate: Estimate, grid: presets.Grid) -> list[str]:
     ]
     if estimate.free is not None:
         lines.append(f"  {'free memory':28}{'':>14}{filesize.decimal(estimate.free):>14}")
-    flop = estimate.updates * estimate.flop_per_update
-    return [
-        *lines,
+    lines += [
         f"  {'env steps':28}{estimate.env_steps:>14,}{estimate.env_steps * estimate.members:>14,}",
         f"  {'updates':28}{estimate.updates:>14,}{estimate.updates * estimate.members:>14,}",
         f"  {'updates per env step':28}{estimate.updates / estimate.env_steps:>14.3g}",
-        f"  {'useful operations':28}{_flop_text(flop):>14}{_flop_text(flop * estimate.members):>14}",
     ]
+    if estimate.flop_per_update is not None:
+        flop = estimate.updates * estimate.flop_per_update
+        lines.append(f"  {'useful operations':28}{_flop_text(flop):>14}{_flop_text(flop * estimate.members):>14}")
+    return lines
 
 
 def total_seconds(estimate: Estimate, trial: Trial) -> float:
@@ -184,13 +185,15 @@ def time_lines(estimate: Estimate, trial: Trial) -> list[str]:
         "evaluations": estimate.evaluations * trial.evaluate,
     }
     listed = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items())
-    gflop_per_second = estimate.updates * estimate.flop_per_update * estimate.members / total / 1e9
-    env_steps_per_second = estimate.env_steps * estimate.members / total
+    speed = f"{estimate.env_steps * estimate.members / total:,.0f} env steps/s"
+    if estimate.flop_per_update is not None:
+        gflop = estimate.updates * estimate.flop_per_update * estimate.members / 1e9
+        speed += f" and {gflop / total:.1f} useful GFLOP/s"
     working = filesize.decimal(trial.working_bytes)
     return [
         f"  working memory of an epoch, activations among it: {working} on each device",
         f"  expected, by a trial of some seconds here: {duration(total)} ({listed})",
-        f"  {env_steps_per_second:,.0f} env steps/s and {gflop_per_second:.1f} useful GFLOP/s, of all members",
+        f"  {speed}, of all members",
     ]
 
 

@@ -40,8 +40,8 @@ def mlp(num_inputs: int, hidden_sizes: tuple[int, ...], num_outputs: int) -> Net
     return Network(first, sum(rest))
 
 
-def of_update(name: str, spec: types.EnvSpec, values: Mapping[str, Any]) -> float:
-    """Useful operations of one update of the run `name` with these values of its config.
+def of_update(name: str, spec: types.EnvSpec, config: Mapping[str, Any]) -> float | None:
+    """Useful operations of one update of the run `name`; None for a kind of agent that is not counted here.
 
     >>> box = types.Range((0.0,) * 4, (1.0,) * 4)
     >>> spec = types.EnvSpec((4,), (4,), types.Discrete(1, 9), 50, 0.05, False, box, box)
@@ -49,57 +49,58 @@ def of_update(name: str, spec: types.EnvSpec, values: Mapping[str, Any]) -> floa
     191744000.0
     """
     algorithm, _, _ = presets.split(name)
-    return float(_COUNTS[presets.ALGORITHMS[algorithm].agent](spec, values))
+    count = _COUNTS.get(presets.ALGORITHMS[algorithm].agent)
+    return None if count is None else float(count(spec, config))
 
 
-def _policy(spec: types.EnvSpec, values: Mapping[str, Any]) -> Network:
+def _policy(spec: types.EnvSpec, config: Mapping[str, Any]) -> Network:
     """The network of (s, g) with one output (Box) or K outputs (Discrete) for each of D action dimensions."""
     per_dim = spec.action.num_bins if isinstance(spec.action, types.Discrete) else 1
     inputs = spec.observation_shape[0] + spec.goal_shape[0]
-    return mlp(inputs, values["agent.hidden_sizes"], spec.action.num_dims * per_dim)
+    return mlp(inputs, config["agent.hidden_sizes"], spec.action.num_dims * per_dim)
 
 
-def _q_learning(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+def _q_learning(spec: types.EnvSpec, config: Mapping[str, Any]) -> int:
     """Learn at (s, g) and a forward pass of the target network at (s', g).
 
     A forward pass of the online network at (s', g) for double Q-learning or the indicator; learn at (s', g) too for the
     next-state loss.
     """
-    network = _policy(spec, values)
+    network = _policy(spec, config)
     passes = network.learn + network.forward
-    if values["agent.backup"] == "double" or values["agent.imitation"] == "indicator":
+    if config["agent.backup"] == "double" or config["agent.imitation"] == "indicator":
         passes += network.forward
-    if values["agent.next_state"] == "loss":
+    if config["agent.next_state"] == "loss":
         passes += network.learn
-    return values["agent.batch_size"] * passes
+    return config["agent.batch_size"] * passes
 
 
-def _imitation(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
-    return values["agent.batch_size"] * _policy(spec, values).learn
+def _imitation(spec: types.EnvSpec, config: Mapping[str, Any]) -> int:
+    return config["agent.batch_size"] * _policy(spec, config).learn
 
 
-def _actor_critic(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+def _actor_critic(spec: types.EnvSpec, config: Mapping[str, Any]) -> int:
     """Critic: learn, and a forward pass of both target networks at s'. Actor: learn through the critic.
 
     The actor's loss needs a forward pass of the critic and a backward pass to its action inputs, 2 (rest + D H) with H
     units in the first layer; the critic's weights get no gradient there.
     """
-    actor, num_dims = _policy(spec, values), spec.action.num_dims
+    actor, num_dims = _policy(spec, config), spec.action.num_dims
     inputs = spec.observation_shape[0] + spec.goal_shape[0] + num_dims
-    critic = mlp(inputs, values["agent.hidden_sizes"], 1)
-    to_action = 2 * (critic.rest + num_dims * values["agent.hidden_sizes"][0])
+    critic = mlp(inputs, config["agent.hidden_sizes"], 1)
+    to_action = 2 * (critic.rest + num_dims * config["agent.hidden_sizes"][0])
     passes = critic.learn + actor.forward + critic.forward + actor.learn + critic.forward + to_action
-    return values["agent.batch_size"] * passes
+    return config["agent.batch_size"] * passes
 
 
-def _policy_gradient(spec: types.EnvSpec, values: Mapping[str, Any]) -> int:
+def _policy_gradient(spec: types.EnvSpec, config: Mapping[str, Any]) -> int:
     """Learn at every step for every goal; a forward pass for the behaviour goals if the loss has other goals."""
-    network, steps = _policy(spec, values), values["env.num_envs"] * spec.horizon
+    network, steps = _policy(spec, config), config["env.num_envs"] * spec.horizon
     inputs = spec.observation_shape[0] + spec.goal_shape[0]
-    value = mlp(inputs, values["agent.hidden_sizes"], 1).learn if values["agent.baseline"] else 0
-    if values["agent.goals"] == "own":
+    value = mlp(inputs, config["agent.hidden_sizes"], 1).learn if config["agent.baseline"] else 0
+    if config["agent.goals"] == "own":
         return steps * (network.learn + value)
-    return steps * (values["agent.num_goals"] * (network.learn + value) + network.forward)
+    return steps * (config["agent.num_goals"] * (network.learn + value) + network.forward)
 
 
 _COUNTS: dict[str, Callable[[types.EnvSpec, Mapping[str, Any]], int]] = {

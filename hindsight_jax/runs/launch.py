@@ -63,23 +63,23 @@ def _train_program(
 
 
 def split(arguments: config_file.Arguments, path: Path) -> Iterator[tuple[config_file.Arguments, Path]]:
-    """The arguments of each program, and where it goes. One that was begun is resumed if the whole is."""
-    own, shaping = presets.programs(arguments.grid)
+    """(arguments, work directory) of each program. With `resume`, a program without a config.json starts anew."""
+    grid, shaping = presets.programs(arguments.grid)
     if not shaping:
         yield arguments, path
         return
     assert arguments.name is not None
     assert arguments.config is not None
-    for _, chosen in presets.settings(shaping):
-        below = path / ",".join(f"{field}={fields.text(value)}" for field, value in chosen.items())
-        config = config_file.make(arguments.name, config_file.values(arguments.config) | chosen)
-        begun = arguments.resume and (below / "config.json").exists()
-        yield arguments._replace(config=config, grid=own, resume=begun), below
+    for _, setting in presets.settings(shaping):
+        below = path / ",".join(f"{field}={fields.text(value)}" for field, value in setting.items())
+        config = config_file.make(arguments.name, config_file.values(arguments.config) | setting)
+        resume = arguments.resume and (below / "config.json").exists()
+        yield arguments._replace(config=config, grid=grid, resume=resume), below
 
 
 def _whole(arguments: config_file.Arguments, path: Path, argv: Sequence[str]) -> WorkDir:
-    """The directory above the programs'."""
-    config: Any = config_file.to_json_dict(arguments.config)  # type: ignore[arg-type]  # there for whoever trains
+    """The directory above those of the programs, with its config.json."""
+    config: Any = config_file.to_json_dict(arguments.config)  # type: ignore[arg-type]  # given for a run that trains
     if arguments.resume:
         workdir = WorkDir.open(path)
         workdir.note_resume(config, argv)

@@ -223,7 +223,7 @@ class Session:
             stream=None if self.processes.is_first else io.StringIO(),
         )
 
-    # ---- what a run leaves
+    # ---- the files of a run
 
     def halt(self, progress: Progress) -> int:
         """Saves the last state and reports, after members froze. Returns the exit code, 1."""
@@ -323,8 +323,7 @@ def session(
       processes: of this run; this one alone by default.
 
     Raises:
-      SessionError: with its remedy, for what the file system, a lock, a checkpoint, the memory or another process
-        refuses.
+      SessionError: the file system, a lock, a checkpoint, the memory or another process refuses; names the remedy.
     """
     processes = processes or Processes()
     with refusals(), contextlib.ExitStack() as stack:

@@ -185,20 +185,20 @@ class WorkDir:
         Raises:
           WorkDirError: there are fewer or more records than that. Nothing is changed then.
         """
-        kept = [record for record in self.read_records() if record["env_steps"] <= env_steps]
-        if len(kept) != num_records:
+        earlier = [record for record in self.read_records() if record["env_steps"] <= env_steps]
+        if len(earlier) != num_records:
             raise WorkDirError(
-                f"{self._records}: has {len(kept)} records up to {env_steps} env steps, but the checkpoint was made at "
+                f"{self._records}: has {len(earlier)} records up to {env_steps} env steps, but the checkpoint was made at "
                 f"{num_records}, so this is another file. Put back the one of the checkpoint, or start a new run."
             )
-        data = "".join(records.encode(record) + "\n" for record in kept).encode()
+        data = "".join(records.encode(record) + "\n" for record in earlier).encode()
         replace(self._records, data)
         with explain_errors(self.path, "cannot remove the records of further processes"):
             for path in self._record_files()[1:]:
                 path.unlink()
         self._adopt(data)
         with explain_errors(self._events.directory, "cannot rewrite events"):
-            self._events.rewrite(kept)
+            self._events.rewrite(earlier)
 
     def read_records(self) -> list[Record]:
         """Every whole record by env steps and member, NaN as a float; a half-written last line is left out."""

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from hindsight_jax import presets, training
-from hindsight_jax.runs import config_file, estimate, session
+from hindsight_jax.runs import config_file, estimate, flops, session
 
 OVERRIDES = tiny.VALUES | {"total_steps": 30, "seeds": 2}
 GRID = {"agent.epsilon": (0.1, 0.5, 1.0)}
@@ -57,6 +57,16 @@ def test_the_expected_time_is_a_sum(setup):
     memory_line, time_line, _ = estimate.time_lines(found, trial)
     assert "5.0 MB on each device" in memory_line
     assert "25s (compile 10s, warm-up 1s, epochs 8s, evaluations 6s)" in time_line
+
+
+def test_an_agent_whose_operations_are_not_counted_has_all_other_lines(setup, monkeypatch):
+    whole = estimate.size_lines(estimate.estimate_run(tiny.NAME, setup[0], GRID, setup[1]), GRID)
+    monkeypatch.setattr(flops, "_COUNTS", {})
+    without = estimate.estimate_run(tiny.NAME, setup[0], GRID, setup[1])
+    assert without.flop_per_update is None
+    assert estimate.size_lines(without, GRID) == [line for line in whole if "useful operations" not in line]
+    trial = estimate.Trial(working_bytes=1, compile=1.0, init=1.0, epoch=1.0, evaluate=2.0)
+    assert estimate.time_lines(without, trial)[-1] == "  18 env steps/s, of all members"
 
 
 def test_a_trial_measures_and_leaves_nothing(setup, quick_compiles, monkeypatch, tmp_path):
