@@ -173,7 +173,7 @@ def text(value: Value) -> str:
     return str(value)
 
 
-_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
+INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}  # as strict JSON spells them
 
 
 def to_json(value: Value) -> Any:
@@ -184,7 +184,7 @@ def to_json(value: Value) -> Any:
     """
     if isinstance(value, tuple):
         return list(value)
-    return next((word for word, number in _INFINITE.items() if value == number), value)
+    return next((word for word, number in INFINITE.items() if value == number), value)
 
 
 def from_json(value: Any) -> Any:
@@ -193,7 +193,7 @@ def from_json(value: Any) -> Any:
     >>> from_json("inf"), from_json([8, 8])
     (inf, [8, 8])
     """
-    return (_INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
+    return (INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
 
 
 def short(value: Any) -> str:

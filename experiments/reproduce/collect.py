@@ -45,14 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def digests(label: str, workdir: WorkDir) -> dict[str, Any]:
     """label -> digest of a run; of a run of a grid, a label and a digest for each setting."""
-    groups = summary.by_setting(workdir.read_rows()) or [({}, [])]
+    groups = summary.by_setting(workdir.read_records()) or [({}, [])]
     return {
         f"{label}, {presets.label(setting)}" if setting else label: digest(workdir, setting, group)
         for setting, group in groups
     }
 
 
-def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[records.Row]) -> dict[str, Any]:
+def digest(workdir: WorkDir, setting: Mapping[str, Any], table_rows: Sequence[records.Record]) -> dict[str, Any]:
     """The run's origin, every value of its config, and success at every evaluation.
 
     Raises ValueError if there is no evaluation that all seeds have.

@@ -1,1 +1,1 @@
-"""Arrays on disk that come back bit for bit, or are refused."""
+"""Checkpoints: arrays on disk that a restore returns bit for bit, or refuses."""

@@ -1,13 +1,13 @@
-"""Work behind the caller's back, one piece at a time, whose errors are not lost."""
+"""Runs one function at a time in a background thread, and re-raises its error in the caller."""
 
 import threading
 from collections.abc import Callable
 
 
 class Background:
-    """Calls one function at a time in a thread; what it raises is raised again, once, by the next method.
+    """Calls one function at a time in a thread; the next method call re-raises its error, once.
 
-    The thread ends with the process, even in the middle of its work: `wait` for what must be finished.
+    The thread ends with the process, even in the middle of a function: call `wait` before the process ends.
 
     >>> background, done = Background(), []
     >>> background.start(lambda: done.append("written"))
@@ -21,18 +21,18 @@ class Background:
         self._error: BaseException | None = None
 
     def start(self, work: Callable[[], None]) -> None:
-        """Begins when the work before is done; returns at once then."""
+        """Waits for the previous function, raises its error, and starts `work`. Does not wait for `work`."""
         self.wait()
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
     def raise_if_failed(self) -> None:
-        """Raises the error of work that has failed; never waits."""
+        """Raises the error of a function that failed; never waits."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
 
     def wait(self) -> None:
-        """Returns when nothing is under way; raises the error of work that has failed."""
+        """Returns when no function is running; raises the error of one that failed."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -43,5 +43,5 @@ class Background:
     def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:  # of any kind: it is raised where the caller can see it
+        except BaseException as error:  # any kind: `wait` raises it in the caller's thread
             self._error = error

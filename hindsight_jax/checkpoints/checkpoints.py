@@ -1,4 +1,4 @@
-"""Checkpoints that are either restored bit for bit or refused: orbax for the arrays, and a sha256 manifest over them.
+"""Checkpoints that are restored bit for bit or refused: arrays by orbax, and a manifest with the SHA-256 of every file.
 
 A directory holds one folder per step:
 
@@ -7,9 +7,9 @@ A directory holds one folder per step:
     tmp-...                            a save that was killed; the next save removes it
     damaged-step_...                   a step that a restore passed over; never read, never removed
 
-One run writes a directory at a time (the caller holds a lock), and any number may read it. A process alone copies the
-state and goes on while a thread writes the copy. The processes of one run save together, and wait: each writes its part
-of the arrays, the first one everything else. Any number of them may restore it.
+One run writes a directory at a time (the caller holds a lock); any number may read it. A single process copies the
+state and goes on while a thread writes the copy. Several processes of a run save together and wait: each writes its
+part of the arrays, the first one all other files. Any number of processes may restore.
 """
 
 import errno
@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks
-from hindsight_jax.checkpoints import files as files
+from hindsight_jax.checkpoints import files
 from hindsight_jax.checkpoints.background import Background
 from hindsight_jax.training import sharding
 
@@ -43,8 +44,8 @@ class Checkpoints:
 
     The state is a pytree of arrays: any shapes (zero-size ones too), any dtypes of JAX, typed keys. The tree itself is
     never stored: `restore` takes a template, and every leaf must agree with it by path, shape and dtype. Restored
-    leaves are JAX arrays: on the devices of the template's leaf, if it is a committed array or a ShapeDtypeStruct with
-    a sharding over devices, else on the default device. Weak types come back strong. No pickle is written or read.
+    leaves are JAX arrays, on the devices of the template's leaf if it is a committed array or a ShapeDtypeStruct with a
+    sharding over devices, else on the default device. Weak types come back strong. No pickle is written or read.
 
     >>> import jax.numpy as jnp
     >>> import tempfile
@@ -68,6 +69,10 @@ class Checkpoints:
         self._writer = Background()
         self.directory.mkdir(parents=True, exist_ok=True)
 
+    def is_empty(self) -> bool:
+        """Whether the directory holds no step, not even a damaged one."""
+        return not any(self.directory.glob("*step_*"))
+
     def latest_step(self) -> int | None:
         """The newest complete step, None if there is none. Its files are not verified; `restore` does that.
 
@@ -78,26 +83,26 @@ class Checkpoints:
         return files.step_of(steps[-1]) if steps else None
 
     def save(self, step: int, state: Any, extra: dict[str, Any] | None = None) -> None:
-        """Copies the state, and writes the copy behind the caller's back; removes then what `keep` no longer covers.
+        """Copies the state, and starts a thread that writes the copy and then removes all but the newest `keep` steps.
 
-        A save that is still being written is waited for first. Where several processes hold the state, all of them must
+        Waits first for a save that is still being written. Where several processes hold the state, all of them must
         call, with the same step and extra; they return when the checkpoint is on the disk.
 
         Args:
           step: an integer above every stored step.
           state: a pytree of JAX or NumPy arrays. They may be donated afterwards.
-          extra: whatever JSON carries unchanged, such as a configuration or the size of a log.
+          extra: a dict that JSON stores without loss, such as a config or the size of a log.
 
         Raises:
           ValueError: a leaf, `extra` or `step` cannot be stored; nothing was written.
-          OSError: the disk is full, read-only or gone; the stored steps are untouched. It comes from the next call of
-            `raise_if_failed`, `wait`, `save`, `latest_step` or `restore`, whichever is first.
+          OSError: the disk is full, read-only or gone; the stored steps are untouched. Raised by the next call of
+            `raise_if_failed`, `wait`, `save`, `latest_step` or `restore`.
         """
         step = self._check_step(step)  # waits
         leaves = _leaves("state", state, (jax.Array, np.ndarray))
         _check_readable(leaves)
         extra = _check_extra({} if extra is None else extra)
-        files.orbax()  # a broken installation is no fault of the disk
+        files.orbax()  # import here, so that a broken orbax is not reported as a disk error
         stored = {path: files.Leaf.of(leaf) for path, leaf in leaves.items()}
         if jax.process_count() > 1:
             self._write(step, stored, extra)
@@ -106,15 +111,15 @@ class Checkpoints:
         self._writer.start(functools.partial(self._write, step, copies, extra))
 
     def raise_if_failed(self) -> None:
-        """Raises the error of a save that has failed behind the caller's back; never waits."""
+        """Raises the error of a save that failed in its thread; never waits."""
         self._writer.raise_if_failed()
 
     def wait(self) -> None:
-        """Returns when nothing is being written any more; raises the error of a save that failed."""
+        """Returns when no save is being written; raises the error of one that failed."""
         self._writer.wait()
 
     def _write(self, step: int, leaves: dict[str, files.Leaf], extra: dict[str, Any]) -> None:
-        """One whole checkpoint."""
+        """Writes a whole checkpoint, and prunes old ones."""
         temporary = self.directory / f"tmp-{step}"
         try:
             if files.is_first():
@@ -132,13 +137,15 @@ class Checkpoints:
         if files.is_first():
             self._prune()
 
-    def restore(self, template: Any) -> tuple[int, Any, dict[str, Any]]:
-        """(step, state, extra) of the newest step whose files are all as they were written.
+    def restore(self, template: Any, renamed: Mapping[str, str] | None = None) -> tuple[int, Any, dict[str, Any]]:
+        """(step, state, extra) of the newest intact step: every file has the SHA-256 that was stored.
 
         A damaged step is passed over with a UserWarning that names it; the next save sets it aside.
 
         Args:
           template: the state's pytree, of `jax.ShapeDtypeStruct` (see `jax.eval_shape`) or of arrays.
+          renamed: old -> new part of a leaf's path, for checkpoints of earlier versions: {".net.": ".network."} loads
+            the leaf that was stored as `.net.w` into `.network.w`. Checkpoints with the new paths load too.
 
         Raises:
           ValueError: the checkpoint is of another format version, or a leaf has another path, shape or dtype.
@@ -151,9 +158,10 @@ class Checkpoints:
         for folder in reversed(self._folders()):
             try:
                 manifest = files.read_manifest(folder)
-                _check_leaves(f"{folder.name} of {self.directory}", manifest["leaves"], expected)
+                stored = _rename(manifest["leaves"], renamed or {}, expected)
+                _check_leaves(f"{folder.name} of {self.directory}", stored, expected)
                 files.check_files(folder, manifest["files"])
-                arrays = files.read_arrays(folder, manifest["leaves"], expected)
+                arrays = files.read_arrays(folder, stored, expected)
             except files.Damaged as reason:
                 self._damaged.add(folder)
                 damage.append(f"{folder.name} is damaged ({reason})")
@@ -171,11 +179,11 @@ class Checkpoints:
 
     def _folders(self) -> list[Path]:
         """Every step folder, damaged or not, oldest first."""
-        found = self.directory.glob("step_*") if self.directory.is_dir() else []
-        return sorted((path for path in found if _STEP.fullmatch(path.name)), key=files.step_of)
+        paths = self.directory.glob("step_*") if self.directory.is_dir() else []
+        return sorted((path for path in paths if _STEP.fullmatch(path.name)), key=files.step_of)
 
     def _complete(self) -> list[Path]:
-        """The folders with a manifest, oldest first, without those that a restore has found damaged."""
+        """The folders with a manifest, oldest first, except those that a restore has passed over as damaged."""
         return [path for path in self._folders() if path not in self._damaged and (path / files.MANIFEST).is_file()]
 
     def _check_step(self, step: int) -> int:
@@ -208,27 +216,27 @@ class Checkpoints:
             shutil.rmtree(path)
 
     def _commit(self, temporary: Path, final: Path) -> None:
-        """The rename makes the checkpoint exist. A damaged namesake is moved out of the way first."""
+        """Renames the temporary folder to `final`, once damaged folders are renamed to damaged-..."""
         for folder in sorted(self._damaged | {final}):
             if folder.exists():
                 os.rename(folder, _unused(folder.with_name(f"damaged-{folder.name}")))
         self._damaged.clear()
         os.rename(temporary, final)
-        files.sync(self.directory)
+        files.sync_directory(self.directory)
 
     def _prune(self) -> None:
-        """Renamed first, so that a kill leaves no half-removed step."""
+        """Removes all but the newest `keep` steps, each renamed first, so that a kill leaves no half-removed step."""
         for folder in self._complete()[: -self.keep]:
             try:
-                rubbish = _unused(folder.with_name(f"tmp-{folder.name}"))
-                os.rename(folder, rubbish)
-                shutil.rmtree(rubbish)
+                temporary = _unused(folder.with_name(f"tmp-{folder.name}"))
+                os.rename(folder, temporary)
+                shutil.rmtree(temporary)
             except OSError as error:
                 warnings.warn(f"the old checkpoint {folder} could not be removed: {error}", stacklevel=3)
 
 
 def _unused(path: Path) -> Path:
-    """The path, or the path with a number behind it, that does not exist yet."""
+    """The path, or else the path with the first suffix .1, .2, ... that does not exist yet."""
     candidates = (path.with_name(f"{path.name}.{i}") if i else path for i in range(10**6))
     return next(candidate for candidate in candidates if not candidate.exists())
 
@@ -239,12 +247,23 @@ def _is_of_the_system(error: Exception) -> bool:
 
 def _os_error_code(error: Exception) -> int:
     """Tensorstore raises ValueError with the operating system's error number in its text."""
-    found = re.search(r"os_error_code='(\d+)'", str(error))
-    return int(found[1]) if found else errno.EIO
+    match = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(match[1]) if match else errno.EIO
+
+
+def _rename(stored: dict[str, Any], renamed: Mapping[str, str], expected: dict[str, Any]) -> dict[str, Any]:
+    """The stored leaves under their new paths; a path that the template has already stays."""
+
+    def new_path(path: str) -> str:
+        for old, new in renamed.items():
+            path = path if path in expected else path.replace(old, new)
+        return path
+
+    return {new_path(path): leaf for path, leaf in stored.items()}
 
 
 def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
-    """Path -> leaf, in the order of the tree; every leaf is an array that JAX can hold without a cast."""
+    """Path -> leaf, in the order of the tree. ValueError if a leaf is not an array that JAX holds without a cast."""
     flat = jax.tree_util.tree_flatten_with_path(tree)[0]
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in flat}
     if len(leaves) < len(flat):
@@ -260,14 +279,14 @@ def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:
 
 
 def _check_readable(leaves: dict[str, Any]) -> None:
-    """The values are here, not donated away."""
+    """ValueError if a leaf was deleted, for example by donation."""
     for path, leaf in leaves.items():
         if isinstance(leaf, jax.Array) and leaf.is_deleted():
             checks.fail(f"state{path}", "a deleted array", "its values must exist", "Save before the state is donated.")
 
 
 def _is_number(dtype: Any) -> bool:
-    """A number or boolean that JAX does not cast: no object, string or date, and no float64 unless x64 is on."""
+    """Whether JAX holds this dtype without a cast: numbers and booleans, float64 only with x64."""
     numeric = jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
     return numeric and jax.dtypes.canonicalize_dtype(dtype) == dtype
 
@@ -287,13 +306,13 @@ def _check_leaves(source: str, stored: dict[str, Any], expected: dict[str, Any])
 
 
 def _place(array: np.ndarray, like: Any) -> jax.Array:
-    """The stored bits as a JAX array, where the template wants it."""
+    """The stored array as a JAX array, with the sharding of the template's leaf."""
     placed = sharding.put(array, _sharding(like))
     return jax.random.wrap_key_data(placed, dtype=like.dtype) if files.is_key(like) else placed
 
 
 def _sharding(like: Any) -> Any:
-    """Where the template puts a leaf; None for the default device, as for the abstract mesh of an eval_shape."""
+    """The sharding of a template's leaf; None for the default device, also for the abstract mesh of an eval_shape."""
     if isinstance(like, np.ndarray) or (isinstance(like, jax.Array) and not like.committed):
         return None
     abstract = isinstance(getattr(like.sharding, "mesh", None), jax.sharding.AbstractMesh)
@@ -301,7 +320,7 @@ def _sharding(like: Any) -> Any:
 
 
 def _check_extra(extra: Any) -> dict[str, Any]:
-    """A copy, which no later change of the caller's reaches."""
+    """A deep copy of `extra`; ValueError if JSON would change it."""
     remedy = "Use string keys, lists, Python numbers, and None instead of NaN."
     try:
         copy = json.loads(json.dumps(extra))

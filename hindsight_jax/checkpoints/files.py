@@ -1,4 +1,4 @@
-"""The files of one checkpoint: arrays by orbax, and the manifest that says what every byte of them must be."""
+"""The files of one checkpoint: arrays written by orbax, and a manifest with the SHA-256 of every file."""
 
 import contextlib
 import errno
@@ -18,11 +18,11 @@ from hindsight_jax import checks
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
-_LARGEST_MANIFEST = 64 * 2**20  # a leaf takes some hundred bytes
+_MAX_MANIFEST_BYTES = 64 * 2**20  # a leaf takes some hundred bytes
 
 
 class Damaged(Exception):
-    """One stored step cannot be trusted; the text says why."""
+    """A stored step is damaged; the message says how."""
 
 
 def step_of(folder: Path) -> int:
@@ -31,7 +31,7 @@ def step_of(folder: Path) -> int:
 
 
 def first_line(error: Exception) -> str:
-    """An exception in one line of a message."""
+    """An exception's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
 
@@ -42,7 +42,7 @@ def is_key(leaf: Any) -> bool:
 
 
 def orbax() -> Any:
-    """Imported late: it costs more than half a second."""
+    """orbax.checkpoint, imported late: the import takes more than half a second."""
     import orbax.checkpoint as ocp
 
     return ocp
@@ -50,7 +50,7 @@ def orbax() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax logs the traceback of every thread that fails, and then raises: the exception is enough."""
+    """Switches off absl's log: orbax logs the traceback of every thread that fails, and raises the error too."""
     logger = logging.getLogger("absl")
     before, logger.disabled = logger.disabled, True
     try:
@@ -60,44 +60,44 @@ def _quiet() -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Whether this process writes what is written once."""
+    """Whether this is process 0, which alone writes the manifest and renames folders."""
     return jax.process_index() == 0
 
 
-def wait_for_all(what: str) -> None:
-    """Until every process of the run is here."""
+def wait_for_all(name: str) -> None:
+    """A barrier: returns when every process of the run has called it with this name."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
-        multihost_utils.sync_global_devices(what)
+        multihost_utils.sync_global_devices(name)
 
 
 class Leaf(NamedTuple):
-    """What is stored of one leaf."""
+    """One leaf, as it is stored."""
 
     shape: tuple[int, ...]
     dtype: str
-    data: Any  # numbers, also of typed keys
+    data: Any  # numbers; of typed keys their key data
 
     @classmethod
     def of(cls, leaf: Any) -> "Leaf":
-        """Of a JAX or NumPy array."""
+        """From a JAX or NumPy array."""
         return cls(leaf.shape, str(leaf.dtype), jax.random.key_data(leaf) if is_key(leaf) else leaf)
 
 
 def copied(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
-    """The leaves in memory of their own, in the host's: what they came from may change."""
+    """Copies of the leaves in host memory. The originals may change or be donated afterwards."""
     for leaf in leaves.values():
         if isinstance(leaf.data, jax.Array):
-            leaf.data.copy_to_host_async()  # all are on their way before the first is waited for
+            leaf.data.copy_to_host_async()  # start all transfers before waiting for the first
     return {path: leaf._replace(data=np.array(leaf.data)) for path, leaf in leaves.items()}
 
 
 def write_arrays(folder: Path, leaves: dict[str, Leaf]) -> dict[str, Any]:
-    """The arrays, by orbax, which makes all processes meet; what the manifest says of each leaf."""
+    """Writes the arrays by orbax (collective: every process must call), and returns the manifest's entries."""
     entries, arrays = {}, {}
     for path, leaf in leaves.items():
-        name = f"{len(arrays):05d}" if leaf.data.size else None  # orbax refuses zero-size arrays: a template has them
+        name = f"{len(arrays):05d}" if leaf.data.size else None  # orbax refuses empty arrays; the template has them
         entries[path] = {"shape": list(leaf.shape), "dtype": leaf.dtype, "array": name}
         if name is not None:
             arrays[name] = leaf.data
@@ -108,7 +108,7 @@ def write_arrays(folder: Path, leaves: dict[str, Leaf]) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:
-    """What makes the folder a checkpoint, all of it on the disk when this returns."""
+    """Writes the manifest, and syncs every file and folder of the checkpoint."""
     files = {name: _sha256(folder / name, sync=True) for name in _files(folder)}
     body = {"format_version": FORMAT_VERSION, "step": step, "leaves": entries, "files": files, "extra": extra}
     partial = folder / f"{MANIFEST}.partial"
@@ -118,14 +118,14 @@ def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict
         os.fsync(file.fileno())
     os.replace(partial, folder / MANIFEST)
     for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        sync(path)
+        sync_directory(path)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, if it is as it was written. ValueError if another version of this library wrote it."""
+    """The manifest. Raises Damaged if it was changed, ValueError if its format version is another one."""
     try:
-        if (folder / MANIFEST).stat().st_size > _LARGEST_MANIFEST:
-            raise ValueError(f"it has more than {_LARGEST_MANIFEST:,} bytes")
+        if (folder / MANIFEST).stat().st_size > _MAX_MANIFEST_BYTES:
+            raise ValueError(f"it has more than {_MAX_MANIFEST_BYTES:,} bytes")
         manifest = json.loads((folder / MANIFEST).read_bytes())
         version, digest = manifest["format_version"], manifest.pop("sha256")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -141,11 +141,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path, files: dict[str, str]) -> None:
-    """Every file that was written is there with every bit, and no other."""
+    """Raises Damaged unless the folder holds exactly these files, each with its SHA-256."""
     try:
-        found = _files(folder)
-        for name in sorted(files.keys() | found):
-            if name not in found:
+        present = _files(folder)
+        for name in sorted(files.keys() | present):
+            if name not in present:
                 raise Damaged(f"{name} is missing")
             if name not in files:
                 raise Damaged(f"{name} is not part of it; remove that file")
@@ -156,7 +156,7 @@ def check_files(folder: Path, files: dict[str, str]) -> None:
 
 
 def read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Path -> the stored numbers. Orbax casts to whatever dtype it is asked for, so it is asked for none."""
+    """Path -> the stored numbers. No dtype is passed to orbax, which would cast to it."""
     ocp = orbax()
     numbers = {
         path: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf for path, leaf in expected.items()
@@ -170,30 +170,34 @@ def read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any])
             stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
     except Damaged:
         raise
-    except Exception as error:  # the files are as they were written, so this orbax cannot read them
+    except Exception as error:  # the SHA-256 of every file is right, so this version of orbax cannot read them
         raise Damaged(f"orbax cannot read it: {first_line(error)}") from error
     empty = {path: np.zeros(like.shape, like.dtype) for path, like in numbers.items() if path not in names}
     return empty | {path: stored[name] for path, name in names.items()}
 
 
 def _check_described(described: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The arrays are those of the manifest, in pieces no larger than themselves: checked before memory is taken."""
+    """Raises Damaged unless orbax's metadata names the manifest's arrays, in chunks no larger than they are.
+
+    Checked before orbax allocates memory for them.
+    """
     if described.keys() != expected.keys():
         raise Damaged(f"it holds {len(described)} arrays, its manifest names {len(expected)}")
     for name, like in expected.items():
-        found = described[name]
-        if (tuple(found.shape), np.dtype(found.dtype)) != (like.shape, like.dtype):
-            got = f"{np.dtype(found.dtype)}{list(found.shape)}"
+        array = described[name]
+        if (tuple(array.shape), np.dtype(array.dtype)) != (like.shape, like.dtype):
+            got = f"{np.dtype(array.dtype)}{list(array.shape)}"
             raise Damaged(f"array {name} is {got}, its manifest says {checks.describe(like)}")
-        piece = found.storage.chunk_shape
-        if len(piece) != len(like.shape) or any(
-            size > max(most, 1) for size, most in zip(piece, like.shape, strict=True)
-        ):
-            raise Damaged(f"array {name} is {checks.describe(like)}, but is stored in pieces of {list(piece)}")
+        chunk = array.storage.chunk_shape
+        fits = len(chunk) == len(like.shape) and all(
+            size <= max(whole, 1) for size, whole in zip(chunk, like.shape, strict=True)
+        )
+        if not fits:
+            raise Damaged(f"array {name} is {checks.describe(like)}, but is stored in pieces of {list(chunk)}")
 
 
 def _files(folder: Path) -> set[str]:
-    """Every file below the folder but the manifest, relative to it."""
+    """Paths of all files in the folder except the manifest, relative to the folder."""
     paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     return paths - {MANIFEST}
 
@@ -209,8 +213,8 @@ def _sha256(path: Path, *, sync: bool = False) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync(folder: Path) -> None:
-    """The folder's entries are on the disk; some network file systems cannot be asked."""
+def sync_directory(folder: Path) -> None:
+    """Syncs the names in a folder to the disk. Does nothing on file systems that cannot, as some network ones."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.help or arguments.list is not None:
-        streams.say(help.help_text(arguments.name) if arguments.help else help.list_text(arguments.list or ""))
+        streams.print_line(help.help_text(arguments.name) if arguments.help else help.list_text(arguments.list or ""))
         return 0
     return run(arguments, argv)
 
@@ -66,7 +66,7 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
         return 1
     if joined.is_first:
         again = f"; go on with: {fields.COMMAND} --resume --workdir={workdir}" if code else ""
-        streams.say(f"{arguments.name}: results in {workdir}{again}")
+        streams.print_line(f"{arguments.name}: results in {workdir}{again}")
     return code
 
 
@@ -83,14 +83,14 @@ def explain(arguments: Arguments, processes: "Processes") -> None:
     from hindsight_jax.runs import estimate, launch
     from hindsight_jax.runs.session import refusals
 
-    say = streams.say if processes.is_first else lambda text: None
+    say = streams.print_line if processes.is_first else lambda text: None
     for part in launch.split(arguments.config, arguments.grid, pathlib.Path()):
         with refusals(), refusals(ValueError):
             setup = presets.build(arguments.name, part.config)
-            plan = estimate.make(arguments.name, part.config, part.grid, setup)
-            say(estimate.text(plan, part.grid))
-            estimate.check(plan)
-            say("\n".join(estimate.expected(plan, estimate.trial(part.config, part.grid, setup))))
+            estimated = estimate.estimate_run(arguments.name, part.config, part.grid, setup)
+            say("\n".join(estimate.size_lines(estimated, part.grid)))
+            estimate.check_memory(estimated)
+            say("\n".join(estimate.time_lines(estimated, estimate.run_trial(part.config, part.grid, setup))))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""A named run in a work directory: session, records, pictures, processes, and what was learnt."""
+"""A run in a work directory: session, records, summary, curves and video, processes, estimate, and `load`."""

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from hindsight_jax import plotting, presets, statistics
-from hindsight_jax.runs.records import Row
-from hindsight_jax.runs.summary import Table, by_setting, diagnostics, table
+from hindsight_jax.runs import summary
+from hindsight_jax.runs.records import Record
+from hindsight_jax.runs.summary import Table, by_setting, table
 
-# the diagnostics worth a panel, in the order of worth, with their titles
+# the diagnostics that may get a panel, the most important first, with their titles
 _TITLES = {
     "q_mean": "mean Q of a batch",
     "imitated_fraction": "imitated share of a batch",
@@ -25,34 +26,37 @@ _TITLES = {
 _MAX_DIAGNOSTICS = 3
 
 
-def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
+def curves(records: Sequence[Record], title: str, confidence: float = 0.95) -> bytes:
     """A PNG of success at the end and at any step, and up to three diagnostics, over env steps per seed.
 
-    Thin lines are seeds, the thick one is their mean, the band is the interval of `statistics.interval` over seeds. One
-    seed has no band, and the picture says so. Where a seed is NaN, the mean has a gap and the picture names the seed.
-    Of a grid there is a thick line for each setting, with a band where there are few, and no thin ones.
+    Thin lines are seeds, the thick line is their mean, and the band is `statistics.interval` over seeds. One seed has
+    no band, and the picture says so. Where a seed is NaN, the mean has a gap and the picture names the seed. A grid has
+    a thick line for each setting and no thin ones, with bands up to four settings.
 
     Args:
-      rows: of metrics.jsonl; none gives a picture that says so.
+      records: of metrics.jsonl; without any, the picture says "no evaluation yet".
       title: the first line, for example the preset's name.
       confidence: of the band, in (0, 1).
 
     Returns:
       The bytes of a PNG of about 1100 x 750 pixels.
+
+    >>> record = dict(member=0, seed=7, env_steps=10, updates=5, success_end=0.5, success_any=0.5)
+    >>> curves([record], "hdm_push")[1:4]
+    b'PNG'
     """
     figure = plotting.new_figure(10.5, 7.0, padding=(0.12, 0.1))
-    names = _chosen(rows)
-    grid = figure.add_gridspec(2 if names else 1, 6, height_ratios=[1.35, 1.0] if names else [1.0])
-    groups = by_setting(rows)
-    for column, (key, words) in enumerate(
-        [("success_end", "success at the end"), ("success_any", "success at any step")]
-    ):
+    diagnostics = _diagnostics(records)
+    grid = figure.add_gridspec(2 if diagnostics else 1, 6, height_ratios=[1.35, 1.0] if diagnostics else [1.0])
+    groups = by_setting(records)
+    success = [("success_end", "success at the end"), ("success_any", "success at any step")]
+    for column, (key, panel_title) in enumerate(success):
         axis = figure.add_subplot(grid[0, 3 * column : 3 * column + 3])
-        _panel(axis, key, groups, words, confidence)
+        _panel(axis, key, groups, panel_title, confidence)
         axis.set_ylim(-0.02, 1.02)
         axis.set_yticks(np.linspace(0.0, 1.0, 6))
-    width = 6 // max(len(names), 1)
-    for column, key in enumerate(names):
+    width = 6 // max(len(diagnostics), 1)
+    for column, key in enumerate(diagnostics):
         axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
         _panel(axis, key, groups, _TITLES.get(_base(key), key), confidence)
     figure.supxlabel("env steps per seed", fontsize=10, color=plotting.INK)
@@ -65,9 +69,9 @@ def curves(rows: Sequence[Row], title: str, confidence: float = 0.95) -> bytes:
     return plotting.png(figure)
 
 
-def _chosen(rows: Sequence[Row]) -> list[str]:
-    """The diagnostics to draw: the known ones in their order, then others; those that are never finite are left out."""
-    present = [key for key in diagnostics(rows) if np.isfinite(table(rows, key).values).any()]
+def _diagnostics(records: Sequence[Record]) -> list[str]:
+    """The diagnostics to draw: those of _TITLES in its order, then others; none that is never finite."""
+    present = [key for key in summary.diagnostics(records) if np.isfinite(table(records, key).values).any()]
     rank = {name: index for index, name in enumerate(_TITLES)}
     return sorted(present, key=lambda key: (rank.get(_base(key), len(rank)), key))[:_MAX_DIAGNOSTICS]
 
@@ -82,7 +86,7 @@ def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: f
     plotting.style_axis(axis, title)
     axis.xaxis.set_major_formatter(plotting.thousands)
     axis.locator_params(axis="x", nbins=6)
-    tables = [(presets.label(setting), table(rows, key)) for setting, rows in groups]
+    tables = [(presets.label(setting), table(records, key)) for setting, records in groups]
     if not any(data.values.size for _, data in tables):
         axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=plotting.INK)
         return
@@ -94,7 +98,7 @@ def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: f
 
 
 def _seeds(axis: Any, data: Table, confidence: float) -> None:
-    """A thin line for each seed, a thick one for their mean, and its band."""
+    """A thin line for each seed, a thick line for their mean, and its band."""
     marker = "o" if len(data.env_steps) == 1 else None
     style = {"color": plotting.BLUE, "alpha": min(0.4, max(0.15, 4.0 / len(data.seeds))), "linewidth": 0.9}
     for index, values in enumerate(data.values if len(data.seeds) > 1 else ()):
@@ -113,7 +117,7 @@ def _curve(data: Table, label: str, confidence: float) -> plotting.Curve:
 
 
 def _limits(axis: Any, tables: Sequence[Table]) -> None:
-    """The y range of the seeds, not of the band, which is wide at few seeds and would flatten them."""
+    """Sets the y range to that of the seeds: a band over few seeds is wide and would flatten them."""
     steps = np.concatenate([data.env_steps for data in tables])
     axis.set_xlim(min(0, steps.min()), max(steps.max(), 1))
     values = np.concatenate([data.values.reshape(-1) for data in tables])
@@ -125,15 +129,15 @@ def _limits(axis: Any, tables: Sequence[Table]) -> None:
 
 
 def _caption(groups: Sequence[Any], confidence: float) -> str:
-    """The last success at the end in words, with what is missing."""
-    tables = [table(rows, "success_end") for _, rows in groups]
+    """The success of the last evaluation in words; names seeds that are not finite."""
+    tables = [table(records, "success_end") for _, records in groups]
     if not any(success.values.size for success in tables):
         return "no evaluation yet"
     if len(groups) > 1:
         means = [float(success.values[:, -1].mean()) for success in tables]
         best = max(range(len(means)), key=lambda i: means[i] if np.isfinite(means[i]) else -1.0)
-        words = presets.label(groups[best][0])
-        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {words}, the best"
+        label = presets.label(groups[best][0])
+        return f"{len(groups)} settings; success at the end {means[best]:.3f} with {label}, the best"
     success = tables[0]
     last = success.values[:, -1]
     failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]

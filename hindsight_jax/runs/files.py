@@ -1,10 +1,12 @@
-"""Files that survive a kill or a full disk, and errors that name the file and the remedy."""
+"""Writes that survive a kill or a full disk, and errors that name the file and a remedy."""
 
 import contextlib
 import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from hindsight_jax.checkpoints.files import sync_directory
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full. Nothing written before is lost: free space, then continue with --resume.",
@@ -22,7 +24,7 @@ _REMEDIES = {
 
 
 class WorkDirError(OSError):
-    """The work directory cannot be used: the message says which file, what went wrong, and the remedy."""
+    """The work directory cannot be used. The message names the file, the trouble and a remedy."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -30,8 +32,8 @@ class WorkDirError(OSError):
 
 
 @contextlib.contextmanager
-def explained(path: Path, trouble: str) -> Iterator[None]:
-    """Turns an OSError inside into a WorkDirError that names the file and the remedy."""
+def explain_errors(path: Path, trouble: str) -> Iterator[None]:
+    """Turns an OSError of the block into a WorkDirError that names the file and a remedy."""
     try:
         yield
     except WorkDirError:
@@ -42,32 +44,39 @@ def explained(path: Path, trouble: str) -> Iterator[None]:
 
 
 def append(path: Path, data: bytes, at: int) -> None:
-    """Appends to an existing file of `at` bytes, and syncs; on failure the file is cut back to what it was."""
+    """Appends to an existing file of `at` bytes, and syncs. On failure it cuts the file back to `at` bytes."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
         size = os.fstat(descriptor).st_size
         if size != at:
             raise WorkDirError(
                 f"{path}: has {size} bytes where this process left {at}. Another process writes here, or the file was "
-                "changed: stop the other one, then continue with --resume."
+                "changed: stop the other process, then continue with --resume."
             )
         try:
             written = 0
             while written < len(data):
                 written += os.write(descriptor, data[written:])
             os.fsync(descriptor)
-        except BaseException:  # a signal's exception too: all of the rows or none
+        except BaseException:  # also the exception of a signal: all of the data is written, or none
             os.ftruncate(descriptor, at)
             raise
     finally:
         os.close(descriptor)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes new and renamed names of a directory survive a power cut, where the system can."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def replace(path: Path, data: bytes) -> None:
+    """Writes a whole file: to a temporary file beside it, synced, then renamed over it. Raises WorkDirError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with explain_errors(path, "cannot be written"):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_directory(path.parent)

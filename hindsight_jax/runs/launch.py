@@ -40,7 +40,7 @@ def train(
 
     Raises SessionError for whatever `session` and the file system refuse.
     """
-    streams.hold_standard_descriptors()
+    streams.open_standard_descriptors()
     parts = list(split(config, grid, path, resume))
     whole = None
     if len(parts) > 1:
@@ -49,7 +49,7 @@ def train(
             processes.wait()
     for number, part in enumerate(parts):
         if whole is not None:
-            streams.say(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
+            streams.print_line(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
         with session(
             name, part.config, part.grid, part.path, resume=part.resume, argv=argv, processes=processes
         ) as run:

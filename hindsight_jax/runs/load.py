@@ -16,15 +16,18 @@ from hindsight_jax import checks, presets, training
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file
 
+# leaves that earlier versions stored under another path: see `Checkpoints.restore`
+RENAMED_LEAVES = {".agent.values.": ".agent.hparams."}
+
 
 class Saved(NamedTuple):
-    """Agents of all members, and how they were made."""
+    """The agents of all members, and the setup that trained them."""
 
     name: str  # of the run
     setup: presets.Setup
     members: training.Members  # the seed and the setting of each
     agents: Any  # the agents' states, every leaf [M, ...]
-    env_steps: np.ndarray  # i64[M], after which each was as it is here
+    env_steps: np.ndarray  # i64[M], of each agent
 
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
         """One member's policy(observation [*O], goal [*G], key) -> action [D], to be jitted and mapped at will."""
@@ -36,7 +39,7 @@ class Saved(NamedTuple):
 
 
 def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best") -> Saved:
-    """The agents that a run saved in its work directory. Nothing is changed there, and the run may be going on.
+    """The agents that a run saved in its work directory. Changes nothing there; the run may be going on.
 
     Args:
       workdir: of the command `hindsight-jax`, or one of the directories below it where its grid has several programs.
@@ -61,7 +64,7 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     setup = presets.build(name, config)
     members = config_file.members(config, grid)
     population = training.make_population(setup.run)
-    _, state, _ = Checkpoints(folder).restore(population.template(members.keys()))
+    _, state, _ = Checkpoints(folder).restore(population.template(members.keys()), renamed=RENAMED_LEAVES)
     chosen = state.best if which == "best" else state.members
     agents, env_steps = chosen.agent, chosen.env_steps
     chex.assert_tree_shape_prefix(agents, (len(members.seeds),))

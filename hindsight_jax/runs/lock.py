@@ -1,4 +1,4 @@
-"""One process at a time on a work directory."""
+"""A lock on a work directory, so that one process at a time uses it."""
 
 import errno
 import fcntl
@@ -11,14 +11,14 @@ NAME = ".lock"
 
 
 class LockedError(RuntimeError):
-    """Another process, named in the message, works in the directory."""
+    """Another process uses the directory; the message names it."""
 
 
 class Lock:
-    """An exclusive lock on an existing directory, held inside of `with`.
+    """An exclusive lock on an existing directory, held inside a `with` block.
 
-    The kernel holds it (flock on the file `.lock`), so it ends with the process, however that dies, and a file that is
-    left behind locks nothing. Do not remove the file while a run is on.
+    The kernel holds it (flock on the file `.lock`), so it ends with the process, however that dies, and a `.lock` that
+    is left behind locks nothing. Do not remove the file during a run.
 
     Raises:
       LockedError: another process, or another Lock of this one, has the directory; the message names its pid and host.
@@ -39,11 +39,11 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> "Lock":
-        """Takes the lock or raises at once; it never waits."""
+        """Takes the lock, or raises at once; never waits."""
         if self._descriptor is not None:
             raise LockedError(f"{self.path.parent}: this Lock is held already. Release it first.")
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # not inherited by programs that are started
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # child processes do not inherit it
         except OSError as error:
             raise self._unusable(error) from error
         try:
@@ -53,7 +53,7 @@ class Lock:
         except OSError as error:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
             os.close(descriptor)
-            raise self._explained(error, holder) from error
+            raise self._refusal(error, holder) from error
         except BaseException:
             os.close(descriptor)
             raise
@@ -61,12 +61,12 @@ class Lock:
         return self
 
     def release(self) -> None:
-        """Gives the lock back; the file stays. Nothing happens if the lock is not held."""
+        """Releases the lock, if it is held; the file stays."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
-    def _explained(self, error: OSError, holder: str) -> Exception:
+    def _refusal(self, error: OSError, holder: str) -> Exception:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return LockedError(
                 f"{self.path.parent}: process {holder or '(unknown)'} works here, and only one may. "

@@ -1,4 +1,4 @@
-"""The processes of one run, by `jax.distributed`: each trains its own members, and all of them stop together.
+"""The processes of one run, by `jax.distributed`. Each trains its own members; all of them stop together.
 
 Dimension key: P processes.
 """
@@ -13,14 +13,13 @@ from typing import NamedTuple, NoReturn
 import jax
 import numpy as np
 
-SECONDS_TO_START = 300  # until all processes must have come
-SECONDS_OF_SILENCE = 60  # after which a process that hangs is given up; one that ends is noticed at once
-
-SECONDS_OF_GRACE = 2.0
+SECONDS_TO_START = 300  # in which all processes must start
+SECONDS_OF_SILENCE = 60  # after which a process that hangs counts as gone; JAX notices at once one that ends
+SECONDS_OF_GRACE = 2.0  # for the other processes to print their errors
 
 
 class Address(NamedTuple):
-    """Where process 0 listens, how many processes there are, and which one this is; all None: ask the cluster."""
+    """The address of process 0, the number of processes and the index of this one; None: JAX asks the cluster."""
 
     coordinator: str | None = None  # HOST:PORT
     processes: int | None = None
@@ -28,52 +27,52 @@ class Address(NamedTuple):
 
 
 class ProcessesError(RuntimeError):
-    """The processes cannot come together, or one of them is gone; the message names the remedy."""
+    """The processes cannot connect, or one of them is gone; the message names the remedy."""
 
 
 class Processes(NamedTuple):
-    """This process among P."""
+    """The P processes of a run, seen from one of them."""
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # of this process
+    count: int = 1  # P
 
     @property
     def is_first(self) -> bool:
-        """Who writes what is written once."""
+        """Whether this is process 0, which writes all files but the records of other processes' members."""
         return self.index == 0
 
     def all_gather(self, numbers: Sequence[float] | np.ndarray) -> np.ndarray:
-        """What each process passes, f64[P, ...]; all must call it, with the same shape. Waits for all.
+        """All-gathers `numbers`: f64[P, ...]. Collective: every process must call it with the same shape.
 
-        Raises ProcessesError if one is gone.
+        Raises ProcessesError if another process is gone.
 
         >>> Processes().all_gather([2.0, 3.0]).tolist()
         [[2.0, 3.0]]
         """
-        mine = np.asarray(numbers, np.float64)
+        local = np.asarray(numbers, np.float64)
         if self.count == 1:
-            return mine[None]
+            return local[None]
         from jax.experimental import multihost_utils
 
-        with _noticed():
-            bits = multihost_utils.process_allgather(mine.view(np.uint32))  # JAX would make f32 of f64
-        return np.asarray(bits).view(np.float64).reshape(self.count, *mine.shape)
+        with _processes_errors():
+            bits = multihost_utils.process_allgather(local.view(np.uint32))  # as bits: JAX would round f64 to f32
+        return np.asarray(bits).view(np.float64).reshape(self.count, *local.shape)
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """A barrier: returns when every process has called it."""
         self.all_gather([0.0])
 
 
 def join(address: Address | None) -> Processes:
-    """Brings the processes of a run together, before JAX's backend starts; one process alone without an address.
+    """Connects the processes of a run, before JAX's backend starts. Without an address the run has one process.
 
-    SLURM, Open MPI, Kubernetes and TPU pods are asked by JAX itself for what the address leaves open.
+    JAX asks SLURM, Open MPI, Kubernetes or the TPU pod for the entries of the address that are None.
 
-    Raises ProcessesError if the others do not come.
+    Raises ProcessesError if the others do not connect.
     """
     if address is None:
         return Processes()
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us: see interrupt.py
+    jax.config.update("jax_enable_preemption_service", False)  # it would catch SIGTERM: see signals.py
     try:
         jax.distributed.initialize(
             *address, initialization_timeout=SECONDS_TO_START, heartbeat_timeout_seconds=SECONDS_OF_SILENCE
@@ -85,22 +84,22 @@ def join(address: Address | None) -> Processes:
     return Processes(jax.process_index(), jax.process_count())
 
 
-def leave(code: int, hosts: Processes) -> NoReturn:
-    """Ends this process at once, with what it has printed: others are not waited for, since they may wait for this."""
+def leave(code: int, processes: Processes) -> NoReturn:
+    """Flushes and exits at once, without JAX's barrier, on which the others would block."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if hosts.is_first:
-        time.sleep(SECONDS_OF_GRACE)  # JAX ends the others with this one: first let them say why they stop, too
+    if processes.is_first:
+        time.sleep(SECONDS_OF_GRACE)  # JAX ends the others with process 0: let them print their errors first
     os._exit(code)
 
 
 @contextlib.contextmanager
-def _noticed() -> Iterator[None]:
-    """Turns a broken collective into a ProcessesError."""
+def _processes_errors() -> Iterator[None]:
+    """Turns the error of a broken collective into a ProcessesError."""
     try:
         yield
     except (ValueError, RuntimeError) as error:
         raise ProcessesError(
-            "another process of this run is gone, so this one stops, too; its own output says why. Go on from the last "
-            "checkpoint with --resume, with as many processes as you like."
+            "another process of this run is gone, so this one stops too; the output of the other says why. Go on from "
+            "the last checkpoint with --resume, with any number of processes."
         ) from error

@@ -1,7 +1,7 @@
-"""Live progress: a bar with success so far, env steps per second and time left, where a person is watching.
+"""Live progress: on a terminal, a bar with success so far, env steps per second and time left.
 
 Without a terminal there are two lines, one at the start and one at the end, and with `verbose` one per evaluation. A
-closed pipe, a full disk behind a redirection, or a terminal that went away silences the output and never ends a run.
+closed pipe, a full disk behind a redirection, or a terminal that is gone silences the output and never ends a run.
 """
 
 import os
@@ -18,7 +18,7 @@ from hindsight_jax.runs.streams import Unbreakable, standard_output
 
 
 class Progress:
-    """Says how far a run is. A context manager.
+    """Shows how far a run is. A context manager: enter it when training starts.
 
     >>> import io
     >>> stream = io.StringIO()
@@ -40,17 +40,17 @@ class Progress:
         verbose: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepares, and prints nothing yet.
+        """Prints nothing yet.
 
         Args:
           total_steps: env steps per seed.
           name: of the run, the first word of every line.
-          members: of the population; env steps per second are theirs together.
+          members: of the population; env steps per second are their sum.
           settings: of a grid, each with members / settings seeds.
-          start: env steps per seed that an earlier process took.
+          start: env steps per seed that earlier processes took.
           stream: where to write; standard output by default.
-          verbose: a line per evaluation where no terminal is.
-          clock: seconds; read once on entering and once on leaving, and by the bar.
+          verbose: whether to print a line per evaluation if `stream` is not a terminal.
+          clock: returns seconds; called once on entering and once on leaving.
 
         Raises:
           ValueError: total_steps, members or settings below 1, or start outside of [0, total_steps].
@@ -58,7 +58,7 @@ class Progress:
         checks.positive_int("total_steps", total_steps, "Pass env steps per seed.")
         checks.positive_int("members", members, "Pass the number of members.")
         checks.positive_int("settings", settings, "Pass 1 without a grid.")
-        checks.in_range("start", start, 0, total_steps, "Pass the env steps that were taken already.")
+        checks.in_range("start", start, 0, total_steps, "Pass the env steps of the checkpoint.")
         self._total, self._name, self._start = total_steps, name, start
         self._members, self._settings = members, settings
         self._stream = standard_output() if stream is None else Unbreakable(stream)
@@ -74,7 +74,7 @@ class Progress:
         seeds = "1 seed" if count == 1 else f"{count} seeds"
         seeds = seeds if self._settings == 1 else f"{self._settings} settings x {seeds}"
         resumed = f", from {self._start:,}" if self._start else ""
-        self.say(f"{self._name}: {seeds} x {self._total:,} env steps{resumed}")
+        self.print(f"{self._name}: {seeds} x {self._total:,} env steps{resumed}")
         if self._live:
             self._bar = _make_bar(self._stream, self._members, self._start)
             self._task = self._bar.add_task(
@@ -97,16 +97,16 @@ class Progress:
         ]
         parts += [self._success] if self._success else []
         stopped = "stopped at " if kind is not None else ""
-        self.say(f"{self._name}: {stopped}{', '.join(parts)}")
+        self.print(f"{self._name}: {stopped}{', '.join(parts)}")
 
     def advance(self, env_steps: int) -> None:
-        """The run has taken this many env steps per seed, since its very beginning."""
+        """Shows that the run has taken this many env steps per seed, with those before a resume."""
         self._steps = env_steps
         if self._bar is not None:
             self._bar.update(self._task, completed=env_steps, updated=self._bar.get_time())
 
     def evaluated(self, env_steps: int, success_end: ArrayLike) -> None:
-        """An evaluation at this many env steps per seed gave these success rates, one per seed."""
+        """Shows the success rates of an evaluation, one per member, at this many env steps per seed."""
         rates = np.asarray(success_end, dtype=np.float64)
         self._success = f"success {rates.mean():.3f}"
         if self._settings > 1:
@@ -116,9 +116,9 @@ class Progress:
             self._bar.update(self._task, note=self._success)
         elif self._verbose:
             each = " ".join(f"{rate:.2f}" for rate in rates.reshape(-1))
-            self.say(f"{self._name}: {env_steps:,} env steps per seed, {self._success}, seeds {each}")
+            self.print(f"{self._name}: {env_steps:,} env steps per seed, {self._success}, seeds {each}")
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Prints a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -136,7 +136,7 @@ def _make_bar(stream: Unbreakable, members: int, start: int) -> Any:
     from rich.text import Text
 
     class Numbers(ProgressColumn):
-        """Success so far, env steps per second of all seeds together, time left."""
+        """Success so far, env steps per second of all members, time left."""
 
         def render(self, task: Any) -> Text:
             rate = task.speed or max(task.completed - start, 0) / max(task.elapsed or 0.0, 1e-9)
@@ -147,9 +147,9 @@ def _make_bar(stream: Unbreakable, members: int, start: int) -> Any:
             return Text(f"{task.fields['note']}, {rate * members:,.0f} env steps/s, {left} left")
 
     line = Column(no_wrap=True, overflow="ellipsis")
-    console = Console(file=stream, force_terminal=True)  # type: ignore[arg-type]  # a stream in all that rich asks of it
+    console = Console(file=stream, force_terminal=True)  # type: ignore[arg-type]  # has every method that rich calls
     columns = (TextColumn("{task.description}", markup=False), BarColumn(12), TaskProgressColumn(), Numbers(line))
-    # the rate is over five minutes, since a run may report less than once in rich's thirty seconds
+    # a rate over five minutes: a run may report less than once in rich's default of thirty seconds
     return RichProgress(*columns, console=console, refresh_per_second=2, speed_estimate_period=300.0, transient=True)
 
 

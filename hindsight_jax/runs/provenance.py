@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, device, precision, commit and arguments, without anyone's folders."""
+"""Provenance of a result: versions, device, precision, commit and arguments, without absolute paths."""
 
 import importlib.metadata
 import os
@@ -15,7 +15,7 @@ _ABSOLUTE = re.compile(r"(^|[=,:\s\"'])(?:~|[A-Za-z]:)?[/\\][^\s,:\"']*?([^/\\\s
 
 
 def describe(argv: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything outside of the configuration that a run's numbers may depend on. Starts JAX's backend.
+    """Everything outside the config that a run's numbers may depend on. Starts JAX's backend.
 
     Args:
       argv: the arguments after the program's name; absolute paths in them are cut to their last part.
@@ -34,18 +34,18 @@ def describe(argv: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of each package that a run computes with; None if it is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    """Version of Python and of each of PACKAGES; None if it is not installed."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
 def device() -> dict[str, Any]:
-    """What JAX runs on, and the processor beside it. No host name."""
+    """JAX's devices, and the processor and system of the host, without its name."""
     import jax
 
     devices = jax.devices()
@@ -59,7 +59,7 @@ def device() -> dict[str, Any]:
 
 
 def precision() -> dict[str, Any]:
-    """How matrix products are rounded: on GPUs JAX's default is TF32, ten bits of mantissa."""
+    """JAX's precision of matrix products, and whether float64 is on. "default" is TF32 on GPUs: ten mantissa bits."""
     import jax
 
     return {
@@ -69,9 +69,9 @@ def precision() -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any]:
-    """{"commit": 40 hex digits or None, "dirty": whether the sources differ from it or None}.
+    """{"commit": 40 hex digits, "dirty": whether the sources differ from it}.
 
-    None where the sources are no tracked files of a git repository: an installed wheel, or git is not there.
+    Both are None if git does not track the sources, as those of an installed package, or git is missing.
     """
     unknown = {"commit": None, "dirty": None}
     if _git("ls-files", "--error-unmatch", "hindsight_jax/runs/provenance.py") is None:
@@ -91,10 +91,10 @@ def portable(argument: str) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of git in the sources' repository, or None if it fails."""
+    """Output of a git command in the repository of the sources, or None if it fails."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(_ROOT), *arguments],
             env=environment,
             capture_output=True,
@@ -104,4 +104,4 @@ def _git(*arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()

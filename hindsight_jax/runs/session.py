@@ -1,4 +1,4 @@
-"""One run in one work directory: begin or resume, train with rows and checkpoints, leave plots, a GIF and a summary."""
+"""One run in one work directory: start or resume it, train with records and checkpoints, leave curves and a summary."""
 
 import contextlib
 import io
@@ -14,21 +14,22 @@ import numpy as np
 
 from hindsight_jax import checks, fields, presets, training
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
-from hindsight_jax.runs import config_file, estimate, summary, video
+from hindsight_jax.runs import config_file, estimate, streams, summary, video
 from hindsight_jax.runs.files import WorkDirError
+from hindsight_jax.runs.load import RENAMED_LEAVES
 from hindsight_jax.runs.lock import Lock, LockedError
 from hindsight_jax.runs.processes import Processes, ProcessesError
 from hindsight_jax.runs.progress import Progress
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
-FRAMES_PER_SECOND = 12.5  # the GIF plays at half the speed of push
-_FILM = 0x66696C6D  # 'film': keeps the film's keys apart from those that init splits off the same key
+FRAMES_PER_SECOND = 12.5  # of the GIF: half the speed of push
 SECONDS_PER_CALL = 2.0  # of device work between two looks at the clock and at signals; changes no number
+_VIDEO_KEY = 0x66696C6D  # separates the video's keys from those that init splits off the same key
 
 
 class SessionError(RuntimeError):
-    """The run cannot begin or go on; the message names the remedy."""
+    """The run cannot start or go on; the message names the remedy."""
 
 
 class Session:
@@ -37,240 +38,266 @@ class Session:
     def __init__(
         self,
         name: str,
-        values: dict[str, Any],
+        config: dict[str, Any],
         workdir: WorkDir,
         setup: presets.Setup,
         grid: presets.Grid | None = None,
-        hosts: Processes | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        """Makes the population's functions; nothing is computed yet."""
-        self.name, self.values, self.workdir, self.setup = name, values, workdir, setup
-        self.grid, self.hosts = dict(grid or {}), hosts or Processes()
-        self.checkpoints = Checkpoints(workdir.checkpoints, keep=values["checkpoint.keep"])
-        self.members = config_file.members(values, self.grid)
+        """Makes the population's functions; computes nothing yet. `config` holds every value by dotted field."""
+        self.name, self.config, self.workdir, self.setup = name, config, workdir, setup
+        self.grid, self.processes = dict(grid or {}), processes or Processes()
+        self.checkpoints = Checkpoints(workdir.checkpoints, keep=config["checkpoint.keep"])
+        self.members = config_file.members(config, self.grid)
         self.population = training.make_population(setup.run, training.devices_for(len(self.members.seeds)))
         self.keys = self.members.keys()
         self.state: Any = None
-        self.num_rows = 0  # of all members, since the run began
-        self.began_at = 0  # env steps per seed that an earlier process took
-        self.stopped_by = 0  # the signal that any process got
+        self.num_records = 0  # of all members, since the run began
+        self.first_env_steps = 0  # env steps per seed that earlier processes took
         self.seconds = {"train": 0.0, "evaluate": 0.0, "checkpoint": 0.0}
-        self.changes: list[str] = []  # what a resumed run computes with that the earlier process did not
+        self.changes: list[str] = []  # what differs from the process before: commit, versions, device, ...
         self.warned: set[int] = set()  # members that are frozen, or whose evaluation was not finite
         self.num_frozen = 0  # members, of all processes
 
-    def start(self, config: dict[str, Any], argv: Sequence[str]) -> None:
-        """The first state of a new run."""
-        if self.hosts.is_first:
-            self.workdir.write_config(config, name=self.name, grid=config_file.grid_to_json(self.grid), argv=argv)
-        self.begin()
-        self.save()  # so that rows without a checkpoint are a loss, and not the start of a run
+    # ---- start and resume
 
-    def begin(self) -> None:
-        """Every member's first state."""
-        values = self.members.values(self.grid)
-        self.population.compile(self.keys, values)
-        self.state = self.population.init(self.keys, values)
+    def start(self, argv: Sequence[str]) -> None:
+        """Writes config.json, and makes and saves the first state of a new run."""
+        if self.processes.is_first:
+            grid = config_file.grid_to_json(self.grid)
+            self.workdir.write_config(config_file.to_json(self.config), name=self.name, grid=grid, argv=argv)
+        self.init()
+        self.save()  # step 0 is saved, so that metrics without a checkpoint always mean a lost checkpoint
 
-    def resume(self, config: dict[str, Any], argv: Sequence[str]) -> None:
-        """Takes up the newest good checkpoint; rows that were written after it are dropped, and will come again.
+    def init(self) -> None:
+        """Compiles, and makes every member's first state."""
+        hparams = self.members.values(self.grid)
+        self.population.compile(self.keys, hparams)
+        self.state = self.population.init(self.keys, hparams)
 
-        A run that was stopped before its first checkpoint has no rows and begins again. Raises CheckpointError if there
-        are rows and no checkpoint, ValueError if it was made with other values than config.json now holds.
+    def resume(self, argv: Sequence[str]) -> None:
+        """Restores the newest intact checkpoint and drops the records written after it; training writes them again.
+
+        A run that was stopped before its first checkpoint has no records, and starts again. Raises CheckpointError if
+        there are records and no checkpoint, ValueError if config.json was changed since the checkpoint.
         """
-        if any(self.workdir.checkpoints.glob("*step_*")) or self.workdir.read_rows():
-            _, self.state, extra = self.checkpoints.restore(self.population.template(self.keys))
-            self.refuse_other_values(extra["values"])
-            if "num_rows" not in extra:
-                remedy = "Resume it with the commit that config.json names, or start a new run."
-                checks.fail("checkpoint", "no count of rows", "this version keeps one", remedy)
-            self.num_rows = extra["num_rows"]
-            self.seconds = dict(extra["seconds"])
-            self.began_at = self.env_steps()
-        else:
-            self.begin()
+        if self.checkpoints.is_empty() and not self.workdir.read_records():
+            self.init()
             self.save()
-        if self.hosts.is_first:
-            self.workdir.rewind(self.began_at, self.num_rows)
-            self.changes = self.workdir.note_resume(config, argv)
+        else:
+            self.restore()
+        if self.processes.is_first:
+            self.workdir.rewind(self.first_env_steps, self.num_records)
+            self.changes = self.workdir.note_resume(config_file.to_json(self.config), argv)
 
-    def refuse_other_values(self, stored: dict[str, Any]) -> None:
-        """ValueError if a value that no resumed run may change differs from the checkpoint's."""
-        for field, value in self.fixed_values().items():
+    def restore(self) -> None:
+        """The state, the number of records and the seconds of the newest intact checkpoint."""
+        template = self.population.template(self.keys)
+        _, self.state, extra = self.checkpoints.restore(template, renamed=RENAMED_LEAVES)
+        self.refuse_other_config(extra["values"])
+        if "num_rows" not in extra:
+            remedy = "Resume it with the commit that config.json names, or start a new run."
+            checks.fail("checkpoint", "no num_rows", "it must count the records", remedy)
+        self.num_records = extra["num_rows"]
+        self.seconds = dict(extra["seconds"])
+        self.first_env_steps = self.env_steps()
+
+    def refuse_other_config(self, stored: dict[str, Any]) -> None:
+        """ValueError if a value that may not change on resume differs from the checkpoint's."""
+        for field, value in self.fixed_config().items():
             if stored.get(field) != value:
                 rule = f"the checkpoint was made with {stored.get(field)!r}"
                 checks.fail(f"config.json: {field}", repr(value), rule, "Put the value back, or start a new run.")
 
-    def fixed_values(self) -> dict[str, Any]:
-        """What a resumed run may not change, as JSON carries it."""
-        kept = {field: value for field, value in self.values.items() if field not in config_file.RESUMABLE}
+    def fixed_config(self) -> dict[str, Any]:
+        """The name, the grid and the values that may not change on resume, as JSON holds them."""
+        fixed = {field: value for field, value in self.config.items() if field not in config_file.RESUMABLE}
         grid = {f"grid: {field}": axis for field, axis in config_file.grid_to_json(self.grid).items()}
-        return {"name": self.name} | {field: fields.text(value) for field, value in kept.items()} | grid
+        return {"name": self.name} | {field: fields.text(value) for field, value in fixed.items()} | grid
 
-    def train(self, interrupt: GracefulExit) -> int:
-        """Trains to the end, until a signal, or until a member halts the run; the exit code."""
+    # ---- the loop
+
+    def train(self, graceful_exit: GracefulExit) -> int:
+        """Trains to the end, until a signal, or until frozen members halt the run. Returns the exit code."""
+        every = self.setup.epochs_between_evaluations
         with self.progress() as progress:
             if self.changes:
-                progress.say(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
+                progress.print(f"warning: {', '.join(self.changes)} changed since the run began: bits may differ.")
             saved = time.monotonic()
             while (epoch := int(self.state.epochs)) < self.setup.num_epochs:
-                every = self.setup.epochs_between_evaluations
                 target = min(self.setup.num_epochs, epoch + every - epoch % every)
-                self.advance(target, progress, interrupt)
+                self.advance(target, progress, graceful_exit)
                 if int(self.state.epochs) == target:
                     self.evaluate(progress)
-                is_due = time.monotonic() - saved >= self.values["checkpoint.seconds"]
-                if self.agreed(interrupt, is_due):
+                is_due, signal_number = self.exchange(self.is_save_due(saved), graceful_exit)
+                if is_due:
                     self.save()
                     saved = time.monotonic()
-                if self.stopped_by:
-                    return self.stop(progress)
+                if signal_number:
+                    return self.stop(signal_number, progress)
                 if self.is_halted():
                     return self.halt(progress)
         self.finish()
         return 0
 
-    def progress(self) -> Progress:
-        """Of all members; the first process shows it."""
-        total, members = self.values["total_steps"], len(self.members.seeds)
-        return Progress(
-            total,
-            name=self.name if self.hosts.count == 1 else f"{self.name} ({self.hosts.count} processes)",
-            members=members,
-            settings=members // self.values["seeds"],
-            start=min(self.began_at, total),
-            stream=None if self.hosts.is_first else io.StringIO(),
-        )
+    def advance(self, target: int, progress: Progress, graceful_exit: GracefulExit) -> None:
+        """Trains up to epoch `target`, or until a signal, in calls of about SECONDS_PER_CALL.
 
-    def agreed(self, interrupt: GracefulExit, number: int) -> int:
-        """What every process does next: the first one's number; a signal of any stops all."""
-        each = self.hosts.all_gather([number, interrupt.signal or 0])
-        self.stopped_by = int(each[:, 1].max())
-        return int(each[0, 0])
+        After a call of n epochs in s seconds the next one has n SECONDS_PER_CALL / s epochs.
+        """
+        num_epochs = 1  # the first call measures an epoch, and may compile
+        while (epoch := int(self.state.epochs)) < target:
+            num_epochs, signal_number = self.exchange(min(num_epochs, target - epoch), graceful_exit)
+            if signal_number:
+                return
+            before = self.seconds["train"]
+            with self.timed("train"):
+                self.state = jax.block_until_ready(self.population.advance(self.state, num_epochs))
+            self.checkpoints.raise_if_failed()
+            num_epochs = max(1, round(num_epochs / (self.seconds["train"] - before) * SECONDS_PER_CALL))
+            progress.advance(min(self.env_steps(), self.config["total_steps"]))
+
+    def evaluate(self, progress: Progress) -> None:
+        """Appends a record for each member of this process: greedy success, and metrics since the last record."""
+        with self.timed("evaluate"):
+            results = self.population.evaluate(self.state, self.keys)
+            self.state, columns = jax.block_until_ready(self.population.record(self.state, results))
+        local, columns = training.local_members(columns)
+        measured = [{name: column[i].item() for name, column in columns.items()} for i, _ in local]
+        table = [self.record(member, numbers) for (_, member), numbers in zip(local, measured, strict=True)]
+        for record in table:
+            self.warn_if_not_finite(record, progress)
+        if not self.num_records:
+            self.checkpoints.wait()  # a resume refuses records without a checkpoint
+        seconds = {f"seconds_{name}": self.seconds[name] for name in ("train", "evaluate")}
+        self.workdir.append_records([training.normalize_metrics(record) | seconds for record in table])
+        self.num_records += len(self.members.seeds)
+        gathered = self.processes.all_gather(np.array([[record["success_end"], record["frozen"]] for record in table]))
+        self.num_frozen = int(gathered[..., 1].sum())
+        progress.evaluated(min(self.env_steps(), self.config["total_steps"]), gathered[..., 0])
+
+    def record(self, member: int, measured: dict[str, Any]) -> dict[str, Any]:
+        """The member's index, seed and setting, and the numbers measured of it."""
+        return {"member": member, "seed": self.members.seeds[member], **self.members.settings[member], **measured}
+
+    def warn_if_not_finite(self, record: dict[str, Any], progress: Progress) -> None:
+        """Names, once, a member that is frozen, with the cause, or whose evaluation is not finite."""
+        if math.isfinite(record["success_end"]) or record["member"] in self.warned:
+            return
+        self.warned.add(record["member"])
+        if record["frozen"]:
+            member = training.local_member(self.state.members, record["member"])
+            trouble = f"is frozen: {self.setup.run.diagnose(member)}"
+        else:
+            trouble = f"{', '.join(name for name, value in record.items() if not math.isfinite(value))} not finite"
+        where = f"member {record['member']} (seed {record['seed']}) at {record['env_steps']:,} env steps"
+        print_line = progress.print if self.processes.is_first else print
+        print_line(f"warning: {where} {trouble}. Other members go on, untouched. Try a smaller learning rate.")
+
+    def exchange(self, number: int, graceful_exit: GracefulExit) -> tuple[int, int]:
+        """(the first process's `number`, the signal that any process got or 0). Collective: every process must call it.
+
+        Clocks and signals differ between processes; so all of them do the same next.
+        """
+        gathered = self.processes.all_gather([number, graceful_exit.signal or 0])
+        return int(gathered[0, 0]), int(gathered[:, 1].max())
+
+    def is_save_due(self, saved: float) -> bool:
+        """Whether `checkpoint.seconds` have passed since the monotonic time `saved`."""
+        return time.monotonic() - saved >= self.config["checkpoint.seconds"]
 
     def is_halted(self) -> bool:
         """Whether frozen members stop the run: any of them with on_nan=halt, else all of them together."""
-        return self.num_frozen >= (1 if self.values["on_nan"] == "halt" else len(self.members.seeds))
+        return self.num_frozen >= (1 if self.config["on_nan"] == "halt" else len(self.members.seeds))
+
+    def progress(self) -> Progress:
+        """The progress of all members, which the first process shows."""
+        total, members = self.config["total_steps"], len(self.members.seeds)
+        count = self.processes.count
+        return Progress(
+            total,
+            name=self.name if count == 1 else f"{self.name} ({count} processes)",
+            members=members,
+            settings=members // self.config["seeds"],
+            start=min(self.first_env_steps, total),
+            stream=None if self.processes.is_first else io.StringIO(),
+        )
+
+    # ---- the files of a run
 
     def halt(self, progress: Progress) -> int:
-        """After a fault: a checkpoint of the last finite state, a report, and 1."""
-        self.save_now()
+        """Saves the last state and reports, after members froze. Returns the exit code, 1."""
+        self.save_and_wait()
         self.report(interrupted=True)
         remedy = "--resume with --config.on_nan=freeze trains the others to their end."
         if self.num_frozen == len(self.members.seeds):
             remedy = "No member is left to train: start anew with another setting."
-        progress.say(f"error: {self.name}: halted by {self.num_frozen} frozen member(s), and saved. {remedy}")
+        progress.print(f"error: {self.name}: halted by {self.num_frozen} frozen member(s), and saved. {remedy}")
         return 1
 
-    def stop(self, progress: Progress) -> int:
-        """After a signal: a checkpoint, a report, and the exit code that shells expect."""
-        self.save_now()
-        if self.num_rows:
+    def stop(self, signal_number: int, progress: Progress) -> int:
+        """Saves and reports after a signal. Returns the exit code that shells expect."""
+        self.save_and_wait()
+        if self.num_records:
             self.report(interrupted=True)
-        progress.say(f"{self.name}: stopped by {signal.Signals(self.stopped_by).name}, and saved")
-        return 128 + self.stopped_by
+        progress.print(f"{self.name}: stopped by {signal.Signals(signal_number).name}, and saved")
+        return 128 + signal_number
 
-    def advance(self, target: int, progress: Progress, interrupt: GracefulExit) -> None:
-        """Epochs up to `target`, in calls of about SECONDS_PER_CALL."""
-        epochs = 1  # the first call tells how long an epoch takes, and may compile
-        while (epoch := int(self.state.epochs)) < target:
-            number = self.agreed(interrupt, min(epochs, target - epoch))
-            if self.stopped_by:
-                return
-            before = self.seconds["train"]
-            with self.timed("train"):
-                self.state = jax.block_until_ready(self.population.advance(self.state, number))
-            self.checkpoints.raise_if_failed()
-            epochs = max(1, round(number / (self.seconds["train"] - before) * SECONDS_PER_CALL))
-            progress.advance(min(self.env_steps(), self.values["total_steps"]))
-
-    def evaluate(self, progress: Progress) -> None:
-        """One row for each member of this process: greedy success, and means of metrics since the last row."""
-        with self.timed("evaluate"):
-            results = self.population.evaluate(self.state, self.keys)
-            self.state, columns = jax.block_until_ready(self.population.record(self.state, results))
-        own, columns = training.local_members(columns)
-        rows = [self.row(member, {name: column[i].item() for name, column in columns.items()}) for i, member in own]
-        for row in rows:
-            self.report_if_bad(row, progress)
-        rows = [training.normalize_metrics(row) for row in rows]
-        for row in rows:
-            row["seconds_train"], row["seconds_evaluate"] = self.seconds["train"], self.seconds["evaluate"]
-        if not self.num_rows:
-            self.checkpoints.wait()  # for the first: rows without any are refused
-        self.workdir.append_rows(rows)
-        self.num_rows += len(self.members.seeds)
-        each = self.hosts.all_gather(np.array([[row["success_end"], row["frozen"]] for row in rows]))
-        self.num_frozen = int(each[..., 1].sum())
-        progress.evaluated(min(self.env_steps(), self.values["total_steps"]), each[..., 0])
-
-    def row(self, member: int, columns: dict[str, Any]) -> dict[str, Any]:
-        """Who a member is, and what was measured."""
-        return {"member": member, "seed": self.members.seeds[member], **self.members.settings[member], **columns}
-
-    def report_if_bad(self, row: dict[str, Any], progress: Progress) -> None:
-        """Names a member that is frozen, and by what, or whose evaluation is not finite; once."""
-        if math.isfinite(row["success_end"]) or row["member"] in self.warned:
+    def finish(self) -> None:
+        """Leaves the last checkpoint, a report, and a GIF of the median seed if the task can be drawn."""
+        self.save_and_wait()
+        self.processes.wait()
+        shown = summary.shown_member(self.workdir.read_records())
+        if not video.has_picture(self.setup.env):
+            if self.processes.is_first:
+                task = type(self.setup.env).__name__
+                streams.print_line(f"{self.name}: no policy.gif, since {task} has no scene() and camera()")
+            self.report()
             return
-        self.warned.add(row["member"])
-        if row["frozen"]:
-            member = training.local_member(self.state.members, row["member"])
-            what = f"is frozen: {self.setup.run.diagnose(member)}"
-        else:
-            what = f"{', '.join(name for name, value in row.items() if not math.isfinite(value))} not finite"
-        where = f"member {row['member']} (seed {row['seed']}) at {row['env_steps']:,} env steps"
-        say = progress.say if self.hosts.is_first else print
-        say(f"warning: {where} {what}. Other members go on, untouched. Try a smaller learning rate.")
+        agent = training.local_member(self.state.members.agent, shown)
+        if agent is not None:  # this process trains the member
+            policy = lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, False)
+            frames = video.record_video(self.setup.env, policy, jax.random.fold_in(self.keys[shown], _VIDEO_KEY))
+            self.workdir.write_policy(frames, FRAMES_PER_SECOND)
+        setting = {"policy_setting": self.members.settings[shown]} if self.grid else {}
+        self.report(policy_seed=self.members.seeds[shown], **setting)
+
+    def report(self, **extra: Any) -> None:
+        """Writes curves.png and summary.json from the records of all processes."""
+        self.processes.wait()
+        if self.processes.is_first:
+            self.workdir.write_curves(self.name)
+            episodes = self.config["evaluation.episodes"]
+            self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
 
     def save(self) -> None:
-        """A checkpoint of everything, and of how many rows there are; none if this epoch has one.
+        """Starts a checkpoint of the state and the number of records, unless this epoch has one.
 
-        It is written while training goes on; `advance` raises the error of one that could not be.
+        It is written while training goes on; `advance` raises its error.
         """
         with self.timed("checkpoint"):
             if self.checkpoints.latest_step() == int(self.state.epochs):
                 return
-            extra = {"num_rows": self.num_rows, "seconds": self.seconds, "values": self.fixed_values()}
+            extra = {"num_rows": self.num_records, "seconds": self.seconds, "values": self.fixed_config()}
             self.checkpoints.save(int(self.state.epochs), self.state, extra)
 
-    def save_now(self) -> None:
-        """The same, and it is on the disk when this returns."""
+    def save_and_wait(self) -> None:
+        """As `save`, and returns when the checkpoint is on the disk."""
         self.save()
         with self.timed("checkpoint"):
             self.checkpoints.wait()
 
-    def report(self, **extra: Any) -> None:
-        """The plot and the summary of the rows so far, of all processes."""
-        self.hosts.wait()
-        if self.hosts.is_first:
-            self.workdir.write_curves(self.name)
-            episodes = self.values["evaluation.episodes"]
-            self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
-
-    def finish(self) -> None:
-        """The last checkpoint, the plot, the summary, and a GIF of the best setting's median seed."""
-        self.save_now()
-        self.hosts.wait()
-        shown = shown_member(self.workdir.read_rows())
-        agent = training.local_member(self.state.members.agent, shown)
-        if agent is not None:  # it is on this process
-            policy = lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, False)
-            frames = video.film(self.setup.env, policy, jax.random.fold_in(self.keys[shown], _FILM))
-            self.workdir.write_policy(frames, FRAMES_PER_SECOND)
-        who = {"policy_seed": self.members.seeds[shown]}
-        self.report(**who, **({"policy_setting": self.members.settings[shown]} if self.grid else {}))
-
     def env_steps(self) -> int:
-        """Of the member that took the fewest, of this process's."""
+        """The fewest env steps that a member of this process took."""
         _, columns = training.local_members({"env_steps": self.state.members.env_steps})
         return int(columns["env_steps"].min())
 
     @contextlib.contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Adds the time spent inside to `seconds[what]`."""
+    def timed(self, name: str) -> Iterator[None]:
+        """Adds the duration of the block to `seconds[name]`."""
         start = time.perf_counter()
         yield
-        self.seconds[what] += time.perf_counter() - start
+        self.seconds[name] += time.perf_counter() - start
 
 
 @contextlib.contextmanager
@@ -284,46 +311,45 @@ def session(
     argv: Sequence[str] = (),
     processes: Processes | None = None,
 ) -> Iterator[Session]:
-    """A session in the work directory `path`, whose lock its first process holds until it is left.
+    """A started or resumed session in the work directory `path`. Its first process locks the directory for the block.
 
-    Raises SessionError, with its remedy, for whatever the file system, a lock, a checkpoint, the memory or the other
-    processes refuse.
+    Args:
+      name: of the preset.
+      config: every value by dotted field.
+      grid: field -> values; {} for none.
+      path: the work directory, new or empty unless `resume`.
+      resume: whether to go on with the run in `path`.
+      argv: the command line's arguments, for config.json.
+      processes: of this run; this one alone by default.
+
+    Raises:
+      SessionError: the file system, a lock, a checkpoint, the memory or another process refuses; names the remedy.
     """
-    values, hosts = config, processes or Processes()
-    with refusals(), contextlib.ExitStack() as held:
+    processes = processes or Processes()
+    with refusals(), contextlib.ExitStack() as stack:
         with refusals(ValueError):
-            setup = presets.build(name, values)
-            estimate.check(estimate.make(name, values, grid, setup))  # before a folder is made
-            if hosts.is_first:
+            setup = presets.build(name, config)
+            estimate.check_memory(estimate.estimate_run(name, config, grid, setup))  # before a folder is made
+            if processes.is_first:
                 workdir = WorkDir.open(path) if resume else WorkDir.create(path)
-                held.enter_context(Lock(workdir.path))
-            hosts.wait()
-            if not hosts.is_first:
-                workdir = WorkDir(path, hosts.index)
-            run = Session(name, values, workdir, setup, grid, hosts)
-            begin = run.resume if resume else run.start
-            begin(config_file.to_json(config), argv)
-            hosts.wait()
-            if not hosts.is_first:
-                run.workdir = WorkDir.join(path, hosts.index)
+                stack.enter_context(Lock(workdir.path))
+            processes.wait()
+            if not processes.is_first:
+                workdir = WorkDir(path, processes.index)
+            run = Session(name, config, workdir, setup, grid, processes)
+            if resume:
+                run.resume(argv)
+            else:
+                run.start(argv)
+            processes.wait()
+            if not processes.is_first:
+                run.workdir = WorkDir.join(path, processes.index)
         try:
             yield run
-        except Exception:  # no second signal: that ends at once
-            with contextlib.suppress(Exception):  # the first error is the one to tell
-                run.checkpoints.wait()  # a checkpoint that is being written is not lost
+        except Exception:  # a second signal raises SystemExit, which is not caught here
+            with contextlib.suppress(Exception):  # report the original error
+                run.checkpoints.wait()  # finish the checkpoint that is being written
             raise
-
-
-def shown_member(table: Sequence[dict[str, Any]]) -> int:
-    """The median of the best setting's seeds by success at the end of the last evaluation; NaN does not count."""
-    best: tuple[float, int] = (-1.0, 0)
-    for _, group in summary.by_setting(table):
-        last = {row["member"]: row["success_end"] for row in group}
-        finite = sorted((success, member) for member, success in last.items() if math.isfinite(success))
-        if finite:
-            mean = sum(success for success, _ in finite) / len(finite)
-            best = max(best, (mean, finite[len(finite) // 2][1]), key=lambda found: found[0])
-    return best[1]
 
 
 _REFUSED = (WorkDirError, LockedError, CheckpointError, ProcessesError, estimate.MemoryRefusal, OSError)
@@ -331,7 +357,10 @@ _REFUSED = (WorkDirError, LockedError, CheckpointError, ProcessesError, estimate
 
 @contextlib.contextmanager
 def refusals(*kinds: type[Exception]) -> Iterator[None]:
-    """Turns these errors into SessionError, by default all that name their remedy; others are bugs with a traceback."""
+    """Turns errors of these kinds, by default all whose message names a remedy, into SessionError.
+
+    Other errors are bugs, and keep their traceback.
+    """
     kinds = kinds or _REFUSED
     try:
         yield

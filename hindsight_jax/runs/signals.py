@@ -1,6 +1,6 @@
-"""SIGTERM and SIGINT as a flag that the training loop polls, so that a run is saved before it ends.
+"""SIGTERM and SIGINT as a flag that the training loop polls, so that a run saves a checkpoint before it ends.
 
-JAX and orbax catch neither: without this, SIGTERM ends a process in the middle of whatever it does.
+JAX and orbax catch neither signal: without this, SIGTERM ends a process at any line.
 """
 
 import signal
@@ -12,13 +12,13 @@ _CAUGHT = (signal.SIGTERM, signal.SIGINT)
 
 
 class GracefulExit:
-    """Holds the first SIGTERM or SIGINT back as `stop.signal`; a second one raises SystemExit at once.
+    """Stores the first SIGTERM or SIGINT in `signal`; a second one raises SystemExit at once.
 
-    Signals that are ignored already, as `nohup` and a shell's `&` arrange, stay ignored. The previous handlers come
-    back on leaving, also when an exception leaves. `exit_code` is what shells expect: 143 for SIGTERM, 130 for SIGINT.
+    Signals that are ignored already, as `nohup` and a shell's `&` arrange, stay ignored. Leaving the block restores the
+    previous handlers. `exit_code` is the one that shells expect: 143 for SIGTERM, 130 for SIGINT.
 
     Raises:
-      RuntimeError: entered outside of the main thread, where Python can set no handler, or entered twice.
+      RuntimeError: entered outside the main thread, where Python cannot set handlers, or entered twice.
 
     >>> import os, signal
     >>> with GracefulExit() as stop:
@@ -47,7 +47,7 @@ class GracefulExit:
             )
         if self._previous:
             raise RuntimeError(
-                "GracefulExit: entered twice, but it holds one set of handlers. Make a second GracefulExit."
+                "GracefulExit: entered twice, but it stores one set of handlers. Make a second GracefulExit."
             )
         self.signal = None
         for number in _CAUGHT:
@@ -60,7 +60,7 @@ class GracefulExit:
     ) -> None:
         while self._previous:
             number, handler = self._previous.popitem()
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set from C, out of reach
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: a handler that was set from C
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

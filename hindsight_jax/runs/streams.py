@@ -1,4 +1,4 @@
-"""Standard output that never ends a run: a closed pipe or a full disk is no reason to lose training."""
+"""Standard output whose errors never end a run: a closed pipe or a full disk only silences it."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 
 class Unbreakable:
-    """A text stream whose failures silence it. What Python flushes at its exit then goes nowhere, without a message."""
+    """A text stream that never raises: its first error silences it, also for the flush when Python exits."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -41,23 +41,23 @@ class Unbreakable:
     def _silence(self) -> None:
         self._silent = True
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 def standard_output() -> Unbreakable:
-    """Standard output, as a stream that never raises."""
+    """Standard output as a stream that never raises."""
     return Unbreakable(io.StringIO() if sys.stdout is None else sys.stdout)  # None: closed when Python started
 
 
-def say(text: str) -> None:
-    """Prints a line to standard output, wherever that goes: see `Progress`.
+def print_line(text: str) -> None:
+    """Prints a line to standard output; never raises.
 
-    >>> say("her_push: program 1 of 2")
+    >>> print_line("her_push: program 1 of 2")
     her_push: program 1 of 2
     """
     stream = standard_output()
@@ -65,11 +65,11 @@ def say(text: str) -> None:
     stream.flush()
 
 
-def hold_standard_descriptors() -> None:
-    """Opens the null device where standard input, output or errors are closed, as a shell's `>&-` leaves them.
+def open_standard_descriptors() -> None:
+    """Opens the null device for each of standard input, output and error that is closed, as by a shell's `>&-`.
 
-    Otherwise the next files that are opened, rows or a checkpoint, would get those numbers, and libraries in C++ would
-    write their messages into them.
+    Otherwise the next file that is opened, such as metrics.jsonl or a checkpoint, would get the number 0, 1 or 2, and
+    libraries in C++ would write their messages into it.
     """
     for descriptor in range(3):
         try:

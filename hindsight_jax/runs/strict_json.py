@@ -5,13 +5,13 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from hindsight_jax import checks
+from hindsight_jax import checks, fields
 
-SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+SPECIAL = {"NaN": math.nan, **fields.INFINITE}
 
 
 def plain(value: Any) -> Any:
-    """The value as strict JSON can hold it: NumPy and JAX scalars become Python's, NaN and infinities strings.
+    """The value as strict JSON holds it: NumPy and JAX scalars become Python numbers, NaN and infinities strings.
 
     Raises:
       ValueError: a value that JSON cannot hold.
@@ -31,14 +31,12 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         number = float(value)
-        if math.isfinite(number):
-            return number
-        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-    checks.fail("value", repr(value), "it must be a number, text, list or mapping", "Convert it before it is written.")
+        return "NaN" if math.isnan(number) else fields.to_json(number)
+    checks.fail("value", repr(value), "it must be a number, text, list or mapping", "Convert it to one of them.")
 
 
 def restored(value: Any) -> Any:
-    """Undoes `plain` for numbers: the three strings become floats again, everywhere inside of the value.
+    """Undoes `plain` for numbers: the three strings become floats again, at any depth of lists and dicts.
 
     >>> restored({"gamma_hdm": "Infinity"})
     {'gamma_hdm': inf}

@@ -1,6 +1,6 @@
-"""Frames of a policy at play: several goals side by side, by our own ray casting, so no GL is needed.
+"""Videos of a policy: episodes for several goals side by side, rendered by `hindsight_jax.rendering`, as a GIF.
 
-Dimension key: F frames, N goals, H and W pixels of the whole sheet.
+Dimension key: F frames, N goals, H and W pixels of the whole picture, O observation dims, G goal dims, D action dims.
 """
 
 import io
@@ -16,13 +16,20 @@ from hindsight_jax.envs.base import GoalEnv
 
 COLUMNS = 3
 SIZE = 144  # pixels of a tile
-REACHED, PENDING = (0.20, 0.65, 0.30), (0.82, 0.82, 0.82)  # a tile's frame: the state is a success, or not
+REACHED, PENDING = (0.20, 0.65, 0.30), (0.82, 0.82, 0.82)  # border of a tile: the state is a success, or not
+MAX_BYTES = 300_000  # of a GIF
 
 
-def film(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, num_goals: int = 6) -> np.ndarray:
-    """One greedy episode for each of `num_goals` fresh starts and goals, u8[F, H, W, 3], with F = T + 1 frames.
+def has_picture(env: GoalEnv) -> bool:
+    """Whether the task can be drawn: its class overrides `scene` and `camera` of GoalEnv, which are optional."""
+    task = type(env)
+    return task.scene is not GoalEnv.scene and task.camera is not GoalEnv.camera
 
-    `policy(observation [*O], goal [*G], key) -> action [D]`. A tile's frame turns green while the state is a success.
+
+def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, num_goals: int = 6) -> np.ndarray:
+    """One episode for each of `num_goals` random starts and goals, u8[F, H, W, 3], with F = horizon + 1 frames.
+
+    `policy(observation [*O], goal [*G], key) -> action [D]`. A tile's border is green while its state is a success.
     """
     key_reset, key_steps = jax.random.split(key)
     first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, num_goals))
@@ -43,34 +50,32 @@ def film(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, num_goa
     def frames(first: Any) -> jax.Array:
         last, states = jax.lax.scan(step, first, jax.random.split(key_steps, env.spec.horizon))
         states = jax.tree.map(lambda rest, end: jnp.concatenate([rest, end[None]]), states, last)
-        sheet = lambda states: rendering.contact_sheet(jax.lax.map(picture, states), COLUMNS)
-        return rendering.to_uint8(jax.lax.map(sheet, states))
+        tiled = lambda states: rendering.contact_sheet(jax.lax.map(picture, states), COLUMNS)
+        return rendering.to_uint8(jax.lax.map(tiled, states))
 
     return np.asarray(frames(first))
 
 
-MAX_BYTES = 300_000
+def encode_gif(frames: Any, frames_per_second: float) -> bytes:
+    """A GIF that loops for ever. Fewer colours, then half the size, keep it under 300 kB where they can.
 
-
-def animation(frames: Any, frames_per_second: float) -> bytes:
-    """A GIF that loops for ever, kept under 300 kB where fewer colours or half the size allow it.
-
-    Equal frames in a row are stored as one that stays longer.
+    Consecutive equal frames are stored as one that stays longer.
 
     Args:
       frames: u8[F, H, W, 3].
-      frames_per_second: in (0, 50]; GIFs count hundredths of a second, and players distrust less than two of them.
+      frames_per_second: in [0.01, 50]; a GIF counts hundredths of a second, and players ignore delays below two.
 
     Raises:
-      ValueError: another shape or dtype, no frames, or a speed outside of its range.
+      ValueError: `frames` has another shape or dtype or is empty, or `frames_per_second` is out of range.
 
-    >>> animation(np.zeros((2, 8, 8, 3), np.uint8), 10.0)[:6]
+    >>> encode_gif(np.zeros((2, 8, 8, 3), np.uint8), 10.0)[:6]
     b'GIF89a'
     """
     frames = np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or frames.size == 0:
-        checks.fail("frames", checks.describe(frames), "it must be uint8[F, H, W, 3]", "Render at least one frame.")
-    checks.in_range("frames_per_second", frames_per_second, 1e-2, 50.0, "Choose 20.")
+        remedy = "Render at least one frame, and convert it by rendering.to_uint8."
+        checks.fail("frames", checks.describe(frames), "it must be uint8[F, H, W, 3]", remedy)
+    checks.in_range("frames_per_second", frames_per_second, 1e-2, 50.0, "Pass 20 for 20 frames per second.")
     data = b""
     for colours, shrink in ((128, 1), (64, 1), (32, 1), (64, 2), (16, 2)):
         data = _gif(frames, frames_per_second, colours, shrink)
@@ -80,7 +85,7 @@ def animation(frames: Any, frames_per_second: float) -> bytes:
 
 
 def _gif(frames: np.ndarray, frames_per_second: float, colours: int, shrink: int) -> bytes:
-    """One GIF with one palette for all frames, so that what stands still compresses away."""
+    """A GIF with one palette for all frames, so that pixels that do not change take no bytes."""
     from PIL import Image
 
     images = [Image.fromarray(frame) for frame in frames]

@@ -384,3 +384,49 @@ def test_a_population_spread_over_devices_comes_back_spread(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "done", done.stderr
+
+
+# ---- leaves that a later version renamed
+
+
+class Member(NamedTuple):
+    agent: dict
+    values: jax.Array  # not below `agent`: keeps its name
+
+
+def member(name: str) -> Member:
+    counters = Counters(jnp.arange(3), jnp.ones(2, bool))
+    return Member({name: counters, "key": jax.random.key(3)}, jnp.arange(4.0))
+
+
+RENAMED = {".agent['values'].": ".agent['hparams']."}
+
+
+def test_a_renamed_leaf_loads_bit_for_bit_and_so_does_one_that_has_the_new_name(tmp_path):
+    for stored in ("values", "hparams"):
+        checkpoints = Checkpoints(tmp_path / stored)
+        save(checkpoints, 1, member(stored))
+        restored = checkpoints.restore(abstract(member("hparams")), renamed=RENAMED)[1]
+        assert_same(restored, member("hparams"))
+
+
+def test_a_leaf_whose_old_name_the_template_still_has_stays(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    save(checkpoints, 1, member("values"))
+    assert_same(checkpoints.restore(member("values"), renamed=RENAMED)[1].agent["key"], jax.random.key(3))
+
+
+def test_a_leaf_that_is_not_renamed_is_refused_by_its_old_name(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    save(checkpoints, 1, member("values"))
+    with pytest.raises(ValueError, match=r"template\.agent\['hparams'\]\.steps: .* has no such leaf"):
+        checkpoints.restore(member("hparams"), renamed={".other.": ".hparams."})
+
+
+def test_a_directory_is_empty_until_a_step_is_there_damaged_or_not(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.is_empty()
+    save(checkpoints, 1, {"x": jnp.ones(1)})
+    assert not checkpoints.is_empty()
+    os.rename(folder(tmp_path, 1), tmp_path / f"damaged-{folder(tmp_path, 1).name}")
+    assert not checkpoints.is_empty()

@@ -34,7 +34,7 @@ class Trained:
         workdir.write_summary(num_episodes=1, seconds={})
         yield self
 
-    def train(self, interrupt):
+    def train(self, graceful_exit):
         return self.codes.pop(0) if self.codes else 0
 
 
@@ -120,7 +120,7 @@ def test_the_command_line_trains_two_networks(tmp_path):
     assert done.returncode == 0, done.stderr
     for name in NAMES:
         below = WorkDir.open(tmp_path / "run" / name)
-        assert [row["agent.gamma"] for row in below.read_rows()[-4:]] == [0.5, 0.5, 0.9, 0.9]
+        assert [row["agent.gamma"] for row in below.read_records()[-4:]] == [0.5, 0.5, 0.9, 0.9]
         assert len(below.read_summary()["settings"]) == 2
     explained = [sys.executable, "-m", "experiments.run", *arguments[:-2], arguments[-1], "--explain"]
     done = subprocess.run(explained, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)

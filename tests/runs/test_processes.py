@@ -69,17 +69,17 @@ def succeeded(processes: list[subprocess.Popen]) -> list[tuple[str, str]]:
     return [text for _, *text in found]
 
 
-def metrics(path: pathlib.Path) -> list[records.Row]:
-    return [records.without_clock(row) for row in WorkDir.open(path).read_rows()]
+def metrics(path: pathlib.Path) -> list[records.Record]:
+    return [records.without_clock(row) for row in WorkDir.open(path).read_records()]
 
 
-def whole_run(environment, path: pathlib.Path) -> list[records.Row]:
+def whole_run(environment, path: pathlib.Path) -> list[records.Record]:
     """The rows of one process."""
     succeeded([start(environment, *SMALL, "--config.seeds=2", GRID, f"--workdir={path}")])
     return metrics(path)
 
 
-def assert_close(left: list[records.Row], right: list[records.Row]) -> None:
+def assert_close(left: list[records.Record], right: list[records.Record]) -> None:
     """The same numbers up to the order of sums: other processes have other batches of members."""
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):

@@ -45,7 +45,7 @@ def run(stream, **kwargs):
     with Progress(1000, name="hdm_push", members=2, stream=stream, **kwargs) as shown:
         shown.advance(250)
         shown.evaluated(500, [0.25, 0.35])
-        shown.say("half [bold]of it")
+        shown.print("half [bold]of it")
         shown.evaluated(1000, [0.5, 0.75])
     return shown
 
@@ -152,7 +152,7 @@ def test_a_stream_that_cannot_spell_is_helped():
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     with Progress(10, name="hdm", stream=stream) as shown:
-        shown.say("µ")
+        shown.print("µ")
     stream.flush()
     assert b"?\n" in raw.getvalue()
 
@@ -162,7 +162,7 @@ from hindsight_jax.runs.progress import Progress
 with Progress(1000, name="hdm_push", verbose=True) as shown:
     for step in range(1, 101):
         shown.evaluated(10 * step, [0.5])
-        shown.say("x" * 4000)
+        shown.print("x" * 4000)
 print("what others print goes nowhere too", flush=True)
 open({marker!r}, "w").write("finished")
 """

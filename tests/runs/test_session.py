@@ -1,4 +1,4 @@
-"""A session in this process: each kind of agent, a seed that breaks and harms no other, memory, rows, refusals."""
+"""A session in this process: each kind of agent, a seed that breaks and harms no other, a grid, refusals."""
 
 import contextlib
 import io
@@ -9,12 +9,12 @@ import signal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
 
 from experiments.reproduce import collect
 from hindsight_jax import presets, training
 from hindsight_jax.checkpoints import files
-from hindsight_jax.cli import arguments
 from hindsight_jax.runs import config_file, records, session, video
 from hindsight_jax.runs import summary as run_summary
 from hindsight_jax.runs.progress import Progress
@@ -35,13 +35,13 @@ OVERRIDES = {
 }
 
 
-def begun(path, experiment, population=None, **overrides):
+def started(path, experiment, population=None, **overrides):
     """A session with its first state; one population serves several, compiled once."""
-    made = config_file.resolve("hdm_push", OVERRIDES | overrides)
-    fresh = session.Session("hdm_push", made, WorkDir.create(path), experiment)
-    fresh.population = population or fresh.population
-    fresh.start(config_file.to_json(made), [])
-    return fresh
+    config = config_file.resolve("hdm_push", OVERRIDES | overrides)
+    run = session.Session("hdm_push", config, WorkDir.create(path), experiment)
+    run.population = population or run.population
+    run.start([])
+    return run
 
 
 def advanced(run, *targets):
@@ -65,7 +65,7 @@ def poison(run, member):
 @pytest.fixture(scope="module")
 def healthy(experiment, tmp_path_factory):
     """Trained to the end in the same pieces, without a summary."""
-    run = begun(tmp_path_factory.mktemp("healthy") / "run", experiment)
+    run = started(tmp_path_factory.mktemp("healthy") / "run", experiment)
     advanced(run, 2, 3, 4, 6)
     return run
 
@@ -73,7 +73,7 @@ def healthy(experiment, tmp_path_factory):
 @pytest.fixture(scope="module")
 def poisoned(healthy, experiment, tmp_path_factory):
     """(session, output): member 1 breaks at epoch 3, between the evaluations at 2 and 4."""
-    run = begun(tmp_path_factory.mktemp("poisoned") / "run", experiment, healthy.population)
+    run = started(tmp_path_factory.mktemp("poisoned") / "run", experiment, healthy.population)
     advanced(run, 2, 3)
     poison(run, 1)
     output = io.StringIO()
@@ -83,7 +83,7 @@ def poisoned(healthy, experiment, tmp_path_factory):
 
 
 def of_member(run, member):
-    return [records.without_clock(row) for row in run.workdir.read_rows() if row["member"] == member]
+    return [records.without_clock(row) for row in run.workdir.read_records() if row["member"] == member]
 
 
 def test_the_broken_seed_is_named_once_at_the_next_evaluation_with_a_remedy(poisoned):
@@ -130,7 +130,7 @@ def test_the_summary_lists_it_and_keeps_the_best_before_it(poisoned):
     assert summary["num_episodes"] == 8
 
 
-def test_the_film_is_of_the_median_finite_seed(poisoned):
+def test_the_video_is_of_the_median_finite_seed(poisoned):
     """NaN acts too, an argmax of NaN is action 0, and here it might even succeed."""
     run, _ = poisoned
     last = {member: of_member(run, member)[-1]["success_end"] for member in (0, 2)}
@@ -149,7 +149,7 @@ def ended(run):
 def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers(
     healthy, poisoned, experiment, tmp_path
 ):
-    halting = begun(tmp_path / "run", experiment, healthy.population, on_nan="halt")
+    halting = started(tmp_path / "run", experiment, healthy.population, on_nan="halt")
     advanced(halting, 2, 3)
     poison(halting, 1)
     code, output = ended(halting)
@@ -157,10 +157,10 @@ def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers
     assert "error: hdm_push: halted by 1 frozen member(s), and saved. --resume with --config.on_nan=freeze" in output
     assert [row["env_steps"] for row in of_member(halting, 0)] == [20, 30]
     assert halting.workdir.read_summary()["interrupted"] is True
-    made = config_file.resolve("hdm_push", OVERRIDES | {"on_nan": "freeze"})
-    again = session.Session("hdm_push", made, WorkDir.open(tmp_path / "run"), experiment)
+    config = config_file.resolve("hdm_push", OVERRIDES | {"on_nan": "freeze"})
+    again = session.Session("hdm_push", config, WorkDir.open(tmp_path / "run"), experiment)
     again.population = healthy.population
-    again.resume(config_file.to_json(made), [])
+    again.resume([])
     code, output = ended(again)
     assert code == 0
     assert "member 1 (seed 8) at 40 env steps is frozen: agent.params." in output
@@ -168,8 +168,27 @@ def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers
         np.testing.assert_equal(of_member(again, member), of_member(poisoned[0], member))
 
 
+def test_a_task_without_a_picture_leaves_all_but_the_gif_says_so_and_resumes(healthy, experiment, tmp_path):
+    plain = experiment._replace(env=probes.Chain(horizon=5))  # draws nothing
+    run = started(tmp_path / "run", plain, healthy.population)
+    advanced(run, 2)
+    run.save_and_wait()
+    for _ in range(2):  # to its end, and once more when it is there
+        again = session.Session("hdm_push", run.config, WorkDir.open(tmp_path / "run"), plain)
+        again.population = healthy.population
+        again.resume([])
+        code, output = ended(again)
+        assert code == 0
+        assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Chain has no scene() and camera()"
+        assert {entry.name for entry in (tmp_path / "run").iterdir()} == {
+            "config.json", "metrics.jsonl", "tensorboard", "curves.png", "checkpoints", "summary.json",
+        }  # fmt: skip
+        assert "policy_seed" not in again.workdir.read_summary()
+        np.testing.assert_equal(of_member(again, 0), of_member(healthy, 0))
+
+
 def test_a_run_of_which_no_member_is_left_halts(healthy, experiment, tmp_path):
-    run = begun(tmp_path / "run", experiment, healthy.population)
+    run = started(tmp_path / "run", experiment, healthy.population)
     advanced(run, 1)
     for member in range(SEEDS):
         poison(run, member)
@@ -181,7 +200,7 @@ def test_a_run_of_which_no_member_is_left_halts(healthy, experiment, tmp_path):
 
 def test_a_checkpoint_that_cannot_be_written_ends_training_at_the_next_step(healthy, experiment, tmp_path, monkeypatch):
     """Not at the run's end."""
-    run = begun(tmp_path / "run", experiment, healthy.population, **{"checkpoint.seconds": 0.0})
+    run = started(tmp_path / "run", experiment, healthy.population, **{"checkpoint.seconds": 0.0})
     advanced(run, 2)
     run.checkpoints.wait()
 
@@ -212,9 +231,9 @@ GRID = {"agent.epsilon": (0.1, 0.9), "agent.gamma": (0.5, 0.9)}
 def grid(experiment, tmp_path_factory):
     """Four settings of two seeds, trained to the end."""
     path = tmp_path_factory.mktemp("grid") / "run"
-    made = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
-    run = session.Session("hdm_push", made, WorkDir.create(path), experiment, GRID)
-    run.start(config_file.to_json(made), [])
+    config = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
+    run = session.Session("hdm_push", config, WorkDir.create(path), experiment, GRID)
+    run.start([])
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         assert run.train(GracefulExit()) == 0
@@ -223,7 +242,7 @@ def grid(experiment, tmp_path_factory):
 
 def test_rows_of_a_grid_name_their_setting_and_seeds_repeat(grid):
     run, output = grid
-    table = run.workdir.read_rows()
+    table = run.workdir.read_records()
     assert "hdm_push: 4 settings x 2 seeds x 40 env steps" in output
     assert len(table) == 3 * 8
     assert [row["seed"] for row in table[:8]] == [7, 8] * 4
@@ -239,7 +258,7 @@ def test_a_setting_has_the_numbers_of_a_run_of_its_own(grid, experiment):
     population, keys = training.make_population(experiment.run), training.member_keys(7, 2)
     state = population.advance(population.init(keys, values), 2)
     wanted = population.evaluate(state, keys) | training.pop_metrics(state)[1]
-    mine = grid[0].workdir.read_rows()[4:6]
+    mine = grid[0].workdir.read_records()[4:6]
     for metric in ("success_end", "distance_end", "q_mean", "td_loss"):
         np.testing.assert_allclose([row[metric] for row in mine], wanted[metric], rtol=1e-4, atol=1e-5, err_msg=metric)
 
@@ -256,23 +275,15 @@ def test_the_summary_of_a_grid_has_each_setting_and_names_the_best(grid):
 
 def test_a_grid_goes_on_with_its_settings_and_refuses_others(grid, experiment):
     run, _ = grid
-    made = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
+    config = config_file.resolve("hdm_push", OVERRIDES | {"seeds": 2})
     for other, message in ((GRID, None), (GRID | {"agent.gamma": (0.5, 0.8)}, r"grid: agent\.gamma: .*0\.8")):
-        again = session.Session("hdm_push", made, WorkDir.open(run.workdir.path), experiment, other)
+        again = session.Session("hdm_push", config, WorkDir.open(run.workdir.path), experiment, other)
         if message:
             with pytest.raises(ValueError, match=message):
-                again.resume(config_file.to_json(made), [])
+                again.resume([])
             continue
-        again.resume(config_file.to_json(made), [])
+        again.resume([])
         np.testing.assert_array_equal(again.state.members.agent.hparams.gamma, run.state.members.agent.hparams.gamma)
-
-
-def test_the_film_is_of_the_best_setting_s_median_seed():
-    row = lambda member, beta, success: {"member": member, "agent.beta": beta, "success_end": success}
-    table = [row(0, 1.0, 0.9), row(1, 1.0, 0.2), row(2, 2.0, 0.5), row(3, 2.0, 0.7), row(4, 2.0, 0.8)]
-    assert session.shown_member(table) == 3  # means 0.55 and 0.667
-    assert session.shown_member([row(0, 1.0, math.nan), row(1, 2.0, 0.0)]) == 1
-    assert session.shown_member([row(0, 1.0, math.nan)]) == 0
 
 
 # Every kind of agent, on tasks of a few numbers; Q-learning on push is tested with the command line
@@ -307,22 +318,22 @@ def kind(request):
     """(name, config), with one population and small pictures for all sessions of the name."""
     name = request.param
     overrides = {field: value for field, value in TINY.items() if field in presets.fields_of(name)}
-    made = config_file.resolve(name, overrides | KINDS[name][0])
-    experiment = presets.build(name, made)
+    config = config_file.resolve(name, overrides | KINDS[name][0])
+    experiment = presets.build(name, config)
     population = training.make_population(experiment.run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(presets, "build", lambda name, values: experiment)
+        patch.setattr(presets, "build", lambda name, config: experiment)
         patch.setattr(training, "make_population", lambda run, devices: population)
         patch.setattr(video, "SIZE", 24)
-        yield name, made
+        yield name, config
 
 
 @pytest.fixture(scope="module")
 def done(kind, tmp_path_factory):
     """The session of a run that was never stopped."""
-    name, made = kind
+    name, config = kind
     path = tmp_path_factory.mktemp("kind") / "run"
-    with session.session(name, made, {}, path) as run:
+    with session.session(name, config, {}, path) as run:
         assert run.train(GracefulExit()) == 0
     return run
 
@@ -330,12 +341,12 @@ def done(kind, tmp_path_factory):
 def test_a_run_of_each_kind_leaves_rows_plots_a_gif_a_checkpoint_and_a_summary(kind, done):
     name, _ = kind
     _, num_epochs, diagnostics = KINDS[name]
-    path, table = done.workdir.path, done.workdir.read_rows()
+    path, table = done.workdir.path, done.workdir.read_records()
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     assert left == {
         "config.json", "metrics.jsonl", "tensorboard", "curves.png", "policy.gif", "checkpoints", "summary.json",
     }  # fmt: skip
-    updates = 1 if "replay.warmup" not in done.values else 2
+    updates = 1 if "replay.warmup" not in done.config else 2
     assert int(done.state.epochs) == num_epochs
     assert [row["updates"] for row in table] == [n * updates for n in range(1, num_epochs + 1) for _ in range(2)]
     assert [row["env_steps"] for row in table[-2:]] == [30, 30]  # a started epoch is finished
@@ -354,9 +365,9 @@ def test_results_hold_q_where_values_are_learnt(kind, done):
 
 def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_path, monkeypatch):
     """Stopped after the second evaluation, and taken up again as the command line would."""
-    name, made = kind
+    name, config = kind
     path, interrupt = tmp_path / "run", GracefulExit()
-    with session.session(name, made, {}, path) as run:
+    with session.session(name, config, {}, path) as run:
         evaluate, seen = run.evaluate, []
 
         def stop_after_two(progress):
@@ -366,14 +377,13 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
 
         monkeypatch.setattr(run, "evaluate", stop_after_two)
         assert run.train(interrupt) == 143
-    assert len(run.workdir.read_rows()) == 4
-    monkeypatch.setattr(video, "film", lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8))
-    again = arguments.parse(["--resume", f"--workdir={path}"])
-    with session.session(again, path, argv=[]) as run:
-        assert run.began_at == min(row["env_steps"] for row in run.workdir.read_rows()[-2:])
+    assert len(run.workdir.read_records()) == 4
+    monkeypatch.setattr(video, "record_video", lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8))
+    with session.session(name, config, {}, path, resume=True) as run:
+        assert run.first_env_steps == min(row["env_steps"] for row in run.workdir.read_records()[-2:])
         assert run.train(GracefulExit()) == 0
-    assert [records.without_clock(row) for row in run.workdir.read_rows()] == [
-        records.without_clock(row) for row in done.workdir.read_rows()
+    assert [records.without_clock(row) for row in run.workdir.read_records()] == [
+        records.without_clock(row) for row in done.workdir.read_records()
     ]
     for left, right in zip(jax.tree.leaves(run.state), jax.tree.leaves(done.state), strict=True):
         if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
@@ -386,7 +396,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
 
 def test_a_used_directory_is_refused_by_name(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    begin = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path)
-    with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), begin:
-        pytest.fail("it began")
+    refused = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path)
+    with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), refused:
+        pytest.fail("it started")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,9 +1,14 @@
-"""Films: sizes, the frames of every state, and a border that is green exactly while the state is a success."""
+"""Videos: sizes, the frames of every state, a border that is green exactly while the state is a success; and GIFs."""
+
+import doctest
+import io
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probes
 import pytest
+from PIL import Image
 
 from hindsight_jax import envs, rendering
 from hindsight_jax.runs import video
@@ -39,7 +44,7 @@ def walk(chain):
     """(frames, cells [F, 6], goals [6]) of a policy that always goes right."""
     key = jax.random.key(4)
     right = lambda observation, goal, key: jnp.array([2])
-    frames = video.film(chain, right, key)
+    frames = video.record_video(chain, right, key)
     first = jax.vmap(chain.reset)(jax.random.split(jax.random.split(key)[0], 6))
     start, goals = (np.argmax(np.asarray(first.obs[name]), axis=1) for name in ("achieved_goal", "desired_goal"))
     return frames, np.minimum(start + np.arange(chain.spec.horizon + 1)[:, None], 4), goals
@@ -79,14 +84,24 @@ def test_the_policy_acts_on_observation_and_goal(chain):
     def towards(observation, goal, key):
         return (1 + jnp.sign(jnp.argmax(goal) - jnp.argmax(chain.achieved_goal(observation))))[None].astype(jnp.int32)
 
-    frames = video.film(chain, towards, jax.random.key(1), num_goals=2)
+    frames = video.record_video(chain, towards, jax.random.key(1), num_goals=2)
     assert frames.shape[2] == 3 * video.SIZE + 4  # the third tile is missing, and white
     assert np.all(frames[:, :, -video.SIZE :] == 255)
     assert np.all(is_green(frames, 2)[-1])
 
 
-@pytest.mark.slow  # compiles push; test_run.py films it through the command line
-def test_push_is_filmed():
+def test_a_task_has_a_picture_if_it_writes_both_methods(chain):
+    class WithoutCamera(probes.Chain):
+        scene = type(chain).scene
+
+    assert video.has_picture(chain)
+    assert not video.has_picture(probes.Chain(horizon=5))
+    assert not video.has_picture(WithoutCamera(horizon=5))
+    assert all(video.has_picture(envs.make(name)) for name in ("flip_bit", "push"))
+
+
+@pytest.mark.slow  # compiles push; cli/test_main.py records it through the command line
+def test_push_is_recorded():
     """Two goals, one within reach from the start and one beyond: three steps move a puck by less than 0.1 m."""
     env = envs.make("push", horizon=3, threshold=0.15)
     keys = jax.random.split(jax.random.key(0), 200)
@@ -94,8 +109,76 @@ def test_push_is_filmed():
     obs = jax.jit(jax.vmap(jax.vmap(env.reset)))(resets).obs
     distance = env.distance(obs["achieved_goal"], obs["desired_goal"])  # [200, 2]
     found = np.flatnonzero((distance[:, 0] < 0.05) & (distance[:, 1] > 0.25))
-    frames = video.film(env, lambda observation, goal, key: jnp.array([8]), keys[found[0]], num_goals=2)
+    frames = video.record_video(env, lambda observation, goal, key: jnp.array([8]), keys[found[0]], num_goals=2)
     assert frames.shape == (4, video.SIZE, 3 * video.SIZE + 4, 3)
     assert frames.dtype == np.uint8
     np.testing.assert_array_equal(is_green(frames, 2), [[True, False]] * 4)
     assert np.any(frames[0] != frames[3])  # the hand moved
+
+
+# ---- GIFs
+
+
+def ball(count=12, size=64):
+    frames = np.full((count, size, size, 3), 30, np.uint8)
+    for index in range(count):
+        frames[index, 20:30, 4 * index : 4 * index + 10] = (220, 60, 40)
+    return frames
+
+
+def test_gif_has_its_frames_its_speed_and_loops():
+    data = video.encode_gif(ball(), 20.0)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "GIF"
+        assert image.n_frames == 12
+        assert image.info["loop"] == 0
+        assert image.info["duration"] == 50
+        for index in (0, 7, 11):
+            image.seek(index)
+            shown = np.asarray(image.convert("RGB")).astype(int)
+            assert np.abs(shown - ball()[index]).max() < 8
+
+
+def test_equal_frames_keep_their_time():
+    frames = np.concatenate([ball(3), np.repeat(ball(4)[3:], 5, axis=0)])
+    with Image.open(io.BytesIO(video.encode_gif(frames, 10.0))) as image:
+        total = 0
+        for index in range(image.n_frames):
+            image.seek(index)
+            total += image.info["duration"]
+    assert total == 8 * 100
+
+
+def test_large_gifs_are_brought_under_the_limit():
+    generator = np.random.default_rng(0)
+    low = generator.integers(0, 255, size=(60, 12, 16, 3)).astype(np.uint8)
+    frames = low.repeat(20, axis=1).repeat(20, axis=2)  # 60 frames of 240 x 320 in coloured blocks
+    data = video.encode_gif(frames, 20.0)
+    assert len(data) < video.MAX_BYTES
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.n_frames == 60
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((3, 8, 8, 3), np.float32),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((3, 8, 8, 4), np.uint8),
+        np.zeros((0, 8, 8, 3), np.uint8),
+    ],
+)
+def test_frames_of_another_kind_are_refused(bad):
+    with pytest.raises(ValueError, match="frames"):
+        video.encode_gif(bad, 20.0)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, 51.0, float("nan")])
+def test_speeds_outside_of_the_range_are_refused(bad):
+    with pytest.raises(ValueError, match="frames_per_second"):
+        video.encode_gif(ball(), bad)
+
+
+def test_examples_run():
+    assert doctest.testmod(video).failed == 0
+    assert doctest.testmod(video).attempted > 0

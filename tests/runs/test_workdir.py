@@ -18,7 +18,7 @@ from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.workdir import WorkDir
 
 
-def row(member=0, env_steps=100, success_end=0.5, **extra):
+def record(member=0, env_steps=100, success_end=0.5, **extra):
     return {
         "member": member,
         "seed": member + 7,
@@ -31,7 +31,7 @@ def row(member=0, env_steps=100, success_end=0.5, **extra):
 
 
 def evaluation(env_steps):
-    return [row(member, env_steps, member / 10, q_mean=-1.0 * env_steps) for member in range(3)]
+    return [record(member, env_steps, member / 10, q_mean=-1.0 * env_steps) for member in range(3)]
 
 
 def index(data):
@@ -81,64 +81,64 @@ def test_config_holds_values_and_provenance_but_no_folder_of_this_machine(run):
     json.loads(text, parse_constant=lambda word: pytest.fail(word))
 
 
-def test_rows_come_back_in_order_with_nan_and_the_time(run):
-    run.append_rows([row(0, 100, math.nan, loss=math.inf), row(1, 100, 0.25)])
-    run.append_rows([row(0, 200)])
+def test_records_come_back_in_order_with_nan_and_the_time(run):
+    run.append_records([record(0, 100, math.nan, loss=math.inf), record(1, 100, 0.25)])
+    run.append_records([record(0, 200)])
     raw = strict(run.path / "metrics.jsonl")
     assert [entry["success_end"] for entry in raw] == ["NaN", 0.25, 0.5]
-    back = run.read_rows()
+    back = run.read_records()
     assert index(back) == [(0, 100), (1, 100), (0, 200)]
     assert math.isnan(back[0]["success_end"])
     assert back[0]["loss"] == math.inf
     assert all(entry["unix_seconds"] > 1.7e9 for entry in back)
-    assert records.without_clock(back[2]) == row(0, 200)
+    assert records.without_clock(back[2]) == record(0, 200)
 
 
-def test_rows_are_on_disk_when_append_returns(run, monkeypatch):
+def test_records_are_on_disk_when_append_returns(run, monkeypatch):
     synced = []
     real = os.fsync
     monkeypatch.setattr(workdir.os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size) or real(fd))
-    run.append_rows([row()])
+    run.append_records([record()])
     size = (run.path / "metrics.jsonl").stat().st_size
     assert size in synced
     assert size > 0
 
 
 def test_resume_drops_exactly_what_came_after_the_checkpoint(run):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     expected = (run.path / "metrics.jsonl").read_bytes()
-    run.append_rows(evaluation(200))
+    run.append_records(evaluation(200))
     with open(run.path / "metrics.jsonl", "ab") as file:
         file.write(b'{"member": 0, "seed": 7, "env_st')  # killed while writing
     again = WorkDir.open(run.path)
-    assert index(again.read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
+    assert index(again.read_records()) == [(m, s) for s in (100, 200) for m in range(3)]
     again.rewind(100, 3)
     assert (run.path / "metrics.jsonl").read_bytes() == expected
-    again.append_rows(evaluation(200))
-    again.append_rows(evaluation(300))
-    assert index(again.read_rows()) == [(m, s) for s in (100, 200, 300) for m in range(3)]
+    again.append_records(evaluation(200))
+    again.append_records(evaluation(300))
+    assert index(again.read_records()) == [(m, s) for s in (100, 200, 300) for m in range(3)]
 
 
 def test_resume_from_the_start_drops_everything(run):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     again = WorkDir.open(run.path)
     again.rewind(0, 0)
-    assert again.read_rows() == []
+    assert again.read_records() == []
     assert list((run.path / "tensorboard").rglob("*tfevents*")) == []
-    again.append_rows(evaluation(100))
-    assert len(again.read_rows()) == 3
+    again.append_records(evaluation(100))
+    assert len(again.read_records()) == 3
 
 
-def test_tensorboard_follows_the_rows_through_a_resume(run):
+def test_tensorboard_follows_the_records_through_a_resume(run):
     from hindsight_jax.runs.tensorboard import Events
 
-    run.append_rows(evaluation(100))
-    run.append_rows(evaluation(200))
+    run.append_records(evaluation(100))
+    run.append_records(evaluation(200))
     again = WorkDir.open(run.path)
     again.rewind(100, 3)
-    again.append_rows(evaluation(200))
+    again.append_records(evaluation(200))
     direct = Events(run.path / "direct")
-    direct.append(again.read_rows())
+    direct.append(again.read_records())
     resumed = sorted((run.path / "tensorboard").rglob("*tfevents*"))
     written_once = sorted((run.path / "direct").rglob("*tfevents*"))
     assert len(resumed) == 3
@@ -147,47 +147,48 @@ def test_tensorboard_follows_the_rows_through_a_resume(run):
 
 
 def test_a_half_written_line_stops_appending_until_it_is_cut(run):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     with open(run.path / "metrics.jsonl", "ab") as file:
         file.write(b'{"member"')
     again = WorkDir.open(run.path)
     with pytest.raises(WorkDirError, match="was changed"):
-        again.append_rows(evaluation(200))
+        again.append_records(evaluation(200))
     again.rewind(100, 3)
-    again.append_rows(evaluation(200))
-    assert len(again.read_rows()) == 6
+    again.append_records(evaluation(200))
+    assert len(again.read_records()) == 6
 
 
-def test_a_row_twice_is_refused_and_nothing_of_its_batch_is_written(run):
-    run.append_rows(evaluation(100))
+def test_a_record_twice_is_refused_and_nothing_of_its_batch_is_written(run):
+    run.append_records(evaluation(100))
     before = (run.path / "metrics.jsonl").read_bytes()
-    for bad in ([row(0, 200), row(1, 100)], [row(0, 200), row(0, 200)]):
-        with pytest.raises(ValueError, match="one row per seed"):
-            run.append_rows(bad)
-    with pytest.raises(ValueError, match="one row per seed"):
-        WorkDir.open(run.path).append_rows([row(2, 50)])
+    for bad in ([record(0, 200), record(1, 100)], [record(0, 200), record(0, 200)]):
+        with pytest.raises(ValueError, match="one record per member"):
+            run.append_records(bad)
+    with pytest.raises(ValueError, match="one record per member"):
+        WorkDir.open(run.path).append_records([record(2, 50)])
+    partial = {key: value for key, value in record(1, 200).items() if key != "success_any"}
     with pytest.raises(ValueError, match="no success_any"):
-        run.append_rows([row(0, 200), {key: value for key, value in row(1, 200).items() if key != "success_any"}])
+        run.append_records([record(0, 200), partial])
     assert (run.path / "metrics.jsonl").read_bytes() == before
-    run.append_rows(evaluation(200))
+    run.append_records(evaluation(200))
 
 
-def test_lost_and_surplus_rows_are_refused(run):
-    run.append_rows(evaluation(100))
+def test_lost_and_surplus_records_are_refused(run):
+    run.append_records(evaluation(100))
     before = (run.path / "metrics.jsonl").read_bytes()
-    for env_steps, num_rows in ((100, 6), (100, 2), (99, 3), (200, 6)):
-        with pytest.raises(WorkDirError, match=f"rows up to {env_steps} env steps, .* made at {num_rows}"):
-            run.rewind(env_steps, num_rows)
+    for env_steps, num_records in ((100, 6), (100, 2), (99, 3), (200, 6)):
+        with pytest.raises(WorkDirError, match=f"records up to {env_steps} env steps, .* made at {num_records}"):
+            run.rewind(env_steps, num_records)
     assert (run.path / "metrics.jsonl").read_bytes() == before
 
 
 def split(path, evaluations, processes):
-    """Each process writes its own members' rows: 0 the first, 1 the second, the last one the rest."""
+    """Each process writes its own members' records: 0 the first, 1 the second, the last one the rest."""
     first = WorkDir.open(path)
     parts = [first, *(WorkDir.join(path, process) for process in range(1, processes))]
     for steps in evaluations:
         for process, part in enumerate(parts):
-            part.append_rows([row(m, steps) for m in range(3) if min(m, processes - 1) == process])
+            part.append_records([record(m, steps) for m in range(3) if min(m, processes - 1) == process])
     return parts
 
 
@@ -196,7 +197,7 @@ def test_processes_write_their_own_files_and_readers_see_one(run):
     assert sorted(path.name for path in run.path.glob("metrics*")) == [
         "metrics-1.jsonl", "metrics-2.jsonl", "metrics.jsonl",
     ]  # fmt: skip
-    assert index(WorkDir.open(run.path).read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
+    assert index(WorkDir.open(run.path).read_records()) == [(m, s) for s in (100, 200) for m in range(3)]
 
 
 def test_a_resumed_run_has_one_file_again_and_may_have_other_processes(run):
@@ -205,10 +206,10 @@ def test_a_resumed_run_has_one_file_again_and_may_have_other_processes(run):
     again.rewind(100, 3)
     assert [path.name for path in run.path.glob("metrics*")] == ["metrics.jsonl"]
     split(run.path, (200,), processes=2)
-    assert index(WorkDir.open(run.path).read_rows()) == [(m, s) for s in (100, 200) for m in range(3)]
+    assert index(WorkDir.open(run.path).read_records()) == [(m, s) for s in (100, 200) for m in range(3)]
 
 
-def test_a_kill_while_the_files_become_one_leaves_no_row_twice(run, monkeypatch):
+def test_a_kill_while_the_files_become_one_leaves_no_record_twice(run, monkeypatch):
     split(run.path, (100, 200), processes=2)
     again = WorkDir.open(run.path)
     monkeypatch.setattr(workdir.Path, "unlink", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -217,19 +218,19 @@ def test_a_kill_while_the_files_become_one_leaves_no_row_twice(run, monkeypatch)
     monkeypatch.undo()
     assert len(list(run.path.glob("metrics*.jsonl"))) == 2
     last = WorkDir.open(run.path)
-    assert len(last.read_rows()) == 6
+    assert len(last.read_records()) == 6
     last.rewind(100, 3)
-    assert index(last.read_rows()) == [(m, 100) for m in range(3)]
+    assert index(last.read_records()) == [(m, 100) for m in range(3)]
 
 
-def test_a_process_does_not_join_where_rows_of_it_are(run):
+def test_a_process_does_not_join_where_records_of_it_are(run):
     split(run.path, (100,), processes=2)
     with pytest.raises(WorkDirError, match=r"metrics-1\.jsonl: cannot be written"):
         WorkDir.join(run.path, 1)
 
 
-def test_a_damaged_row_is_named_and_nothing_is_deleted(run):
-    run.append_rows(evaluation(100))
+def test_a_damaged_record_is_named_and_nothing_is_deleted(run):
+    run.append_records(evaluation(100))
     path = run.path / "metrics.jsonl"
     damaged = path.read_bytes().replace(b'"member": 1', b'"mem\xffer": 1')
     path.write_bytes(damaged)
@@ -242,34 +243,36 @@ def test_a_damaged_row_is_named_and_nothing_is_deleted(run):
 
 def test_a_second_writer_is_noticed(run):
     other = WorkDir.open(run.path)
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     with pytest.raises(WorkDirError, match="Another process"):
-        other.append_rows(evaluation(100))
-    assert len(run.read_rows()) == 3
+        other.append_records(evaluation(100))
+    assert len(run.read_records()) == 3
 
 
 @pytest.mark.parametrize("after", [0, 1, 150])
-def test_full_disk_keeps_the_earlier_rows_and_says_what_to_do(run, monkeypatch, after):
-    run.append_rows(evaluation(100))
+def test_full_disk_keeps_the_earlier_records_and_says_what_to_do(run, monkeypatch, after):
+    run.append_records(evaluation(100))
     before = (run.path / "metrics.jsonl").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(workdir.os, "write", failing(errno.ENOSPC, after))
-        with pytest.raises(WorkDirError, match=r"metrics\.jsonl: cannot append rows.*disk is full.*--resume") as caught:
-            run.append_rows(evaluation(200))
+        with pytest.raises(
+            WorkDirError, match=r"metrics\.jsonl: cannot append records.*disk is full.*--resume"
+        ) as caught:
+            run.append_records(evaluation(200))
     assert caught.value.errno == errno.ENOSPC
     assert (run.path / "metrics.jsonl").read_bytes() == before
-    run.append_rows(evaluation(200))  # space was freed
-    assert len(run.read_rows()) == 6
+    run.append_records(evaluation(200))  # space was freed
+    assert len(run.read_records()) == 6
 
 
-def test_a_real_limit_of_the_system_keeps_the_earlier_rows(run):
-    run.append_rows(evaluation(100))
+def test_a_real_limit_of_the_system_keeps_the_earlier_records(run):
+    run.append_records(evaluation(100))
     before = (run.path / "metrics.jsonl").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, limits[1]))  # a write of 100 bytes, then EFBIG
     try:
         with pytest.raises(WorkDirError, match="may not grow"):
-            run.append_rows(evaluation(200))
+            run.append_records(evaluation(200))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (run.path / "metrics.jsonl").read_bytes() == before
@@ -289,8 +292,8 @@ def test_full_disk_keeps_the_old_file_whole(run, monkeypatch):
     assert sorted(os.listdir(run.path)) == ["config.json", "metrics.jsonl"]
 
 
-def test_a_signal_while_writing_leaves_no_half_row(run, monkeypatch):
-    run.append_rows(evaluation(100))
+def test_a_signal_while_writing_leaves_no_half_record(run, monkeypatch):
+    run.append_records(evaluation(100))
     before = (run.path / "metrics.jsonl").read_bytes()
     real = os.write
 
@@ -301,23 +304,23 @@ def test_a_signal_while_writing_leaves_no_half_row(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(workdir.os, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            run.append_rows(evaluation(200))
+            run.append_records(evaluation(200))
     assert (run.path / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_vanished_directory_is_an_error_and_is_not_made_again(run):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     shutil.rmtree(run.path)
-    for write in (lambda: run.append_rows(evaluation(200)), lambda: run.write_config({}, name="x")):
+    for write in (lambda: run.append_records(evaluation(200)), lambda: run.write_config({}, name="x")):
         with pytest.raises(WorkDirError, match="It is gone"):
             write()
     assert not run.path.exists()
 
 
-def test_a_deleted_file_of_rows_is_an_error_and_is_not_begun_again(run):
+def test_a_deleted_file_of_records_is_an_error_and_is_not_begun_again(run):
     (run.path / "metrics.jsonl").unlink()
     with pytest.raises(WorkDirError, match="It is gone"):
-        run.append_rows(evaluation(100))
+        run.append_records(evaluation(100))
     assert not (run.path / "metrics.jsonl").exists()
 
 
@@ -349,10 +352,10 @@ def test_a_file_in_the_way(tmp_path):
 
 
 def test_a_used_directory_is_refused_and_left_alone(run, tmp_path):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     with pytest.raises(WorkDirError, match=r"config\.json, metrics\.jsonl.*--resume"):
         WorkDir.create(run.path)
-    assert len(run.read_rows()) == 3
+    assert len(run.read_records()) == 3
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("mine")
     with pytest.raises(WorkDirError, match=r"thesis\.tex"):
@@ -397,7 +400,7 @@ def test_a_config_of_another_format_is_refused(run):
 
 
 def test_resumptions_are_on_record(run):
-    run.append_rows(evaluation(100))
+    run.append_records(evaluation(100))
     again = WorkDir.open(run.path)
     again.note_resume({"total_steps": 500}, ["--resume"])
     again.note_resume({"total_steps": 700}, ["--resume", "--workdir=/a/b/c"])
@@ -409,8 +412,8 @@ def test_resumptions_are_on_record(run):
 
 
 def test_pictures_and_summary(run):
-    run.append_rows(evaluation(100))
-    run.append_rows(evaluation(200))
+    run.append_records(evaluation(100))
+    run.append_records(evaluation(200))
     run.write_curves("hdm_push")
     frames = np.zeros((5, 32, 48, 3), np.uint8)
     frames[np.arange(5), 4 * np.arange(5)] = 255
@@ -430,7 +433,7 @@ def test_pictures_and_summary(run):
 
 
 def test_summary_of_a_nan_seed_is_strict_json(run):
-    run.append_rows([row(0, 100, math.nan), row(1, 100)])
+    run.append_records([record(0, 100, math.nan), record(1, 100)])
     run.write_summary(num_episodes=200, seconds={})
     json.loads((run.path / "summary.json").read_text(), parse_constant=lambda word: pytest.fail(word))
     assert math.isnan(run.read_summary()["success_end"]["mean"])

@@ -262,8 +262,8 @@ def prepare(compiled: Path) -> None:
 
     for name in LATE:
         importlib.import_module(name)
-    picture = video.animation(np.zeros((1, 8, 8, 3), np.uint8), 1.0)
-    video.film = lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8)
+    picture = video.encode_gif(np.zeros((1, 8, 8, 3), np.uint8), 1.0)
+    video.record_video = lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8)
     curves.curves = lambda rows, title: picture
     training.make_population = functools.partial(load_population, compiled, training.make_population)
     gc.collect()

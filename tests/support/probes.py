@@ -2,8 +2,6 @@
 end must not count as the end of the world.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np

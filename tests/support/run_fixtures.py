@@ -52,7 +52,7 @@ class Left(NamedTuple):
     """What a run left, less what depends on the clock."""
 
     files: set[str]
-    rows: list[records.Row]
+    rows: list[records.Record]
     step: int
     leaves: dict[str, np.ndarray]  # parameters, optimiser, target network, ring, keys, counters
     extra: dict[str, Any]

@@ -36,7 +36,7 @@ def fabricated(path, ends, name="hdm_push", **overrides):
     made = config_file.resolve(name, {"seed": 10, "seeds": len(ends) or 2, **overrides})
     workdir.write_config(config_file.to_json(made), name=name)
     for e in range(len(ends[0]) if ends else 0):
-        workdir.append_rows([row(i, 1000 * (e + 1), end[e]) for i, end in enumerate(ends)])
+        workdir.append_records([row(i, 1000 * (e + 1), end[e]) for i, end in enumerate(ends)])
     return path
 
 
@@ -44,7 +44,7 @@ def test_a_grid_has_an_entry_for_each_setting(tmp_path):
     path = fabricated(tmp_path / "a", [])
     workdir = WorkDir.open(path)
     settings = [{"agent.beta": 1.0, "agent.gamma_hdm": 0.5}, {"agent.beta": 2.0, "agent.gamma_hdm": 0.5}]
-    workdir.append_rows([row(i, 1000, i / 4, **settings[i // 2]) for i in range(4)])
+    workdir.append_records([row(i, 1000, i / 4, **settings[i // 2]) for i in range(4)])
     found = collect.digests("hdm", WorkDir.open(path))
     assert list(found) == ["hdm, beta 1, gamma_hdm 0.5", "hdm, beta 2, gamma_hdm 0.5"]
     second = found["hdm, beta 2, gamma_hdm 0.5"]
@@ -112,7 +112,7 @@ def test_runs_that_learn_no_values_have_no_q(tmp_path, capsys):
     made = config_file.resolve("hem_flip_bit", {"seed": 10, "seeds": 1})
     policy.write_config(config_file.to_json(made), name="hem_flip_bit")
     bare = {key: value for key, value in row(0, 1000, 0.5, entropy=0.25).items() if key != "q_mean"}
-    policy.append_rows([bare])
+    policy.append_records([bare])
     failed = fabricated(tmp_path / "failed", [[0.5], [math.nan]])
     path = tmp_path / "all.json"
     assert collect.main([str(path), f"hem={policy.path}", f"hdm={failed}"]) == 0
@@ -181,7 +181,7 @@ def another_version(tmp_path):
 
 def no_evaluation_of_all(tmp_path):
     workdir = WorkDir.open(no_rows(tmp_path))
-    workdir.append_rows([row(0, 1000, 0.5), row(1, 2000, 0.5)])
+    workdir.append_records([row(0, 1000, 0.5), row(1, 2000, 0.5)])
     return workdir.path
 
 

@@ -1,0 +1,94 @@
+"""Tables and summaries of records, by arithmetic; the seed that is shown."""
+
+import doctest
+import math
+
+import numpy as np
+
+from hindsight_jax.runs import summary as run_summary
+
+
+def record(member=0, env_steps=100, success_end=0.5, **extra):
+    return {
+        "member": member,
+        "seed": member + 7,
+        "env_steps": env_steps,
+        "updates": env_steps // 2,
+        "success_end": success_end,
+        "success_any": success_end + 0.25,
+        **extra,
+    }
+
+
+def test_table_keeps_the_evaluations_that_every_member_has():
+    data = [
+        record(1, 100, 0.3),
+        record(0, 100, 0.1),
+        record(0, 200, 0.2),
+        record(1, 200, 0.4, q=2.0),
+        record(0, 300, 0.9),
+    ]
+    table = run_summary.table(data, "success_end")
+    assert table.seeds == [7, 8]
+    assert table.env_steps.tolist() == [100, 200]
+    assert table.values.tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    np.testing.assert_array_equal(run_summary.table(data, "q").values, [[np.nan, np.nan], [np.nan, 2.0]])
+    assert run_summary.table([], "q").values.shape == (0, 0)
+
+
+def test_diagnostics_are_neither_required_nor_the_clocks():
+    assert run_summary.diagnostics([record(q_mean=1.0, seconds_eval=2.0), record(loss=1.0)]) == ["loss", "q_mean"]
+
+
+def test_summary_by_arithmetic():
+    data = [record(0, 100, 0.5), record(1, 100, 0.7), record(0, 200, 0.3), record(1, 200, 0.5), record(0, 300, 1.0)]
+    summary = run_summary.summarise(data)
+    # the last evaluation that both have is at 200: mean 0.4, s = 0.1 sqrt(2), t_1(0.975) = 12.7062, half 1.27062
+    assert summary["env_steps"] == 200
+    assert summary["updates"] == 100
+    assert summary["num_evaluations"] == 2
+    assert summary["success_end"]["per_seed"] == [0.3, 0.5]
+    np.testing.assert_allclose(
+        [summary["success_end"][key] for key in ("mean", "low", "high")], [0.4, -0.87062, 1.67062], atol=1e-5
+    )
+    assert summary["success_any"]["per_seed"] == [0.55, 0.75]
+    assert summary["best"]["env_steps"] == 100
+    np.testing.assert_allclose(summary["best"]["success_end"]["mean"], 0.6)
+    assert summary["failed_seeds"] == []
+
+
+def test_summary_of_one_seed_has_no_interval():
+    spread = run_summary.summarise([record(0, 100, 0.5)])["success_end"]
+    assert spread["mean"] == 0.5
+    assert math.isnan(spread["low"])
+    assert math.isnan(spread["high"])
+
+
+def test_summary_names_a_nan_seed_and_keeps_the_best_before_it():
+    data = [record(0, 100, 0.5), record(1, 100, 0.7), record(0, 200, 0.3), record(1, 200, math.nan)]
+    summary = run_summary.summarise(data)
+    assert summary["failed_seeds"] == [8]
+    assert math.isnan(summary["success_end"]["mean"])
+    assert summary["best"]["env_steps"] == 100
+
+
+def test_summary_of_no_records():
+    summary = run_summary.summarise([])
+    assert summary["success_end"] is None
+    assert summary["num_evaluations"] == 0
+
+
+def test_the_video_is_of_the_best_setting_s_median_seed():
+
+    def record(member, beta, success):
+        return {"member": member, "agent.beta": beta, "success_end": success}
+
+    table = [record(0, 1.0, 0.9), record(1, 1.0, 0.2), record(2, 2.0, 0.5), record(3, 2.0, 0.7), record(4, 2.0, 0.8)]
+    assert run_summary.shown_member(table) == 3  # means 0.55 and 0.667
+    assert run_summary.shown_member([record(0, 1.0, math.nan), record(1, 2.0, 0.0)]) == 1
+    assert run_summary.shown_member([record(0, 1.0, math.nan)]) == 0
+
+
+def test_examples_run():
+    assert doctest.testmod(run_summary).failed == 0
+    assert doctest.testmod(run_summary).attempted > 0
