@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import zipfile
 from typing import NamedTuple
 
 import pytest
+
+from hindsight_jax import fields
 
 ROOT = pathlib.Path(__file__).parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -108,6 +111,35 @@ def test_every_file_of_the_package_is_packaged():
     assert [name for name in data if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
     folders = {name.parent for name in names if name.suffix == ".py"}
     assert [folder for folder in folders if not (package / folder / "__init__.py").exists()] == []
+
+
+# distribution -> what it is imported as, where the two differ
+IMPORTED_AS = {"absl-py": "absl", "orbax-checkpoint": "orbax", "pillow": "PIL"}
+BESIDE = {"mujoco-mjx"}  # a part of the package `mujoco`
+
+
+def imported_by(folder):
+    """The first part of every name that the sources below a folder import and that is neither ours nor Python's."""
+    found = {name for path in (ROOT / folder).rglob("*.py") for name in roots(ast.parse(path.read_text()))}
+    return found - set(sys.stdlib_module_names) - {"hindsight_jax", "experiments"}
+
+
+def test_what_is_installed_with_us_is_what_the_package_imports():
+    """Packages of an extra are imported where their absence is an error with its remedy."""
+    names = {re.match(r"[\w-]+", entry).group() for entry in PROJECT["project"]["dependencies"]}
+    optional = {"gymnasium", "pandas"}
+    assert {IMPORTED_AS.get(name, name) for name in names - BESIDE} == imported_by("hindsight_jax") - optional
+
+
+def test_every_version_that_ci_ran_is_written_down():
+    pins = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    names = {re.match(r"[\w-]+", entry).group() for entry in PROJECT["project"]["dependencies"]}
+    assert {name.lower() for name in names} <= pins
+
+
+def test_the_command_is_the_function_that_the_checkout_runs():
+    assert PROJECT["project"]["scripts"] == {fields.COMMAND: "hindsight_jax.cli.main:main"}
+    assert "from hindsight_jax.cli.main import main" in (ROOT / "experiments/run.py").read_text()
 
 
 # What the wheel must do where nothing of ours lies: find itself, its assets and its types.

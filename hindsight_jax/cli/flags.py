@@ -7,7 +7,7 @@ global FLAGS is never touched, and its --flagfile is not read.
 import decimal
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from absl import flags
 
@@ -60,7 +60,7 @@ class Switch(flags.ArgumentParser):
 
     def parse(self, argument: str) -> bool:
         if argument not in _BOOLEANS:
-            raise ValueError(f"got {short(argument)}, but it is on or off.")
+            raise ValueError(f"got {short(argument)}, but it takes true, false or nothing.")
         return _BOOLEANS[argument]
 
 
@@ -110,13 +110,14 @@ class Flag(flags.Flag):
         if argument.startswith("--"):  # the next flag
             raise missing(self)
         try:
-            value = self.parser.parse(argument)
+            value: Any = self.parser.parse(argument)
         except UsageError:
             raise
         except ValueError as error:
             raise UsageError(f"--{self.name}: {error} Write {self.example}.") from None
-        if self.present and value != self.value:
-            both = f"{short(fields.text(self.value))} and {short(fields.text(value))}"
+        before: Any = self.value
+        if self.present and value != before:
+            both = f"{short(fields.text(before))} and {short(fields.text(value))}"
             raise UsageError(f"--{self.name}: got both {both}, but it has one value. Leave one out.")
         self.value, self.present = value, 1
 
@@ -160,9 +161,9 @@ class Flags(flags.FlagValues):
             return [str(error).partition(" ")[0]]
         except flags.Error:  # the last flag lacks its value
             last = argv[-1].lstrip("-")
-            if last not in self:  # --undefok, which absl takes for its own
-                return [argv[-1]]
-            raise missing(self[last]) from None
+            if last in self:
+                raise missing(cast(Flag, self[last])) from None
+            return [argv[-1]]  # --undefok, which absl takes for its own
 
 
 def of_runs() -> Flags:
@@ -176,8 +177,14 @@ def of_runs() -> Flags:
             switch("resume", "go on with the run in --workdir"),
             switch("explain", "print what the run will need, try it for some seconds, and end"),
             Repeated("import", Text(), "a module of yours that registers algorithms or tasks; repeatable", "my_module"),
-            Flag("list", Listed(), "print tasks and algorithms; =push: the names of one; =all", "push", boolean=True),
-            switch("help", "print this; with --config, its fields", short_name="h"),
+            Flag(
+                "list",
+                Listed(),
+                "print the tasks and the algorithms; --list=push: the names of one of them; --list=all",
+                "push",
+                boolean=True,
+            ),
+            switch("help", "print this; with --config, the fields of one name", short_name="h"),
             switch("distributed", "one of several processes, which the cluster brings together"),
             Flag("coordinator", HostPort(), "where process 0 listens, HOST:PORT", "HOST:PORT"),
             Flag("processes", Whole(1, 4096), "how many processes there are", "2"),
@@ -205,6 +212,8 @@ def refuse(argument: str, known: Sequence[str]) -> NoReturn:
     bare = key.lstrip("-")
     if bare in presets.names() and not value:
         raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
+    if bare in (*presets.ENVIRONMENTS, *presets.ALGORITHMS):
+        raise UsageError(f"{bare}: it belongs to no flag. List its names: --list={bare}. {HELP}")
     group = [f"--{name}" for name in known if name.startswith(f"{bare}.")]
     if group and key.startswith("-"):
         raise UsageError(f"{key}: it is a group and has no value. Set its fields: {', '.join(group[:3])}, ... {HELP}")

@@ -84,7 +84,7 @@ def test_its_config_is_written_as_it_was(copy):
 def test_a_run_goes_on_from_it(copy):
     before = (copy / "metrics.jsonl").read_text().splitlines()
     arguments = configs.parse(["--resume", f"--workdir={copy}", "--config.total_steps=54"])
-    with session.session(arguments.name, arguments.config, arguments.grid, copy, resume=True) as run:
+    with session.session(arguments.name, dict(arguments.config), arguments.grid, copy, resume=True) as run:
         assert run.env_steps() == 30
         assert run.train(GracefulExit()) == 0
     after = (copy / "metrics.jsonl").read_text().splitlines()

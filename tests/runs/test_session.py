@@ -369,7 +369,7 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
     assert len(run.workdir.read_rows()) == 4
     monkeypatch.setattr(video, "film", lambda *arguments: np.zeros((1, 8, 8, 3), np.uint8))
     again = arguments.parse(["--resume", f"--workdir={path}"])
-    with session.session(again, path, argv=[]) as run:
+    with session.session(again.name, dict(again.config), again.grid, path, resume=True) as run:
         assert run.began_at == min(row["env_steps"] for row in run.workdir.read_rows()[-2:])
         assert run.train(GracefulExit()) == 0
     assert [records.without_clock(row) for row in run.workdir.read_rows()] == [

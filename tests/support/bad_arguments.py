@@ -154,7 +154,7 @@ BAD_OVERRIDES = [
     ("--resume", "--resume", "--workdir=DIR"),
     ("--resume=maybe", "'maybe'", "Write --resume."),
     ("--list=pusch", "'pusch'", "Did you mean push?"),
-    ("--list push", "push", "--help"),
+    ("--list push", "push", "--list=push. See hindsight-jax --help."),
     ("--flagfile=x", "--flagfile", "--help"),
     ("--undefok", "--undefok", "--help"),
     ("--noresume=1", "--noresume", "Did you mean --resume?"),
