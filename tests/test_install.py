@@ -1,4 +1,4 @@
-"""What is installed: sources for every Python we promise, and a wheel that holds all of the package and works alone."""
+"""The installation: sources for every Python we promise, and a wheel that holds the whole package and works alone."""
 
 import ast
 import fnmatch
@@ -45,7 +45,7 @@ def roots(tree):
 
 
 def faults(source):
-    """What keeps a source from running under one of PYTHONS, as far as another Python can tell."""
+    """Lists the faults that keep a source from running under one of PYTHONS, as far as another Python can tell."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # an invalid escape is a SyntaxWarning from 3.12 on
         try:
@@ -113,7 +113,7 @@ def test_every_file_of_the_package_is_packaged():
     assert [folder for folder in folders if not (package / folder / "__init__.py").exists()] == []
 
 
-# distribution -> what it is imported as, where the two differ
+# distribution -> its name in imports, where the two differ
 IMPORTED_AS = {"absl-py": "absl", "orbax-checkpoint": "orbax", "pillow": "PIL"}
 BESIDE = {"mujoco-mjx"}  # a part of the package `mujoco`
 
@@ -142,7 +142,7 @@ def test_the_command_is_the_function_that_the_checkout_runs():
     assert "from hindsight_jax.cli.main import main" in (ROOT / "experiments/run.py").read_text()
 
 
-# What the wheel must do where nothing of ours lies: find itself, its assets and its types.
+# Runs in a folder without the checkout: the wheel finds itself, its assets and its types.
 PROGRAM = """
 import pathlib, sys
 import hindsight_jax

@@ -1,4 +1,4 @@
-"""The agents that a run has trained so far, from its work directory: those of the newest good checkpoint.
+"""Loads the agents that a run has trained so far, from the newest good checkpoint of its work directory.
 
 Dimension key: M members, O observation dims, G goal dims, D action dims.
 """
@@ -18,16 +18,16 @@ from hindsight_jax.runs import config_file
 
 
 class Saved(NamedTuple):
-    """Agents of all members, and how they were made."""
+    """The agents of all members, and the run that made them."""
 
     name: str  # of the run
     setup: presets.Setup
     members: training.Members  # the seed and the setting of each
     agents: Any  # the agents' states, every leaf [M, ...]
-    env_steps: np.ndarray  # i64[M], after which each was as it is here
+    env_steps: np.ndarray  # i64[M], that each had taken
 
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-        """One member's policy(observation [*O], goal [*G], key) -> action [D], to be jitted and mapped at will."""
+        """One member's policy(observation [*O], goal [*G], key) -> action [D], which may be jitted and mapped."""
         count = len(self.members.seeds)
         if not 0 <= member < count:
             checks.fail("member", member, f"there are {count}, counted from 0", f"Use 0 to {count - 1}.")
@@ -36,7 +36,7 @@ class Saved(NamedTuple):
 
 
 def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best") -> Saved:
-    """The agents that a run saved in its work directory. Nothing is changed there, and the run may be going on.
+    """Loads the agents that a run saved in its work directory. The run may be going on: no file changes.
 
     Args:
       workdir: of the command `hindsight-jax`, or one of the directories below it where its grid has several programs.

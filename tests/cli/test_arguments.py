@@ -129,7 +129,7 @@ def test_the_size_of_a_task_is_its_horizon():
 
 
 def test_every_field_that_a_name_does_not_have_is_refused_with_its_own():
-    for algorithm in presets.ALGORITHMS:  # a task each: what is refused depends on one of the two
+    for algorithm in presets.ALGORITHMS:  # with one task each: a field depends on the algorithm or on the task
         name = next(name for name in presets.names() if presets.split(name)[0] == algorithm)
         for field in fields.FIELDS.keys() - presets.fields_of(name).keys():
             message = refused([f"--config={name}", f"--config.{field}={fields.text(fields.FIELDS[field].default)}"])

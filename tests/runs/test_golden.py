@@ -1,7 +1,7 @@
 """A checkpoint of an earlier version: every later one loads it to the bit, and goes on from it.
 
 Made by the command below, at the version that its config.json names; pictures and TensorBoard's events were left out.
-`python tests/runs/test_golden.py` prints what golden_leaves.json holds: run it when a new golden run is added,
+`python tests/runs/test_golden.py` prints the contents of golden_leaves.json: run it when a new golden run is added,
 never to make this one pass.
 
     python -m experiments.run --config=her_flip_bit --config.env.size=3 --config.env.num_envs=2
@@ -68,7 +68,7 @@ def test_every_leaf_comes_back_to_the_bit(copy):
 
 
 def test_its_config_is_written_as_it_was(copy):
-    """With what is younger than the file, at its default."""
+    """Fields that are younger than the file have their defaults."""
     document = json.loads((copy / "config.json").read_text())
     name, config, grid = config_file.load(copy / "config.json")
     assert grid == {}
