@@ -55,11 +55,13 @@ def parse(argv: Sequence[str]) -> Arguments:
     if stray:
         flags.refuse(stray[0], [name for name in (*of_runs, *of_fields) if len(name) > 1])
     overrides = {flag.removeprefix("config."): value for flag, value in of_fields.given().items()}
-    name = given.get("config", "")
-    if name:
-        _refuse_unknown_name(name)
-    if given.get("list") is not None or given.get("help"):
-        return Arguments(name, list=given.get("list"), help=bool(given.get("help")))
+    prints = given.get("list") is not None or given.get("help")
+    if "config" in given and (prints or not given.get("resume")):
+        _refuse_unknown_name(given["config"])
+    if prints:
+        if given.get("list"):
+            _refuse_unknown_list(given["list"])
+        return Arguments(given.get("config", ""), list=given.get("list"), help=bool(given.get("help")))
     arguments = _resumed(given, overrides) if given.get("resume") else _new(given, overrides)
     return arguments._replace(explain=bool(given.get("explain")), address=_address(given))
 
@@ -93,6 +95,7 @@ def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) ->
     except ValueError as error:
         raise UsageError(str(error)) from None
     if given.get("config", name) != name:
+        _refuse_unknown_name(given["config"])  # now that the run's modules are imported
         remedy = "Leave --config out, or choose another --workdir without --resume."
         raise UsageError(f"--config: got {given['config']}, but {workdir} holds a run of {name}. {remedy}")
     for field, value in overrides.items():
@@ -124,6 +127,14 @@ def _refuse_unknown_name(name: str) -> None:
     except ValueError as error:
         message = str(error).removeprefix("name: ").replace("Did you mean ", "Did you mean --config=")
         raise UsageError(f"--config: {message}") from None
+
+
+def _refuse_unknown_list(word: str) -> None:
+    """Raises UsageError for a word that --list does not take."""
+    known = (*presets.ENVIRONMENTS, *presets.ALGORITHMS, "all")
+    if word not in known:
+        near = fields.did_you_mean(word, known, "--list=") or f"See {fields.COMMAND} --list."
+        raise UsageError(f"--list: got {flags.short(word)}, but it must be a task, an algorithm or all. {near.strip()}")
 
 
 def _resolved(name: str, overrides: Mapping[str, fields.Value]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if it is done, 1 if the run fails, 2 for bad arguments, 143 / 130 after SIGTERM / SIGINT."""
+    """Runs the command; 0: done, 1: the run failed, 2: bad arguments, 143 or 130: after SIGTERM or SIGINT."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = parse(argv)

@@ -153,7 +153,7 @@ BAD_OVERRIDES = [
     ("--workdir --resume", "--workdir", "--workdir=DIR"),
     ("--resume", "--resume", "--workdir=DIR"),
     ("--resume=maybe", "'maybe'", "Write --resume."),
-    ("--list=pusch", "'pusch'", "Did you mean push?"),
+    ("--list=pusch", "'pusch'", "Did you mean --list=push?"),
     ("--list push", "push", "--list=push. See hindsight-jax --help."),
     ("--flagfile=x", "--flagfile", "--help"),
     ("--undefok", "--undefok", "--help"),
