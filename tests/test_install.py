@@ -1,8 +1,9 @@
-"""What is installed: sources for every Python we promise, and a wheel that holds all of the package and works alone."""
+"""The installation: sources for every Python we promise, and a wheel that holds the whole package and works alone."""
 
 import ast
 import fnmatch
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import zipfile
 from typing import NamedTuple
 
 import pytest
+
+from hindsight_jax import fields
 
 ROOT = pathlib.Path(__file__).parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -42,7 +45,7 @@ def roots(tree):
 
 
 def faults(source):
-    """What keeps a source from running under one of PYTHONS, as far as another Python can tell."""
+    """Lists the faults that keep a source from running under one of PYTHONS, as far as another Python can tell."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # an invalid escape is a SyntaxWarning from 3.12 on
         try:
@@ -110,7 +113,36 @@ def test_every_file_of_the_package_is_packaged():
     assert [folder for folder in folders if not (package / folder / "__init__.py").exists()] == []
 
 
-# What the wheel must do where nothing of ours lies: find itself, its assets and its types.
+# distribution -> its name in imports, where the two differ
+IMPORTED_AS = {"absl-py": "absl", "orbax-checkpoint": "orbax", "pillow": "PIL"}
+BESIDE = {"mujoco-mjx"}  # a part of the package `mujoco`
+
+
+def imported_by(folder):
+    """The first part of every name that the sources below a folder import and that is neither ours nor Python's."""
+    found = {name for path in (ROOT / folder).rglob("*.py") for name in roots(ast.parse(path.read_text()))}
+    return found - set(sys.stdlib_module_names) - {"hindsight_jax", "experiments"}
+
+
+def test_what_is_installed_with_us_is_what_the_package_imports():
+    """Packages of an extra are imported where their absence is an error with its remedy."""
+    names = {re.match(r"[\w-]+", entry).group() for entry in PROJECT["project"]["dependencies"]}
+    optional = {"gymnasium", "pandas"}
+    assert {IMPORTED_AS.get(name, name) for name in names - BESIDE} == imported_by("hindsight_jax") - optional
+
+
+def test_every_version_that_ci_ran_is_written_down():
+    pins = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    names = {re.match(r"[\w-]+", entry).group() for entry in PROJECT["project"]["dependencies"]}
+    assert {name.lower() for name in names} <= pins
+
+
+def test_the_command_is_the_function_that_the_checkout_runs():
+    assert PROJECT["project"]["scripts"] == {fields.COMMAND: "hindsight_jax.cli.main:main"}
+    assert "from hindsight_jax.cli.main import main" in (ROOT / "experiments/run.py").read_text()
+
+
+# Runs in a folder without the checkout: the wheel finds itself, its assets and its types.
 PROGRAM = """
 import pathlib, sys
 import hindsight_jax

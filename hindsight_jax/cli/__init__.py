@@ -1,1 +1,1 @@
-"""The command line: from arguments to a validated run."""
+"""The command `hindsight-jax`: flags, their validated arguments, help, and the main function."""

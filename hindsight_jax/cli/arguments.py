@@ -1,4 +1,4 @@
-"""From the command line's text to a validated run: a name, a flat config, a grid, and what to do with them.
+"""Turns the command line's text into a validated run: its name, a flat config, a grid, and the action to take.
 
 --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
 --config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
@@ -21,26 +21,26 @@ _PROCESSES = ("coordinator", "processes", "process")
 
 
 class Arguments(NamedTuple):
-    """What the command line asks for: a text to print, or else a run, which then has a name and a config."""
+    """A request of the command line: print a text, or train a run, which then has a name and a config."""
 
     name: str = ""
     config: Mapping[str, Any] = MappingProxyType({})  # every value by dotted field; empty with list or help
-    grid: presets.Grid = MappingProxyType({})  # what the members differ in beside their seeds
-    workdir: Path | None = None  # None: the caller chooses; given with resume
+    grid: presets.Grid = MappingProxyType({})  # fields in which members differ, beside their seeds
+    workdir: Path | None = None  # None: the caller chooses one; never None with resume
     resume: bool = False
     list: str | None = None  # print `help.list_text(list)`
     help: bool = False  # print `help.help_text(name)`
-    explain: bool = False  # print what the run will need, and end
-    address: Address | None = None  # where the run's other processes are; None: there are none
+    explain: bool = False  # print the memory and the time that the run will take
+    address: Address | None = None  # of the run's other processes; None: this is the only one
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """The arguments, without the program's name, in any order. Nothing is written or printed; --import is followed.
+    """Parses arguments, in any order and without the program's name, and imports the modules of --import.
 
     With --resume, name and config come from the work directory's config.json; of the fields, those in RESUMABLE alone
     may be given anew, total_steps only to grow.
 
-    Raises UsageError for whatever is unknown, missing, of the wrong type, out of range or contradictory.
+    Raises UsageError for an argument that is unknown, missing, of the wrong type, out of range or contradictory.
 
     >>> arguments = parse(["--config=hdm_push", "--config.agent.gamma_hdm", "0.6", "--config.total_steps=2e5"])
     >>> arguments.name, arguments.config["agent.gamma_hdm"], arguments.config["total_steps"]
@@ -50,22 +50,24 @@ def parse(argv: Sequence[str]) -> Arguments:
     rest = of_runs.parse([argument for argument in argv if argument != "--"])
     given = of_runs.given()
     _import(given)
-    of_fields = flags.of_fields(given.get("config", ""))  # now: an imported module may bring its own
+    of_fields = flags.of_fields(given.get("config", ""))  # after the imports, which may add fields
     stray = of_fields.parse(rest) or [argument for argument in argv if argument == "--"]
     if stray:
         flags.refuse(stray[0], [name for name in (*of_runs, *of_fields) if len(name) > 1])
     overrides = {flag.removeprefix("config."): value for flag, value in of_fields.given().items()}
-    name = given.get("config", "")
-    if name:
-        _refuse_unknown_name(name)
-    if given.get("list") is not None or given.get("help"):
-        return Arguments(name, list=given.get("list"), help=bool(given.get("help")))
+    prints = given.get("list") is not None or given.get("help")
+    if "config" in given and (prints or not given.get("resume")):
+        _refuse_unknown_name(given["config"])
+    if prints:
+        if given.get("list"):
+            _refuse_unknown_list(given["list"])
+        return Arguments(given.get("config", ""), list=given.get("list"), help=bool(given.get("help")))
     arguments = _resumed(given, overrides) if given.get("resume") else _new(given, overrides)
     return arguments._replace(explain=bool(given.get("explain")), address=_address(given))
 
 
 def _import(given: Mapping[str, Any]) -> None:
-    """`imports.import_modules`, with errors that name the flag."""
+    """Calls `imports.import_modules`; its errors name the flag."""
     try:
         imports.import_modules(given.get("import", []))
     except ValueError as error:
@@ -73,7 +75,7 @@ def _import(given: Mapping[str, Any]) -> None:
 
 
 def _new(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arguments:
-    """A run that begins."""
+    """Makes the arguments of a new run."""
     if "config" not in given:
         remedy = f"Name what to run, such as --config=hdm_push. List the names: {fields.COMMAND} --list=all."
         raise UsageError(f"--config: it is missing. {remedy}")
@@ -84,7 +86,7 @@ def _new(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arg
 
 
 def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arguments:
-    """The work directory's run; overrides must be as stored, except for RESUMABLE."""
+    """Makes the arguments of the work directory's run; only the fields in RESUMABLE may be overridden."""
     if "workdir" not in given:
         raise UsageError("--resume: the run's directory is missing. Add --workdir=DIR.")
     workdir = Path(given["workdir"])
@@ -93,20 +95,21 @@ def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) ->
     except ValueError as error:
         raise UsageError(str(error)) from None
     if given.get("config", name) != name:
+        _refuse_unknown_name(given["config"])  # now that the run's modules are imported
         remedy = "Leave --config out, or choose another --workdir without --resume."
         raise UsageError(f"--config: got {given['config']}, but {workdir} holds a run of {name}. {remedy}")
     for field, value in overrides.items():
         _refuse_change(field, value, config.get(field, value))
     if "config.grid" in given and _grid(name, config, given["config.grid"], {}) != grid:
         kept = json.dumps(config_file.grid_to_json(grid)) if grid else "none"
-        raise UsageError(f"--config.grid: got another one than the run to resume, which has {kept}. Leave it out.")
+        raise UsageError(f"--config.grid: got another grid than the run to resume has: {kept}. Leave it out.")
     if overrides:
         config = _resolved(name, config | dict(overrides))
     return Arguments(name, config, grid, workdir, resume=True)
 
 
 def _refuse_change(field: str, value: fields.Value, stored: fields.Value) -> None:
-    """UsageError if a resumed run may not be given this value."""
+    """Raises UsageError if a resumed run may not take this value."""
     shrinks = field == "total_steps" and value < stored  # type: ignore[operator]  # both are integers
     if value != stored and (shrinks or field not in RESUMABLE):
         rule = "it may only grow" if shrinks else f"only {' and '.join(RESUMABLE)} may change"
@@ -118,7 +121,7 @@ def _refuse_change(field: str, value: fields.Value, stored: fields.Value) -> Non
 
 
 def _refuse_unknown_name(name: str) -> None:
-    """With the reason, for a pair of algorithm and task that does not fit."""
+    """Raises UsageError, with the reason where an algorithm does not fit a task."""
     try:
         presets.split(name)
     except ValueError as error:
@@ -126,8 +129,16 @@ def _refuse_unknown_name(name: str) -> None:
         raise UsageError(f"--config: {message}") from None
 
 
+def _refuse_unknown_list(word: str) -> None:
+    """Raises UsageError for a word that --list does not take."""
+    known = (*presets.ENVIRONMENTS, *presets.ALGORITHMS, "all")
+    if word not in known:
+        near = fields.did_you_mean(word, known, "--list=") or f"See {fields.COMMAND} --list."
+        raise UsageError(f"--list: got {flags.short(word)}, but it must be a task, an algorithm or all. {near.strip()}")
+
+
 def _resolved(name: str, overrides: Mapping[str, fields.Value]) -> dict[str, Any]:
-    """`config_file.resolve`, with errors that name fields as the command line does."""
+    """Calls `config_file.resolve`; its errors name fields as the command line does."""
     try:
         return config_file.resolve(name, overrides)
     except ValueError as error:
@@ -135,7 +146,7 @@ def _resolved(name: str, overrides: Mapping[str, fields.Value]) -> dict[str, Any
 
 
 def _grid(name: str, config: Mapping[str, Any], written: str, taken: Mapping[str, Any]) -> presets.Grid:
-    """`config_file.parse_grid`, with errors that name the flag."""
+    """Calls `config_file.parse_grid`; its errors name the flag."""
     try:
         return config_file.parse_grid(name, config, written, taken)
     except ValueError as error:
@@ -143,7 +154,7 @@ def _grid(name: str, config: Mapping[str, Any], written: str, taken: Mapping[str
 
 
 def _address(given: Mapping[str, Any]) -> Address | None:
-    """Where the other processes are, from --distributed and the three flags that go together."""
+    """Finds the other processes from --distributed, or from the three flags that go together."""
     have = [flag for flag in _PROCESSES if flag in given]
     if not have and not given.get("distributed"):
         return None

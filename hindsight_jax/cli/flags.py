@@ -1,13 +1,13 @@
-"""The flags, by absl: one for every field of a run, and those that say what to do. Every refusal is one UsageError.
+"""Defines the flags with absl: one for each field of a run, and one for each action. Every refusal is a UsageError.
 
-absl splits the command line and finds each argument's flag; values are typed and checked here, through `fields`. Its
-global FLAGS is never touched, and its --flagfile is not read.
+absl splits the command line and finds the flag of each argument; this module types values and checks them through
+`fields`. absl's global FLAGS stays untouched, and its --flagfile unread.
 """
 
 import decimal
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from absl import flags
 
@@ -21,11 +21,11 @@ _BOOLEANS = {"true": True, "True": True, "1": True, "false": False, "False": Fal
 
 
 class UsageError(ValueError):
-    """The command line cannot be followed: the message says where, what was got, the rule, and the remedy."""
+    """A command line that cannot be followed; the message names the flag, its text, the rule, and the remedy."""
 
 
 class Text(flags.ArgumentParser):
-    """Any text that is not empty."""
+    """Parses text that is not empty."""
 
     def parse(self, argument: str) -> str:
         if not argument:
@@ -34,7 +34,7 @@ class Text(flags.ArgumentParser):
 
 
 class Whole(flags.ArgumentParser):
-    """An integer in [low, high]."""
+    """Parses an integer in [low, high]."""
 
     def __init__(self, low: int, high: int) -> None:
         self.low, self.high = low, high
@@ -47,7 +47,7 @@ class Whole(flags.ArgumentParser):
 
 
 class HostPort(flags.ArgumentParser):
-    """HOST:PORT; a host that is an IPv6 address stands in brackets."""
+    """Parses HOST:PORT; an IPv6 address stands in brackets."""
 
     def parse(self, argument: str) -> str:
         if not re.fullmatch(r"[^\s:]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}", argument):
@@ -56,27 +56,23 @@ class HostPort(flags.ArgumentParser):
 
 
 class Switch(flags.ArgumentParser):
-    """Nothing, or true or false."""
+    """Parses true or false; absl passes true for a flag without a value."""
 
     def parse(self, argument: str) -> bool:
         if argument not in _BOOLEANS:
-            raise ValueError(f"got {short(argument)}, but it is on or off.")
+            raise ValueError(f"got {short(argument)}, but it takes true, false or nothing.")
         return _BOOLEANS[argument]
 
 
 class Listed(flags.ArgumentParser):
-    """What to list: nothing, a task, an algorithm, or all."""
+    """Parses any word; '' stands for a flag without a value. Tasks and algorithms are known after the imports only."""
 
     def parse(self, argument: str) -> str:
-        known = (*presets.ENVIRONMENTS, *presets.ALGORITHMS, "all")
-        if argument not in ("true", *known):
-            near = fields.did_you_mean(argument, known)
-            raise ValueError(f"got {short(argument)}, but it must be a task, an algorithm or all. {near}".rstrip())
         return "" if argument == "true" else argument
 
 
 class FieldValue(flags.ArgumentParser):
-    """A value in the type and the range of a field."""
+    """Parses a value in the type and the range of a field."""
 
     def __init__(self, name: str, field: fields.Field) -> None:
         self.name, self.field = name, field
@@ -96,11 +92,11 @@ class FieldValue(flags.ArgumentParser):
         try:
             return fields.checked(self.name, self.field, value)
         except ValueError as error:
-            raise UsageError(f"--config.{error}") from None  # which names the field and has its remedy
+            raise UsageError(f"--config.{error}") from None  # the message names the field and the remedy
 
 
 class Flag(flags.Flag):
-    """A flag whose value is given once; equal repetitions are one."""
+    """A flag that takes one value; it may be repeated with an equal one."""
 
     def __init__(self, name: str, parser: flags.ArgumentParser, help: str, example: str = "", **options: Any) -> None:
         super().__init__(parser, None, name, None, help, **options)
@@ -110,19 +106,20 @@ class Flag(flags.Flag):
         if argument.startswith("--"):  # the next flag
             raise missing(self)
         try:
-            value = self.parser.parse(argument)
+            value: Any = self.parser.parse(argument)
         except UsageError:
             raise
         except ValueError as error:
             raise UsageError(f"--{self.name}: {error} Write {self.example}.") from None
-        if self.present and value != self.value:
-            both = f"{short(fields.text(self.value))} and {short(fields.text(value))}"
+        before: Any = self.value
+        if self.present and value != before:
+            both = f"{short(fields.text(before))} and {short(fields.text(value))}"
             raise UsageError(f"--{self.name}: got both {both}, but it has one value. Leave one out.")
         self.value, self.present = value, 1
 
 
 class Repeated(Flag):
-    """A flag with a value for each time that it is given."""
+    """A flag that collects the values of its repetitions."""
 
     def parse(self, argument: str) -> None:
         before, self.present = self.value or [], 0
@@ -131,7 +128,7 @@ class Repeated(Flag):
 
 
 class Flags(flags.FlagValues):
-    """absl's parser for these flags alone."""
+    """absl's parser, with these flags and no others."""
 
     def __init__(self, defined: Iterable[Flag]) -> None:
         super().__init__()
@@ -140,15 +137,15 @@ class Flags(flags.FlagValues):
             self[flag.name] = flag
 
     def read_flags_from_files(self, argv: Sequence[str], force_gnu: bool = True) -> list[str]:
-        """The arguments as they are, without files' contents."""
+        """Returns the arguments unchanged: no file is read."""
         return list(argv)
 
     def given(self) -> dict[str, Any]:
-        """Flag -> value, of those that the command line had."""
+        """Flag -> value, of the flags that the command line holds."""
         return {self[name].name: self[name].value for name in self if self[name].present}
 
     def parse(self, argv: Sequence[str]) -> list[str]:
-        """Sets the flags. Returns the arguments that belong to none of them, which `refuse` is for.
+        """Sets the flags. Returns the arguments that belong to no flag, for `refuse`.
 
         Raises UsageError: a value that its flag does not take, or a flag without its value.
         """
@@ -160,24 +157,30 @@ class Flags(flags.FlagValues):
             return [str(error).partition(" ")[0]]
         except flags.Error:  # the last flag lacks its value
             last = argv[-1].lstrip("-")
-            if last not in self:  # --undefok, which absl takes for its own
-                return [argv[-1]]
-            raise missing(self[last]) from None
+            if last in self:
+                raise missing(cast(Flag, self[last])) from None
+            return [argv[-1]]  # --undefok, which absl takes for its own
 
 
 def of_runs() -> Flags:
-    """The flags that say what to do."""
+    """Makes the flags that do not depend on the fields."""
     switch = lambda name, help, **options: Flag(name, Switch(), help, boolean=True, **options)
     return Flags(
         [
-            Flag("config", Text(), "what to run, such as hdm_push", "hdm_push"),
+            Flag("config", Text(), "the name of a run, such as hdm_push", "hdm_push"),
             Flag("config.grid", Text(), "fields with several values each, as JSON", f"'{GRID_EXAMPLE}'"),
             Flag("workdir", Text(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
             switch("resume", "go on with the run in --workdir"),
-            switch("explain", "print what the run will need, try it for some seconds, and end"),
+            switch("explain", "print the memory and the time that the run will take, after a trial of some seconds"),
             Repeated("import", Text(), "a module of yours that registers algorithms or tasks; repeatable", "my_module"),
-            Flag("list", Listed(), "print tasks and algorithms; =push: the names of one; =all", "push", boolean=True),
-            switch("help", "print this; with --config, its fields", short_name="h"),
+            Flag(
+                "list",
+                Listed(),
+                "print the tasks and the algorithms; --list=push: the names of one of them; --list=all",
+                "push",
+                boolean=True,
+            ),
+            switch("help", "print this; with --config, the fields of one name", short_name="h"),
             switch("distributed", "one of several processes, which the cluster brings together"),
             Flag("coordinator", HostPort(), "where process 0 listens, HOST:PORT", "HOST:PORT"),
             Flag("processes", Whole(1, 4096), "how many processes there are", "2"),
@@ -196,16 +199,18 @@ def of_fields(name: str = "") -> Flags:
 
 
 def missing(flag: Flag) -> UsageError:
-    """A flag is given without its value."""
+    """The error for a flag without its value."""
     return UsageError(f"--{flag.name}: its value is missing. Write {flag.example}.")
 
 
 def refuse(argument: str, known: Sequence[str]) -> NoReturn:
-    """UsageError for an argument that belongs to no flag: names the nearest one, or the fields of a group."""
+    """Raises UsageError for an argument that belongs to no flag, with the nearest flag or the fields of a group."""
     key, _, value = argument.partition("=")
     bare = key.lstrip("-")
     if bare in presets.names() and not value:
-        raise UsageError(f"{bare}: a name alone is no argument. Write --config={bare}.")
+        raise UsageError(f"{bare}: a name needs its flag. Write --config={bare}.")
+    if bare in (*presets.ENVIRONMENTS, *presets.ALGORITHMS):
+        raise UsageError(f"{bare}: it belongs to no flag. List its names: --list={bare}. {HELP}")
     group = [f"--{name}" for name in known if name.startswith(f"{bare}.")]
     if group and key.startswith("-"):
         raise UsageError(f"{key}: it is a group and has no value. Set its fields: {', '.join(group[:3])}, ... {HELP}")
@@ -214,7 +219,7 @@ def refuse(argument: str, known: Sequence[str]) -> NoReturn:
 
 
 def _number(written: str, whole: bool) -> int | float | str:
-    """The number that the text is, exactly for integers; the text itself if it is not a number or beyond the floats."""
+    """Converts text to a number, exactly to integers; returns text that is not a number or overflows a float."""
     if not _NUMBER.fullmatch(written):
         return written if whole else _INFINITY.get(written, written)
     if float(written) in _INFINITY.values():
@@ -226,11 +231,11 @@ def _number(written: str, whole: bool) -> int | float | str:
 
 
 def cut(written: str) -> str:
-    """Text for a message: printable, on one line, and no longer than fits."""
+    """Makes text fit a message: printable, on one line, at most 60 characters."""
     shown = written if written.isprintable() else repr(written)[1:-1]
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def short(written: str) -> str:
-    """The same in quotes."""
+    """`cut`, in quotes."""
     return f"'{cut(written)}'"

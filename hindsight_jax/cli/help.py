@@ -1,4 +1,4 @@
-"""What --list and --help print: names with their main numbers and measured results, and fields with their ranges."""
+"""Writes the texts of --list (names, their main numbers and measured results) and --help (flags, and fields)."""
 
 import textwrap
 
@@ -20,7 +20,7 @@ _EXPECTED = (
 
 
 def list_text(word: str = "") -> str:
-    """What --list prints: the algorithms and the tasks; with one of them, its names; with all, every name."""
+    """Writes the text of --list: the algorithms and the tasks; the names of one of them; or all names."""
     if not word:
         return "\n".join(_parts())
     names = [name for name in presets.names() if word in (*presets.split(name)[:2], "all")]
@@ -32,9 +32,9 @@ def list_text(word: str = "") -> str:
 
 
 def help_text(name: str = "") -> str:
-    """What --help prints: the usage, the flags, and the fields, with the values and ranges that they have.
+    """Writes the text of --help: the usage, the flags, and the fields with their values and ranges.
 
-    With a name, they are the fields that it has, as it sets them; without one all fields, with their defaults.
+    With a name, it shows the fields of that name, as it sets them; without one, all fields, with their defaults.
     """
     known = presets.fields_of(name) if name else presets.all_fields()
     current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
@@ -54,7 +54,7 @@ def help_text(name: str = "") -> str:
 
 
 def _parts() -> list[str]:
-    """Algorithms and tasks; of a task, the name that is expected to reach its goals most often."""
+    """The lines of --list alone: algorithms, and tasks with the name of the highest measured success."""
     tasks = []
     for task, row in presets.ENVIRONMENTS.items():
         measured = [name for name in presets.EXPECTED if presets.split(name)[1] == task]
@@ -73,13 +73,13 @@ def _parts() -> list[str]:
 
 
 def _table(rows: list[tuple[str, ...]], indent: str = "  ") -> list[str]:
-    """Columns aligned on the left."""
+    """Aligns columns on the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [(indent + "  ".join(map(str.ljust, row, widths))).rstrip() for row in rows]
 
 
 def _expectation(name: str) -> str:
-    """A sentence with the measured result, or nothing."""
+    """Tells the measured result in a sentence; '' without one."""
     if name not in presets.EXPECTED:
         return ""
     found = presets.EXPECTED[name]
@@ -88,7 +88,7 @@ def _expectation(name: str) -> str:
 
 
 def _main_numbers(name: str) -> tuple[str, ...]:
-    """The row of `list_text` for one name; env steps are per seed."""
+    """The cells of one name in `list_text`; env steps are per seed."""
     config = presets.config(name)
     _, task, _ = presets.split(name)
     horizon = presets.horizon(name, config)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 the run could not begin or go on, 2 bad arguments, 143 / 130 after SIGTERM / SIGINT."""
+    """Runs the command; 0: done, 1: the run failed, 2: bad arguments, 143 or 130: after SIGTERM or SIGINT."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = parse(argv)
@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: Arguments, argv: Sequence[str]) -> int:
-    """Trains or explains what was asked for; the exit code."""
+    """Trains or explains a run; returns the exit code."""
     workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     configure_jax(members_here(arguments))
-    # Imported here: what trains takes seconds to import, and bad arguments must be refused at once.
+    # Imported here: it takes seconds, and bad arguments must be refused at once.
     from hindsight_jax.runs import launch, processes
     from hindsight_jax.runs.session import SessionError, refusals
     from hindsight_jax.runs.signals import GracefulExit
@@ -71,7 +71,7 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
 
 
 def members_here(arguments: Arguments) -> int:
-    """Members of one program that this process trains, as far as the command line tells."""
+    """Counts the members of one program on this process, as far as the command line tells."""
     own, _ = presets.programs(arguments.grid)
     members = math.prod(map(len, own.values())) * arguments.config["seeds"]
     processes = (arguments.address and arguments.address.processes) or 1
@@ -79,7 +79,7 @@ def members_here(arguments: Arguments) -> int:
 
 
 def explain(arguments: Arguments, processes: "Processes") -> None:
-    """Prints what each program will need, and trains for some seconds to tell how long it will take; leaves nothing."""
+    """Prints the memory and, after a trial of some seconds, the time of each program; leaves no file."""
     from hindsight_jax.runs import estimate, launch
     from hindsight_jax.runs.session import refusals
 

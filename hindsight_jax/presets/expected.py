@@ -1,4 +1,4 @@
-"""What to expect of a name: the measured result of its default values, for --list and --help.
+"""The measured results of names with their default values, which --list and --help show.
 
 Each entry repeats a run of `experiments/results/SOURCE` in the repository, with the name's values; a test compares.
 """
@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 
 class Expected(NamedTuple):
-    """The result of one run of the command line."""
+    """The result of one run."""
 
     success: float  # at the end of an episode, mean over seeds, at the last evaluation
-    minutes: float  # of all seeds together, compilation and evaluations included
+    minutes: float  # of all seeds together, with compilation and evaluations
     seeds: int
     cores: int  # of a shared CPU
     source: str  # file in experiments/results
 
     def __str__(self) -> str:
-        """For a table: success, and minutes.
+        """Success and minutes, for a table.
 
         >>> str(EXPECTED["hdm_push"])
         '0.89 in 8 min'

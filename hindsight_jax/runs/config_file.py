@@ -1,4 +1,4 @@
-"""A run's config: a flat dict of every value by dotted field, checked once; and its grid. To config.json and back.
+"""Makes a run's config, a flat dict of every value by dotted field; writes it and its grid to config.json and back.
 
 config.json holds the config nested, {"agent": {"gamma": 0.98}}, and the grid as {"agent.gamma_hdm": [0.3, 0.5]}.
 """
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from hindsight_jax import training
 
 GRID_EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
-# What a resumed run may be given anew: its numbers so far do not depend on it.
+# Fields that a resumed run may change: its numbers so far do not depend on them.
 RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
 
 
 def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Every value of the run `name` by dotted field, with typed overrides, checked.
+    """Makes and checks the config of the run `name`, with typed overrides by dotted field.
 
     Raises ValueError: an unknown name or field, a value of the wrong type or out of range, or fields that do not fit
     together.
@@ -32,7 +32,7 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, 
 
 
 def to_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config nested, as strict JSON holds it: tuples are lists, infinities text.
+    """Nests the config and makes it strict JSON: tuples become lists, infinities text.
 
     >>> to_json(resolve("hdm_push", {"agent.gamma_hdm": float("inf")}))["agent"]["gamma_hdm"]
     'Infinity'
@@ -48,12 +48,12 @@ def to_json(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_json(name: str, nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Undoes `to_json`; every value is checked again, and every field that numbers depend on must be there.
+    """Undoes `to_json`. Checks every value again; only the fields in RESUMABLE may be missing.
 
     Raises ValueError for a missing, unknown or wrong field.
     """
     known = presets.fields_of(name)
-    flat = {field: known[field].default for field in RESUMABLE if field in known}  # younger than some files
+    flat = {field: known[field].default for field in RESUMABLE if field in known}  # some files are older than these
     flat |= {field: fields.from_json(value) for field, value in _flat(nested).items()}
     for field in known:
         if field not in flat:
@@ -63,11 +63,11 @@ def from_json(name: str, nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:
-    """Name, config and grid from the config.json at `path`, as `WorkDir.write_config` wrote it.
+    """Reads name, config and grid from the config.json that `WorkDir.write_config` wrote at `path`.
 
-    Modules that the run had imported by --import are imported first.
+    Imports the modules of the run's --import first.
 
-    Raises ValueError: no such file, no JSON object, or values that this version does not take.
+    Raises ValueError: no such file, no JSON object, a module that fails, or values that this version does not take.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -90,11 +90,11 @@ def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:
 def parse_grid(
     name: str, config: Mapping[str, Any], written: str, taken: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[Any, ...]]:
-    """The typed axes of a grid written in JSON: an object, field -> list of values.
+    """Parses a grid written in JSON, an object of field -> list of values, into typed axes.
 
     `taken` are fields that were set on purpose, which may be no axis. Infinity is written inf, in quotes or not.
 
-    Raises ValueError: no such JSON, a key twice, or whatever `presets.check_grid` refuses.
+    Raises ValueError: no JSON object, a key twice, or a grid that `presets.check_grid` refuses.
 
     >>> parse_grid("hdm_push", presets.config("hdm_push"), '{"agent.gamma_hdm": [0.5, "inf"]}')
     {'agent.gamma_hdm': (0.5, inf)}
@@ -112,13 +112,13 @@ def parse_grid(
 def grid_from_json(
     name: str, config: Mapping[str, Any], document: Mapping[str, Any], taken: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[Any, ...]]:
-    """Undoes `grid_to_json`; every value is checked again."""
+    """Undoes `grid_to_json`; checks every value again."""
     entries = lambda axis: [fields.from_json(entry) for entry in axis] if isinstance(axis, list) else axis
     return presets.check_grid(name, config, {field: entries(axis) for field, axis in document.items()}, taken)
 
 
 def grid_to_json(grid: presets.Grid) -> dict[str, list[Any]]:
-    """The grid as strict JSON holds it: infinities are text, tuples are lists.
+    """Makes the grid strict JSON: infinities become text, tuples lists.
 
     >>> grid_to_json({"agent.gamma_hdm": (0.5, float("inf"))})
     {'agent.gamma_hdm': [0.5, 'Infinity']}
@@ -127,7 +127,7 @@ def grid_to_json(grid: presets.Grid) -> dict[str, list[Any]]:
 
 
 def members(config: Mapping[str, Any], grid: presets.Grid) -> "training.Members":
-    """Settings x seeds of a run, the seeds fastest."""
+    """Lists the members of a run: settings x seeds, the seeds fastest."""
     from hindsight_jax import training  # here: it takes seconds, and bad arguments must be refused at once
 
     seeds = range(config["seed"], config["seed"] + config["seeds"])
@@ -143,7 +143,7 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object that JSON's pairs make; ValueError if a key comes twice."""
+    """Makes an object of JSON's pairs; raises ValueError if a key comes twice."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -1,4 +1,4 @@
-"""A user's own modules, which register algorithms and tasks: given by --import, recorded in config.json.
+"""Imports a user's own modules, which register algorithms and tasks: --import names them, config.json records them.
 
 A run that is resumed or loaded imports them again, before its name is looked up.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from hindsight_jax import checks, fields
 
-_imported: dict[str, None] = {}  # in the order of the first import; Python's own imports are as global
+_imported: dict[str, None] = {}  # in the order of their first import; global, as Python's imports are
 
 
 def import_modules(names: Any) -> None:
@@ -31,7 +31,7 @@ def import_modules(names: Any) -> None:
             checks.fail("import", fields.short(name), "it must be the dotted name of a module", "Write --import=NAME.")
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever the module raises
+        except Exception as error:  # a module may raise any
             why = f"{type(error).__name__}: {error}".split("\n")[0]
             remedy = f'Its own error; python -c "import {name}" shows where.'
             if isinstance(error, ModuleNotFoundError) and name.startswith(str(error.name)):
@@ -41,5 +41,5 @@ def import_modules(names: Any) -> None:
 
 
 def imported() -> list[str]:
-    """The modules that `import_modules` has imported in this process, in order."""
+    """Lists the modules that `import_modules` has imported in this process."""
     return list(_imported)

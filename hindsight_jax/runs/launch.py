@@ -1,4 +1,4 @@
-"""A run as its programs: one in its work directory, or, where a grid's fields change shapes, one below it for each.
+"""Trains a run as one program in its work directory or, where a grid changes shapes, as one below it for each shape.
 
 DIR/config.json, summary.json                  the whole grid; the summaries of all programs
 DIR/agent.hidden_sizes=64,64/metrics.jsonl ...  a whole work directory each, trained one after another
@@ -20,9 +20,9 @@ class Program(NamedTuple):
     """A part of a run whose members have the same shapes."""
 
     config: dict[str, Any]
-    grid: presets.Grid  # fields whose values are the members' own
+    grid: presets.Grid  # fields in which its members differ
     path: Path  # its work directory
-    resume: bool  # it was begun
+    resume: bool  # it has begun
 
 
 def train(
@@ -36,9 +36,9 @@ def train(
     processes: Processes,
     interrupt: GracefulExit,
 ) -> int:
-    """Trains every program in turn; the exit code of the first that was stopped, else 0.
+    """Trains every program in turn. Returns the exit code of the first that was stopped, else 0.
 
-    Raises SessionError for whatever `session` and the file system refuse.
+    Raises SessionError if a session cannot begin or go on, or if the file system refuses.
     """
     streams.open_standard_descriptors()
     parts = list(split(config, grid, path, resume))
@@ -63,7 +63,7 @@ def train(
 
 
 def split(config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool = False) -> Iterator[Program]:
-    """The programs of a run; one that was begun is resumed if the whole is.
+    """Splits a run into its programs; if the run is resumed, so are those that had begun.
 
     >>> [part.path.name for part in split({"seed": 0}, {"agent.hidden_sizes": ((8,), (4, 4))}, Path("run"))]
     ['agent.hidden_sizes=8', 'agent.hidden_sizes=4,4']
@@ -81,7 +81,7 @@ def split(config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: boo
 def _whole(
     name: str, config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool, argv: Sequence[str]
 ) -> WorkDir:
-    """The directory above the programs'."""
+    """Opens or creates the directory above the programs'."""
     nested = config_file.to_json(config)
     if resume:
         workdir = WorkDir.open(path)

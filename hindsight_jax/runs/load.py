@@ -1,4 +1,4 @@
-"""The agents that a run has trained so far, from its work directory: those of the newest good checkpoint.
+"""Loads the agents that a run has trained so far, from the newest good checkpoint of its work directory.
 
 Dimension key: M members, O observation dims, G goal dims, D action dims.
 """
@@ -30,7 +30,7 @@ class Saved(NamedTuple):
     env_steps: np.ndarray  # i64[M], of each agent
 
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-        """One member's policy(observation [*O], goal [*G], key) -> action [D], to be jitted and mapped at will."""
+        """One member's policy(observation [*O], goal [*G], key) -> action [D], which may be jitted and mapped."""
         count = len(self.members.seeds)
         if not 0 <= member < count:
             checks.fail("member", member, f"there are {count}, counted from 0", f"Use 0 to {count - 1}.")

@@ -129,7 +129,7 @@ def test_the_size_of_a_task_is_its_horizon():
 
 
 def test_every_field_that_a_name_does_not_have_is_refused_with_its_own():
-    for algorithm in presets.ALGORITHMS:  # a task each: what is refused depends on one of the two
+    for algorithm in presets.ALGORITHMS:  # with one task each: a field depends on the algorithm or on the task
         name = next(name for name in presets.names() if presets.split(name)[0] == algorithm)
         for field in presets.all_fields().keys() - presets.fields_of(name).keys():
             message = refused(
@@ -499,11 +499,11 @@ def module(tmp_path, monkeypatch):
 
 
 def test_a_module_that_is_imported_brings_names_and_fields(module, tmp_path):
+    assert cli_arguments.parse(["--import", module, "--import=json", "--list=mine"]).list == "mine"
     arguments = cli_arguments.parse([f"--import={module}", "--config=mine_push", "--config.agent.mine=0.25"])
     assert (arguments.name, arguments.config["agent.mine"]) == ("mine_push", 0.25)
     assert module in imports.imported()
     assert "my own" in help.list_text("mine")
-    assert cli_arguments.parse(["--import", module, "--import=json", "--list=mine"]).list == "mine"
     assert {module, "json"} <= set(imports.imported())
 
 
@@ -513,7 +513,7 @@ def test_a_resumed_run_imports_its_modules_again(module, tmp_path):
     run.write_config(config_file.to_json(made.config), name=made.name)
     assert run.read_config()["imports"] == imports.imported()
     del presets.ALGORITHMS["mine"], sys.modules[module]
-    assert cli_arguments.parse(resume(tmp_path / "run")).name == "mine_push"
+    assert cli_arguments.parse(resume(tmp_path / "run", "--config=mine_push")).name == "mine_push"
 
 
 @pytest.mark.parametrize(

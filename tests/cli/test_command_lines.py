@@ -1,4 +1,4 @@
-"""Every command line that cannot be followed, as a process: exit code 2 or 1, one line, in no time, nothing left."""
+"""A process refuses every bad command line: exit code 2 or 1, one line, at once, and no file left."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ NO_CACHE = "import jax; jax.config.update('jax_enable_compilation_cache', False)
 SECONDS = 3.0  # of the processor: other work may share the machine
 
 BIG = "--config=hdm_push --config.seeds=100 --config.replay.capacity=40000000"
-# arguments, the exit code, what the message must name, and a part of the remedy; DIR is an empty folder
+# arguments (DIR is an empty folder), the exit code, a part of the message, and a part of its remedy
 REFUSED = [
     (f"{BIG} --workdir=made", 1, "replay.capacity", "Lower --config.replay.capacity"),
     ("--resume --workdir=DIR", 2, "config.json", "without --resume"),
@@ -59,7 +59,7 @@ def test_what_only_the_system_refuses_ends_with_1_or_2_and_leaves_nothing(server
     assert sorted(tmp_path.rglob("*")) == [folder]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a directory without permission is no obstacle to whoever may change it")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its permissions")
 def test_a_directory_without_permission_is_refused(server, tmp_path):
     for folder in (tmp_path, *tmp_path.parents):
         if "pytest" in str(folder):

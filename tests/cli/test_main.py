@@ -1,6 +1,6 @@
-"""The command line end to end, as a user starts it: what a run leaves; and, slow, that a stopped run goes on.
+"""The command line end to end, as a user starts it: the files of a run and, slow, a stopped run that goes on.
 
-What else may happen to a run is in `test_kills.py`, `test_run_disks.py`, `test_run_streams.py` and
+Other accidents of a run are in `test_kills.py`, `test_run_disks.py`, `test_run_streams.py` and
 `test_command_lines.py`.
 """
 
@@ -62,7 +62,7 @@ def run(environment, *arguments) -> tuple[int, str, str]:
 
 
 def metrics(workdir: pathlib.Path) -> list[dict]:
-    """Every row less what depends on the clock, bit for bit."""
+    """Every row without the keys that depend on the clock, bit for bit."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [records.without_clock(records.decode(line)) for line in lines]
 
@@ -115,7 +115,7 @@ def test_no_file_names_this_machine(whole, tmp_path_factory):
 
 @pytest.mark.slow
 def test_q_stands_beside_what_trajectories_did(whole, environment):
-    """-(1 + .98) for 3 actions is no offset of the table; -(1 + .98 + .98^2 + .98^3) = -3.88 for 5 is."""
+    """-(1 + .98) for 3 actions is not an offset of the table; -(1 + .98 + .98^2 + .98^3) = -3.88 for 5 is."""
     command = [sys.executable, "-m", "experiments.reproduce.q_values", f"--workdir={whole[0]}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

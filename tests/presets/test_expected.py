@@ -1,4 +1,4 @@
-"""What --list promises of a name is what a run of its default values measured."""
+"""The results that --list shows are those that a run of the default values measured."""
 
 import json
 import statistics
@@ -11,7 +11,7 @@ from hindsight_jax import fields, presets
 RESULTS = Path(__file__).parents[2] / "experiments/results"
 # Written before the task's own horizon was 0; and a ring of 20,000 is never full: a run of push stores 5,000.
 BEFORE = {"hdm_push": {"env.horizon": 50, "replay.capacity": 20_000}}
-FREE = ("seed", "checkpoint.", "evaluation.", "on_nan")  # `seed` is `seeds`, too
+FREE = ("seed", "checkpoint.", "evaluation.", "on_nan")  # `seed` covers `seeds`
 
 
 def flat(nested, prefix=""):

@@ -56,7 +56,7 @@ def test_the_command_line_takes_one_and_a_resumed_run_keeps_it(tmp_path):
     again = ["--resume", f"--workdir={tmp_path}"]
     assert cli_arguments.parse(again).grid == arguments.grid
     assert cli_arguments.parse([*again, f"--config.grid={text}"]).grid == arguments.grid
-    with pytest.raises(UsageError, match=r"--config\.grid: got another one than .* which has .*0\.3, 0\.5"):
+    with pytest.raises(UsageError, match=r"--config\.grid: got another grid than the run to resume has: .*0\.3, 0\.5"):
         cli_arguments.parse([*again, '--config.grid={"agent.gamma_hdm": [0.3]}'])
     (tmp_path / "config.json").write_text(json.dumps(document | {"grid": {"agent.gamma_hdm": 3}}))
     with pytest.raises(UsageError, match="it must be a list of values"):

@@ -67,7 +67,7 @@ def test_every_leaf_comes_back_to_the_bit(copy):
 
 
 def test_its_config_is_written_as_it_was(copy):
-    """With what is younger than the file, at its default."""
+    """Fields that are younger than the file have their defaults."""
     document = json.loads((copy / "config.json").read_text())
     name, config, grid = config_file.load(copy / "config.json")
     assert grid == {}
@@ -90,7 +90,7 @@ def new_path(path, known):
 def test_a_run_goes_on_from_it(copy):
     before = (copy / "metrics.jsonl").read_text().splitlines()
     arguments = configs.parse(["--resume", f"--workdir={copy}", "--config.total_steps=54"])
-    with session.session(arguments.name, arguments.config, arguments.grid, copy, resume=True) as run:
+    with session.session(arguments.name, dict(arguments.config), arguments.grid, copy, resume=True) as run:
         assert run.env_steps() == 30
         assert run.train(GracefulExit()) == 0
     after = (copy / "metrics.jsonl").read_text().splitlines()

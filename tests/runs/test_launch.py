@@ -20,7 +20,7 @@ NAMES = ["agent.hidden_sizes=8", "agent.hidden_sizes=4,4"]
 
 
 class Trained:
-    """Stands in for a session: writes what a run leaves, and ends with the code that is next."""
+    """Stands in for a session: writes the files of a run, and ends with the next code."""
 
     def __init__(self):
         self.calls, self.codes = [], []

@@ -1,8 +1,8 @@
-"""Command lines that cannot be followed, what each message must name, and a part of its remedy."""
+"""Command lines that cannot be followed, with a part of each message and a part of its remedy."""
 
 PUSH = "--config=hdm_push"
 
-# arguments behind --config=hdm_push, what the message must name, and a part of the remedy
+# arguments behind --config=hdm_push, a part of the message, and a part of its remedy
 BAD_OVERRIDES = [
     # unknown fields
     ("--config.agent.gama_hdm=0.5", "agent.gama_hdm", "Did you mean --config.agent.gamma_hdm?"),
@@ -137,7 +137,7 @@ BAD_OVERRIDES = [
         "inf",
         "Use a finite one",
     ),
-    # what this run does not have
+    # fields that this run does not have
     ("--config.agent.noise=0.5", "--config.agent.noise: got 0.5", "no use for it. Leave it out."),
     ("--config.env.size=3", "--config.env.size: got 3", "no use for it. Leave it out."),
     ("--config.env.slip=0.2 --config.agent.gamma=0.5", "--config.env.slip: got 0.2", "Leave it out."),
@@ -153,8 +153,8 @@ BAD_OVERRIDES = [
     ("--workdir --resume", "--workdir", "--workdir=DIR"),
     ("--resume", "--resume", "--workdir=DIR"),
     ("--resume=maybe", "'maybe'", "Write --resume."),
-    ("--list=pusch", "'pusch'", "Did you mean push?"),
-    ("--list push", "push", "--help"),
+    ("--list=pusch", "'pusch'", "Did you mean --list=push?"),
+    ("--list push", "push", "--list=push. See hindsight-jax --help."),
     ("--flagfile=x", "--flagfile", "--help"),
     ("--undefok", "--undefok", "--help"),
     ("--noresume=1", "--noresume", "Did you mean --resume?"),
@@ -170,7 +170,7 @@ BAD_OVERRIDES = [
     ("--import=no_such_module", "'no_such_module'", "put that on PYTHONPATH"),
     ("--import=my-module", "'my-module'", "the dotted name of a module"),
     ("--import=json --import=json.no_such", "'json.no_such'", "put that on PYTHONPATH"),
-    # what is no flag
+    # arguments that are not flags
     ("--verbose", "--verbose", "--help"),
     ("-v", "-v", "--help"),
     ("--", "--", "--help"),
@@ -207,7 +207,7 @@ BAD_LINES = [
     ("--config=her_ddpg_flip_bit --help", "her_ddpg needs continuous actions", "Take another"),
     ("--config=hdm_flip_bit_paper", "no paper has the pair", "Take hdm_flip_bit."),
     ("--config=hem_push_paper", "no paper has the pair", "Take hem_push."),
-    # what those runs do not have, and what they have in their own range
+    # fields that those runs do not have, and fields that they have, out of range
     ("--config=hem_flip_bit --config.agent.gamma_hdm=0.5", "--config.agent.gamma_hdm: got 0.5", "Leave it out."),
     ("--config=hem_flip_bit --config.env.actions=discrete", "--config.env.actions: got", "Leave it out."),
     ("--config=hpg_flip_bit --config.replay.warmup=3", "--config.replay.warmup: got 3", "Leave it out."),

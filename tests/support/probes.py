@@ -62,11 +62,11 @@ class Chain(base.GoalEnv):
         cell = jnp.clip(state.pipeline_state.cell + moves[0].astype(jnp.int32), 0, self.num_cells - 1)
         return self.next_state(state, state.pipeline_state.replace(cell=cell), self.one_hot(cell), valid)
 
-    def scene(self, state: base.State) -> Any:
+    def scene(self, state: base.State) -> rendering.Scene:
         place = jnp.dot(state.obs["achieved_goal"], jnp.arange(-2.0, 3.0))
         return rendering.sphere(jnp.stack([place, jnp.zeros(()), jnp.zeros(())]), 0.4, (0.8, 0.2, 0.2, 1.0))
 
-    def camera(self) -> Any:
+    def camera(self) -> rendering.Camera:
         return rendering.orthographic((0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=6.0)
 
     def reward_by_success(self, next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array):
