@@ -1,4 +1,4 @@
-"""A study: one named run over seeds and hyper-parameters, in one call; what comes back is named arrays.
+"""A study: one named run over seeds and hyper-parameters, in one call, as named arrays.
 
 Dimension key: S seeds, E evaluations, M members of one population. A grid of n fields is n axes in front of S and E, in
 the order in which it was given: [*grid, S, E].
@@ -10,7 +10,7 @@ import importlib
 import itertools
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,19 +23,23 @@ _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has th
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What `train` found. `study["success_end"]` is the array [*grid, S, E] of that metric."""
+    """The results of `train`. `study["success_end"]` is the array [*grid, S, E] of that metric."""
 
     name: str
-    values: dict[str, Any]  # of the fields that the grid leaves alone
+    config: dict[str, Any]  # field -> its value, of the fields that the grid leaves alone
     grid: dict[str, tuple[Any, ...]]  # field -> its values, an axis each
     seeds: tuple[int, ...]  # [S]
     metrics: dict[str, np.ndarray]  # f64[*grid, S, E] each; NaN after a setting's last evaluation
     num_programs: int  # how often the run was compiled: once for each combination of values that change shapes
 
+    def __len__(self) -> int:
+        """The number of records."""
+        return int(np.isfinite(self.metrics["env_steps"]).sum())
+
     def __getitem__(self, metric: str) -> np.ndarray:
         if metric not in self.metrics:
-            known = ", ".join(sorted(self.metrics))
-            checks.fail("metric", fields.short(metric), f"it must be one of {known}", "Pick one of them.")
+            rule = f"it must be one of {', '.join(sorted(self.metrics))}"
+            checks.fail("metric", fields.short(metric), rule, fields.did_you_mean(str(metric), self.metrics))
         return self.metrics[metric]
 
     def interval(self, metric: str = "success_end", confidence: float = 0.95) -> statistics.Interval:
@@ -43,21 +47,23 @@ class Study:
         seeds_first = np.moveaxis(self[metric], -2, 0)
         return statistics.interval(seeds_first, confidence, nan_policy="propagate")
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """A flat dict for each setting, seed and evaluation: the grid's fields, seed, env_steps, every other metric."""
-        for index, values in presets.settings(self.grid):
+        records = []
+        for index, setting in presets.settings(self.grid):
             for (s, seed), e in itertools.product(enumerate(self.seeds), range(self.metrics["env_steps"].shape[-1])):
-                row = {metric: float(array[(*index, s, e)]) for metric, array in self.metrics.items()}
-                if np.isfinite(row["env_steps"]):
-                    yield {**values, "seed": seed, **row}
+                record = {metric: float(array[(*index, s, e)]) for metric, array in self.metrics.items()}
+                if np.isfinite(record["env_steps"]):
+                    records.append({**setting, "seed": seed, **record})
+        return records
 
     def to_dataframe(self) -> Any:
-        """`rows` as a pandas.DataFrame. Raises ImportError without pandas, which is no dependency of ours."""
+        """`records` as a pandas.DataFrame. Raises ImportError without pandas, which the package does not require."""
         try:
             pandas: Any = importlib.import_module("pandas")
         except ImportError as error:
-            raise ImportError("to_dataframe needs pandas: pip install pandas. Or use rows().") from error
-        return pandas.DataFrame(list(self.rows()))
+            raise ImportError("to_dataframe needs pandas: pip install pandas. Or use records().") from error
+        return pandas.DataFrame(self.records())
 
     def plot(self, metric: str = "success_end", confidence: float = 0.95) -> Any:
         """A matplotlib Figure: the mean over seeds with its interval over env steps, a line for each setting.
@@ -90,7 +96,7 @@ def train(
     *,
     seeds: int | Sequence[int] = 4,
     grid: Mapping[str, Sequence[Any]] | None = None,
-    values: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     total_steps: int | None = None,
     report: Callable[[str], None] | None = None,
     members_at_once: int | None = None,
@@ -105,7 +111,7 @@ def train(
       name: of the run, such as "hdm_push" (presets.names()).
       seeds: how many, from 0 on, or which.
       grid: field -> its values: {"agent.gamma_hdm": [0.3, 0.5, 0.85]}. All combinations are run.
-      values: other fields to set, for all.
+      overrides: other fields to set, field -> value, for all members.
       total_steps: env steps per member; by default the run's own.
       report: called with a line after each evaluation, for example `print`.
       members_at_once: settings x seeds of one program that are trained together; the next begin when these are done.
@@ -120,13 +126,13 @@ def train(
     Raises:
       ValueError: an unknown name, field or value, an empty axis, a setting whose values do not fit each other,
         or a member that does not fit into the memory; before anything runs.
-      FloatingPointError: a member froze, and `values` holds "on_nan": "halt".
+      FloatingPointError: a member froze, and `overrides` holds "on_nan": "halt".
 
     >>> study = train(
     ...     "her_flip_bit",
     ...     seeds=2,
     ...     grid={"agent.epsilon": [0.1, 0.2, 0.3]},
-    ...     values={"env.size": 4, "evaluation.episodes": 8, "evaluation.every": 160},
+    ...     overrides={"env.size": 4, "evaluation.episodes": 8, "evaluation.every": 160},
     ...     total_steps=400,
     ... )
     >>> study["success_end"].shape, study["env_steps"][0, 0].tolist()
@@ -134,18 +140,18 @@ def train(
     """
     if report is not None:
         checks.function("report", report, "Pass print, say, or leave it out.")
-    fixed, axes, chosen_seeds = _checked(name, seeds, grid, values, total_steps)
+    fixed, axes, chosen_seeds = _checked(name, seeds, grid, overrides, total_steps)
     varied, shaping = presets.programs(axes)
     programs = [
         [part for part in presets.settings(axes) if part[1].items() >= own.items()]
         for _, own in presets.settings(shaping)
     ]
-    # All are built before the first begins, so that no setting is refused after hours.
-    experiments = [presets.build(name, fixed | program[0][1]) for program in programs]
-    sizes = [_members_at_once(setup, members_at_once) for setup in experiments]
+    # Build everything first: a bad setting must fail now, not after hours of training.
+    setups = [presets.build(name, fixed | program[0][1]) for program in programs]
+    sizes = [_members_at_once(setup, members_at_once) for setup in setups]
     halts = fixed["on_nan"] == "halt"
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
-    for number, (program, setup) in enumerate(zip(programs, experiments, strict=True)):
+    for number, (program, setup) in enumerate(zip(programs, setups, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
         population_of = functools.cache(functools.partial(_population, setup))  # parts of one size share theirs
@@ -155,24 +161,32 @@ def train(
         for i, (index, _) in enumerate(program):
             mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
             parts[index] = {metric: column[mine] for metric, column in columns.items()}
-    left = {field: value for field, value in fixed.items() if field not in (*axes, "seed", "seeds")}
-    return Study(name, left, axes, chosen_seeds, _stacked(parts, [len(axis) for axis in axes.values()]), len(programs))
+    return Study(
+        name=name,
+        config={field: value for field, value in fixed.items() if field not in (*axes, "seed", "seeds")},
+        grid=axes,
+        seeds=chosen_seeds,
+        metrics=_stacked(parts, [len(axis) for axis in axes.values()]),
+        num_programs=len(programs),
+    )
 
 
-def _checked(name: str, seeds: Any, grid: Any, values: Any, total_steps: Any):
-    """(every fixed value, the axes, the seeds), all typed and in range; every setting fits in itself."""
-    for argument, given in (("grid", grid), ("values", values)):
+def _checked(name: str, seeds: Any, grid: Any, overrides: Any, total_steps: Any):
+    """(every fixed value, the axes, the seeds), all typed and in range; the values of every setting fit each other."""
+    for argument, given in (("grid", grid), ("overrides", overrides)):
         if given is not None and not isinstance(given, Mapping):
             checks.fail(argument, fields.short(given), "it must be a dict of fields", "Write {field: ...}.")
-    fixed = presets.config(name) | dict(values or {})
+    fixed = presets.config(name) | dict(overrides or {})
     if total_steps is not None:
         fixed["total_steps"] = total_steps
     for field in ("seed", "seeds"):
-        if field in (values or {}):
-            checks.fail(f"values[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1).")
-    fixed = presets.complete(name, fixed)
+        if field in (overrides or {}):
+            checks.fail(
+                f"overrides[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1)."
+            )
+    fixed = presets.typed(name, fixed)  # whether they fit each other, each setting of the grid tells
     seeds = _checked_seeds(seeds)
-    axes = presets.check_grid(name, fixed, dict(grid or {}), taken=values)
+    axes = presets.check_grid(name, fixed, dict(grid or {}), taken=overrides)
     return fixed, axes, seeds
 
 

@@ -11,7 +11,7 @@ def test_hindsight_beats_no_hindsight_on_flip_bit():
     A random walk of ten steps passes over one goal in a hundred. Rewards go by success: by index, goals that are not
     relabelled would never be rewarded, and could not win.
     """
-    values = {
+    overrides = {
         "env.size": 10,
         "env.num_envs": 4,
         "agent.hidden_sizes": (64,),
@@ -24,7 +24,7 @@ def test_hindsight_beats_no_hindsight_on_flip_bit():
         "evaluation.every": 10_000,  # once, at the end
     }
     shares = {"relabel.behaviour": [0.15, 1.0]}
-    found = hj.train("her_flip_bit", seeds=3, grid=shares, values=values, total_steps=2400)
+    found = hj.train("her_flip_bit", seeds=3, grid=shares, overrides=overrides, total_steps=2400)
     hindsight, none = found["success_end"][..., -1]
     assert np.all(hindsight > 0.5)
     assert np.all(none < 0.1)

@@ -2,7 +2,7 @@
 
 from hindsight_jax.agents._validation import constructor
 from hindsight_jax.agents.actor_critic import ActorCriticHparams, ActorCriticState, actor_critic
-from hindsight_jax.agents.base import Agent, check_hparams, override
+from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.agents.imitation import ImitationHparams, ImitationState, imitation
 from hindsight_jax.agents.policy_gradient import PolicyGradientHparams, PolicyGradientState, policy_gradient
 from hindsight_jax.agents.q_learning import QLearningHparams, QLearningState, q_learning
@@ -18,7 +18,6 @@ __all__ = [
     "QLearningHparams",
     "QLearningState",
     "actor_critic",
-    "check_hparams",
     "constructor",
     "imitation",
     "override",

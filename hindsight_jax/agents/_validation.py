@@ -40,11 +40,18 @@ def constructor(make: _Constructor) -> _Constructor:
         check_numbers(hparams)
         for name, field in declared.items():
             if name in given:
-                given[name] = fields.checked(name, field, given[name])
+                given[name] = _typed(name, field, given[name])
         agent = make(*bound.args, **bound.kwargs)
         return agent._replace(check=functools.partial(check_hparams, kind)) if agent.check is accept_any else agent
 
     return checked  # type: ignore[return-value]
+
+
+def _typed(name: str, field: fields.Field, value: Any) -> Any:
+    """The value in the field's type; or (), no hidden layers, for which the command line has no text."""
+    if isinstance(field.default, tuple) and isinstance(value, tuple) and not value:
+        return value
+    return fields.checked(name, field, value)
 
 
 def init(options: Any, defaults: Any, key: Any, hparams: Any = None) -> None:

@@ -274,5 +274,5 @@ def _flops(options: _Options, count: int) -> int:
     actor = flops.head(options.spec, options.hidden_sizes)
     num_dims = options.spec.action.num_dims
     critic = flops.mlp(flops.num_inputs(options.spec) + num_dims, options.hidden_sizes, 1)
-    to_action = 2 * (critic.rest + num_dims * options.hidden_sizes[0])
+    to_action = 2 * (critic.rest + num_dims * (*options.hidden_sizes, 1)[0])
     return count * (critic.learn + actor.forward + critic.forward + actor.learn + critic.forward + to_action)

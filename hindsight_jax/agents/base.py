@@ -56,7 +56,8 @@ def override(defaults: Any, hparams: Mapping[str, Any] | None) -> Any:
         checks.fail("hparams", checks.describe(hparams), "it must map names to numbers", 'Write {"gamma": 0.9}, say.')
     for name, value in (hparams or {}).items():
         if name not in defaults._fields:
-            checks.fail(f"hparams[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}")
+            remedy = f"{fields.did_you_mean(str(name), defaults._fields)}See {type(defaults).__name__}."
+            checks.fail(f"hparams[{name!r}]", value, f"its name must be one of {', '.join(defaults._fields)}", remedy)
         _check_number(f"hparams[{name!r}]", value)
     numbers = defaults._replace(**(hparams or {}))
     check_numbers(numbers)

@@ -16,6 +16,7 @@ from hindsight_jax.presets.resolve import (
     population_fields,
     split,
     tuned,
+    typed,
 )
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
 from hindsight_jax.presets.tuning import TUNED
@@ -52,4 +53,5 @@ __all__ = [
     "settings",
     "split",
     "tuned",
+    "typed",
 ]

@@ -135,13 +135,20 @@ def config(name: str) -> dict[str, Any]:
 
 
 def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the run `name` from every one of its values, each in its field's type, and checked.
-
-    Raises ValueError for a field that is missing, unknown, of a wrong type or out of range, and for values that do not
-    fit each other.
+    """`typed`, with values that fit each other. Raises ValueError if they do not, too.
 
     >>> complete("hdm_push", config("hdm_push") | {"total_steps": 2e5})["total_steps"]
     200000
+    """
+    config = typed(name, given)
+    check(name, config)
+    return config
+
+
+def typed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of the run `name` from every one of its values, each in its field's type.
+
+    Raises ValueError for a field that is missing, unknown, of a wrong type or out of range.
     """
     known = fields_of(name)
     if not isinstance(given, Mapping):
@@ -156,10 +163,8 @@ def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             checks.fail(str(field), fields.short(value), "there is no such field", remedy)
     for field in known:
         if field not in given:
-            checks.fail(field, "nothing", "every field must be there", "Start from presets.config(name).")
-    typed = {field: fields.checked(field, spec, given[field]) for field, spec in known.items()}
-    check(name, typed)
-    return typed
+            checks.fail(field, "nothing", "every field must have a value", "Start from presets.config(name).")
+    return {field: fields.checked(field, spec, given[field]) for field, spec in known.items()}
 
 
 def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:

@@ -19,7 +19,7 @@ ROWS = {  # options of the agent
     "normalised": {},
     "clipped": {"normalise_inputs": False, "clip_targets": True},
 }
-VALUES = {"learning_rate": 0.01, "gamma": 0.5, "target_rate": 0.3, "target_period": 2.0, "action_l2": 0.7}
+HPARAMS = {"learning_rate": 0.01, "gamma": 0.5, "target_rate": 0.3, "target_period": 2.0, "action_l2": 0.7}
 
 
 def made(hidden_sizes=(8, 6), **options):
@@ -35,7 +35,7 @@ def row(name):
 
 def first_state(name, seed=0, **values):
     """A state whose Q is some units large, so that bounds cut through the batch, and target networks of their own."""
-    state = row(name)[0].init(jax.random.key(seed), VALUES | values)
+    state = row(name)[0].init(jax.random.key(seed), HPARAMS | values)
     other = row(name)[0].init(jax.random.key(seed + 100))
     larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
     return state._replace(params=larger(state.params), target_params=larger(other.params))
@@ -71,9 +71,9 @@ def fed(batches, observation, goal):
     return [np.clip((np.float64(x) - mean) / std, -5, 5) for x, (mean, std) in scaled]
 
 
-def actor_of(layers, situation):
+def actor_of(layers, inputs):
     """(inputs of the layers, actions)."""
-    inputs, outputs = reference.forward(layers, *situation)
+    inputs, outputs = reference.forward(layers, *inputs)
     return inputs, np.tanh(outputs)
 
 
@@ -296,9 +296,9 @@ def test_target_networks_move_every_target_period_updates():
 
 
 def test_the_defaults_are_those_of_hers_own_code():
-    values = agents.ActorCriticHparams()
-    assert (values.learning_rate, values.gamma, values.target_rate, values.target_period) == (1e-3, 0.98, 0.05, 40)
-    assert (values.noise, values.epsilon, values.action_l2) == (0.2, 0.3, 1.0)
+    hparams = agents.ActorCriticHparams()
+    assert (hparams.learning_rate, hparams.gamma, hparams.target_rate, hparams.target_period) == (1e-3, 0.98, 0.05, 40)
+    assert (hparams.noise, hparams.epsilon, hparams.action_l2) == (0.2, 0.3, 1.0)
     state = jax.eval_shape(agents.actor_critic(reference.spec(ARM)).init, jax.random.key(0))
     shapes = [[layer["kernel"].shape for layer in network["params"]["MLP_0"].values()] for network in state.params]
     assert shapes == [[(5, 256), (256, 256), (256, 256), (256, 2)], [(7, 256), (256, 256), (256, 256), (256, 1)]]

@@ -148,9 +148,3 @@ def test_without_exploration_the_mode_acts():
     agent = made(ARM, ())
     state = with_outputs(agent, [0.5, -1.5], noise=1.0, epsilon=1.0)
     assert reference.actions_of(agent, state, 2, explore=False).tolist() == [[0.5, -1.0]] * 2  # clipped
-
-
-@pytest.mark.parametrize("exploration", ["greedy", None, True])
-def test_an_unknown_exploration_is_refused(exploration):
-    with pytest.raises(ValueError, match=r"exploration: got .*, but it must be one of mode, sample"):
-        made(exploration=exploration)

@@ -77,7 +77,7 @@ def test_a_gaussian():
 
 
 @pytest.mark.parametrize("action", [CLAW, ARM])
-def test_the_head_of_one_situation_is_a_row_of_a_batch(action):
+def test_the_head_of_one_state_and_goal_is_a_row_of_a_batch(action):
     policy = made(action)
     batch = reference.transitions(action, size=3)
     params = policy.network.init(jax.random.key(0), batch.observation, batch.goal)

@@ -1,4 +1,4 @@
-"""Every wrong call of an agent's constructor and of its three functions is refused at the door, by name."""
+"""Every wrong call of an agent's constructor and of its three functions is refused by name."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 import reference
 import wrong_arguments
 import wrong_calls
-from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, number, option, optional, record, thing
+from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, option, optional, record, thing
 from wrong_calls import door
 
 from hindsight_jax import agents, types
@@ -35,10 +35,17 @@ def success(a, b):
 SIZES = Argument(
     (4,),
     {},
-    {label: value for label, value in JUNK.items() if label != "tuple"}
-    | {"zero": (0,), "negative": (-1,), "a float": (4.0,), "a string in it": ("4",), "None in it": (None,)},
+    {label: value for label, value in JUNK.items() if label not in ("tuple", "list")}
+    | {"zero": (0,), "negative": (-1,), "a half": (4.5,), "a string in it": ("4",), "None in it": (None,)},
 )
-GROUP = count(2)._replace(static={k: v for k, v in count().static.items() if k not in ("0", "NumPy 0")})
+
+
+def whole(right, *good):
+    """An integer, or a float that is one; `good` are labels of `count` that are no mistakes."""
+    good = ("float", "NumPy float", *good)
+    return count(right)._replace(static={label: v for label, v in count().static.items() if label not in good})
+
+
 OPTIONS = {
     "q_learning": {
         "distance": thing(distance),
@@ -46,7 +53,7 @@ OPTIONS = {
         "backup": option("double"),
         "imitation": option("indicator"),
         "next_state": option("relabel"),
-        "upper": optional(number(0.0, NAN)),
+        "bounded": flag(),
         "hindsight_bound": flag(),
         "evaluated": option("online"),
     },
@@ -56,12 +63,12 @@ OPTIONS = {
         "success": thing(success),
         "scale_inputs": flag(),
         "goals": option("own"),
-        "num_goals": count(),
-        "group_size": GROUP,
+        "num_goals": whole(3),
+        "group_size": whole(2, "0", "NumPy 0"),
         "baseline": flag(),
     },
 }
-BAD_VALUES = {
+BAD_HPARAMS = {
     "unknown": {"gama": 0.9},
     "NaN": {"learning_rate": NAN},
     "negative": {"learning_rate": -1.0},
@@ -74,7 +81,7 @@ BAD_VALUES = {
     "a list": {"learning_rate": [1e-3]},
     "a number for a name": {3: 1.0},
 }
-VALUES = optional(Argument(None, {}, {k: v for k, v in JUNK.items() if k != "dict"} | BAD_VALUES))
+OVERRIDES = optional(Argument(None, {}, {k: v for k, v in JUNK.items() if k != "dict"} | BAD_HPARAMS))
 
 
 def rows(batch):
@@ -99,13 +106,13 @@ def _kind(dtype):
 
 def doors_of(name):
     """The doors of a constructor and of the agent that it makes."""
-    make, values, action = MAKERS[name]
+    make, hparams, action = MAKERS[name]
     spec = reference.spec(action, HORIZON)
     other_set = reference.spec(FLAT if action is ARM else ARM, HORIZON)
     unfit = {"another action set": other_set} if name in ("q_learning", "actor_critic") else {}
     arguments = {
         "spec": thing(spec, a_tuple=tuple(spec), a_class=types.EnvSpec, **unfit),
-        "values": optional(thing(values(), a_class=values, a_tuple=tuple(values()))),
+        "hparams": thing(hparams(), a_class=hparams, a_tuple=tuple(hparams()), a_dict=hparams()._asdict()),
         "hidden_sizes": SIZES,
         "layer_norm": flag(),
         **OPTIONS[name],
@@ -119,21 +126,19 @@ def doors_of(name):
         if agent.batch == "trajectories"
         else reference.transitions(action),
     )
-    a_state = thing(state, a_tuple=tuple(state), parameters=state.params, values=state.hparams)
-    situation = {"observation": floats(*spec.observation_shape), "goal": floats(*spec.goal_shape)}
-    situation = {
-        part: argument._replace(static=argument.static | argument.sizes) for part, argument in situation.items()
-    }
+    a_state = thing(state, a_tuple=tuple(state), parameters=state.params, hparams=state.hparams)
+    inputs = {"observation": floats(*spec.observation_shape), "goal": floats(*spec.goal_shape)}
+    inputs = {part: argument._replace(static=argument.static | argument.sizes) for part, argument in inputs.items()}
     return {
         "constructor": door(make, **arguments, blames=("spec.action",), any_blamed=True),
-        "init": door(agent.init, key=key(), values=VALUES),
-        "act": door(agent.act, state=a_state, **situation, key=key(), explore=flag(True)),
+        "init": door(agent.init, key=key(), hparams=OVERRIDES),
+        "act": door(agent.act, state=a_state, **inputs, key=key(), explore=flag(True)),
         "update": door(agent.update, state=a_state, batch=rows(batch), key=key(), any_blamed=True),
     }
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_right_calls_work_and_wrong_ones_are_refused_at_the_door(name):
+def test_right_calls_work_and_wrong_ones_are_refused(name):
     doors = doors_of(name)
     assert wrong_calls.thin(doors) == {}
     for what, tried in doors.items():
@@ -143,21 +148,22 @@ def test_right_calls_work_and_wrong_ones_are_refused_at_the_door(name):
         assert wrong_calls.complaints_when_traced(tried) == {}, what
 
 
-OUT_OF_RANGE = ("NaN", "negative", "infinite", "above 1")  # ranges are the agents' business
 OVERRIDE = door(
     agents.override,
     defaults=thing(agents.ImitationHparams(), of_strings=agents.ImitationHparams(epsilon="0"), a_dict={"epsilon": 0.0}),
-    values=VALUES._replace(known={k: v for k, v in VALUES.known.items() if k not in OUT_OF_RANGE}),
-    blames=("values.epsilon",),
+    hparams=OVERRIDES,
+    blames=("hparams.epsilon",),
     any_blamed=True,
 )
 
 
-def test_override_refuses_what_is_no_number():
+def test_override_refuses_numbers_that_are_not_declared():
     OVERRIDE.right_call()
     assert wrong_calls.thin({"override": OVERRIDE}) == {}
     assert wrong_calls.complaints(OVERRIDE) == {}
 
 
 def test_every_public_function_is_tried():
-    assert wrong_calls.missing(agents, MAKERS, others=[n for n in agents.__all__ if n[0].isupper()]) == {"override"}
+    """`constructor` has tests of its own, with `override`."""
+    others = ["constructor", *(name for name in agents.__all__ if name[0].isupper())]
+    assert wrong_calls.missing(agents, MAKERS, others=others) == {"override"}

@@ -305,7 +305,7 @@ ELSEWHERE = {
         name=thing(tiny.NAME, unknown="her_flip_bits"),
         seeds=thing(2, but=("integer", "range", "list"), twice=(1, 1), negative=(-1,), none=0, text="12"),
         grid=optional(thing({"agent.gamma": (0.5,)}, unknown={"agent.gama": (0.5,)}, text={"agent.gamma": "0.5"})),
-        values=optional(thing(tiny.VALUES, unknown={"agent.gama": 0.5}, text={"agent.gamma": "0.5"}, number={3: 1})),
+        overrides=optional(thing(tiny.VALUES, unknown={"agent.gama": 0.5}, text={"agent.gamma": "0.5"}, number={3: 1})),
         total_steps=optional(thing(30, but=("integer", "None"), negative=-1, few=3, text="30")),
         report=optional(thing(print)),
         members_at_once=optional(count()),
@@ -315,7 +315,7 @@ ELSEWHERE = {
     "build": door(
         presets.build,
         name=thing(tiny.NAME, unknown="her_flip_bits", another="her_push"),
-        values=thing(presets.config(tiny.NAME), empty={}, part=tiny.VALUES, more=presets.config("her_push")),
+        config=thing(presets.config(tiny.NAME), empty={}, part=tiny.VALUES, more=presets.config("her_push")),
         any_blamed=True,
         blames=FIELDS,
     ),
