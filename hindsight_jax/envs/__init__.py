@@ -1,6 +1,6 @@
 """Goal-conditioned tasks: `make(name, **overrides)` makes one, `names()` lists them, `register` adds one of your own.
 
-The other names are for writing such a task. They import the simulator, and do so when first used.
+The other names are for writing such a task (docs/add_your_own_task.md). Each imports the simulator when first used.
 """
 
 import importlib
@@ -17,6 +17,7 @@ _LAZY = {  # name -> module
     "PureTask": "hindsight_jax.envs.base",
     "State": "hindsight_jax.envs.base",
     "action_set": "hindsight_jax.envs.action_sets",
+    "check_task": "hindsight_jax.envs._check_task",
     "choice": "hindsight_jax.envs.action_sets",
     "held": "hindsight_jax.envs.physics",
     "moves": "hindsight_jax.envs.action_sets",
@@ -33,6 +34,7 @@ __all__ = [
     "PureTask",
     "State",
     "action_set",
+    "check_task",
     "choice",
     "held",
     "make",

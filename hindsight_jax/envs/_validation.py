@@ -109,8 +109,13 @@ def check_result(env: Any, method: str, value: Any, shape: Sequence[int], remedy
 def check_same(name: str, value: Any, expected: Any, remedy: str) -> None:
     """Two trees have the same structure, shapes and dtypes; the message names the leaf that differs."""
     if jax.tree.structure(value) != jax.tree.structure(expected):
+        paths = [
+            {jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)}
+            for tree in (value, expected)
+        ]
+        differ = ", ".join(sorted(paths[0] ^ paths[1])[:3])
         rule = f"it must be a {type(expected).__name__} as reset of this task gives it"
-        checks.fail(name, type(value).__name__, rule, remedy)
+        checks.fail(name, type(value).__name__, f"{rule}; they differ in {differ}" if differ else rule, remedy)
     named = jax.tree_util.tree_leaves_with_path(expected)
     for (path, like), leaf in zip(named, jax.tree.leaves(value), strict=True):
         leaf_name = f"{name}{jax.tree_util.keystr(path)}"

@@ -214,8 +214,8 @@ MISSPELT += ("actions", "tolerance", "thresh", "thresholds", "seed", "name_", "_
 NO_IDENTIFIERS = ("", " ", "Task", "my task", "my-task", "2d", "_task", "task\n", "täsk", "a.b", "push", "claw")
 TRIED = ("make", "make: of an override", "register", "typed", "AutoReset", "AutoReset: reset", "AutoReset: step")
 # What tasks are written with: their own tests try them.
-WRITING = ("Engine", "PhysicsTask", "PipelineState", "PureTask", "State", "action_set", "choice", "held", "moves")
-WRITING += ("straight",)
+WRITING = ("Engine", "PhysicsTask", "PipelineState", "PureTask", "State", "action_set", "check_task", "choice", "held")
+WRITING += ("moves", "straight")
 
 
 @pytest.mark.parametrize("name", TRIED)
