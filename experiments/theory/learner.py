@@ -60,7 +60,7 @@ def make_state(seed: int, **values: float) -> Any:
     state, other = (init(jax.random.key(s)) for s in (seed, seed + 100))
     larger = lambda params: jax.tree.map(lambda p: 2.5 * p, params)
     numbers = state.hparams._replace(**{name: jnp.float32(value) for name, value in values.items()})
-    return state._replace(params=larger(state.params), target_params=larger(other.params), values=numbers)
+    return state._replace(params=larger(state.params), target_params=larger(other.params), hparams=numbers)
 
 
 @jax.jit
