@@ -11,8 +11,10 @@ never to make this one pass. Leaves that were renamed since are listed in `load.
     --config.checkpoint.keep=1 --workdir=/golden_run
 """
 
+import functools
 import hashlib
 import json
+import operator
 import shutil
 from pathlib import Path
 
@@ -99,16 +101,23 @@ def test_a_run_goes_on_from_it(copy):
 
 
 def test_its_policies_are_found_best_and_last(copy):
+    """And give what their member's agent gives, greedy or exploring, to observation, goal and key in this order."""
     table = [records.decode(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+    _, state, _ = restored(copy)
+    keys = jax.random.split(jax.random.key(0), 32)
     for which in ("best", "last"):
         run = hindsight_jax.load(copy, which)
+        kept = state.best if which == "best" else state.members
+        jax.tree.map(np.testing.assert_array_equal, run.agents, kept.agent)
+        obs = jax.vmap(run.setup.env.reset)(keys).obs
+        given = (obs["observation"], obs["desired_goal"], keys)
         for member, steps in enumerate(run.env_steps):
             success = {row["env_steps"]: row["success_end"] for row in table if row["member"] == member}
             assert steps == (max(success) if which == "last" else max(success, key=lambda s: (success[s], -s)))
-        env, policy = run.setup.env, run.policy(1)
-        state = env.reset(jax.random.key(0))
-        action = policy(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
-        assert action.shape == (1,)
+            agent = jax.tree.map(operator.itemgetter(member), run.agents)
+            explore = member == 1
+            act = functools.partial(run.setup.agent.act, agent, explore=explore)
+            np.testing.assert_array_equal(jax.vmap(run.policy(member, explore))(*given), jax.vmap(act)(*given))
     with pytest.raises(ValueError, match="which: got 'newest', but it must be best or last"):
         hindsight_jax.load(copy, "newest")
     with pytest.raises(ValueError, match=r"member: got 2, but there are 2, counted from 0\. Use 0 to 1"):
