@@ -65,7 +65,7 @@ def test_an_agent_whose_operations_are_not_counted_has_all_other_lines(setup):
     assert without.flop_per_update is None
     assert estimate.size_lines(without, GRID) == [line for line in whole if "useful operations" not in line]
     trial = estimate.Trial(working_bytes=1, compile=1.0, init=1.0, epoch=1.0, evaluate=2.0)
-    assert estimate.time_lines(without, trial)[-1] == "  18 env steps/s, of all members"
+    assert estimate.time_lines(without, trial)[-1] == "  17 env steps/s, of all members"
 
 
 def test_a_trial_measures_and_leaves_nothing(setup, monkeypatch, tmp_path):
