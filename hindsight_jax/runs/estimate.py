@@ -87,7 +87,7 @@ def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: p
         updates=epochs * config.get("agent.updates_per_epoch", 1),
         epochs=epochs,
         evaluations=-(-epochs // setup.epochs_between_evaluations),
-        flop_per_update=flops.of_update(name, setup.env.spec, config),
+        flop_per_update=flops.of_update(name, setup.env.spec, config) if flops.is_counted(name) else None,
     )
 
 

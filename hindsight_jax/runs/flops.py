@@ -40,8 +40,14 @@ def mlp(num_inputs: int, hidden_sizes: tuple[int, ...], num_outputs: int) -> Net
     return Network(first, sum(rest))
 
 
-def of_update(name: str, spec: types.EnvSpec, config: Mapping[str, Any]) -> float | None:
-    """Useful operations of one update of the run `name`; None for a kind of agent that is not counted here.
+def is_counted(name: str) -> bool:
+    """Whether `of_update` knows the kind of agent of the run `name`."""
+    algorithm, _, _ = presets.split(name)
+    return presets.ALGORITHMS[algorithm].agent in _COUNTS
+
+
+def of_update(name: str, spec: types.EnvSpec, config: Mapping[str, Any]) -> float:
+    """Useful operations of one update of the run `name` with this config. KeyError unless `is_counted(name)`.
 
     >>> box = types.Range((0.0,) * 4, (1.0,) * 4)
     >>> spec = types.EnvSpec((4,), (4,), types.Discrete(1, 9), 50, 0.05, False, box, box)
@@ -49,8 +55,7 @@ def of_update(name: str, spec: types.EnvSpec, config: Mapping[str, Any]) -> floa
     191744000.0
     """
     algorithm, _, _ = presets.split(name)
-    count = _COUNTS.get(presets.ALGORITHMS[algorithm].agent)
-    return None if count is None else float(count(spec, config))
+    return float(_COUNTS[presets.ALGORITHMS[algorithm].agent](spec, config))
 
 
 def _policy(spec: types.EnvSpec, config: Mapping[str, Any]) -> Network:
