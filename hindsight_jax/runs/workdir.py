@@ -189,8 +189,8 @@ class WorkDir:
         earlier = [record for record in self.read_records() if record["env_steps"] <= env_steps]
         if len(earlier) != num_records:
             raise WorkDirError(
-                f"{self._records}: has {len(earlier)} records up to {env_steps} env steps, but the checkpoint was made at "
-                f"{num_records}, so this is another file. Put back the one of the checkpoint, or start a new run."
+                f"{self._records}: has {len(earlier)} records up to {env_steps} env steps, but the checkpoint was made "
+                f"at {num_records}, so this is another file. Put back the one of the checkpoint, or start a new run."
             )
         data = "".join(records.encode(record) + "\n" for record in earlier).encode()
         replace(self._records, data)
