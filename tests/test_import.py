@@ -47,7 +47,7 @@ print(sorted({m.split('.')[0] for m in sys.modules} & set(HEAVY)))
 
 
 def test_names_and_their_values_need_no_simulator_and_touch_no_device():
-    """Agents declare their hyper-parameters, so that their networks' library is imported; a list of names takes a second."""
+    """Agents declare their hyper-parameters, so their networks' library is imported; names still take but a second."""
     code = """
 import sys
 from hindsight_jax import presets

@@ -76,13 +76,18 @@ def all_fields() -> dict[str, Field]:
     >>> {"seed", "agent.gamma_hdm", "agent.action_l2", "env.slip"} <= set(all_fields())
     True
     """
-    known = dict(run_fields.RUN | run_fields.RING | run_fields.REWARDS)
-    parts = [part for kind in AGENTS.values() for part in hyperparameters(kind.make)]
-    for field, spec in [(f"agent.{name}", spec) for part in parts for name, spec in part.items()]:
-        known.setdefault(field, spec)
-    known |= {f"env.{name}": spec for name, spec in run_fields.ENV.items()}
-    for task in ENVIRONMENTS.values():
-        known |= {field: spec for field, spec in task.fields.items() if field not in known}
+    agents = [part for kind in AGENTS.values() for part in hyperparameters(kind.make)]
+    groups = [
+        run_fields.RUN,
+        *({f"agent.{name}": field for name, field in part.items()} for part in agents),
+        run_fields.RING,
+        run_fields.REWARDS,
+        {f"env.{name}": field for name, field in run_fields.ENV.items()},
+        *(task.fields for task in ENVIRONMENTS.values()),
+    ]
+    known: dict[str, Field] = {}
+    for group in groups:
+        known |= {name: field for name, field in group.items() if name not in known}
     return _in_groups(known)
 
 

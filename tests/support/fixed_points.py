@@ -28,28 +28,35 @@ class Line(tabular.TabularEnv):
         super().__init__(tabular.chain(SIZE, slip), horizon=horizon, ends_at_success=False)
 
 
-LINE = presets.Environment(("discrete",), "hem", "cells in a row", ("env.horizon", "env.slip"), HORIZON, {})
+LINE = presets.Environment(
+    actions=("discrete",),
+    help="cells in a row",
+    fields={field: presets.all_fields()[field] for field in ("env.horizon", "env.slip")},
+    horizon=HORIZON,
+    config={},
+    paper="hem",
+)
 
 
 @functools.cache
 def build(algorithm, **changes):
-    """(values, what they make) of the algorithm's row on the chain; `__` stands for a dot."""
+    """(config, setup) of the algorithm on the chain; `__` stands for a dot."""
     name = f"{algorithm}_line"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry._TASKS, "line", (__name__, "Line"))
         patch.setitem(presets.ENVIRONMENTS, "line", LINE)
-        values = presets.config(name) | {"agent.hidden_sizes": (SIZE * SIZE,)}
-        if "agent.gamma" in values:
-            values["agent.gamma"] = GAMMA
-        values |= {field.replace("__", "."): value for field, value in changes.items()}
-        return values, presets.build(name, values)
+        config = presets.config(name) | {"agent.hidden_sizes": (SIZE * SIZE,)}
+        if "agent.gamma" in config:
+            config["agent.gamma"] = GAMMA
+        config |= {field.replace("__", "."): value for field, value in changes.items()}
+        return config, presets.build(name, config)
 
 
 def navigating(algorithm, **changes):
-    """(values, what they make) on a line of navigation's."""
-    values = presets.config(f"{algorithm}_navigation") | {"env.size": 1}
-    values |= {field.replace("__", "."): value for field, value in changes.items()}
-    return values, presets.build(f"{algorithm}_navigation", values)
+    """(config, setup) of the algorithm on a line of navigation's."""
+    config = presets.config(f"{algorithm}_navigation") | {"env.size": 1}
+    config |= {field.replace("__", "."): value for field, value in changes.items()}
+    return config, presets.build(f"{algorithm}_navigation", config)
 
 
 def stepped(env, point, goal, action):

@@ -1,0 +1,254 @@
+"""The tables: which names there are, what defines each algorithm, and the papers' numbers to the letter."""
+
+import hashlib
+import json
+
+import pytest
+from named_runs import CONTINUOUS_FIRST, DDPG, EVERY_NAME, HDM_TASKS, PAPER, TABLE_1
+
+from hindsight_jax import fields, presets
+
+# sha256 of each task's configs, its first 16 digits, as commit 7ce82d1 has them:
+#   git checkout 7ce82d1 -- hindsight_jax; python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
+DIGESTS = {
+    "claw": "5812870d0fd8457a",
+    "door": "1854642265ff42cd",
+    "fetch_reach": "fb5af9dbd6f507d2",
+    "flip_bit": "746679b51b466cd4",
+    "four_rooms": "d89b313fc3026c77",
+    "grid_four_rooms": "b0e2b584bf3c6151",
+    "lunar_lander": "a899209153db7e2d",
+    "navigation": "89e06d7113edd9cd",
+    "point_mass": "0ac6fe65492e79e2",
+    "push": "da5b1ac5eb28e0d2",
+    "reacher": "11b55e0a90cf439e",
+    "sawyer_reach": "1d6d02e7ccf6270d",
+}
+
+
+def digest(task):
+    """Of every value of every name with this task."""
+    names = [name for name in presets.names() if presets.split(name)[1] == task]
+    configs = {name: {field: repr(value) for field, value in presets.config(name).items()} for name in names}
+    return hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("task", DIGESTS)
+def test_the_configs_are_those_that_results_were_made_with(task):
+    assert digest(task) == DIGESTS[task]
+
+
+def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
+    assert sorted(presets.names()) == sorted(EVERY_NAME)
+    assert len(set(presets.names())) == len(EVERY_NAME) == 223
+
+
+# Values
+
+NETWORK = ("learning_rate", "hidden_sizes", "layer_norm")
+AGENT_FIELDS = {
+    "q_learning": (
+        *NETWORK, "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature",
+        "scale_inputs", "backup", "imitation", "next_state", "bounded", "hindsight_bound", "evaluated", "batch_size",
+        "updates_per_epoch",
+    ),
+    "imitation": (
+        *NETWORK, "epsilon", "noise", "exploration", "scale_inputs", "batch_size", "updates_per_epoch",
+    ),
+    "actor_critic": (
+        *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
+        "action_l2", "batch_size", "updates_per_epoch",
+    ),
+    "policy_gradient": (*NETWORK, "epsilon", "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
+}  # fmt: skip
+ENV_FIELDS = {
+    **dict.fromkeys((*HDM_TASKS, *CONTINUOUS_FIRST), ("num_envs", "actions", "bins", "horizon", "threshold")),
+    "lunar_lander": ("num_envs", "actions", "horizon", "threshold"),
+    "flip_bit": ("num_envs", "size", "horizon", "start"),
+    "navigation": ("num_envs", "actions", "size", "horizon", "threshold"),
+    "grid_four_rooms": ("num_envs", "horizon", "slip"),
+}
+EVERY_RUN = (
+    "seed", "seeds", "total_steps", "evaluation.episodes", "evaluation.every", "checkpoint.seconds", "checkpoint.keep",
+    "on_nan",
+)  # fmt: skip
+RING = ("replay.capacity", "replay.warmup")
+LAW = ("relabel.behaviour", "relabel.next_state", "relabel.preference", "relabel.num_candidates")
+REWARDS = ("relabel.rewards", "relabel.reward_reached", "relabel.reward_otherwise")
+DATA_FIELDS = {
+    "q_learning": (*RING, *LAW, *REWARDS),
+    "imitation": (*RING, *LAW),
+    "actor_critic": (*RING, *LAW, *REWARDS),
+    "policy_gradient": (),
+}
+
+
+def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
+    for name in EVERY_NAME:
+        algorithm, task, _ = presets.split(name)
+        kind = presets.ALGORITHMS[algorithm].agent
+        expected = {*EVERY_RUN, *(f"agent.{field}" for field in AGENT_FIELDS[kind]), *DATA_FIELDS[kind]}
+        expected |= {f"env.{field}" for field in ENV_FIELDS[task]}
+        assert set(presets.fields_of(name)) == expected, name
+
+
+def test_every_value_is_in_range_of_its_type_and_fits_the_others():
+    for name in EVERY_NAME:
+        config, known = presets.config(name), presets.fields_of(name)
+        assert all(type(config[field]) is type(known[field].default) for field in known), name
+        assert presets.complete(name, config) == config, name
+
+
+def every_part():
+    """(where, values) of whatever a name's config is put together from."""
+    for algorithm, entry in presets.ALGORITHMS.items():
+        yield algorithm, entry.config
+        yield f"{algorithm}'s schedule", entry.schedule
+    for environment, task in presets.ENVIRONMENTS.items():
+        yield environment, task.config
+        yield f"{environment} in HDM", task.hdm
+        for part, changes in presets.TUNED.get(environment, {}).items():
+            yield f"{part} on {environment}", changes
+
+
+def test_the_tables_hold_known_fields_in_their_type_and_range():
+    known = presets.all_fields()
+    for where, part in every_part():
+        for field, value in part.items():
+            assert repr(fields.checked(field, known[field], value)) == repr(value), (where, field)
+
+
+# Definitions of the algorithms, from their papers
+
+FUTURE = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
+FOUR_OF_FIVE = {"relabel.behaviour": 0.2, "relabel.next_state": 0.0, "relabel.rewards": "success"}  # k = 4
+MINUS = {"relabel.rewards": "index", "relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
+ZERO_ONE = {"relabel.reward_reached": 1.0, "relabel.reward_otherwise": 0.0}
+TD = {"agent.backup": "double", "agent.imitation": "none", "agent.bounded": True}
+DEFINED = {
+    "hdm": ("q_learning", MINUS | TD | {"agent.imitation": "indicator"}),
+    "her": ("q_learning", MINUS | TD),
+    "her_01": ("q_learning", ZERO_ONE | TD | {"relabel.rewards": "index", "agent.bounded": False}),
+    "her_sql": ("q_learning", MINUS | TD | {"agent.backup": "mellow"}),
+    "her_hbc": ("q_learning", MINUS | TD | {"agent.imitation": "always"}),
+    "gcsl": ("imitation", FUTURE),
+    "hem": ("imitation", FUTURE),
+    "her_ddpg": ("actor_critic", FOUR_OF_FIVE | ZERO_ONE | {"agent.clip_targets": False}),
+    "her_ddpg_clipped": ("actor_critic", FOUR_OF_FIVE | ZERO_ONE | {"agent.clip_targets": True}),
+    "her_ddpg_dense": (
+        "actor_critic",
+        FOUR_OF_FIVE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent.clip_targets": True},
+    ),
+    "hpg": ("policy_gradient", {"agent.goals": "visited", "agent.baseline": False}),
+    "hpg_baseline": ("policy_gradient", {"agent.goals": "visited", "agent.baseline": True}),
+    "reinforce": ("policy_gradient", {"agent.goals": "own", "agent.baseline": False}),
+}
+
+
+def test_the_table_has_every_algorithm_with_its_agent():
+    agents = {algorithm: entry.agent for algorithm, entry in presets.ALGORITHMS.items()}
+    assert agents == {algorithm: kind for algorithm, (kind, _) in DEFINED.items()}
+    assert set(presets.AGENTS) == set(agents.values())
+
+
+def test_law_rewards_and_loss_are_the_algorithms_on_every_task_and_in_both_schedules():
+    for name in EVERY_NAME:
+        config, (_, expected) = presets.config(name), DEFINED[presets.split(name)[0]]
+        assert {field: config[field] for field in expected} == expected, name
+
+
+# Schedules: HDM's Table 2 and released code
+
+SCHEDULE = {
+    "agent.hidden_sizes": (400, 300),
+    "agent.learning_rate": 5e-4,
+    "agent.batch_size": 256,
+    "agent.gamma": 0.98,
+    "agent.target_rate": 0.005,
+    "agent.target_period": 10,
+    "agent.updates_per_epoch": 50,
+    "agent.beta": 1.0,
+    "agent.temperature": 0.2,
+    "agent.layer_norm": False,
+    "agent.scale_inputs": False,
+    "agent.next_state": "relabel",
+    "agent.hindsight_bound": False,
+    "agent.evaluated": "online",
+    "env.num_envs": 1,
+    "env.actions": "discrete",
+    "env.bins": 3,
+    "env.horizon": 0,  # its own: 50
+    "replay.warmup": 200,
+    "relabel.behaviour": 0.15,
+    "relabel.preference": 0.0,
+    "evaluation.episodes": 200,
+}
+OURS = {  # what the paper does not say, or what changes no number of its curve
+    "seed",
+    "seeds",
+    "agent.noise",  # of continuous actions
+    "replay.capacity",
+    "checkpoint.seconds",
+    "checkpoint.keep",
+    "on_nan",
+    "evaluation.every",
+    "relabel.num_candidates",
+}
+# Of each task: steps, gamma_hdm, share of next-state goals, epsilon, and the threshold.
+TABLE_FIELDS = ("total_steps", "agent.gamma_hdm", "relabel.next_state", "agent.epsilon", "env.threshold")
+TABLE_NUMBERS = {
+    "four_rooms": (200_000, 0.85, 0.2, 0.1, 0.08),
+    "lunar_lander": (200_000, 0.85, 0.5, 0.1, 0.08),
+    "push": (1_000_000, 0.5, 0.6, 0.2, 0.05),
+    "door": (1_000_000, 0.4, 0.6, 0.2, 0.05),
+    "claw": (1_000_000, 0.5, 0.2, 0.2, 0.1),
+}
+
+
+@pytest.mark.parametrize("algorithm", TABLE_1)
+def test_hdms_schedules_are_the_paper_to_the_letter(algorithm):
+    """GCSL's too: HDM's numbers, with the mode of its own policy to explore from and its own law of goals."""
+    definition = DEFINED[algorithm][1] | ({"agent.exploration": "mode"} if algorithm == "gcsl" else {})
+    for task, numbers in TABLE_NUMBERS.items():
+        name = f"{algorithm}_{task}_paper"
+        config = presets.config(name)
+        schedule = SCHEDULE | dict(zip(TABLE_FIELDS, numbers, strict=True))
+        schedule = {field: value for field, value in schedule.items() if field in config}
+        assert {field: config[field] for field in (*schedule, *definition)} == schedule | definition, name
+        assert set(config) - set(schedule) - set(definition) <= OURS, name
+        assert presets.horizon(name, config) == 50
+        assert config["agent.updates_per_epoch"] == config["env.num_envs"] * 50  # one per env step
+        assert config["replay.capacity"] * 50 >= config["total_steps"]  # nothing is overwritten
+
+
+# hEM's, which its paper does not publish in full, and those of the implementation that came with HER.
+HEM_SCHEDULE = {
+    "env.num_envs": 20,
+    "agent.updates_per_epoch": 40,
+    "agent.batch_size": 256,
+    "agent.learning_rate": 1e-3,
+    "agent.noise": 0.5,
+    "agent.hidden_sizes": (256, 256, 256),
+}
+DDPG_SCHEDULE = {
+    "agent.hidden_sizes": (256, 256, 256),
+    "agent.learning_rate": 1e-3,
+    "agent.gamma": 0.98,
+    "agent.target_rate": 0.05,
+    "agent.target_period": 40,
+    "agent.batch_size": 256,
+    "agent.updates_per_epoch": 40,
+    "env.num_envs": 16,
+    "agent.noise": 0.2,
+    "agent.epsilon": 0.3,
+    "agent.action_l2": 1.0,
+    "agent.normalise_inputs": True,
+}
+
+
+@pytest.mark.parametrize("algorithm", ["hem", *DDPG])
+def test_hems_schedules_have_the_numbers_that_we_chose_for_the_paper(algorithm):
+    expected = HEM_SCHEDULE if algorithm == "hem" else DDPG_SCHEDULE
+    for name in [name for name in PAPER if presets.split(name)[0] == algorithm]:
+        config = presets.config(name)
+        assert {field: config[field] for field in expected} == expected, name

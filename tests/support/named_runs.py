@@ -1,0 +1,46 @@
+"""The names that there are, listed by hand, and small runs of them."""
+
+from hindsight_jax import presets
+
+TABLE_1 = ("hdm", "her", "her_01", "her_sql", "her_hbc", "gcsl")  # HDM's paper: its method and its baselines
+HEM = ("hem", "hpg", "hpg_baseline", "reinforce")  # hEM's, on any kind of action
+DDPG = ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense")  # hEM's, continuous
+HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
+HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "sawyer_reach", "grid_four_rooms")
+DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
+CONTINUOUS_FIRST = tuple(task for task in HEM_TASKS if task not in DISCRETE_ONLY)
+WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
+    *((algorithm, task) for algorithm in TABLE_1 for task in HEM_TASKS),
+    *((algorithm, task) for algorithm in (*HEM, *DDPG) for task in HDM_TASKS),
+)
+WITH_PAPER = (
+    *((algorithm, task) for algorithm in TABLE_1 for task in HDM_TASKS),
+    *((algorithm, task) for algorithm in HEM for task in HEM_TASKS),
+    *((algorithm, task) for algorithm in DDPG for task in CONTINUOUS_FIRST),
+)
+MISFITS = tuple((algorithm, task) for algorithm in DDPG for task in DISCRETE_ONLY)
+PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
+EVERY_NAME = (*("_".join(pair) for pair in (*WITH_PAPER, *WITHOUT_PAPER)), *PAPER)
+
+SMALL = {
+    "replay.warmup": 2,
+    "replay.capacity": 4,
+    "env.num_envs": 1,
+    "env.horizon": 3,
+    "agent.hidden_sizes": (2,),
+    "agent.batch_size": 2,
+    "agent.updates_per_epoch": 1,
+    "evaluation.episodes": 1,
+}
+FEW = {"flip_bit": {"env.size": 6}, "navigation": {"env.size": 3}}  # bits and dimensions
+
+
+def small(name="hdm_push", **overrides):
+    """What the name makes with a ring of four trajectories, of three steps each."""
+    return presets.build(name, presets.config(name) | SMALL | overrides)
+
+
+def built(name, **overrides):
+    """(config, setup), bits and dimensions few."""
+    config = presets.config(name) | FEW.get(presets.split(name)[1], {}) | overrides
+    return config, presets.build(name, config)
