@@ -226,7 +226,7 @@ def _trained(
     halts: bool,
 ) -> dict[str, np.ndarray]:
     """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
-    keys, values = members.keys(), members.values(varied)
+    keys, values = members.keys(), members.overrides(varied)
     population = population_of(len(keys))
     population.compile(keys, values)
     state = population.init(keys, values)

@@ -112,7 +112,7 @@ def run_trial(config: dict[str, Any], grid: presets.Grid, setup: presets.Setup) 
     """Compiles, initialises, trains for some seconds and evaluates once, as the run would. Discards the state."""
     members = config_file.members(config, grid)
     population = training.make_population(setup.run, training.devices_for(len(members.seeds)))
-    keys, hparams = members.keys(), members.values(grid)
+    keys, hparams = members.keys(), members.overrides(grid)
     compiling = _timed(lambda: population.compile(keys, hparams)).seconds
     advance = population.advance.lower(population.template(keys), 1).compile()  # cached by population.compile
     init = _timed(lambda: population.init(keys, hparams))

@@ -71,7 +71,7 @@ class Session:
 
     def init(self) -> None:
         """Compiles, and makes every member's first state."""
-        hparams = self.members.values(self.grid)
+        hparams = self.members.overrides(self.grid)
         self.population.compile(self.keys, hparams)
         self.state = self.population.init(self.keys, hparams)
 

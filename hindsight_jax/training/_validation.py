@@ -54,12 +54,12 @@ def check_ring(ring: Any, example: types.Trajectory) -> None:
 
 
 def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
-    """Checks for a law and a preference, or functions that make them of a member's values, or None; and a reward."""
-    remedy = "Pass relabel.hindsight(...), or a function of a member's values that returns it."
+    """Checks for a law and a preference, or functions that make them of a member's overrides, or None; and a reward."""
+    remedy = "Pass relabel.hindsight(...), or a function of a member's overrides that returns it."
     if law is not None and not isinstance(law, relabel.Law):
         check_function("law", law, 1, remedy)
     check_function("reward_fn", reward_fn, 3, "Make it with relabel.reward_by_index().")
-    remedy = "Pass relabel.prefer(...), a function of a member's values that returns it, or leave it out."
+    remedy = "Pass relabel.prefer(...), a function of a member's overrides that returns it, or leave it out."
     if preference is not None and not isinstance(preference, relabel.Preference):
         check_function("preference", preference, 1, remedy)
 
@@ -92,12 +92,12 @@ def check_batches(batches: Any, kind: str, count: int) -> None:
             checks.fail(f"batches.{name}", checks.describe(value), rule, remedy)
 
 
-def checked_values(values: Any) -> dict[str, Any]:
-    """`values` as a dict; None gives an empty one."""
-    if values is not None and not isinstance(values, Mapping):
+def checked_overrides(overrides: Any) -> dict[str, Any]:
+    """`overrides` as a dict; None gives an empty one."""
+    if overrides is not None and not isinstance(overrides, Mapping):
         remedy = 'Write {"agent.gamma": 0.9}, for example.'
-        checks.fail("values", checks.describe(values), "it must map dotted names to numbers", remedy)
-    return dict(values or {})
+        checks.fail("overrides", checks.describe(overrides), "it must map dotted names to numbers", remedy)
+    return dict(overrides or {})
 
 
 def check_keys(name: str, keys: Any) -> None:

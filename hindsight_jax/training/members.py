@@ -31,7 +31,7 @@ class Members(NamedTuple):
         """Typed keys [M]: members with the same seed have the same key, whatever their setting."""
         return jax.vmap(jax.random.key)(jnp.array(self.seeds, jnp.int32))
 
-    def values(self, fields: Iterable[str]) -> dict[str, jax.Array]:
+    def overrides(self, fields: Iterable[str]) -> dict[str, jax.Array]:
         """The settings' numbers, field -> f32[M], as `Population.init` takes them. ValueError for an unknown field."""
         if isinstance(fields, str) or not isinstance(fields, Iterable) or hasattr(fields, "dtype"):
             checks.fail(

@@ -16,7 +16,7 @@ from hindsight_jax import checks
 from hindsight_jax.training import _validation
 from hindsight_jax.training.programs import LAYOUT, PopulationSpec, Programs, make_programs
 from hindsight_jax.training.run import Run
-from hindsight_jax.training.run import check as check_values
+from hindsight_jax.training.run import check as check_overrides
 from hindsight_jax.training.sharding import AXIS, EACH, default_chunk, put_on_all_processes, with_sharding
 from hindsight_jax.training.state import PopulationState
 
@@ -98,20 +98,20 @@ def template(programs: Programs, keys: jax.Array) -> PopulationState:
     return PopulationState._make(placed)
 
 
-def init(programs: Programs, keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> PopulationState:
+def init(programs: Programs, keys: jax.Array, overrides: Mapping[str, jax.Array] | None = None) -> PopulationState:
     """The first state of all members, their warm-up done.
 
     Args:
       keys: typed keys [M], such as `member_keys(seed, num_members)`.
-      values: "agent.NAME" or "relabel.NAME" -> an array [M], a number for each member; as `init` of the run takes them.
+      overrides: "agent.NAME" or "relabel.NAME" -> an array [M], a number for each member; see the run's `init`.
 
     Raises:
       ValueError: on keys that are not [M], members that devices cannot share equally, an unknown name, or a value that
         is out of range.
     """
-    keys, values = _checked_members(programs.spec, keys, values)
+    keys, overrides = _checked_members(programs.spec, keys, overrides)
     mesh = programs.spec.mesh
-    return programs.init(put_on_all_processes(mesh, keys), put_on_all_processes(mesh, values))
+    return programs.init(put_on_all_processes(mesh, keys), put_on_all_processes(mesh, overrides))
 
 
 def evaluate_on_all_processes(programs: Programs, state: PopulationState, keys: jax.Array) -> dict[str, jax.Array]:
@@ -119,17 +119,17 @@ def evaluate_on_all_processes(programs: Programs, state: PopulationState, keys: 
     return programs.evaluate(state, put_on_all_processes(programs.spec.mesh, keys))
 
 
-def compile_programs(programs: Programs, keys: jax.Array, values: Mapping[str, jax.Array] | None = None) -> None:
+def compile_programs(programs: Programs, keys: jax.Array, overrides: Mapping[str, jax.Array] | None = None) -> None:
     """Compiles init, advance, evaluate and record at once, each in a thread, so that their first calls find them ready.
 
     Without this call each compiles when it is first called. Takes and refuses what `init` does.
     """
-    keys, values = _checked_members(programs.spec, keys, values)
+    keys, overrides = _checked_members(programs.spec, keys, overrides)
     mesh, state = programs.spec.mesh, template(programs, keys)
-    keys, values = put_on_all_processes(mesh, keys), put_on_all_processes(mesh, values)
+    keys, overrides = put_on_all_processes(mesh, keys), put_on_all_processes(mesh, overrides)
     results = with_sharding(mesh, EACH, jax.eval_shape(programs.evaluate, state, keys))
     calls = (
-        (programs.init, (keys, values)),
+        (programs.init, (keys, overrides)),
         (programs.advance, (state, 1)),
         (programs.evaluate, (state, keys)),
         (programs.record, (state, results)),
@@ -140,16 +140,16 @@ def compile_programs(programs: Programs, keys: jax.Array, values: Mapping[str, j
         future.result()
 
 
-def _checked_members(spec: PopulationSpec, keys: Any, values: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """(keys [M], values), once devices can share the members equally and every member has numbers that are in range."""
-    values = _validation.checked_values(values)
+def _checked_members(spec: PopulationSpec, keys: Any, overrides: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """(keys [M], overrides), once devices can share the members equally and every number is in its range."""
+    overrides = _validation.checked_overrides(overrides)
     _validation.check_keys("keys", keys)
-    for name, value in values.items():
-        checks.real(f"values[{name!r}]", value)
-        checks.shape(f"values[{name!r}]", value, keys.shape, "Give one number to each member.")
+    for name, value in overrides.items():
+        checks.real(f"overrides[{name!r}]", value)
+        checks.shape(f"overrides[{name!r}]", value, keys.shape, "Give one number to each member.")
     if spec.mesh is not None and len(keys) % spec.mesh.size:
         rule = f"each of the {spec.mesh.size} devices must have as many members as the others"
         checks.fail("keys", f"{len(keys)} members", rule, "Pass devices=training.devices_for(num_members).")
-    if all(checks.is_concrete(value) for value in values.values()):
-        check_values(spec.run, values)  # here, since under jit their values are not known
-    return keys, values
+    if all(checks.is_concrete(value) for value in overrides.values()):
+        check_overrides(spec.run, overrides)  # here, since under jit their numbers are not known
+    return keys, overrides

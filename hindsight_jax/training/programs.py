@@ -52,12 +52,12 @@ def make_programs(population: PopulationSpec) -> Programs:
     )
 
 
-def init(population: PopulationSpec, keys: jax.Array, values: dict[str, jax.Array]) -> PopulationState:
-    """The first state of members with these keys [M] and values [M]; `population.init` checks them before."""
+def init(population: PopulationSpec, keys: jax.Array, overrides: dict[str, jax.Array]) -> PopulationState:
+    """The first state of members with these keys [M] and overrides [M]; `population.init` checks them before."""
     run = population.run
 
-    def on_device(keys: jax.Array, values: dict[str, jax.Array]) -> PopulationState:
-        members = jax.vmap(functools.partial(init_member, run))(keys, values)
+    def on_device(keys: jax.Array, overrides: dict[str, jax.Array]) -> PopulationState:
+        members = jax.vmap(functools.partial(init_member, run))(keys, overrides)
         # shapes of one member: tracing a whole rollout for all of them takes three times as long
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
         _, shapes = jax.eval_shape(functools.partial(epoch, run), one)
@@ -74,7 +74,7 @@ def init(population: PopulationSpec, keys: jax.Array, values: dict[str, jax.Arra
             summed_epochs=jnp.zeros((), jnp.int32),
         )
 
-    return shard(population.mesh, on_device, (EACH, EACH), LAYOUT)(keys, values)
+    return shard(population.mesh, on_device, (EACH, EACH), LAYOUT)(keys, overrides)
 
 
 @checks.validated(_validation.check_advance)

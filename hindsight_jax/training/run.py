@@ -54,10 +54,10 @@ def make_run(
       env: a GoalEnv.
       agent: made for env.spec.
       ring: made for `example_trajectory(env)`.
-      law: of the goals, or a function of a member's "relabel.*" values that returns one. None for an on-policy agent.
+      law: of the goals, or a function of a member's "relabel.*" overrides that returns one; None if on policy.
       reward_fn: of relabelled transitions.
       sizes: the counts of an epoch.
-      preference: among hindsight transitions, or a function of a member's "relabel.*" values that returns one.
+      preference: among hindsight transitions, or a function of a member's "relabel.*" overrides that returns one.
 
     Returns:
       a `Run`: the functions of this module, bound to these arguments.
@@ -93,20 +93,21 @@ def make_run(
     )
 
 
-def init(run: RunSpec, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+def init(run: RunSpec, key: jax.Array, overrides: Mapping[str, Any] | None = None) -> RunState:
     """The first state, with the warm-up's trajectories of uniform random actions in the ring.
 
     Args:
       key: one typed key.
-      values: "agent.NAME" and "relabel.NAME" -> a number of this member. The former are the agent's hyper-parameters;
-        the latter go, without their prefix, to `law` and `preference`, which then must be functions of them.
+      overrides: "agent.NAME" and "relabel.NAME" -> a number of this member. The former are the agent's
+        hyper-parameters; the latter go, without their prefix, to `law` and `preference`, which then must be functions
+        of them.
 
     Raises:
       ValueError: on a wrong key, an unknown name, or a value out of range.
     """
     checks.typed_key("key", key)
     key_agent, key_warmup, key_run = jax.random.split(key, 3)
-    state = _empty(run, key_agent, key_run, values)
+    state = _empty(run, key_agent, key_run, overrides)
     count = run.sizes.warmup_trajectories
     if not count:
         return state
@@ -114,11 +115,11 @@ def init(run: RunSpec, key: jax.Array, values: Mapping[str, Any] | None = None) 
     return epochs.store(run, state, rollout(run.env, uniform, key_warmup, count).trajectories)
 
 
-def init_without_warmup(run: RunSpec, key: jax.Array, values: Mapping[str, Any] | None = None) -> RunState:
+def init_without_warmup(run: RunSpec, key: jax.Array, overrides: Mapping[str, Any] | None = None) -> RunState:
     """The state of `init` before its warm-up: the same agent and keys, and an empty ring. Arguments as for `init`."""
     checks.typed_key("key", key)
     key_agent, _, key_run = jax.random.split(key, 3)
-    return _empty(run, key_agent, key_run, values)
+    return _empty(run, key_agent, key_run, overrides)
 
 
 @checks.validated(_validation.check_member)
@@ -197,9 +198,9 @@ def diagnose(run: RunSpec, state: RunState) -> finite.NonFinite:
     return finite.replay_epoch(jax.jit(run.agent.update), state.agent, batches, keys.learn, int(state.updates))
 
 
-def check(run: RunSpec, values: Mapping[str, Any]) -> None:
-    """Raises ValueError for member values that are out of range: name -> array [M], known outside of jit."""
-    groups = _by_prefix(values)
+def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
+    """Raises ValueError for overrides that are out of range: name -> array [M], known outside of jit."""
+    groups = _by_prefix(overrides)
     run.agent.check(groups["agent"])
     for i in range(max((len(value) for value in groups["relabel"].values()), default=0)):
         of_member = {name: float(np.asarray(value)[i]) for name, value in groups["relabel"].items()}
@@ -222,9 +223,9 @@ def example_trajectory(env: GoalEnv) -> types.Trajectory:
     )
 
 
-def _empty(run: RunSpec, key_agent: jax.Array, key_run: jax.Array, values: Mapping[str, Any] | None) -> RunState:
+def _empty(run: RunSpec, key_agent: jax.Array, key_run: jax.Array, overrides: Mapping[str, Any] | None) -> RunState:
     """The first state, with an empty ring."""
-    groups = _by_prefix(values)
+    groups = _by_prefix(overrides)
     return RunState(
         agent=run.agent.init(key_agent, groups["agent"]),
         replay=run.ring.init(),
@@ -243,26 +244,26 @@ def _arrays(tree: Any) -> Any:
     return jax.tree.map(lambda x: jnp.array(x, jnp.float32), tree)  # a copy: the state is donated, the caller's is not
 
 
-def _resolve(name: str, given: Any, values: dict[str, Any]) -> Any:
-    """The law or preference itself, or the one that the given function makes of this member's values."""
+def _resolve(name: str, given: Any, overrides: dict[str, Any]) -> Any:
+    """The law or preference itself, or the one that the given function makes of this member's overrides."""
     if callable(given):
-        made = given(values)
+        made = given(overrides)
         kind = relabel.Law if name == "law" else relabel.Preference
-        checks.instance(f"{name}(values)", made, kind, "Return relabel.hindsight(...), or relabel.prefer(...).")
+        checks.instance(f"{name}(overrides)", made, kind, "Return relabel.hindsight(...), or relabel.prefer(...).")
         return made
-    if values and name == "law":
+    if overrides and name == "law":
         rule = "numbers of the law may be given only if `law` is a function of them"
-        checks.fail("values", sorted(values), rule, "Pass law=lambda values: relabel.hindsight(...).")
+        checks.fail("overrides", sorted(overrides), rule, "Pass law=lambda overrides: relabel.hindsight(...).")
     return given
 
 
-def _by_prefix(values: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+def _by_prefix(overrides: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """{"agent": {...}, "relabel": {...}} from dotted names."""
     groups: dict[str, dict[str, Any]] = {"agent": {}, "relabel": {}}
-    for name, value in _validation.checked_values(values).items():
+    for name, value in _validation.checked_overrides(overrides).items():
         prefix, _, rest = str(name).partition(".")
         if prefix not in groups or not rest:
             rule = "its name must start with agent. or relabel."
-            checks.fail(f"values[{name!r}]", value, rule, "Write agent.gamma, for example.")
+            checks.fail(f"overrides[{name!r}]", value, rule, "Write agent.gamma, for example.")
         groups[prefix][rest] = value
     return groups

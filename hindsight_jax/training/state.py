@@ -29,10 +29,10 @@ class RunSpec(NamedTuple):
     env: GoalEnv
     agent: Agent
     ring: Replay
-    law: Any  # relabel.Law, a function of a member's values that returns one, or None
+    law: Any  # relabel.Law, a function of a member's overrides that returns one, or None
     reward_fn: RewardFn
     sizes: RunSizes
-    preference: Any  # relabel.Preference, a function of a member's values that returns one, or None
+    preference: Any  # relabel.Preference, a function of a member's overrides that returns one, or None
 
 
 class RunState(NamedTuple):

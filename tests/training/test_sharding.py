@@ -19,8 +19,10 @@ def test_members_are_settings_times_seeds_and_settings_of_a_seed_share_its_key()
     data = np.asarray(jax.random.key_data(found.keys()))
     assert [row.tolist() for row in data[:2]] == [jax.random.key_data(jax.random.key(s)).tolist() for s in (3, 4)]
     np.testing.assert_array_equal(data[:2], data[2:4])
-    np.testing.assert_array_equal(found.values(["agent.gamma"])["agent.gamma"], np.float32([0.5, 0.5, 0.9, 0.9, 1, 1]))
-    assert training.members([7]).values([]) == {}
+    np.testing.assert_array_equal(
+        found.overrides(["agent.gamma"])["agent.gamma"], np.float32([0.5, 0.5, 0.9, 0.9, 1, 1])
+    )
+    assert training.members([7]).overrides([]) == {}
 
 
 def test_seeds_alone_have_the_keys_of_member_keys():

@@ -91,7 +91,7 @@ OF_MEMBERS = OF_MEMBER._replace(
         "no law": {"relabel.behaviour": jnp.array([0.5, 2.0])},
     }
 )
-LAWS = ("behaviour_probability",)  # a law's own name for relabel.behaviour
+LAWS = ("behaviour_probability", "hparams")  # what a law calls relabel.behaviour, and an agent agent.*
 KEYS_ = without(key(), "a batch", "[1]")._replace(value=KEYS)
 KEYS_ = KEYS_._replace(static=KEYS_.static | {"one": KEY, "a matrix": KEYS[None]})
 ENV_ = thing(ENV, a_class=probes.Chain, spec=ENV.spec)
@@ -145,9 +145,9 @@ def functions_of_a_run():
     batches = thing(BATCHES, a_tuple=tuple(BATCHES), trajectories=trajectories, **wrong_batches)
     frozen = STATE._replace(frozen=jnp.array(True))
     return {
-        "init": door(abstractly(RUN.init), key=one_key, values=OF_MEMBER, any_blamed=True),
+        "init": door(abstractly(RUN.init), key=one_key, overrides=OF_MEMBER, any_blamed=True, blames=LAWS),
         "init_without_warmup": door(
-            abstractly(RUN.init_without_warmup), key=one_key, values=OF_MEMBER, any_blamed=True
+            abstractly(RUN.init_without_warmup), key=one_key, overrides=OF_MEMBER, any_blamed=True, blames=LAWS
         ),
         "epoch": door(abstractly(RUN.epoch), state=STATE_),
         "collect": door(abstractly(RUN.collect), state=STATE_, key=one_key),
@@ -161,7 +161,9 @@ def functions_of_a_run():
         "sample": door(abstractly(RUN.sample), state=full, key=one_key, any_blamed=True),
         "learn": door(abstractly(RUN.learn), state=STATE_, batches=batches, key=one_key, any_blamed=True),
         "diagnose": door(RUN.diagnose, state=state_of(frozen)._replace(known=JUNK | {"not frozen": STATE})),
-        "check": door(RUN.check, values=without(OF_MEMBER, "unknown")._replace(value={})),  # names are init's to know
+        "check": door(
+            RUN.check, overrides=without(OF_MEMBER, "unknown")._replace(value={}), blames=LAWS
+        ),  # names are init's to know
     }
 
 
@@ -195,9 +197,9 @@ def functions_of_a_population():
     }
     results = Argument(COLUMNS, {}, arrays | results)
     return {
-        "init": door(abstractly(POPULATION.init), keys=KEYS_, values=OF_MEMBERS, any_blamed=True, blames=LAWS),
+        "init": door(abstractly(POPULATION.init), keys=KEYS_, overrides=OF_MEMBERS, any_blamed=True, blames=LAWS),
         "template": door(POPULATION.template, keys=KEYS_),
-        "compile": door(POPULATION.compile, keys=KEYS_, values=OF_MEMBERS, any_blamed=True, blames=LAWS),
+        "compile": door(POPULATION.compile, keys=KEYS_, overrides=OF_MEMBERS, any_blamed=True, blames=LAWS),
         "advance": door(call(POPULATION.advance), state=state, num_epochs=number),
         "evaluate": door(call(POPULATION.evaluate), state=state, keys=keys),
         "record": door(call(POPULATION.record), state=state, results=results, any_blamed=True),
@@ -274,7 +276,7 @@ DOORS = {
     ),
     "members: chunks": door(training.members((0, 1)).chunks, size=count()),
     "members: values": door(
-        training.members((0, 1), ({"agent.gamma": 0.5, "agent.backup": "max"},)).values,
+        training.members((0, 1), ({"agent.gamma": 0.5, "agent.backup": "max"},)).overrides,
         fields=thing(("agent.gamma",), but=("tuple",), unknown=("agent.beta",), text=("agent.backup",), numbers=(3,)),
         any_blamed=True,
         blames=("settings",),
