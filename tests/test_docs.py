@@ -2,16 +2,20 @@
 
 import ast
 import copy
+import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hindsight_jax import presets
+from hindsight_jax import envs, presets, rendering, training
 from hindsight_jax.cli import arguments as cli_arguments
 from hindsight_jax.cli import help
 from hindsight_jax.presets import AGENTS
@@ -119,3 +123,112 @@ def test_what_the_page_points_at_is_there():
     paths = set(re.findall(r"`((?:hindsight_jax|tests)/[\w/.]+)`", PAGE))
     assert "tests/agents/test_fixed_points.py" in paths
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+# add_your_own_task.md ------------------------------------------------------------------------------------------------
+
+TASK_PAGE = (ROOT / "docs" / "add_your_own_task.md").read_text()
+TASK_BLOCKS = re.findall(r"^```python\n(.*?)^```$", TASK_PAGE, re.DOTALL | re.MULTILINE)
+DODGE, CHECK, CART, STUDY, LOAD = range(5)
+TASK_COMMANDS = re.findall(r"^```sh\n(.*?)^```$", TASK_PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """What the files of the page define; the tables are as they were afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envs.registry, "_REGISTERED", {})
+        before = dict(presets.ENVIRONMENTS)
+        namespace = {"__name__": "page"}
+        try:
+            for block in (DODGE, CHECK, CART):
+                exec(compile(TASK_BLOCKS[block], f"add_your_own_task.md, Python block {block}", "exec"), namespace)
+            yield namespace
+        finally:
+            presets.ENVIRONMENTS.clear()
+            presets.ENVIRONMENTS.update(before)
+
+
+def test_a_task_and_its_picture_are_40_lines_or_fewer():
+    assert (len(TASK_BLOCKS), len(TASK_COMMANDS)) == (5, 2)
+    assert "These are 40 lines of code or fewer, the picture included" in TASK_PAGE
+    assert code_lines(TASK_BLOCKS[DODGE]) <= 40
+
+
+def test_the_tasks_have_names_fields_and_help(tasks):
+    for name in ("hdm_dodge", "her_ddpg_dodge", "gcsl_dodge", "hdm_cart", "hpg_cart"):
+        assert name in presets.names()
+    config = presets.config("hdm_dodge")
+    assert (config["env.speed"], config["env.threshold"], config["env.actions"]) == (0.2, 0.15, "discrete")
+    assert presets.config("her_ddpg_cart")["env.actions"] == "continuous"
+    assert "radians that the disc moves on in a step" in help.help_text("hdm_dodge")
+
+
+def test_the_disc_circles_and_stops_the_ball(tasks):
+    """In 30 steps of 0.2 rad the disc goes round by 6 rad; the ball is never moved to within 0.3 of its centre."""
+    env = tasks["Dodge"](speed=0.2)
+    policy = lambda observation, goal, key: env.spec.action.sample(key)
+    result = jax.jit(lambda key: training.rollout(env, policy, key, 64))(jax.random.key(0))
+    state = np.asarray(result.trajectories.observation)
+    ball, disc = state[..., :2], state[..., 2:]
+    np.testing.assert_allclose(
+        disc[:, 30], np.broadcast_to(0.5 * np.array([np.cos(6.0), np.sin(6.0)]), (64, 2)), atol=1e-5
+    )
+    moved = np.any(ball[:, 1:] != ball[:, :-1], axis=-1)
+    gap = np.linalg.norm(ball - disc, axis=-1)[:, 1:]
+    assert gap[moved].min() > 0.3
+    assert gap.min() < 0.3  # a ball that stands still may be run over
+    assert np.abs(ball).max() <= 1.0
+
+
+def test_the_cart_follows_its_motor(tasks):
+    env = tasks["Cart"]()
+    state = jax.jit(env.reset)(jax.random.key(0))
+    step = jax.jit(env.step)
+    for action, sign in ((2, 1.0), (0, -1.0)):
+        after = step(state, jnp.array([action]))
+        assert sign * float(after.obs["achieved_goal"][0] - state.obs["achieved_goal"][0]) > 0.005
+    kinds = jax.eval_shape(env.scene, after).kinds
+    assert kinds == (rendering.CAPSULE, rendering.BOX, rendering.CAPSULE, rendering.BOX)  # the last marks the goal
+
+
+def run_python(folder, *words):
+    """A Python in that folder, which knows the package but for what lies there."""
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(folder / "cache"))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": cache, "MPLBACKEND": "Agg"}
+    command = [sys.executable, *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, check=False, env=environment, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def with_values(command, **changed):
+    """The command's words, with other values for these flags."""
+    words = shlex.split(command.replace("\\\n", " "))
+    kept = [word for word in words if word.partition("=")[0].removeprefix("--config.") not in changed]
+    return [*kept, *(f"--config.{flag}={value}" for flag, value in changed.items())]
+
+
+@pytest.mark.slow  # three processes, which compile
+def test_a_task_in_a_folder_is_trained_resumed_filmed_and_loaded(tmp_path):
+    (tmp_path / "dodge.py").write_text(TASK_BLOCKS[DODGE])
+    small = {"replay.warmup": 2, "agent.updates_per_epoch": 2, "agent.batch_size": 8}
+    small |= {"evaluation.episodes": 4, "evaluation.every": 90}
+    first, resume = TASK_COMMANDS
+    assert "--import" in first
+    assert "--import" not in resume
+    run_python(tmp_path, "-m", "hindsight_jax.cli.main", *with_values(first, **small, seeds=2, total_steps=180)[1:])
+    left = {path.name for path in (tmp_path / "runs" / "dodge").iterdir()}
+    assert {"metrics.jsonl", "curves.png", "summary.json", "checkpoints", "policy.gif"} <= left
+    said = run_python(tmp_path, "-m", "hindsight_jax.cli.main", *with_values(resume, total_steps=270)[1:])
+    assert "hdm_dodge" in said
+    last = (tmp_path / "runs" / "dodge" / "metrics.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["env_steps"] == 270
+    study = TASK_BLOCKS[STUDY].replace("total_steps=60_000", "total_steps=180, seeds=2")
+    values = small | {"agent.hidden_sizes": (8,)}
+    study = study.replace('values = {"agent.hidden_sizes": (64, 64)}', f"values = {values}")
+    checks = "assert study['success_end'].shape == (2, 2, 2), study\nassert action.shape == (1,)\n"
+    (tmp_path / "page.py").write_text(study + TASK_BLOCKS[LOAD] + checks)
+    assert "Interval" in run_python(tmp_path, "page.py")

@@ -1,6 +1,7 @@
 """Action sets of tasks, and the moves that an action stands for.
 
-Dimension key: D action dims, M moving dimensions of an action."""
+Dimension key: D action dims, M moves of an action.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +11,10 @@ from hindsight_jax.envs import _validation
 
 
 def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(i32[] index, bool[] valid): which action of a flat Discrete(1, num_actions) is asked for.
+    """The index i32[] that an action of a flat Discrete(1, num_actions) holds, and whether it is valid, bool[].
 
-    An index out of the set comes back as it is, and not valid: the task leaves its state alone. A wrong shape or dtype
-    raises ValueError.
+    An index out of range comes back as it is; the task must then leave its state alone. A wrong shape or dtype raises
+    ValueError.
 
     >>> [value.tolist() for value in choice(4, jnp.array([4]))]
     [4, False]
@@ -26,16 +27,17 @@ def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:
-    """(f32[num_moves] in [-1, 1], bool[] valid): what an action asks of each moving dimension.
+    """Decodes an action: its moves f32[num_moves] in [-1, 1], and whether it is valid, bool[].
 
     A Discrete(n, bins) has one integer a dimension, a flat Discrete(1, bins**n) is read in base `bins`, the first
     dimension most significant; bin i is the move 2 i / (bins - 1) - 1, so 0, 1, 2 of three mean -1, 0, +1. A Box is
-    clipped to [-1, 1]. An action that is not finite or not in the set is no motion, and not valid. A wrong shape or
-    dtype raises ValueError.
+    clipped to [-1, 1]. An action that is not finite or not in the set gives moves of 0. A wrong shape or dtype, and an
+    action set that does not hold `num_moves` moves, raise ValueError.
 
     >>> moves(types.Discrete(1, 9), jnp.array([2]), 2)[0].tolist()
     [-1.0, 1.0]
     """
+    bins = _bins(kind, num_moves)
     checks.shape("action", action, (kind.num_dims,), "Pass one action of env.spec.action; map step with jax.vmap.")
     (checks.floating if isinstance(kind, types.Box) else checks.integer)("action", action)
     action = jnp.asarray(action)
@@ -43,18 +45,33 @@ def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -
         valid = jnp.all(jnp.isfinite(action))
         return jnp.where(valid, jnp.clip(action, -1.0, 1.0), 0.0).astype(jnp.float32), valid
     valid = jnp.all((action >= 0) & (action < kind.num_bins))
-    digits, bins = action.astype(jnp.int32), kind.num_bins
+    digits = action.astype(jnp.int32)
     if kind.num_dims != num_moves:
-        bins = round(kind.num_bins ** (1 / num_moves))
         digits = digits // jnp.array([bins**i for i in reversed(range(num_moves))]) % bins
     return jnp.where(valid, 2.0 * digits / (bins - 1) - 1.0, 0.0).astype(jnp.float32), valid
+
+
+def _bins(kind: types.Discrete | types.Box, num_moves: int) -> int:
+    """The values of each move, 0 for a Box; ValueError if an action of the set does not hold so many moves."""
+    checks.positive_int("num_moves", num_moves, "It is how many moves an action of the set holds.")
+    remedy = "Make the set with envs.action_set(actions, bins, num_moves)."
+    if isinstance(kind, types.Box):
+        if kind.num_dims != num_moves:
+            checks.fail("num_moves", num_moves, f"{kind} holds {kind.num_dims}", remedy)
+        return 0
+    bins = kind.num_bins if kind.num_dims == num_moves else round(kind.num_bins ** (1 / num_moves))
+    powers = 1 if kind.num_dims == num_moves else num_moves
+    if bins < 2 or kind.num_dims not in (1, num_moves) or bins**powers != kind.num_bins:
+        rule = f"{kind} must have one integer for each move, or bins ** num_moves actions, with bins >= 2"
+        checks.fail("num_moves", num_moves, rule, remedy)
+    return bins
 
 
 def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = False) -> types.Discrete | types.Box:
     """The action set of M moves: 'discrete', `bins` values of each move, evenly from -1 to 1; or 'continuous'.
 
     A discrete action is one integer in 0..bins^M - 1, the first move most significant; `factorised`, it is M integers
-    in 0..bins - 1. Raises ValueError for other names, and for fewer than 2 bins.
+    in 0..bins - 1. Raises ValueError for another name, and for bins outside [2, 101].
 
     >>> action_set("discrete", 3, 2)
     Discrete(num_dims=1, num_bins=9)

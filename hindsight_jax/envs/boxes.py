@@ -10,7 +10,7 @@ from hindsight_jax import checks, types
 
 
 def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
-    """A box (low, high), each a sequence of numbers, that lies in the box from `low` to `high`; or a ValueError.
+    """Parses a box (low, high), each a sequence of numbers; ValueError unless it lies in the box from `low` to `high`.
 
     >>> parse_bounds("goal", ((0, 0), (1, 1)), (-1, -1), (1, 1), "")
     Range(low=(0.0, 0.0), high=(1.0, 1.0))
@@ -29,7 +29,7 @@ def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[flo
 
 
 def _coordinate(value: Any) -> float:
-    """A number; Python would make one of a string or a boolean, too."""
+    """The number as a float; TypeError for strings and booleans, which `float` would accept."""
     if isinstance(value, (str, bytes, bool)):
         raise TypeError(value)
     return float(value)

@@ -1,4 +1,4 @@
-"""The helpers that tasks share: actions, options, thresholds, boxes."""
+"""Helpers that tasks share: actions, options, thresholds, boxes."""
 
 import itertools
 import math
@@ -68,6 +68,20 @@ def test_a_factorised_action_of_other_bins(bins):
     move, valid = action_sets.moves(types.Discrete(3, bins), jnp.array([0, bins - 1, bins // 2]), 3)
     np.testing.assert_allclose(move, [-1.0, 1.0, 2.0 * (bins // 2) / (bins - 1) - 1.0], atol=1e-7)
     assert valid
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_moves"),
+    [
+        (types.Box(3), 2), (types.Box(1), 2), (types.Discrete(1, 10), 2), (types.Discrete(1, 8), 2),
+        (types.Discrete(3, 3), 2), (types.Discrete(1, 1), 1), (types.Discrete(1, 1), 2), (types.Discrete(2, 9), 4),
+        (types.Discrete(1, 9), 0), (types.Discrete(1, 9), True), (types.Discrete(1, 9), 2.0),
+    ],
+)  # fmt: skip
+def test_a_set_that_does_not_hold_so_many_moves_is_refused(kind, num_moves):
+    dtype = jnp.float32 if isinstance(kind, types.Box) else jnp.int32
+    with pytest.raises(ValueError, match=r"^num_moves: got .*, but .*\. [A-Z].*\."):
+        action_sets.moves(kind, jnp.zeros(kind.num_dims, dtype), num_moves)
 
 
 def test_a_box_may_be_its_limits_or_a_point():

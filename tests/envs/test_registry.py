@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import base, physics, registry, wrappers
+from hindsight_jax.envs import _check_task, action_sets, base, physics, registry, wrappers
 
 QUIET = """
 import sys
@@ -77,8 +77,10 @@ def test_the_package_knows_its_names():
 
 def test_what_a_task_of_ones_own_needs_is_exported():
     homes = {
-        base: ("GoalEnv", "PipelineState", "PureTask", "State", "choice", "moves", "typed"),
-        physics: ("Engine", "PhysicsTask", "action_set", "held", "straight"),
+        _check_task: ("check_task",),
+        action_sets: ("action_set", "choice", "moves"),
+        base: ("GoalEnv", "PipelineState", "PureTask", "State", "typed"),
+        physics: ("Engine", "PhysicsTask", "held", "straight"),
         wrappers: ("AutoReset",),
     }
     exported = {name: getattr(home, name) for home, members in homes.items() for name in members}

@@ -1,4 +1,4 @@
-"""Every wrong call of an environment is refused at its door, by name, with rule and remedy: nothing is broadcast."""
+"""Every wrong call of an environment is refused by name, with rule and remedy: nothing is broadcast."""
 
 import functools
 import inspect
@@ -22,7 +22,7 @@ METHODS = ("reset", "step", "achieved_goal", "distance", "success", "sample_goal
 
 
 def box(right):
-    """A box (low, high) of a task, and whatever is none."""
+    """A box (low, high) of a task, and values that are not one."""
     low, high = (tuple(map(float, corner)) for corner in right)
     beyond = tuple(x + 1e3 for x in high)
     return Argument(
@@ -64,7 +64,7 @@ ARGUMENTS = {
 
 
 def constructor(name):
-    """The door of `make(name, ...)` with all arguments of the task."""
+    """`make(name, ...)` with all arguments of the task."""
     module, attribute = envs.registry._TASKS[name]
     task = getattr(__import__(module, fromlist=[attribute]), attribute)
     arguments = {}
@@ -84,7 +84,7 @@ def some_state(env):
 
 
 def carried(state):
-    """The state of a task, and whatever carries something else."""
+    """The state of a task, and values that carry something else."""
     now = state.pipeline_state
     stacked = jax.tree.map(lambda x: jnp.broadcast_to(x, (2, *x.shape)), state)
     with_goal = lambda goal: state.replace(pipeline_state=now.replace(goal=goal))
@@ -119,7 +119,7 @@ def with_leading_axes(argument):
 
 
 def methods(env):
-    """The doors of a task that is made."""
+    """The methods of a task."""
     spec, state = env.spec, carried(some_state(env))
     goal = floats(*spec.goal_shape)
     rng = key()
@@ -138,25 +138,25 @@ def methods(env):
 
 
 @functools.cache
-def doors_of(name):
+def calls_of(name):
     env = envs.make(name)
     return {"constructor": constructor(name)} | methods(env)
 
 
 @pytest.mark.parametrize("name", envs.names())
-def test_every_wrong_call_of_a_task_is_refused_at_its_door(name):
-    doors = doors_of(name)
-    assert set(doors) == {"constructor", *METHODS}
-    assert wrong_calls.thin(doors) == {}
-    for what, tried in doors.items():
-        if what != "constructor" and (what not in ("step", "scene") or name in STEPPED):  # doors_of has made one
+def test_every_wrong_call_of_a_task_is_refused(name):
+    calls = calls_of(name)
+    assert set(calls) == {"constructor", *METHODS}
+    assert wrong_calls.thin(calls) == {}
+    for what, tried in calls.items():
+        if what != "constructor" and (what not in ("step", "scene") or name in STEPPED):  # calls_of has made one
             tried.right_call()
         assert wrong_calls.complaints(tried) == {}, what
 
 
 @pytest.mark.parametrize("name", TRACED)
 def test_wrong_shapes_and_dtypes_are_refused_inside_of_jit_and_vmap(name):
-    for what, tried in doors_of(name).items():
+    for what, tried in calls_of(name).items():
         assert wrong_calls.complaints_when_traced(tried) == {}, what
 
 
@@ -169,7 +169,7 @@ def register_and_forget(name, make, replace):
 
 @functools.cache
 def others():
-    """The doors of the room that are no task's."""
+    """The public functions of `envs` that are no task's."""
     task = envs.make("flip_bit", size=3)
     wrapped = envs.AutoReset(task, horizon=2)
     state = some_state(wrapped)
