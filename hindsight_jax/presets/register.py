@@ -130,7 +130,8 @@ def register_environment(
     steps = default_of("horizon") if horizon is None else horizon
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         rule = "it must be the task's number of steps, an integer >= 1"
-        checks.fail("horizon", steps, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
+        got = "nothing" if steps is inspect.Parameter.empty else repr(steps)
+        checks.fail("horizon", got, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
     entry = Environment(actions=tuple(actions), help=help, fields=_env_fields(make), horizon=steps, config={})
     with _all_or_nothing():
         ENVIRONMENTS[name] = entry
