@@ -1,7 +1,6 @@
 """The pages of docs do what they say: their Python runs from top to bottom, and what it computes is what they claim."""
 
 import ast
-import copy
 import json
 import os
 import pathlib
@@ -14,32 +13,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import registering
 
 from hindsight_jax import envs, presets, rendering, training
-from hindsight_jax.cli import arguments as cli_arguments
-from hindsight_jax.cli import help
-from hindsight_jax.presets import AGENTS
+from hindsight_jax.cli import arguments, help
+from hindsight_jax.cli.flags import UsageError
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "add_your_own.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-AGENT, TRAIN, OTHER_ROW, ROW, LOOK, COMMAND, TEST = range(7)  # what each block is for
+AGENT, TRAIN, OTHER, REGISTER, STUDY, TEST = range(6)  # what each block is for
+COMMANDS = re.findall(r"^hindsight-jax (.*)$", PAGE, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def page():
-    """What the page's Python defines, all of it; the tables are as they were afterwards."""
-    tables = presets.ALGORITHMS, presets.all_fields(), AGENTS
-    before = [copy.copy(table) for table in tables]
-    namespace = {"__name__": "my_run"}  # as an import of the file: the command is not started
-    try:
+    """What the page's Python defines, all of it."""
+    namespace = {"__name__": "my_run"}
+    with registering.tables_restored():
         for number, block in enumerate(BLOCKS):
             exec(compile(block, f"add_your_own.md, Python block {number}", "exec"), namespace)
         yield namespace
-    finally:
-        for table, old in zip(tables, before, strict=True):
-            table.clear()
-            table.update(old)
 
 
 def code_lines(text):
@@ -58,10 +52,10 @@ def test_lines_are_counted_without_imports_and_docstrings():
     assert code_lines(text) == 4
 
 
-def test_loss_agent_and_row_are_fewer_than_40_lines():
-    assert len(BLOCKS) == 7
+def test_loss_agent_and_registration_are_fewer_than_40_lines():
+    assert len(BLOCKS) == 6
     assert "fewer than 40 lines of code" in PAGE
-    assert code_lines(BLOCKS[AGENT]) + code_lines(BLOCKS[ROW]) < 40
+    assert code_lines(BLOCKS[AGENT]) + code_lines(BLOCKS[REGISTER]) < 40
 
 
 def test_the_loss_is_what_the_page_says(page):
@@ -79,44 +73,61 @@ def test_both_members_learn(page):
     assert trained.min() > 0.8
 
 
-def test_the_row_has_a_name_with_every_task_and_is_made_like_any_other(page):
+def test_the_study_has_the_settings_and_seeds_of_the_page(page):
+    assert page["success"].shape == (2, 2, len(page["study"]) // 4)
+    assert page["study"].num_programs == 1
+
+
+def test_the_algorithm_has_a_name_with_every_task_and_is_made_like_any_other(page):
     for environment in ("flip_bit", "navigation", "grid_four_rooms", "push"):
         assert f"discounted_gcsl_{environment}" in presets.names()
-    values = presets.config("discounted_gcsl_push")
-    assert (values["agent.gamma"], values["relabel.behaviour"], values["relabel.next_state"]) == (0.8, 0.0, 0.0)
-    assert page["arguments"].config.agent.gamma == 0.5
-    assert page["experiment"].env.spec.goal_shape == (25,)
-    assert "discounted_gcsl_flip_bit" in help.list_text()
+    config, gcsl = presets.config("discounted_gcsl_flip_bit"), presets.config("gcsl_flip_bit")
+    assert (config["agent.gamma"], config["relabel.behaviour"], config["relabel.next_state"]) == (0.8, 0.0, 0.0)
+    assert config.items() - {("agent.gamma", 0.8)} <= gcsl.items()
+    assert "discounted_gcsl_flip_bit" in help.list_text("all")
 
 
-def test_the_row_reads_what_the_page_says(page):
-    """All that its agent reads, and nothing else."""
+def test_the_runs_read_what_the_page_says(page):
+    """What its agent declares, and the fields of the ring; in the declared ranges, and with the declared help."""
     own = {field for field in presets.fields_of("discounted_gcsl_flip_bit") if field.startswith("agent.")}
-    every = {"agent.learning_rate", "agent.gamma", "agent.hidden_sizes", "agent.layer_norm"}
-    assert own == every | {"agent.batch_size", "agent.updates_per_epoch"}
-    with pytest.raises(ValueError, match="epsilon"):
-        cli_arguments.parse(["--config=discounted_gcsl_flip_bit", "--config.agent.epsilon=0.5"])
+    declared = {"agent.learning_rate", "agent.gamma", "agent.hidden_sizes"}
+    assert own == declared | {"agent.batch_size", "agent.updates_per_epoch"}
+    assert "discount of a goal, per step on the way to it" in help.help_text("discounted_gcsl_flip_bit")
+    for argument in ("epsilon=0.5", "gamma=1.5", "hidden_sizes=5000"):
+        with pytest.raises(UsageError, match=rf"^--config\.agent\.{argument.partition('=')[0]}: got "):
+            arguments.parse(["--config=discounted_gcsl_flip_bit", f"--config.agent.{argument}"])
 
 
-def test_the_other_row_needs_no_agent(page):
-    values = presets.config("hdm_future_push")
-    assert values["relabel.next_state"] == 0.0
-    assert {field for field in values if values[field] != presets.config("hdm_push")[field]} == {"relabel.next_state"}
+def test_the_other_algorithm_needs_no_agent(page):
+    config, hdm = presets.config("hdm_future_push"), presets.config("hdm_push")
+    assert config == hdm | {"relabel.next_state": 0.0}
 
 
-@pytest.mark.slow  # it trains, and draws what a run leaves
-def test_the_file_trains_the_row_from_the_command_line(tmp_path):
-    (tmp_path / "my_run.py").write_text("\n\n".join(BLOCKS[i] for i in (AGENT, OTHER_ROW, ROW, COMMAND)))
+def test_the_module_trains_from_the_command_line(tmp_path):
+    """The page's second command, on a small task."""
+    (tmp_path / "my_run.py").write_text("\n\n".join(BLOCKS[i] for i in (AGENT, REGISTER)))
     small = {"env.size": 3, "total_steps": 60, "replay.warmup": 2, "seeds": 2, "env.num_envs": 2}
     small |= {"agent.hidden_sizes": 8, "agent.updates_per_epoch": 2, "agent.batch_size": 8, "evaluation.episodes": 4}
-    arguments = ["--config=discounted_gcsl_flip_bit", f"--workdir={tmp_path / 'run'}"]
-    arguments += [f"--config.{field}={value}" for field, value in small.items()]
+    argv = [*COMMANDS[1].split(), "--workdir=run"]
+    argv = [argument for argument in argv if "seeds" not in argument]
+    argv += [f"--config.{field}={value}" for field, value in small.items()]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path), "MPLBACKEND": "Agg"}
-    command = [sys.executable, str(tmp_path / "my_run.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
+    command = [sys.executable, "-m", "hindsight_jax.cli.main", *argv]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"metrics.jsonl", "checkpoints", "curves.png", "summary.json"} <= left
+    assert json.loads((tmp_path / "run" / "config.json").read_bytes())["imports"] == ["my_run"]
+
+
+def test_the_commands_are_taken(page):
+    """Without their --import: the page has registered the algorithm."""
+    asked = [arguments.parse(command.split()[1:]) for command in COMMANDS]
+    assert [command.split()[0] for command in COMMANDS] == ["--import=my_run"] * 2
+    assert [one.name for one in asked] == ["discounted_gcsl_flip_bit"] * 2
+    assert (asked[0].help, asked[1].config["seeds"]) == (True, 8)
 
 
 def test_what_the_page_points_at_is_there():

@@ -261,7 +261,7 @@ def reached_value(offset: jax.Array, gamma: jax.Array) -> jax.Array:
 
 def _flops(options: _Options, count: int) -> int:
     """Learn at (s, g), the target's forward at (s', g); the online one's too, if its argmax or the indicator asks."""
-    network = flops.head(options.spec, options.network.hidden_sizes)
+    network = flops.head(options.spec, tuple(options.network.hidden_sizes))
     passes = network.learn + network.forward
     if options.backup == "double" or options.imitation == "indicator":
         passes += network.forward

@@ -121,17 +121,13 @@ def register_environment(
     _check_name(name, ENVIRONMENTS, replace)
     _check_help(help)
     checks.function("make", make, "Pass a subclass of envs.GoalEnv, or a function that returns one.")
-    parameters = inspect.signature(make).parameters
-    default_of = lambda key: parameters[key].default if key in parameters else inspect.Parameter.empty
-    if actions is None:
-        first = default_of("actions")
-        actions = (first, *(kind for kind in _ACTIONS if kind != first)) if first in _ACTIONS else ("discrete",)
-    _check_actions(actions)
-    steps = default_of("horizon") if horizon is None else horizon
+    kinds = _default_actions(make) if actions is None else actions
+    _check_actions(kinds)
+    steps = _default(make, "horizon") if horizon is None else horizon
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         rule = "it must be the task's number of steps, an integer >= 1"
         checks.fail("horizon", steps, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
-    entry = Environment(actions=tuple(actions), help=help, fields=_env_fields(make), horizon=steps, config={})
+    entry = Environment(actions=tuple(kinds), help=help, fields=_env_fields(make), horizon=steps, config={})
     with _all_or_nothing():
         ENVIRONMENTS[name] = entry
         _check_ambiguity()
@@ -143,7 +139,7 @@ def register_environment(
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[None]:
     """Restores the tables if an error is raised within."""
-    tables: tuple[dict[str, Any], ...] = (AGENTS, ALGORITHMS, ENVIRONMENTS)
+    tables: list[dict[str, Any]] = [table for table in (AGENTS, ALGORITHMS, ENVIRONMENTS)]  # noqa: C416 - for pyright
     before = [dict(table) for table in tables]
     try:
         yield
@@ -152,6 +148,18 @@ def _all_or_nothing() -> Iterator[None]:
             table.clear()
             table.update(old)
         raise
+
+
+def _default(make: Callable[..., Any], name: str) -> Any:
+    """The default of a parameter; None if it has none."""
+    parameter = inspect.signature(make).parameters.get(name)
+    return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default
+
+
+def _default_actions(make: Callable[..., Any]) -> tuple[str, ...]:
+    """Both kinds of a parameter `actions`, its default first; without one, discrete actions."""
+    first = _default(make, "actions")
+    return (first, *(kind for kind in _ACTIONS if kind != first)) if first in _ACTIONS else ("discrete",)
 
 
 def _env_fields(make: Callable[..., Any]) -> dict[str, Field]:

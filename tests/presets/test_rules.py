@@ -1,0 +1,84 @@
+"""The rules between fields hold to the last number, and count with what a run has."""
+
+import math
+
+import pytest
+
+from hindsight_jax import presets
+from hindsight_jax.presets import rules
+
+
+def defaults(**changes):
+    """Every field's default, and a horizon, as `rules.check` wants it."""
+    return {name: field.default for name, field in presets.all_fields().items()} | {"env.horizon": 50} | changes
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"seed": 2**31 - 4, "seeds": 4}, {"seed": 2**31 - 3}),
+        ({"replay.capacity": 200, "replay.warmup": 200}, {"replay.warmup": 201}),
+        ({"replay.capacity": 200, "replay.warmup": 10, "env.num_envs": 200}, {"env.num_envs": 201}),
+        ({"replay.capacity": 2**30, "env.horizon": 1}, {"env.horizon": 2}),
+        (
+            {"agent.updates_per_epoch": 2**20, "agent.batch_size": 2**10, "total_steps": 10_050},
+            {"agent.batch_size": 2**11},
+        ),
+        ({"replay.warmup": 10, "env.horizon": 50, "env.num_envs": 2, "total_steps": 600}, {"total_steps": 599}),
+        ({"total_steps": 2**31 - 48, "env.horizon": 50, "env.num_envs": 1}, {"total_steps": 2**31 - 47}),
+        ({"agent.bounded": False, "relabel.reward_reached": 1.0}, {"agent.bounded": True}),
+        ({"agent.hindsight_bound": False, "relabel.reward_otherwise": -0.5}, {"agent.hindsight_bound": True}),
+        ({"agent.next_state": "loss", "relabel.reward_reached": -1.0}, {"agent.gamma_hdm": math.inf}),
+        ({"agent.next_state": "loss", "relabel.reward_reached": -1.0}, {"relabel.reward_reached": 0.0}),
+        ({"agent.hindsight_bound": True}, {"relabel.rewards": "success"}),
+        ({"agent.hindsight_bound": True}, {"agent.backup": "mellow"}),
+        ({"agent.hindsight_bound": False, "agent.backup": "mellow"}, {"agent.hindsight_bound": True}),
+        ({"agent.clip_targets": True, "agent.gamma": 0.999}, {"agent.gamma": 1.0}),
+        ({"agent.clip_targets": False, "agent.gamma": 1.0}, {"agent.clip_targets": True}),
+        ({"agent.group_size": 5, "env.num_envs": 10}, {"agent.group_size": 4}),
+    ],
+)
+def test_rules_between_fields_hold_to_the_last_number(good, bad):
+    rules.check(defaults(**good))
+    with pytest.raises(ValueError, match=r"^[a-z._ ]+: got .*, but .*\. .*\.$"):
+        rules.check(defaults(**good | bad))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["agent.bounded", "agent.hindsight_bound", "agent.backup", "agent.next_state", "agent.gamma_hdm", "agent.gamma"],
+)
+def test_an_agent_need_not_have_the_fields_of_another(field):
+    """A user's own may declare one of them without the others."""
+    config = defaults(**{"agent.clip_targets": True, "agent.hindsight_bound": True})
+    del config[field]
+    rules.check(config)
+    del config["relabel.rewards"], config["relabel.reward_reached"], config["relabel.reward_otherwise"]
+    rules.check(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "message"),
+    [
+        # 20 trajectories of 5 steps in an epoch, no warm-up
+        ("hpg_flip_bit", {"total_steps": 100}, {"total_steps": 99}, r"but one epoch takes 100\. Use at least 100"),
+        ("hpg_flip_bit", {"total_steps": 2**31 - 100}, {"total_steps": 2**31 - 1}, r"count 2147483700 steps"),
+        ("hpg_flip_bit", {"seed": 2**31 - 4}, {"seed": 2**31 - 3}, "the last of the 4 seeds"),
+        # 20 more to warm up
+        (
+            "hem_flip_bit",
+            {"total_steps": 200},
+            {"total_steps": 199},
+            r"takes 100 steps .* one epoch 100\. Use at least 200",
+        ),
+        ("hem_flip_bit", {"replay.capacity": 20}, {"replay.capacity": 19}, r"at most replay\.capacity \(19\)"),
+        ("hem_flip_bit", {"replay.capacity": 2**31 // 5}, {"replay.capacity": 2**31 // 5 + 1}, r"below 2\^31"),
+    ],
+)
+def test_the_rules_count_with_what_a_run_has(name, good, bad, message):
+    """No ring without replay.*, one update an epoch without agent.updates_per_epoch, and a horizon of its size."""
+    config = presets.config(name) | {"env.size": 5, "env.num_envs": 20} | good
+    config |= {"replay.warmup": 20} if "replay.warmup" in config else {}
+    presets.check(name, config)
+    with pytest.raises(ValueError, match=message):
+        presets.check(name, config | bad)
