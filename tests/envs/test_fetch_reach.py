@@ -1,4 +1,4 @@
-"""fetch_reach against C MuJoCo, against the weld that it stands for, and against the numbers of ENVIRONMENTS."""
+"""fetch_reach against C MuJoCo, against the weld that it stands for, and against the numbers of docs/environments.md."""
 
 import jax
 import mujoco
@@ -61,7 +61,7 @@ def test_first_steps_follow_the_servo_s_recurrence(play):
 
 def test_steps_are_those_of_the_fetch_arm(play):
     """Measured in C MuJoCo on the original's arm, its gripper welded to a target: the mean of +-y and +-z, four full
-    actions and three idle ones. ENVIRONMENTS asks for a servo that follows as the arm does."""
+    actions and three idle ones. docs/environments.md asks for a servo that follows as the arm does."""
     arm = [0.0306, 0.0333, 0.0330, 0.0330, 0.0024, -0.0002, -0.0001]
     now, path = play.place([START]), [START]
     for action in [AHEAD] * 4 + [IDLE] * 3:

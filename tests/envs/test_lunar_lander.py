@@ -1,4 +1,4 @@
-"""lunar_lander against C MuJoCo, against short timesteps, and against the numbers of ENVIRONMENTS."""
+"""lunar_lander against C MuJoCo, against short timesteps, and against the numbers of docs/environments.md."""
 
 import jax
 import jax.numpy as jnp

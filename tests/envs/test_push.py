@@ -1,4 +1,4 @@
-"""push against C MuJoCo, and against the numbers of ENVIRONMENTS."""
+"""push against C MuJoCo, and against the numbers of docs/environments.md."""
 
 import jax
 import jax.numpy as jnp
