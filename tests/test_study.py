@@ -272,11 +272,3 @@ def test_every_population_field_may_stand_in_a_grid_of_one_program(name, skipped
         axis = [1, 2] if field == "agent.target_period" else [0.25, 0.5]
         assert hj.train(name, seeds=2, grid={field: axis}).num_programs == 1, field
     assert {varied for one in skipped for varied in one} >= {"agent.learning_rate", "agent.epsilon"}
-
-
-def test_the_example_runs():
-    import doctest
-
-    with jax.numpy_rank_promotion("raise"):
-        result = doctest.testmod(study)
-    assert (result.failed, result.attempted) == (0, 2)

@@ -25,7 +25,7 @@ def build(name: str, values: Mapping[str, Any]) -> Setup:
 
     Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
 
-    >>> setup = build("hem_flip_bit", rows.config("hem_flip_bit"))
+    >>> setup = build("hem_flip_bit", resolve.config("hem_flip_bit"))
     >>> setup.env.spec.horizon
     25
     """

@@ -30,7 +30,7 @@ def check_grid(
     Raises ValueError: a field that the run has not, that is no axis or that is in `taken`, an axis that is no list of
     different values in range, or a setting whose values do not fit each other.
 
-    >>> check_grid("hdm_push", rows.config("hdm_push"), {"agent.beta": [1, 2.5]})
+    >>> check_grid("hdm_push", resolve.config("hdm_push"), {"agent.beta": [1, 2.5]})
     {'agent.beta': (1.0, 2.5)}
     """
     axes = {field: _axis(name, field, axis, taken or {}) for field, axis in grid.items()}

@@ -26,7 +26,7 @@ def encode(row: Mapping[str, Any]) -> str:
       ValueError: a required key is missing, an index is not a whole number, or a value is not a number.
 
     >>> row = dict(member=0, seed=7, env_steps=10, updates=5, success_end=0.5, success_any=0.5)
-    >>> encode({"td_loss": math.nan, **row})[-37:]
+    >>> encode({"td_loss": float("nan"), **row})[-37:]
     '"success_any": 0.5, "td_loss": "NaN"}'
     """
     missing = [key for key in REQUIRED_KEYS if key not in row]

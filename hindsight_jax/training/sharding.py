@@ -114,8 +114,8 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
 def in_chunks(function: Callable[..., Any], chunk: int | None, *inputs: Any) -> Any:
     """`function` of one member, mapped over inputs with a leading axis [M]: `chunk` of them at once, or (None) all.
 
-    >>> in_chunks(jnp.add, 2, jnp.arange(3), jnp.ones(3, jnp.int32)).tolist()
-    [1, 2, 3]
+    >>> in_chunks(jax.numpy.square, 2, jax.numpy.arange(3)).tolist()
+    [0, 1, 4]
     """
     if chunk is None or chunk >= len(jax.tree.leaves(inputs)[0]):
         return jax.vmap(function)(*inputs)

@@ -1,8 +1,6 @@
 """The Q-learning agent: each row against float64 NumPy, exploration, the target network, limits, members, refusals."""
 
-import doctest
 import functools
-import importlib
 import math
 
 import compiles
@@ -137,12 +135,6 @@ def expected_update(name, layers, target_layers, batch, numbers):
 
 
 IMITATION_METRICS = ("imitation_loss", "imitated_fraction", "imitated_x_distance")
-
-
-def test_doctests():
-    result = doctest.testmod(importlib.import_module("hindsight_jax.agents.q_learning"))
-    assert result.attempted >= 8
-    assert result.failed == 0
 
 
 # Rows

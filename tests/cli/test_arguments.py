@@ -1,6 +1,5 @@
 """Every command line either gives the exact values that were written, or one message with its remedy."""
 
-import doctest
 import json
 import math
 import os
@@ -453,7 +452,3 @@ def test_list_and_help_ask_for_text_alone(argv):
     assert arguments.help != arguments.list
     assert arguments.config is None
     assert arguments.name == ("hdm_push" if PUSH in argv else None)
-
-
-def test_the_example_runs():
-    assert doctest.testmod(cli_arguments).failed == 0

@@ -1,6 +1,5 @@
 """Pictures open, have their size, and show what the rows say."""
 
-import doctest
 import io
 import os
 import subprocess
@@ -208,11 +207,6 @@ def test_frames_of_another_kind_are_refused(bad):
 def test_speeds_outside_of_the_range_are_refused(bad):
     with pytest.raises(ValueError, match="frames_per_second"):
         video.animation(ball(), bad)
-
-
-def test_examples_run():
-    assert doctest.testmod(curves).failed == 0
-    assert doctest.testmod(curves).attempted > 0
 
 
 def test_a_grid_is_a_line_for_each_setting_and_the_caption_names_the_best(monkeypatch):

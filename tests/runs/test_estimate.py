@@ -1,7 +1,5 @@
 """The plan against what is then allocated, and refusals before anything is."""
 
-import doctest
-
 import jax
 import pytest
 import tiny
@@ -103,7 +101,3 @@ def test_members_that_have_a_device_of_their_own_memory_are_counted_by_device(ma
     monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
     found = estimate.make(tiny.NAME, made[0], GRID, made[1])
     assert (found.devices, found.kind, found.sharing, found.free, found.copy) == (2, "card", 3, 100, 0)
-
-
-def test_the_examples_run():
-    assert doctest.testmod(estimate).failed == 0

@@ -1,6 +1,5 @@
 """Rows survive the round trip bit for bit, in JSON that every parser reads; tables and summaries by arithmetic."""
 
-import doctest
 import json
 import math
 
@@ -136,8 +135,3 @@ def test_summary_of_no_rows():
     summary = run_summary.summarise([])
     assert summary["success_end"] is None
     assert summary["num_evaluations"] == 0
-
-
-def test_examples_run():
-    assert doctest.testmod(records).failed == 0
-    assert doctest.testmod(records).attempted > 0

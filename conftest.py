@@ -23,6 +23,18 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# They compile MuJoCo's step for nothing but the example; tests/envs runs the same code.
+TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mass", "push", "reacher", "sawyer_reach")
+SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("physics", "wrappers", *TASKS))
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks select
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.name.startswith(SELDOM):
+            item.add_marker(pytest.mark.seldom)
+
+
 @pytest.fixture(scope="module")
 def optimised():
     """For `pytestmark = pytest.mark.usefixtures("optimised")`: a module whose code runs so long that it pays."""
