@@ -44,7 +44,7 @@ def test_the_axes_are_the_grid_s_then_seeds_then_evaluations(found):
     assert "agent.epsilon" not in result.values
     assert result.values["env.size"] == 3
     assert result.values["total_steps"] == 30
-    assert len(lines) == 2
+    assert len(lines) == 3 * 2
     assert lines[0].startswith("her_flip_bit: 18 of 30 env steps, success ")
     with pytest.raises(ValueError, match=r"metric: got 'succes', but it must be one of .*success_any"):
         result["succes"]

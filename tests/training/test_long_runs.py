@@ -61,6 +61,6 @@ def test_memory_is_flat_over_600_epochs_and_each_function_is_traced_once():
             seen.append((live(), resident()))
     assert int(state.epochs) == 600
     assert len({arrays for arrays, _ in seen}) == 1
-    assert seen[-1][1] - seen[0][1] < 2**20  # two dicts of numbers, kept in each epoch, would take half more
+    assert seen[-1][1] - seen[0][1] < 2**18  # two dicts of numbers, kept in each epoch, would take half more
     # the warm-up, an epoch and an evaluation, which act both; and `init` traces an epoch for the shapes of its metrics
     assert traces == {"step": 3 + 1, "act": 2 + 1, "update": 1 + 1}
