@@ -28,6 +28,28 @@ TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mas
 SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("physics", "wrappers", *TASKS))
 
 
+# Files whose runs are forks of one server, which is started and compiled for once.
+FORKED = {
+    *(f"tests/runs/test_{name}.py" for name in ("kills", "run_disks", "run_streams")),
+    *(f"tests/cli/test_{name}.py" for name in ("command_lines", "main")),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`--dist loadfile`, but one worker takes all that forks the server."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "FORKED" if file in FORKED else file
+
+    return Scheduling(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)  # before marks select
 def pytest_collection_modifyitems(items):
     for item in items:
