@@ -1,6 +1,5 @@
 """What fields take: by Python value, for grids and stored configs; text is tested with the command line."""
 
-import doctest
 import math
 
 import numpy as np
@@ -204,7 +203,3 @@ def test_the_rules_count_with_what_a_run_has(name, good, bad, message):
 def test_text_is_what_the_command_line_takes():
     for value, written in ((1e-5, "1e-05"), (0.1, "0.1"), (-1.0, "-1"), (1e20, "1e+20"), ((5,), "5"), ("max", "max")):
         assert fields.text(value) == written
-
-
-def test_the_examples_run():
-    assert doctest.testmod(fields).failed == 0
