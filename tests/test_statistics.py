@@ -1,7 +1,5 @@
 """Goldens with their arithmetic, coverage of simulated studies, and seeds that are one, missing or NaN."""
 
-import doctest
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -146,8 +144,3 @@ def test_bootstrap_arguments_are_checked():
     for bad in (0, 10, 100.0, True):
         with pytest.raises(ValueError, match="num_resamples"):
             statistics.bootstrap_iqm([0.5, 0.6], num_resamples=bad)
-
-
-def test_examples_run():
-    assert doctest.testmod(statistics).failed == 0
-    assert doctest.testmod(statistics).attempted > 0

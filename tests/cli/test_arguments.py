@@ -1,6 +1,5 @@
 """Every command line either gives the exact values that were written, or one message with its remedy."""
 
-import doctest
 import json
 import math
 import os
@@ -528,7 +527,3 @@ def test_a_module_that_fails_is_refused_with_its_own_error(tmp_path, monkeypatch
     message = refused([f"--import={name}", PUSH])
     assert got in message
     assert f'python -c "import {name}" shows where' in message
-
-
-def test_the_example_runs():
-    assert doctest.testmod(cli_arguments).failed == 0

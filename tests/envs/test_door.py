@@ -54,6 +54,10 @@ class TestContract(physics_contract.PhysicsContract):
     boxes = (("start", 3), ("goal", 1))
     fixed_start = True
 
+    @pytest.mark.seldom  # push, reacher, claw and lunar_lander do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
+
 
 def run(play, positions, *script):
     """Positions [n, 4] of the last state of a script of moves (move, times), from the positions [n, 4] at rest."""

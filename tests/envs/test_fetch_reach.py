@@ -1,4 +1,4 @@
-"""fetch_reach against C MuJoCo, against the weld that it stands for, and against the numbers of docs/environments.md."""
+"""fetch_reach against C MuJoCo, against the weld that it stands for, and docs/environments.md."""
 
 import jax
 import mujoco
@@ -33,6 +33,10 @@ class TestContract(physics_contract.PhysicsContract):
     tolerances = ((2e-7, 2e-7), (1e-6, 3e-6), (2e-6, 8e-6))
     boxes = (("start", 3), ("goal", 3))
     fixed_start = True
+
+    @pytest.mark.seldom  # push, reacher, claw and lunar_lander do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
 
 
 def test_spec_has_the_numbers_of_the_table(play):

@@ -21,6 +21,10 @@ class TestContract(physics_contract.PhysicsContract):
     tolerances = ((1e-8, 1e-7), (1e-6, 5e-5), (3e-5, 1e-3))
     boxes = (("start", 2), ("goal", 2))
 
+    @pytest.mark.seldom  # push, reacher, claw and lunar_lander do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
+
 
 def visited(play, state, actions):
     """Positions [T + 1, 64, 2] of 64 environments under actions [T, 64] or [T]."""

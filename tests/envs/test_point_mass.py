@@ -23,6 +23,10 @@ class TestContract(physics_contract.PhysicsContract):
     observation_tolerances = ((1e-6, 5e-5), (2e-5, 5e-4), (1e-3, 1e-2))
     boxes = (("start", 2), ("goal", 2))
 
+    @pytest.mark.seldom  # push, reacher, claw and lunar_lander do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
+
 
 def forces(actions):
     """Actions [..., 1] as moves [..., 2] in {-1, 0, 1}."""

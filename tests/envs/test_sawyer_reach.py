@@ -25,6 +25,10 @@ class TestContract(physics_contract.PhysicsContract):
     boxes = (("start", 3), ("goal", 3))
     fixed_start = True
 
+    @pytest.mark.seldom  # push, reacher, claw and lunar_lander do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
+
 
 def test_spec_has_the_numbers_of_the_table(play):
     spec = play.env.spec

@@ -1,6 +1,4 @@
-import doctest
 import functools
-import importlib
 import math
 
 import jax
@@ -42,13 +40,6 @@ def random_arguments(shape, num_heads, num_actions, seed=0, dtype=np.float32):
     generator = np.random.default_rng(seed)
     made = [jnp.asarray(generator.normal(size=shape).astype(dtype) * 3) for _ in range(num_heads)]
     return made + [jnp.asarray(generator.integers(shape[-1], size=shape[:-1]), jnp.int32) for _ in range(num_actions)]
-
-
-def test_doctests():
-    # by name: importlib sees the module, whatever the package binds to the same name
-    result = doctest.testmod(importlib.import_module("hindsight_jax.losses.value"))
-    assert result.attempted >= 5
-    assert result.failed == 0
 
 
 def test_the_package_lists_its_public_names():

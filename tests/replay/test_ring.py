@@ -5,7 +5,6 @@ is one comparison. Whatever must not be read is NaN, or a large negative integer
 """
 
 import collections
-import doctest
 import functools
 import math
 import re
@@ -22,7 +21,6 @@ import pytest
 import scipy.stats
 
 from hindsight_jax import relabel, replay, types
-from hindsight_jax.replay import ring as ring_module
 
 NUM_DRAWS = 1_000_000
 ACHIEVED, DESIRED = 0.25, 0.5  # the fractions of the fields
@@ -187,12 +185,6 @@ def exact_joint(law, model, pairs):
 def assert_equal(left, right):
     """The same bits, leaf by leaf."""
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b), strict=True), left, right)
-
-
-def test_doctests():
-    result = doctest.testmod(ring_module)
-    assert result.attempted >= 6
-    assert result.failed == 0
 
 
 # Against the model

@@ -1,6 +1,5 @@
 """Grids as JSON: exact values, there and back."""
 
-import doctest
 import json
 import math
 
@@ -69,7 +68,3 @@ def test_programs_are_one_for_what_members_may_differ_in():
     assert list(own) == ["agent.gamma"]
     assert list(shaping) == ["relabel.preference", "agent.batch_size"]
     assert presets.programs({"relabel.preference": (0.25, 0.5)}) == ({"relabel.preference": (0.25, 0.5)}, {})
-
-
-def test_the_examples_run():
-    assert doctest.testmod(config_file).failed == 0

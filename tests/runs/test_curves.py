@@ -1,6 +1,5 @@
 """The picture of the curves opens, has its size, and shows the numbers of the records."""
 
-import doctest
 import io
 import os
 import subprocess
@@ -148,11 +147,6 @@ def test_the_picture_is_the_same_twice_and_leaves_pyplot_alone():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
-
-
-def test_examples_run():
-    assert doctest.testmod(curves).failed == 0
-    assert doctest.testmod(curves).attempted > 0
 
 
 def test_a_grid_is_a_line_for_each_setting_and_the_caption_names_the_best(monkeypatch):

@@ -1,7 +1,5 @@
 """The estimate against the arrays that are then allocated, and refusals before any is."""
 
-import doctest
-
 import jax
 import pytest
 import tiny
@@ -111,7 +109,3 @@ def test_members_that_have_a_device_of_their_own_memory_are_counted_by_device(se
     monkeypatch.setattr(jax, "local_devices", lambda: [Device(), Device()])
     found = estimate.estimate_run(tiny.NAME, setup[0], GRID, setup[1])
     assert (found.devices, found.kind, found.sharing, found.free, found.copy) == (2, "card", 3, 100, 0)
-
-
-def test_the_examples_run():
-    assert doctest.testmod(estimate).failed == 0

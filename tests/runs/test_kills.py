@@ -1,6 +1,6 @@
 """A run that is killed, stopped or doubled at any moment goes on as if nothing had been, to the bit.
 
-Read `fork_server.py` and `conftest.py` first: a run is a process of its own, and takes one or two seconds.
+Read `fork_server.py` and `run_fixtures.py` in tests/support first: a run is a process, and takes one or two seconds.
 """
 
 import os

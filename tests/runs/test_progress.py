@@ -1,6 +1,5 @@
 """Progress speaks where someone listens, and no stream that breaks ends a run."""
 
-import doctest
 import errno
 import io
 import os
@@ -12,7 +11,6 @@ import time
 
 import pytest
 
-from hindsight_jax.runs import progress
 from hindsight_jax.runs.progress import Progress
 
 
@@ -218,8 +216,3 @@ def test_a_terminal_that_goes_away_from_a_real_process(tmp_path):
 def test_arguments_are_checked(kwargs, name):
     with pytest.raises(ValueError, match=name):
         Progress(name="x", **kwargs)
-
-
-def test_examples_run():
-    assert doctest.testmod(progress).failed == 0
-    assert doctest.testmod(progress).attempted > 0

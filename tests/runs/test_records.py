@@ -1,6 +1,5 @@
 """Records survive the round trip bit for bit, in JSON that every parser reads."""
 
-import doctest
 import json
 import math
 
@@ -83,8 +82,3 @@ def test_indices_must_be_whole(bad):
 def test_lines_that_are_no_records_are_refused(line):
     with pytest.raises(ValueError, match=r".+"):
         records.decode(line)
-
-
-def test_examples_run():
-    assert doctest.testmod(records).failed == 0
-    assert doctest.testmod(records).attempted > 0

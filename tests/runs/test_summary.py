@@ -1,6 +1,5 @@
 """Tables and summaries of records, by arithmetic; the seed that is shown."""
 
-import doctest
 import math
 
 import numpy as np
@@ -87,8 +86,3 @@ def test_the_video_is_of_the_best_setting_s_median_seed():
     assert run_summary.shown_member(table) == 3  # means 0.55 and 0.667
     assert run_summary.shown_member([record(0, 1.0, math.nan), record(1, 2.0, 0.0)]) == 1
     assert run_summary.shown_member([record(0, 1.0, math.nan)]) == 0
-
-
-def test_examples_run():
-    assert doctest.testmod(run_summary).failed == 0
-    assert doctest.testmod(run_summary).attempted > 0

@@ -1,6 +1,5 @@
 """Videos: sizes, the frames of every state, a border that is green exactly while the state is a success; and GIFs."""
 
-import doctest
 import io
 
 import jax
@@ -177,8 +176,3 @@ def test_frames_of_another_kind_are_refused(bad):
 def test_speeds_outside_of_the_range_are_refused(bad):
     with pytest.raises(ValueError, match="frames_per_second"):
         video.encode_gif(ball(), bad)
-
-
-def test_examples_run():
-    assert doctest.testmod(video).failed == 0
-    assert doctest.testmod(video).attempted > 0

@@ -1,6 +1,5 @@
 """A run's directory: strict JSON, exact resumption, and every way in which a file system may refuse."""
 
-import doctest
 import errno
 import json
 import math
@@ -438,8 +437,3 @@ def test_summary_of_a_nan_seed_is_strict_json(run):
     json.loads((run.path / "summary.json").read_text(), parse_constant=lambda word: pytest.fail(word))
     assert math.isnan(run.read_summary()["success_end"]["mean"])
     assert run.read_summary()["failed_seeds"] == [7]
-
-
-def test_examples_run():
-    assert doctest.testmod(workdir).failed == 0
-    assert doctest.testmod(workdir).attempted > 0

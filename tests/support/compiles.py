@@ -19,7 +19,7 @@ def configure() -> None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(root / "hindsight_jax_tests")
         _delete_old(root / "hindsight_jax_tests")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 
 
 def _delete_old(folder: pathlib.Path) -> None:
@@ -35,9 +35,8 @@ def optimised() -> Iterator[None]:
     """Compiles as users do; for functions that were not compiled before."""
     import jax
 
-    usual = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", usual)
+        jax.config.update("jax_disable_most_optimizations", True)

@@ -88,6 +88,7 @@ class Whole(NamedTuple):
     left: Left
     seconds: float
     num_calls: int  # that change what is on the disk; it differs by a few from run to run
+    output: str
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +99,8 @@ def whole(server, left, tmp_path_factory):
     )
     ended = server.run(*fork_server.TINY, f"--workdir={path}", setup=count)
     assert (ended.code, ended.errors) == (0, "")
-    return Whole(path, left(path), ended.seconds, int(ended.output.splitlines()[-1]))
+    *output, num_calls = ended.output.splitlines()
+    return Whole(path, left(path), ended.seconds, int(num_calls), "\n".join(output))
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Runs and populations on a chain whose values are known: learning, counts, seeds, members, pieces, and rollouts."""
 
-import doctest
 import functools
-import importlib
 import inspect
 import math
 import pydoc
@@ -76,12 +74,6 @@ def assert_close(left, right, tolerance):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance if a.dtype.kind == "f" else 0)
 
     jax.tree.map(compare, plain(left), plain(right))
-
-
-@pytest.mark.parametrize("name", ["run", "rollout", "population", "record"])
-def test_doctests(name):
-    module = importlib.import_module(f"hindsight_jax.training.{name}")
-    assert doctest.testmod(module).failed == 0
 
 
 # Learning

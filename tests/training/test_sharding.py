@@ -1,7 +1,5 @@
 """The members of a population, and their placement on devices and processes."""
 
-import doctest
-import importlib
 from types import SimpleNamespace
 
 import jax
@@ -52,11 +50,3 @@ def test_arrays_and_typed_keys_go_where_they_are_put():
     keys = jax.random.split(jax.random.key(0), 2)
     np.testing.assert_array_equal(jax.random.key_data(member_sharding.put(keys, sharding)), jax.random.key_data(keys))
     assert member_sharding.put(np.arange(3), sharding).sharding == sharding
-
-
-def test_the_examples_run():
-    assert (
-        doctest.testmod(member_sharding).failed
-        == doctest.testmod(importlib.import_module("hindsight_jax.training.members")).failed
-        == 0
-    )
