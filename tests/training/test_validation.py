@@ -63,10 +63,14 @@ DEVICE = jax.devices()[0]
 SEED = plain_number(3, 2**31, -(2**31) - 1, 0.5, math.nan)._replace(value=3)
 SEED = SEED._replace(known=SEED.known | {"float": 0.5})
 BAD_COUNTS = {
-    f"{field} {bad}": SCHEDULE._replace(**{field: bad}) for field in SCHEDULE._fields for bad in (0, "2", True)
+    f"{field} {bad}": SCHEDULE._replace(**{field: bad})
+    for field in SCHEDULE._fields
+    for bad in (0, -1, 2.5, None, "2", True)
 }
 SCHEDULES = thing(SCHEDULE, a_class=training.Schedule, a_tuple=tuple(SCHEDULE), beyond=SCHEDULE._replace(num_envs=9))
-SCHEDULES = SCHEDULES._replace(known=SCHEDULES.known | BAD_COUNTS)
+SCHEDULES = SCHEDULES._replace(
+    known=SCHEDULES.known | BAD_COUNTS | {"warm-up beyond": SCHEDULE._replace(warmup_trajectories=9)}
+)
 GOALS = {"two arguments": lambda a, b: a, "none": lambda: 0}
 VALUES = {
     "without a part": {"gamma": 0.5},
