@@ -451,7 +451,7 @@ def quick_to_build(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if quick_to_build(n) else [pytest.mark.slow]) for n in EVERY_NAME]
+    "name", [pytest.param(n, marks=[] if quick_to_build(n) else [pytest.mark.seldom]) for n in EVERY_NAME]
 )
 def test_every_name_builds_the_network_and_the_numbers_of_its_values(name, given):
     values, experiment = built(name)

@@ -144,7 +144,7 @@ def test_for_every_step_of_every_length_the_pmf_sums_to_one_on_its_support(name)
 # Draws
 
 
-@pytest.mark.parametrize("num_calls", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_calls", [1, pytest.param(4, marks=pytest.mark.seldom)])
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("name", LAWS)
 def test_draws_follow_the_pmf(name, step, num_calls):

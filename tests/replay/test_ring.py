@@ -333,7 +333,7 @@ def test_rows_of_one_batch_are_independent():
     assert scipy.stats.chi2_contingency(table).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("with_preference", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("with_preference", [False, pytest.param(True, marks=pytest.mark.seldom)])
 def test_jit_equals_eager(with_preference):
     functions, state, model = filled(4, 5, HISTORIES["wrap_around"])
     chosen = preference() if with_preference else None

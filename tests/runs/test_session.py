@@ -316,7 +316,7 @@ KINDS = {
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] if i else []) for i, name in enumerate(KINDS)],
+    params=[pytest.param(name, marks=[pytest.mark.seldom] if i else []) for i, name in enumerate(KINDS)],
 )
 def kind(request, film):
     """(name, config), with one population and small pictures for all sessions of the name."""

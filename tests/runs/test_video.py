@@ -82,7 +82,7 @@ def test_the_policy_acts_on_observation_and_goal(chain):
     assert np.all(is_green(frames, 2)[-1])
 
 
-@pytest.mark.slow  # compiles push; test_run.py films it through the command line
+@pytest.mark.seldom  # compiles push; test_run.py films it through the command line
 def test_push_is_filmed():
     """Two goals, one within reach from the start and one beyond: three steps move a puck by less than 0.1 m."""
     env = envs.make("push", horizon=3, threshold=0.15)

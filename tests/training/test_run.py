@@ -180,7 +180,7 @@ def test_keys_of_members_are_those_of_their_seeds():
         training.member_keys(0, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_the_run_alone_equals_its_member():
     """The population adds nothing to `Run`: init and epochs of one member, jitted without vmap."""
     run, (state, _) = make_run(), started(4)
