@@ -100,7 +100,7 @@ def test_the_other_row_needs_no_agent(page):
     assert {field for field in values if values[field] != presets.config("hdm_push")[field]} == {"relabel.next_state"}
 
 
-@pytest.mark.slow  # it trains, and draws what a run leaves
+@pytest.mark.seldom  # it trains, and draws what a run leaves
 def test_the_file_trains_the_row_from_the_command_line(tmp_path):
     (tmp_path / "my_run.py").write_text("\n\n".join(BLOCKS[i] for i in (AGENT, OTHER_ROW, ROW, COMMAND)))
     small = {"env.size": 3, "total_steps": 60, "replay.warmup": 2, "seeds": 2, "env.num_envs": 2}
