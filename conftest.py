@@ -59,6 +59,6 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def optimised():
-    """For `pytestmark = pytest.mark.usefixtures("optimised")`: a module whose code runs so long that it pays."""
+    """For `pytestmark = pytest.mark.usefixtures("optimised")`: a module that needs code as users have it."""
     with compiles.optimised():
         yield

@@ -96,7 +96,7 @@ def test_members_equal_a_loop_and_trace_once(name):
     assert not np.allclose(*biases)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @every_agent
 def test_compiled_or_not(name):
     agent, init, update = shared(name)

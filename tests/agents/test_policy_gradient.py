@@ -479,7 +479,7 @@ def test_a_box_is_sampled_and_clipped():
     "options",
     [
         pytest.param({"num_goals": 8}, id="hpg"),
-        pytest.param({"goals": "own", "baseline": True}, id="reinforce", marks=pytest.mark.slow),
+        pytest.param({"goals": "own", "baseline": True}, id="reinforce", marks=pytest.mark.seldom),
     ],
 )
 def test_it_learns_to_reach_goals(options):
@@ -504,7 +504,7 @@ def test_it_learns_to_reach_goals(options):
 # Options
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_options_reach_both_networks():
     spec = reference.spec(FLAT, HORIZON)._replace(observation_range=types.Range((-2.0,) * 3, (2.0,) * 3))
     make = lambda **options: agents.policy_gradient(spec, success=same, baseline=True, goals="own", **options)

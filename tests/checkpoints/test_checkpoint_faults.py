@@ -121,7 +121,7 @@ def test_every_file_damaged_falls_back_with_a_warning(directory, damage):
     assert Checkpoints(directory).restore(small_state(0))[0] == 200
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize("seed", range(3))
 def test_four_hundred_bit_flips_are_never_silent(directory, seed):
     """Orbax alone restores 396 of 400 such flips of its data file silently wrong."""
@@ -402,7 +402,7 @@ def test_sigkill_in_a_save(tmp_path, moment):
     check_kill(tmp_path, random.uniform(0.05, 0.6))
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize("moment", range(40))
 def test_sigkill_in_a_save_many_times(tmp_path, moment):
     check_kill(tmp_path, random.uniform(0.0, 0.5))

@@ -344,7 +344,7 @@ def test_another_kind_of_key_is_refused_by_name(copy, change, message):
 # ---- size and devices
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_hundred_megabytes_are_saved_in_seconds(tmp_path):
     state = {"ring": jax.random.normal(jax.random.key(0), (25_000_000,))}
     checkpoints = Checkpoints(tmp_path)

@@ -91,7 +91,7 @@ def test_success_is_euclid_and_strict():
     assert not env.success(goal + 0.1, goal)  # 0.141, though each coordinate is near
 
 
-@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 40])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.seldom), 40])
 def test_the_straight_way_takes_the_widest_coordinate_s_steps(size):
     """n = ceil(max |g - s| / 0.2) <= 10 fifths carry every coordinate home; the threshold may spare the last."""
     env = envs.make("navigation", size=size)

@@ -43,8 +43,8 @@ class Play:
 
 
 def tasks(*quick):
-    """These tasks by default, the others with -m slow: a program compiles for a second or two."""
-    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in TASKS]
+    """These tasks by default, the others with -m seldom: a program compiles for a second or two."""
+    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.seldom]) for name in TASKS]
 
 
 def quickly(*quick):
@@ -248,7 +248,7 @@ PICTURES = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize(("name", "overrides", "start", "goal", "moved"), PICTURES)
 def test_a_picture_shows_the_state_and_the_goal(name, overrides, start, goal, moved):
     """It changes where the state does and where the goal does, and in the camera's view."""

@@ -10,6 +10,8 @@ from scipy import stats
 from hindsight_jax import envs, types
 from hindsight_jax.envs import physics
 
+pytestmark = pytest.mark.usefixtures("optimised")  # its tolerances are a last bit or two
+
 LOW, HIGH = np.array([-0.2, 0.55, 0.05]), np.array([0.2, 0.75, 0.3])
 
 play = physics_contract.play_of("sawyer_reach")

@@ -31,7 +31,7 @@ FEW = 40  # pixels; a smaller silhouette is not compared by its overlap
 
 
 def parameters():
-    return [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in TASKS]
+    return [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.seldom]) for name in TASKS]
 
 
 class View:
@@ -208,7 +208,7 @@ def test_another_goal_is_another_picture(name, view):
     assert np.median([pixels.sum() for pixels in changed]) >= FEW
 
 
-@pytest.mark.slow  # a process of its own for each task
+@pytest.mark.seldom  # a process of its own for each task
 @pytest.mark.parametrize("name", TASKS)
 def test_every_silhouette_is_that_of_mujocos_own_picture(name, view, gl, tmp_path):
     view = view(name)

@@ -121,7 +121,7 @@ def test_only_goal_envs_are_wrapped():
         envs.AutoReset(envs.AutoReset(Line()))
 
 
-@pytest.mark.parametrize("name", ["sawyer_reach", pytest.param("push", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["sawyer_reach", pytest.param("push", marks=pytest.mark.seldom)])
 def test_a_physics_task_runs_in_auto_reset(name):
     """The cheaper one by default: both have a hand that moves 0.02 m a step, first in x and then in y."""
     task = envs.make(name)
@@ -141,7 +141,7 @@ def test_a_physics_task_runs_in_auto_reset(name):
     np.testing.assert_array_equal(state.pipeline_state.goal, state.obs["desired_goal"])
 
 
-@pytest.mark.parametrize("name", ["grid_four_rooms", pytest.param("push", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["grid_four_rooms", pytest.param("push", marks=pytest.mark.seldom)])
 def test_brax_episode_wrapper_runs_on_a_task(name):
     """It hands out raw keys, writes into info, and sums the metrics of an episode."""
     env = brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(envs.make(name)), episode_length=2, action_repeat=1)

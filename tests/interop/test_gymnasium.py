@@ -15,7 +15,7 @@ from hindsight_jax.interop.gymnasium import GymnasiumEnv, register  # noqa: E402
 
 CHEAP = {"FlipBit": {"size": 4}, "Navigation": {"size": 3}}
 SLOW = ("GridFourRooms", "LunarLander", "Push", "Claw")
-TASKS = [*CHEAP, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+TASKS = [*CHEAP, *(pytest.param(name, marks=pytest.mark.seldom) for name in SLOW)]
 
 
 def made(name):

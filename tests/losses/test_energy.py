@@ -203,37 +203,3 @@ def test_keeps_the_dtype_of_its_inputs(dtype):
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((), (3,), (3, 3), (3,), (3, 2))]
     results = jax.eval_shape(all_losses, *shapes)
     assert [(result.dtype, result.shape) for result in results] == [(dtype, ()), (dtype, ()), (dtype, (3,))]
-
-
-WRONG = {
-    "nce: batched": (lambda: losses.nce(NEGATIVES, NEGATIVES, k=1.0), r"positive: .*rank 0.*jax\.vmap"),
-    "nce: an integer": (lambda: losses.nce(1, NEGATIVES, k=1.0), r"positive: .*floating"),
-    "nce: one negative": (lambda: losses.nce(1.0, 0.5, k=1.0), r"negatives: .*rank 1"),
-    "nce: a batch of negatives": (lambda: losses.nce(1.0, LOGITS, k=1.0), r"negatives: .*rank 1.*jax\.vmap"),
-    "nce: no negatives": (lambda: losses.nce(1.0, jnp.zeros(0), k=1.0), r"negatives: .*at least one"),
-    "nce: swapped": (lambda: losses.nce(NEGATIVES, jnp.array(1.0), k=1.0), r"negatives: .*rank 1"),
-    "nce: zero": (lambda: losses.nce(1.0, NEGATIVES, k=0.0), r"k: got 0\.0"),
-    "nce: negative": (lambda: losses.nce(1.0, NEGATIVES, k=-1), r"k: got -1"),
-    "nce: infinite": (lambda: losses.nce(1.0, NEGATIVES, k=math.inf), r"k: got inf.*info_nce"),
-    "nce: nan": (lambda: losses.nce(1.0, NEGATIVES, k=math.nan), r"k: got nan"),
-    "nce: batched k": (lambda: losses.nce(1.0, NEGATIVES, k=jnp.ones(3)), r"k: .*rank 0"),
-    "info_nce: a row": (lambda: losses.info_nce(NEGATIVES), r"logits: .*rank 2.*columns"),
-    "info_nce: a batch": (lambda: losses.info_nce(LOGITS[None]), r"logits: .*rank 2"),
-    "info_nce: not square": (lambda: losses.info_nce(LOGITS[:2]), r"logits: got float32\[2, 3\].*\[2, 2\]"),
-    "info_nce: one row": (lambda: losses.info_nce(LOGITS[:1]), r"logits: got float32\[1, 3\].*\[1, 1\]"),
-    "info_nce: integers": (lambda: losses.info_nce(jnp.eye(3, dtype=jnp.int32)), r"logits: .*floating"),
-    "info_nce: empty": (lambda: losses.info_nce(jnp.zeros((0, 0))), r"logits: .*at least one"),
-    "energy_weight: a batch": (lambda: losses.energy_weight(LOGITS, Q_NEXT, 0.9), r"q: .*rank 1.*jax\.vmap"),
-    "energy_weight: no actions": (lambda: losses.energy_weight(Q, Q_NEXT[:, :0], 0.9), r"q_next: .*at least one"),
-    "energy_weight: values of s'": (lambda: losses.energy_weight(Q, Q, 0.9), r"q_next: .*rank 2"),
-    "energy_weight: transposed": (lambda: losses.energy_weight(Q, Q_NEXT.T, 0.9), r"q_next: .*\[2, 3\].*\[3, 3\]"),
-    "energy_weight: one goal": (lambda: losses.energy_weight(Q[:1], Q_NEXT, 0.9), r"q_next: .*\[1, 2\]"),
-    "energy_weight: batched discount": (lambda: losses.energy_weight(Q, Q_NEXT, Q), r"discount: .*rank 0"),
-    "energy_weight: an integer": (lambda: losses.energy_weight(Q, Q_NEXT, 1), r"discount: .*floating"),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_arguments_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -155,35 +155,3 @@ def test_jit_is_eager_and_vmap_is_a_loop():
     np.testing.assert_allclose(jax.jit(losses.log_prob)(LOGITS, ONE), losses.log_prob(LOGITS, ONE), rtol=1e-6)
     column = jnp.array([-1.0, 0.5])
     np.testing.assert_array_equal(jax.jit(jax.vmap(losses.behaviour_cloning))(column), -column)
-
-
-ROWS = jnp.stack([MEAN, MEAN])
-WRONG = {
-    "gaussian: a batch": (lambda: losses.gaussian_log_prob(ROWS, ROWS, ROWS), r"mean: .*rank 1.*jax\.vmap"),
-    "gaussian: a scalar std": (lambda: losses.gaussian_log_prob(MEAN, 0.0, ACTION), r"log_std: .*rank 1"),
-    "gaussian: a std [1]": (lambda: losses.gaussian_log_prob(MEAN, jnp.zeros(1), ACTION), r"log_std: .*\[1\].*\[3\]"),
-    "gaussian: batched actions": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, ROWS), r"a: .*rank 1"),
-    "gaussian: an action [2]": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, MEAN[:2]), r"a: .*\[2\].*\[3\]"),
-    "gaussian: bins": (lambda: losses.gaussian_log_prob(MEAN, LOG_STD, jnp.arange(3)), r"a: .*floating"),
-    "gaussian: no dims": (lambda: losses.gaussian_log_prob(MEAN[:0], MEAN[:0], MEAN[:0]), r"mean: .*at least one"),
-    "log_prob: a batch": (lambda: losses.log_prob(HEADS, jnp.array([0, 1])), r"logits: .*rank 1.*jax\.vmap"),
-    "log_prob: a batched head": (lambda: losses.log_prob(HEADS, ONE), r"logits: .*rank 1.*jax\.vmap"),
-    "log_prob: batched actions": (lambda: losses.log_prob(LOGITS, jnp.array([0, 1])), r"a: .*rank 0.*jax\.vmap"),
-    "log_prob: a scalar head": (lambda: losses.log_prob(jnp.array(1.0), ONE), r"logits: .*rank 1"),
-    "log_prob: integer logits": (lambda: losses.log_prob(jnp.arange(3), ONE), r"logits: .*floating"),
-    "log_prob: boolean logits": (lambda: losses.log_prob(jnp.array([True, False]), ONE), r"logits: .*floating"),
-    "log_prob: empty": (lambda: losses.log_prob(jnp.zeros(0), 0), r"logits: .*at least one"),
-    "log_prob: a float action": (lambda: losses.log_prob(LOGITS, 1.0), r"a: .*integer"),
-    "log_prob: a boolean action": (lambda: losses.log_prob(LOGITS, jnp.array(True)), r"a: .*integer"),
-    "behaviour_cloning: a batch": (lambda: losses.behaviour_cloning(LOGITS), r"log_prob_tm1: .*rank 0.*jax\.vmap"),
-    "behaviour_cloning: [1]": (lambda: losses.behaviour_cloning(jnp.ones(1)), r"log_prob_tm1: .*rank 0"),
-    "behaviour_cloning: an integer": (lambda: losses.behaviour_cloning(jnp.array(-1)), r"log_prob_tm1: .*floating"),
-    "behaviour_cloning: a Python int": (lambda: losses.behaviour_cloning(-1), r"log_prob_tm1: got -1.*floating"),
-    "behaviour_cloning: a boolean": (lambda: losses.behaviour_cloning(jnp.array(True)), r"log_prob_tm1: .*floating"),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_arguments_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -1,4 +1,3 @@
-import functools
 import math
 
 import jax
@@ -240,33 +239,3 @@ def test_keeps_the_dtype_of_its_inputs(dtype):
     log_prob, behaviour, reward, mask = random_arguments()
     result = jax.eval_shape(LOSS, *(x.astype(dtype) for x in (log_prob, behaviour, reward)), mask)
     assert (result.dtype, result.shape) == (dtype, ())
-
-
-def with_argument(position, value):
-    arguments = list(random_arguments())
-    arguments[position] = value
-    return functools.partial(LOSS, *arguments)
-
-
-NAMES = ("log_prob", "log_prob_behaviour_goal", "reward")
-BAD = {"one trajectory": (jnp.zeros(3), "rank 2"), "a batch of goals": (jnp.zeros((2, 4, 3)), r"rank 2.*jax\.vmap")}
-BAD |= {"integers": (jnp.zeros(SHAPE, jnp.int32), r"floating.*astype"), "none": (jnp.zeros((0, 3)), "at least one")}
-WRONG = {
-    f"{name}: {kind}": (with_argument(position, value), f"{name}: got .*{message}")
-    for position, name in enumerate(NAMES)
-    for kind, (value, message) in BAD.items()
-}
-WRONG |= {
-    "two N": (with_argument(1, jnp.zeros((2, 3))), r"log_prob_behaviour_goal: got float32\[2, 3\].*\[4, 3\]"),
-    "one step of reward": (with_argument(2, jnp.zeros((4, 1))), r"reward: .*\[4, 3\]"),
-    "lengths for a mask": (with_argument(3, jnp.ones(4)), r"mask: .*\[4, 3\].*jnp\.arange"),
-    "weights for a mask": (with_argument(3, jnp.full(SHAPE, 0.5)), r"mask: .*0 or 1"),
-    "nan for a mask": (with_argument(3, jnp.full(SHAPE, jnp.nan)), r"mask: .*0 or 1"),
-    "complex for a mask": (with_argument(3, jnp.ones(SHAPE, jnp.complex64)), r"mask: .*booleans"),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_arguments_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

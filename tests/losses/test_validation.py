@@ -121,3 +121,26 @@ def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
     assert wrong_calls.missing(losses, DOORS, others=["Divergence"]) == set()
     assert wrong_calls.thin(DOORS) == {}
     assert len(JUNK) >= 20
+
+
+ROW, GRID, ONE = jnp.arange(3.0), jnp.ones((2, 3)), jnp.int32(1)
+REMEDIES = [
+    (lambda: losses.action_value(GRID, ONE), r"q: .*rank 1.*jax\.vmap"),
+    (lambda: losses.action_value(jnp.arange(3), ONE), r"q: .*floating.*astype"),
+    (lambda: losses.mellow_value(ROW, temperature=0.0), r"temperature: got 0\.0.*greedy_value"),
+    (lambda: losses.factorised(losses.mellow_value)(GRID, temperature=0.0), r"temperature: got 0\.0"),
+    (lambda: losses.factorised(losses.greedy_value)(), "positional"),
+    (lambda: losses.factorised(losses.action_value)(GRID, ONE), "argument 1: .*axis D"),
+    (lambda: losses.m_step(ROW, jnp.ones(2)), r"mask: .*\[3\].*jnp\.arange"),
+    (lambda: losses.e_step(ROW, ROW, temperature=0.0), r"temperature: got 0\.0.*greedy"),
+    (lambda: losses.e_step(ROW, ROW, temperature=INF), r"temperature: got inf.*pi itself"),
+    (lambda: losses.info_nce(ROW), "logits: .*rank 2.*columns"),
+    (lambda: losses.nce(1.0, ROW, k=INF), "k: got inf.*info_nce"),
+    (lambda: losses.divergence(-1.0, -1.0, -1.0, 0.9, f="KL", r=-1.0), "f: got .*one of kl, reverse_kl.*quadratic"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), REMEDIES)
+def test_a_refusal_names_the_way_out(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

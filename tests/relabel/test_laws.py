@@ -144,7 +144,7 @@ def test_for_every_step_of_every_length_the_pmf_sums_to_one_on_its_support(name)
 # Draws
 
 
-@pytest.mark.parametrize("num_calls", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_calls", [1, pytest.param(4, marks=pytest.mark.seldom)])
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("name", LAWS)
 def test_draws_follow_the_pmf(name, step, num_calls):
@@ -570,35 +570,6 @@ def test_a_preference_is_a_pytree_with_one_leaf():
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda law: law.sample(jax.random.PRNGKey(0), 0, 3), "key: got uint32.*one typed key"),
-        (lambda law: law.sample(jax.random.split(KEY, 2), 0, 3), "key: .*one typed key"),
-        (lambda law: law.sample(None, 0, 3), "key: got None"),
-        (lambda law: law.sample(KEY, 3, 3), r"t: got 3, but it must lie in \[0, 2\]"),
-        (lambda law: law.sample(KEY, 5, 3), r"t: got 5, but it must lie in \[0, 2\]"),
-        (lambda law: law.sample(KEY, -1, 3), "t: got -1"),
-        (lambda law: law.sample(KEY, 0, 0), "length: got 0.*later state"),
-        (lambda law: law.sample(KEY, 0.0, 3), "t: got 0.0, but its dtype must be an integer"),
-        (lambda law: law.sample(KEY, 0, 3.0), "length: got 3.0, but its dtype must be an integer"),
-        (lambda law: law.sample(KEY, False, 3), "t: .*integer"),
-        (lambda law: law.sample(KEY, jnp.zeros(4, jnp.int32), 5), "t: got int32.*rank 0.*jax.vmap"),
-        (lambda law: law.sample(KEY, 0, jnp.ones(4, jnp.int32)), "length: got int32.*rank 0.*jax.vmap"),
-        (lambda law: law.pmf(3, 3, 8), "t: got 3"),
-        (lambda law: law.pmf(0, 9, 8), r"length: got 9, but it must lie in \[1, 8\]"),
-        (lambda law: law.pmf(0, 0, 8), "length: got 0"),
-        (lambda law: law.pmf(jnp.zeros(2, jnp.int32), 3, 8), "t: .*rank 0.*jax.vmap"),
-        (lambda law: law.pmf(0, 3, 0), "horizon: got 0"),
-        (lambda law: law.pmf(0, 3, 8.0), "horizon: got 8.0"),
-    ],
-)
-@pytest.mark.parametrize("name", ["behaviour", "future", "episode", "nested"])
-def test_sample_and_pmf_refuse(name, call, says):
-    with pytest.raises(ValueError, match=says):
-        call(LAWS[name]())
-
-
 def _by_success(success):
     """A reward of two steps at the same place, by a test that is no test."""
     return relabel.reward_by_success(success)(jnp.zeros(2), jnp.zeros(2), jnp.asarray(True))
@@ -607,61 +578,19 @@ def _by_success(success):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: relabel.geometric(-0.1), "discount: got -0.1"),
-        (lambda: relabel.geometric(1.1), r"discount: got 1.1, but it must lie in \[0.0, 1.0\]"),
-        (lambda: relabel.geometric(float("nan")), "discount: got nan"),
-        (lambda: relabel.geometric("0.9"), "discount: got '0.9', but it must be a real number"),
-        (lambda: relabel.geometric(True), "discount: got True"),
-        (lambda: relabel.geometric(1j), "discount: got 1j"),
-        (lambda: relabel.geometric(None), "discount: got None"),
-        (lambda: relabel.geometric(jnp.zeros(3)), "discount: got float32.*rank 0.*jax.vmap"),
+        (lambda: relabel.future().sample(KEY, 0, 0), "length: got 0.*later state"),
         (lambda: relabel.mixture(), "components: got none"),
-        (lambda: relabel.mixture(relabel.future()), "components: .*pair"),
-        (lambda: relabel.mixture((relabel.future(), 1.0)), "components: .*pair"),
-        (lambda: relabel.mixture((1.0, relabel.future)), "components: .*pair"),
         (lambda: relabel.mixture((0.5, relabel.future()), (0.4, relabel.final())), "they must sum to 1, not 0.9"),
         (lambda: relabel.mixture((0.5, relabel.future()), (0.50001, relabel.final())), "Divide them by their sum"),
-        (lambda: relabel.mixture((1.5, relabel.future()), (-0.5, relabel.final())), "weight: got -0.5"),
-        (lambda: relabel.mixture((float("nan"), relabel.future())), "weight: got nan"),
-        (lambda: relabel.mixture((float("inf"), relabel.future())), "weights: .*inf"),
-        (lambda: relabel.mixture((True, relabel.future())), "weight: got True"),
-        (lambda: relabel.mixture((jnp.ones(3), relabel.future())), "weight: got float32.*rank 0.*jax.vmap"),
-        (lambda: relabel.hindsight(-0.1, 0.2), "behaviour_probability: got -0.1"),
-        (lambda: relabel.hindsight(0.15, 1.2), "next_state_ratio: got 1.2"),
-        (lambda: relabel.hindsight(0.15, 0.2, 0.8), "rest: got 0.8, but it must be a law"),
-        (lambda: relabel.hindsight(jnp.zeros(2), 0.2), "behaviour_probability: .*rank 0.*jax.vmap"),
         (lambda: relabel.behaviour().given_hindsight(), r"law: got behaviour\(\)"),
         (lambda: relabel.mixture((1.0, relabel.behaviour())).given_hindsight(), "law: got a mixture of behaviour"),
         (lambda: relabel.hindsight(1.0, 0.2).given_hindsight(), "law: got hindsight weights"),
-        (lambda: relabel.reward_by_index(float("inf")), "reached: got inf"),
-        (lambda: relabel.reward_by_index(otherwise=float("nan")), "otherwise: got nan"),
-        (lambda: relabel.reward_by_index("0"), "reached: got '0'"),
-        (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.zeros(2, bool)), "is_next: .*jax.vmap"),
-        (lambda: relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), jnp.int32(1)), "is_next: .*bool"),
-        (
-            lambda: relabel.reward_by_success(jnp.subtract)(jnp.zeros(2), jnp.zeros(2), jnp.asarray(True)),
-            "success.*shape must be",
-        ),
         (lambda: relabel.reward_by_success(None), "success: got None.*env.success"),
-        (lambda: relabel.reward_by_success(True), "success: got True.*a function"),
-        (lambda: relabel.reward_by_success(near, float("inf")), "reached: got inf"),
-        (lambda: relabel.reward_by_success(near, otherwise=float("nan")), "otherwise: got nan"),
-        (lambda: relabel.reward_by_success(near, "1"), "reached: got '1'"),
-        (lambda: relabel.reward_by_success(near, jnp.ones(2)), "reached: .*rank 0"),
         (lambda: _by_success(lambda achieved, goal: achieved[0]), "bool"),
         (lambda: _by_success(lambda achieved, goal: achieved == goal), "jax.vmap"),
-        (lambda: relabel.prefer(None), "changed: got None"),
-        (lambda: relabel.prefer(_differs, num_candidates=0), "num_candidates: got 0"),
-        (lambda: relabel.prefer(_differs, num_candidates=2.0), "num_candidates: got 2.0"),
-        (lambda: relabel.prefer(_differs, probability=1.5), "probability: got 1.5"),
-        (lambda: relabel.prefer(_differs, probability=-0.5), "probability: got -0.5"),
-        (lambda: relabel.prefer(_differs).choose(jax.random.PRNGKey(0), jnp.zeros(8, bool)), "key: .*typed key"),
-        (lambda: relabel.prefer(_differs).choose(KEY, jnp.zeros(7, bool)), r"changed_flags: .*must be \[8\]"),
-        (lambda: relabel.prefer(_differs).choose(KEY, jnp.zeros(8)), "changed_flags: .*bool"),
-        (lambda: relabel.prefer(_differs).choose(KEY, jnp.zeros((2, 8), bool)), "changed_flags: .*jax.vmap"),
     ],
 )
-def test_constructors_refuse(call, says):
+def test_a_refusal_names_the_way_out(call, says):
     with pytest.raises(ValueError, match=says):
         call()
 

@@ -337,34 +337,16 @@ def batched_scene():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: rendering.sphere([0, 0], 1.0, RED), r"position: got float32\[2\]"),
-        (lambda: rendering.sphere([0, 0, 0], [1.0, 2.0], RED), r"size: got float32\[2\]"),
         (lambda: rendering.sphere([0, 0, 0], -1.0, RED), "size: .* Give radii"),
         (lambda: rendering.sphere([0, 0, 0], 1.0, [255, 0, 0, 255]), "rgba: .* Divide bytes by 255"),
-        (lambda: rendering.sphere([0, 0, 0], 1.0, RED[:3]), r"rgba: got float32\[3\]"),
-        (lambda: rendering.box([0, 0, 0], [1, 1], RED), "half_extents: "),
-        (lambda: rendering.box([0, 0, 0], [1, 1, 1], RED, rotation=np.eye(2)), "rotation: "),
-        (lambda: rendering.plane([0, 0, 0], RED, half_extents=[1, 1, 1]), "half_extents: "),
-        (lambda: rendering.capsule_between([0, 0, 0], [1, 1], 1.0, RED), "b: got"),
         (lambda: rendering.compose(), "scenes: got none"),
         (lambda: rendering.orthographic([0, 0, 1], [0, 0, 0], UP, 1.0), "up: .* to look straight down"),
         (lambda: rendering.orthographic([0, 0, 1], [0, 0, 1], UP, 1.0), "up: "),
-        (lambda: rendering.orthographic([0, 0, 1], [0, 0, 0], [0, 1, 0], 0.0), "height: got 0.0"),
-        (lambda: rendering.pinhole([0, 0, 1], [0, 0, 0], [0, 1, 0], 180.0), "fov_degrees: got 180.0"),
-        (lambda: rendering.render(layers(0), top_view(), 0, 8), "width: got 0"),
-        (lambda: rendering.render(layers(0), top_view(), 8, 8.0), "height: got 8.0"),
-        (lambda: rendering.render(layers(0), top_view(), 8, 8, antialias=0), "antialias: got 0"),
-        (lambda: rendering.render(layers(0), top_view(), 8, 8, light=[1.0]), "light: "),
-        (lambda: rendering.render(layers(0), top_view(), 8, 8, background=[1.0, 1, 1]), "background: "),
         (lambda: rendering.render(batched_scene(), top_view(), 8, 8), r"scene.position: .*jax.vmap"),
         (lambda: rendering.render(rendering.Scene((4,), *[jnp.zeros(1)] * 4), top_view(), 8, 8), "scene.kinds: got 4"),
-        (lambda: rendering.contact_sheet(jnp.zeros((2, 8, 8, 3)), 0), "columns: got 0"),
-        (lambda: rendering.contact_sheet(jnp.zeros((2, 8, 8, 3)), 1, gap=-1), "gap: got -1"),
-        (lambda: rendering.contact_sheet(jnp.zeros((8, 8, 3)), 1), "images: "),
         (lambda: rendering.contact_sheet(jnp.zeros((2, 8, 8, 3), jnp.uint8), 1), "images: .* to_uint8 after"),
-        (lambda: rendering.to_uint8(jnp.zeros((8, 8, 3), jnp.uint8)), "image: "),
     ],
 )
-def test_errors_say_name_and_remedy(call, message):
+def test_a_refusal_names_the_way_out(call, message):
     with pytest.raises(ValueError, match=message):
         call()

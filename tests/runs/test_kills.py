@@ -103,11 +103,11 @@ def kill_before_call(server, assert_whole, path: Path, number: int, pattern: str
 @pytest.mark.parametrize(
     ("number", "pattern"),
     [
-        pytest.param(0, r"replace .*config\.json", marks=pytest.mark.slow),
+        pytest.param(0, r"replace .*config\.json", marks=pytest.mark.seldom),
         (1, r"fsync .*metrics\.jsonl"),  # rows are there that no checkpoint counts
         (1, r"rename .*step_\d+$"),
-        pytest.param(2, r"^rmdir", marks=pytest.mark.slow),  # an old step is half removed
-        pytest.param(0, r"replace .*summary\.json", marks=pytest.mark.slow),
+        pytest.param(2, r"^rmdir", marks=pytest.mark.seldom),  # an old step is half removed
+        pytest.param(0, r"replace .*summary\.json", marks=pytest.mark.seldom),
     ],
 )
 def test_sigkill_before_a_call_changes_no_bit(server, whole, assert_whole, tmp_path, number, pattern):
@@ -123,7 +123,7 @@ def test_sigkill_before_every_fifth_call_changes_no_bit(server, whole, assert_wh
     assert sum(killed) >= len(killed) - 1  # the last may lie behind the end
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize("number", range(0, 60, 4))
 def test_sigkill_in_a_resumption_changes_no_bit(server, whole, assert_whole, tmp_path, number):
     """While rows and events are rewritten, and in the first save after it."""
@@ -185,7 +185,7 @@ fork_server.at_call(0, hang, "fsync .*checkpoints/tmp-")
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [pytest.param(*CODES[0], marks=pytest.mark.slow), CODES[1]])
+@pytest.mark.parametrize(("number", "code"), [pytest.param(*CODES[0], marks=pytest.mark.seldom), CODES[1]])
 def test_a_second_signal_ends_a_run_at_once_though_a_save_hangs(server, whole, assert_whole, tmp_path, number, code):
     path, stuck = tmp_path / "run", tmp_path / "stuck"
     process = server.start(*TINY, f"--workdir={path}", setup=STUCK.format(str(stuck)))

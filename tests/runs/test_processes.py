@@ -208,7 +208,7 @@ def test_a_signal_to_one_process_saves_and_stops_all(environment, tmp_path):
     assert len(metrics(path)) == 2 * EVALUATIONS
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_members_that_cannot_be_shared_equally_are_refused(environment, tmp_path):
     """Both find it out; where the second is slow, JAX ends it with the first."""
     (first, second) = ended(start_all(environment, 2, *SMALL, "--config.seeds=3", f"--workdir={tmp_path / 'run'}"))
@@ -218,7 +218,7 @@ def test_members_that_cannot_be_shared_equally_are_refused(environment, tmp_path
     assert not (tmp_path / "run" / "metrics-1.jsonl").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_directory_in_use_stops_every_process(environment, tmp_path):
     path = tmp_path / "run"
     path.mkdir()

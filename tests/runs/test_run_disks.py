@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up_at_any_call_ends_a_run_and_nothing_is_lost(server,
     assert ends >= 5
 
 
-@pytest.mark.parametrize("size", [pytest.param(1500, marks=pytest.mark.slow), 9500])
+@pytest.mark.parametrize("size", [pytest.param(1500, marks=pytest.mark.seldom), 9500])
 def test_a_limit_on_the_size_of_files_ends_a_run_and_nothing_is_lost(server, whole, assert_whole, tmp_path, size):
     """Of config.json; of a checkpoint's files, where orbax's threads may print more than the message."""
     path = tmp_path / "run"
@@ -150,7 +150,8 @@ def test_a_read_only_disk_takes_no_run_and_keeps_what_it_has(server, whole, asse
 
 
 @pytest.mark.parametrize(
-    "what", ["the directory", *(pytest.param(part, marks=pytest.mark.slow) for part in ("the checkpoints", "the rows"))]
+    "what",
+    ["the directory", *(pytest.param(part, marks=pytest.mark.seldom) for part in ("the checkpoints", "the rows"))],
 )
 def test_a_directory_that_is_removed_ends_a_run_and_is_not_made_again(server, tmp_path, what):
     path = tmp_path / "run"
@@ -213,7 +214,7 @@ def test_every_checkpoint_damaged_is_refused_and_one_is_passed_over(server, whol
     "name",
     [
         "-\N{GREEK SMALL LETTER PI} \N{SNOWMAN}'\"$HOME\n*",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("x" * 255, "-", "a b", "step_000000000001")),
+        *(pytest.param(name, marks=pytest.mark.seldom) for name in ("x" * 255, "-", "a b", "step_000000000001")),
     ],
 )
 def test_any_name_that_the_system_takes_is_a_work_directory(server, assert_whole, tmp_path, name):
@@ -222,7 +223,7 @@ def test_any_name_that_the_system_takes_is_a_work_directory(server, assert_whole
     assert_whole(tmp_path / name)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_relative_path_is_of_the_folder_where_the_run_began(server, assert_whole, tmp_path):
     process = server.start(
         *TINY, "--workdir=here/run", cwd=tmp_path, setup="fork_server.after_checkpoint(2, lambda: 0)"

@@ -33,7 +33,7 @@ STREAMS = {
 SELDOM = ("errors are a pipe that nobody reads", "output is a pipe that nobody reads", "no controlling terminal")
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] if k in SELDOM else []) for k in STREAMS])
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.seldom] if k in SELDOM else []) for k in STREAMS])
 def test_a_run_ends_with_0_and_loses_nothing_where_its_streams_are_broken(server, assert_whole, tmp_path, kind):
     ended = server.run(*TINY, f"--workdir={tmp_path / 'run'}", setup=STREAMS[kind])
     assert (ended.code, ended.errors) == (0, "")
@@ -69,9 +69,9 @@ def test_no_file_of_a_run_becomes_a_closed_stream(server, assert_whole, tmp_path
     ("term", "columns", "has_bar"),
     [
         (None, 1, True),
-        pytest.param("dumb", 80, False, marks=pytest.mark.slow),
-        pytest.param("xterm", 1, True, marks=pytest.mark.slow),
-        pytest.param("nonsense", 0, True, marks=pytest.mark.slow),
+        pytest.param("dumb", 80, False, marks=pytest.mark.seldom),
+        pytest.param("xterm", 1, True, marks=pytest.mark.seldom),
+        pytest.param("nonsense", 0, True, marks=pytest.mark.seldom),
     ],
 )
 def test_a_terminal_of_any_kind_shows_a_run_to_its_end(server, assert_whole, tmp_path, term, columns, has_bar):
@@ -107,7 +107,7 @@ NO_CACHE = "import jax; jax.config.update('jax_compilation_cache_dir', None); os
 
 
 @pytest.mark.parametrize(
-    "home", ["/dev/null", *(pytest.param(home, marks=pytest.mark.slow) for home in (None, "/proc/none"))]
+    "home", ["/dev/null", *(pytest.param(home, marks=pytest.mark.seldom) for home in (None, "/proc/none"))]
 )
 def test_a_home_that_takes_no_cache_does_not_end_a_run(server, assert_whole, tmp_path, home):
     setup = NO_CACHE + (f"os.environ['HOME'] = {home!r}" if home else "os.environ.pop('HOME', None)")

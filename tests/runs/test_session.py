@@ -178,7 +178,7 @@ def test_a_run_that_shall_halt_saves_and_goes_on_with_freeze_to_the_same_numbers
 
 
 def test_a_task_without_a_picture_leaves_all_but_the_gif_says_so_and_resumes(healthy, experiment, tmp_path):
-    plain = experiment._replace(env=probes.Chain(horizon=5))  # draws nothing
+    plain = experiment._replace(env=probes.Undrawn(horizon=5))
     run = started(tmp_path / "run", plain, healthy.population)
     advanced(run, 2)
     run.save_and_wait()
@@ -188,7 +188,7 @@ def test_a_task_without_a_picture_leaves_all_but_the_gif_says_so_and_resumes(hea
         again.resume([])
         code, output = ended(again)
         assert code == 0
-        assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Chain has no scene() and camera()"
+        assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Undrawn has no scene() and camera()"
         assert {entry.name for entry in (tmp_path / "run").iterdir()} == {
             "config.json", "metrics.jsonl", "tensorboard", "curves.png", "checkpoints", "summary.json",
         }  # fmt: skip
@@ -327,7 +327,7 @@ KINDS = {
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=[pytest.mark.slow] if i else []) for i, name in enumerate(KINDS)],
+    params=[pytest.param(name, marks=[pytest.mark.seldom] if i else []) for i, name in enumerate(KINDS)],
 )
 def kind(request, record_video):
     """(name, config), with one population and small pictures for all sessions of the name."""

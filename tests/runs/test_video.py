@@ -90,16 +90,16 @@ def test_the_policy_acts_on_observation_and_goal(chain):
 
 
 def test_a_task_has_a_picture_if_it_writes_both_methods(chain):
-    class WithoutCamera(probes.Chain):
+    class WithoutCamera(probes.Undrawn):
         scene = type(chain).scene
 
     assert video.has_picture(chain)
-    assert not video.has_picture(probes.Chain(horizon=5))
+    assert not video.has_picture(probes.Undrawn(horizon=5))
     assert not video.has_picture(WithoutCamera(horizon=5))
     assert all(video.has_picture(envs.make(name)) for name in ("flip_bit", "push"))
 
 
-@pytest.mark.slow  # compiles push; cli/test_main.py records it through the command line
+@pytest.mark.seldom  # compiles push
 def test_push_is_recorded():
     """Two goals, one within reach from the start and one beyond: three steps move a puck by less than 0.1 m."""
     env = envs.make("push", horizon=3, threshold=0.15)

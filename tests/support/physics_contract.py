@@ -291,7 +291,7 @@ class PhysicsContract:
     def test_reset_is_the_same_after_play(self, play):
         same(play.reset(KEYS), play.first)
 
-    @pytest.mark.slow  # compiles a reset; the tasks in plain JAX do so by default
+    @pytest.mark.seldom  # compiles a reset; the tasks in plain JAX do so by default
     def test_reset_alone_takes_a_raw_key(self, play):
         same(jax.jit(play.env.reset)(jax.random.key_data(KEYS[5])), row(play.first, 5), atol=1e-6)
 
@@ -339,7 +339,7 @@ class PhysicsContract:
         same(row(after, 0), row(play.trace[8], 3), atol=1e-5)
         same(row(after, BATCH - 1), row(after, 0), atol=1e-6)
 
-    @pytest.mark.slow  # compiles a step for one environment, and one more operation by operation
+    @pytest.mark.seldom  # compiles a step for one environment, and one more operation by operation
     def test_one_environment_alone_equals_its_row_of_a_batch_and_needs_no_jit(self, play):
         alone, before, action = jax.jit(play.env.step), play.trace[7], play.actions[7]
         after = without_warmstart(play.trace[8])
@@ -364,7 +364,7 @@ class PhysicsContract:
         others = lambda states: jax.tree.map(lambda leaf: np.delete(leaf, 5, axis=0), plain(states))
         jax.tree.map(np.testing.assert_array_equal, others(after), others(play.trace[8]))
 
-    @pytest.mark.slow  # its own compiled step
+    @pytest.mark.seldom  # its own compiled step
     def test_the_other_kind_of_actions_steps_and_refuses_likewise(self, play):
         other = "discrete" if isinstance(play.env.spec.action, types.Box) else "continuous"
         env = envs.make(play.task, actions=other)
@@ -433,7 +433,7 @@ class PhysicsContract:
         scale = local[:, 2] if camera.perspective else np.ones(len(local))
         assert np.all(np.abs(local[:, :2]) < float(camera.extent) * scale[:, None])
 
-    @pytest.mark.slow
+    @pytest.mark.seldom
     def test_the_picture_shows_state_and_goal(self, play):
         camera = play.env.camera()
         picture = jax.jit(lambda state: rendering.render(play.env.scene(state), camera, 64, 64))

@@ -82,6 +82,12 @@ class Chain(base.GoalEnv):
         return [[[value(abs(after(c, a) - g)) for a in range(3)] for g in cells] for c in cells]
 
 
+class Undrawn(Chain):
+    """The chain without a picture: `scene` and `camera` are optional."""
+
+    scene, camera = base.GoalEnv.scene, base.GoalEnv.camera
+
+
 @struct.dataclass
 class Marked:
     """What `Disguised.step` carries."""

@@ -211,7 +211,7 @@ class Faulty(base.Wrapper):
 @pytest.mark.parametrize(
     "algorithm",
     [
-        pytest.param(name, marks=[] if name == "reinforce" else [pytest.mark.slow])
+        pytest.param(name, marks=[] if name == "reinforce" else [pytest.mark.seldom])
         for name in ("reinforce", "hpg", "hpg_baseline", "hdm", "gcsl")
     ],
 )

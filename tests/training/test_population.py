@@ -116,11 +116,6 @@ def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_count
     )
 
 
-def test_members_learn_in_chunks_of_at_least_one():
-    with pytest.raises(ValueError, match="chunk: got 0"):
-        training.make_population(None, chunk=0)
-
-
 def test_one_device_serves_any_number_of_members():
     assert training.devices_for(7) == (jax.local_devices()[0],)
     with pytest.raises(ValueError, match="num_members: got 0"):

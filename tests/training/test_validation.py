@@ -62,9 +62,11 @@ DEVICE = jax.devices()[0]
 
 SEED = plain_number(3, 2**31, -(2**31) - 1, 0.5, math.nan)._replace(value=3)
 SEED = SEED._replace(known=SEED.known | {"float": 0.5})
-BAD_COUNTS = {f"{field} {bad}": SIZES._replace(**{field: bad}) for field in SIZES._fields for bad in (0, "2", True)}
+BAD_COUNTS = {
+    f"{field} {bad}": SIZES._replace(**{field: bad}) for field in SIZES._fields for bad in (0, -1, 2.5, None, "2", True)
+}
 SIZES_ = thing(SIZES, a_class=training.RunSizes, a_tuple=tuple(SIZES), beyond=SIZES._replace(num_envs=9))
-SIZES_ = SIZES_._replace(known=SIZES_.known | BAD_COUNTS)
+SIZES_ = SIZES_._replace(known=SIZES_.known | BAD_COUNTS | {"warm-up beyond": SIZES._replace(warmup_trajectories=9)})
 GOALS = {"two arguments": lambda a, b: a, "none": lambda: 0}
 VALUES = {
     "without a part": {"gamma": 0.5},

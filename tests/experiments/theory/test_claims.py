@@ -54,7 +54,7 @@ def test_the_comparison_of_pages_sees_words_and_numbers():
     assert numbers == [-1.5e-3, 2.0, 10.0, 4.0]
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize("key", list(CLAIMS))
 def test_every_picture_is_drawn(key):
     assert CLAIMS[key]().draw()[:4] == b"\x89PNG"
