@@ -77,7 +77,7 @@ GAMMA = {"gamma": Field(0.98, "discount", 0.0, 1.0)}
         (Heir, {"size": Field(8, "bits", 1, 64)}),
         (lambda spec: None, {}),
     ],
-    ids=str,
+    ids=["function", "partial", "wrapped", "NamedTuple", "dataclass", "class", "subclass", "none"],
 )
 def test_declared_fields_have_the_default_of_the_signature(source, expected):
     found = fields.declared(source)
