@@ -52,9 +52,9 @@ def imported(path: pathlib.Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide layers"
-            whole = {"hindsight_jax", "hindsight_jax.envs", "hindsight_jax.agents", "hindsight_jax.training"}
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names if node.module in whole else {node.module or ""}
+            module = node.module or ""
+            is_package = (ROOT / module.replace(".", "/")).is_dir()
+            found |= {f"{module}.{alias.name}" for alias in node.names} if is_package else {module}
     return {name.removeprefix("hindsight_jax.") for name in found if name.startswith("hindsight_jax.")}
 
 
@@ -78,6 +78,35 @@ def _roots(path: pathlib.Path) -> set[str]:
     tree = ast.parse(path.read_text())
     plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return plain | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def first_circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another in a circle, by way of each other; [] if there are none."""
+    done: set[str] = set()
+
+    def search(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(imports.get(name, ())):
+            if found := search(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(imports) if (found := search(name, []))), [])
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Imports inside of functions count, too."""
+    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    of_module = lambda name: name if name in modules else name.rpartition(".")[0]
+    imports = {name: {of_module(found) for found in imported(path)} - {name} for name, path in modules.items()}
+    assert sum(map(len, imports.values())) > 200
+    assert first_circle(imports) == []
+    assert first_circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 
 def test_the_check_sees_a_wrong_import(tmp_path, monkeypatch):
