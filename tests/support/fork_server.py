@@ -92,10 +92,7 @@ class Server:
     def __init__(self, folder: Path, shared: Path, **environment: str) -> None:
         self.folder, self.count = folder, 0
         quiet = {
-            "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "cache"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
             "PYTHONPATH": str(ROOT),
         }

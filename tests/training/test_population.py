@@ -17,7 +17,7 @@ import sys, warnings
 warnings.filterwarnings("ignore", "JAXopt")
 import jax, jax.numpy as jnp, numpy as np
 from hindsight_jax import presets, training
-from hindsight_jax.training.checkpoint import Checkpoints
+from hindsight_jax.checkpoints.checkpoints import Checkpoints
 
 jax.config.update("jax_disable_most_optimizations", True)
 values = presets.config("hdm_flip_bit") | {
