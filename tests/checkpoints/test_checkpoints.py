@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import compiles
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -381,7 +382,10 @@ print("done")
 def test_a_population_spread_over_devices_comes_back_spread(tmp_path):
     """In a process of its own, which sees four devices, and in which the import can be watched."""
     command = [sys.executable, "-c", SHARDED, str(ROOT / "hindsight_jax/training"), str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": compiles.xla_flags("--xla_force_host_platform_device_count=4"),
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "done", done.stderr
 

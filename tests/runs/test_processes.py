@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import compiles
 import numpy as np
 import pytest
 
@@ -37,7 +38,7 @@ def environment(tmp_path_factory):
     """One compile cache for all processes of this file, whose programs are compiled quickly; one device for each."""
     return os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+        "XLA_FLAGS": compiles.xla_flags("--xla_force_host_platform_device_count=1"),
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",

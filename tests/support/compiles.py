@@ -4,12 +4,16 @@ Read before JAX is imported. All of it is set in the environment, so that the pr
 """
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 import time
 from collections.abc import Iterator
 
 DAYS = 30  # an entry that old is deleted
+# Code of XLA's older emitters, a module in one piece: both halve what it takes to compile. Other versions may not know
+# these flags, and XLA ends a process that names one which it does not know.
+FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def configure() -> None:
@@ -20,6 +24,9 @@ def configure() -> None:
         _delete_old(root / "hindsight_jax_tests")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+    known = importlib.metadata.version("jaxlib").startswith("0.10.")
+    if known and FLAGS not in os.environ.get("XLA_FLAGS", ""):  # workers inherit it
+        os.environ["XLA_FLAGS"] = xla_flags(FLAGS)
 
 
 def _delete_old(folder: pathlib.Path) -> None:
@@ -30,9 +37,14 @@ def _delete_old(folder: pathlib.Path) -> None:
                 path.unlink()
 
 
+def xla_flags(*flags: str) -> str:
+    """XLA_FLAGS of the tests with others, for a process of its own."""
+    return " ".join((os.environ.get("XLA_FLAGS", ""), *flags)).strip()
+
+
 @contextlib.contextmanager
 def optimised() -> Iterator[None]:
-    """Compiles as users do; for functions that were not compiled before."""
+    """Compiles with XLA's optimisations, as users do; for functions that were not compiled before."""
     import jax
 
     jax.config.update("jax_disable_most_optimizations", False)

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import compiles
+
 ROOT = Path(__file__).parents[2]
 
 TINY = (  # a warm-up of three episodes of three steps, then epochs of one, an evaluation and a checkpoint every third
@@ -93,11 +95,8 @@ class Server:
     def __init__(self, folder: Path, shared: Path, **environment: str) -> None:
         self.folder, self.count = folder, 0
         quiet = {
-            "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(shared / "cache"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+            "XLA_FLAGS": compiles.xla_flags("--xla_force_host_platform_device_count=1"),
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, __file__, str(shared / "population")]

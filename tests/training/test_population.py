@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import compiles
 import jax
 import pytest
 
@@ -106,7 +107,10 @@ except ValueError as error:
 @pytest.mark.parametrize("counts", [("4",), pytest.param(("2", "4"), marks=pytest.mark.slow)])
 def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_counts(counts, tmp_path):
     """In a process that sees four devices; near, not equal: products of fewer members may be summed otherwise."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": compiles.xla_flags("--xla_force_host_platform_device_count=4"),
+    }
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), *counts]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
