@@ -107,7 +107,7 @@ def test_pieces_larger_than_their_array_are_refused():
 
 
 def test_a_manifest_of_any_size_is_not_read(directory, monkeypatch):
-    monkeypatch.setattr(run_files, "_LARGEST_MANIFEST", 100)
+    monkeypatch.setattr(run_files, "_MAX_MANIFEST_BYTES", 100)
     with pytest.raises(CheckpointError, match=r"200 is damaged \(manifest.json: ValueError: it has more than 100 b"):
         Checkpoints(directory).restore(small_state(0))
 

@@ -62,9 +62,6 @@ def test_leading_axes_that_differ_are_refused(shapes):
         network.apply(params, *map(jnp.ones, shapes))
 
 
-# Heads of continuous actions
-
-
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
 def test_scale_to_range_keeps_shape_and_dtype(dtype):
     x = jnp.asarray([[[0.0, -1.0], [4.0, 1.0]], [[2.0, 0.0], [6.0, -2.0]]], dtype)

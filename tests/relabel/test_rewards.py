@@ -7,7 +7,7 @@ import pytest
 
 from hindsight_jax import relabel, replay, types
 
-# Rewards
+KEY = jax.random.key(0)
 
 
 @jax.jit
@@ -102,8 +102,3 @@ def test_rows_of_the_ring_are_rewarded_by_success(law, hits):
     assert set(t) == {0, 1, 2}
     np.testing.assert_array_equal(rows.reward, np.array(hits, np.float32)[t])
     np.testing.assert_array_equal(rows.discount, 1.0)
-
-
-# Refusals
-
-KEY = jax.random.key(0)

@@ -72,9 +72,6 @@ def test_capsule_between_ends_where_told():
     assert np.isfinite(rendering.capsule_between(a, a, 0.1, WHITE).rotation).all()
 
 
-# --- transformations ---
-
-
 def test_degenerate_views_traced_are_finite():
     def view(target, up):
         return rendering.render(layers(0), rendering.pinhole([0, 0, 5], target, up, 60.0), 4, 4)

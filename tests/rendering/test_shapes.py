@@ -51,9 +51,6 @@ def turn(seed):
     return q * np.sign(np.linalg.det(q))
 
 
-# --- rays ---
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_entry_is_the_first_point_inside(kind):
     rng, rotation, position = np.random.default_rng(kind), turn(kind), np.array([0.3, -0.2, 0.1])

@@ -14,9 +14,6 @@ from hindsight_jax import relabel
 NUM_DRAWS = 1_000_000
 
 
-# Data that encode their identity
-
-
 def counts_of(batch, model, looks_back=False):
     """How often each (stored pair, goal index) was drawn, [pairs, T+2] with index -1 in column 0; and the pairs."""
     episode, t, index = decode(batch, model, looks_back)
@@ -47,7 +44,7 @@ def exact_joint(law, model, pairs):
     return np.stack(pmf) / len(pairs)
 
 
-# Against the model
+# Laws
 
 LAWS = {
     "hindsight": lambda: relabel.hindsight(0.15, 0.2),
@@ -176,7 +173,7 @@ def test_traced_weights_that_make_no_law_poison_the_batch(ratio, with_preference
     assert_poison(functions.sample(state, jax.random.key(0), broken, 64, chosen))
 
 
-# Shapes
+# Rewards
 
 
 def test_reward_and_discount_are_computed_once():

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from ring_model import assert_equal, big_ring, filled, law, preference, reward_fn
 
-# Against the model
-
 
 def test_counts_may_wrap_beyond_int32():
     """A ring whose counts start just below 2^31 gives what one with small counts gives, before and after the wrap."""
@@ -27,9 +25,6 @@ def test_counts_may_wrap_beyond_int32():
     assert wrapped[0] == (False, False)
     assert (True, True) in wrapped  # the wrap was inside of the ring
     assert wrapped[-1] == (True, False)
-
-
-# What it compiles to
 
 
 def inner_jaxprs(equation):

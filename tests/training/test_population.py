@@ -205,7 +205,7 @@ def test_a_member_that_breaks_leaves_the_others_alone():
     )
 
 
-# Help and refusals
+# Refusals
 
 
 @pytest.mark.parametrize("values", [{"agent.gamma_hdm": [-1.0, 0.5]}, {"agent.target_period": [0.0, 1.0]}])

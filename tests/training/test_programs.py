@@ -12,7 +12,7 @@ from chain_runs import assert_same_bits, begun, make_run, on_policy, plain, star
 
 from hindsight_jax import replay, training
 
-# Counts and seeds
+# Pieces
 
 
 @pytest.mark.parametrize("piece", [100, 10, 1])
@@ -89,7 +89,7 @@ def test_evaluation_changes_no_state_and_depends_on_keys_and_epoch():
         assert not np.array_equal(first["distance_end"], other["distance_end"])
 
 
-# What a run asks of its agent
+# Memory
 
 
 def test_an_advance_writes_the_ring_in_place():

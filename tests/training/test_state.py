@@ -7,8 +7,6 @@ from chain_runs import begun, make_run, on_policy, started, stub, tiny
 
 from hindsight_jax import training
 
-# Counts and seeds
-
 
 def test_counts_include_the_warm_up():
     state, _ = started()
@@ -21,9 +19,6 @@ def test_counts_include_the_warm_up():
     np.testing.assert_array_equal(state.members.agent.updates, 3 * 2)
     np.testing.assert_array_equal(state.members.replay.size, 5 + 3 * 2)
     assert (int(state.epochs), int(state.summed_epochs)) == (3, 3)
-
-
-# On policy
 
 
 def test_an_on_policy_population_counts_no_warm_up_and_has_no_law():
@@ -39,9 +34,6 @@ def test_an_on_policy_population_counts_no_warm_up_and_has_no_law():
     _, metrics = training.pop_metrics(state)
     assert set(metrics) >= {"loss", "return_mean", "hit_fraction", "entropy", "collect_success_end"}
     assert all(np.all(np.isfinite(value)) for value in metrics.values())
-
-
-# Rollouts
 
 
 def test_episodes_that_end_early_enter_the_ring_with_their_length_and_count_their_horizon():
