@@ -1,4 +1,4 @@
-"""What every head is made of: scaled inputs, the law of the first weights, layer normalisation."""
+"""The parts of every head: scaled inputs, the law of the first weights, layer normalisation."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Pictures: colours against arithmetic, transformations of JAX, and what becomes a file."""
+"""Pictures: colours against arithmetic, transformations of JAX, and images for files."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The ring against a NumPy model on data that encode their identity (`ring_model`), and what it compiles to."""
+"""The ring against a NumPy model on data that encode their identity (`ring_model`), and its compiled code."""
 
 import math
 import re

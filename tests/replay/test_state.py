@@ -1,4 +1,4 @@
-"""Counts of the ring beyond int32, and what finding a step in it costs."""
+"""Counts of the ring beyond int32, and the cost of finding a step in it."""
 
 import math
 

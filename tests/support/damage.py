@@ -1,4 +1,4 @@
-"""Small checkpoints, their files, and what a damaged newest one gives."""
+"""Small checkpoints, their files, and the restore that passes over a damaged one."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The run of an earlier version, its leaves' hashes, and what a resumed run restores of it."""
+"""The run of an earlier version, the hashes of its leaves, and its state as a resumed run restores it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The bench of the ring: what it fills it with, and what it draws and learns."""
+"""The bench of the ring: its stored trajectories, its learner, and its quotient."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""How the bench times: the best of several rounds, with a clock of ours; and what it counts."""
+"""The bench's timer: the best of several rounds, with a clock of ours; counts of operations and of programs."""
 
 import jax
 import jax.numpy as jnp

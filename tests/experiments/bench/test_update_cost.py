@@ -1,4 +1,4 @@
-"""The cost of an update is its time beside its arithmetic's."""
+"""The cost of an update: its time beside the time of its arithmetic at peak."""
 
 import numpy as np
 import pytest

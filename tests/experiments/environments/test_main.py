@@ -1,4 +1,4 @@
-"""The command that measures all tasks: what it measures, prints, writes and refuses."""
+"""The command that measures all tasks: its measurements, its output, its files and its refusals."""
 
 import json
 
