@@ -1,4 +1,4 @@
-"""The policy-gradient agent: updates against float64 NumPy, exact gradients by enumeration, hits, goals, actions."""
+"""The policy-gradient agent: updates against float64 NumPy, exploration, groups, hits, goals, actions."""
 
 import functools
 import itertools
@@ -12,6 +12,7 @@ import pytest
 import reference
 import scipy.stats
 from scipy.special import softmax
+from small_policy_gradients import ARM, CLAW, FLAT, HORIZON, LENGTHS, NUM_GOALS, made, same
 
 from hindsight_jax import agents, training, types
 from hindsight_jax.agents import policies
@@ -23,24 +24,12 @@ from hindsight_jax.agents.policy_gradient import (
     without_padding,
 )
 
-FLAT, CLAW, ARM = types.Discrete(1, 5), types.Discrete(3, 2), types.Box(2)
-HORIZON, NUM_GOALS, LENGTHS = 4, 3, (4, 4, 2, 0, 1, 4)
 ROWS = {  # action set, options of the agent
     "hpg": (FLAT, {}),
     "hpg_claw_baseline": (CLAW, {"baseline": True}),
     "hpg_box": (ARM, {}),
     "reinforce": (FLAT, {"goals": "own", "baseline": True}),
 }
-
-
-def same(achieved, goal):
-    return jnp.all(achieved == goal)
-
-
-def made(action=FLAT, hidden_sizes=(8, 6), horizon=HORIZON, **options):
-    spec = reference.spec(action, horizon)
-    options = {"num_goals": NUM_GOALS} | options
-    return agents.policy_gradient(spec, success=same, hidden_sizes=hidden_sizes, **options)
 
 
 @functools.cache
@@ -62,7 +51,6 @@ def make_batch(name, seed=0, lengths=LENGTHS):
 
 
 drawn_goals = jax.jit(lambda batch, key: visited_goals(without_padding(batch), key, NUM_GOALS))
-drawn_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))
 
 
 # The reference, in float64
@@ -198,66 +186,6 @@ def test_the_batches_exercise_every_branch():
     assert (alive.sum(axis=2)[:, 3] == 0).all()
 
 
-# Exact gradients
-
-
-@functools.cache
-def every_walk():
-    """The 8 walks of 3 steps to the left or right from 0: states (position, t, 1), phi = (position, 0), own goal 0."""
-    action = np.array(list(itertools.product((0, 1), repeat=3)), np.int32)
-    position = np.concatenate([np.zeros((8, 1)), np.cumsum(2 * action - 1, axis=1)], axis=1)
-    time = np.tile(np.arange(4), (8, 1))
-    return types.Trajectory(
-        observation=np.stack([position, time, np.ones_like(position)], axis=-1).astype(np.float32),
-        achieved_goal=np.stack([position, np.zeros_like(position)], axis=-1).astype(np.float32),
-        action=action[..., None],
-        desired_goal=np.zeros((8, 2), np.float32),
-        length=np.full(8, 3, np.int32),
-        terminal=np.zeros(8, bool),
-    )
-
-
-def exact_gradient(kernel, goal, rewards):
-    """(kernel, bias) of a linear softmax policy, of the mean reward at the first hit, sum of P R grad log P."""
-    batch, gradient = every_walk(), [np.zeros((5, 2)), np.zeros(2)]
-    for observation, achieved, action in zip(batch.observation, batch.achieved_goal, batch.action[..., 0], strict=True):
-        x = np.concatenate([observation[:3], np.tile(goal, (3, 1))], axis=1, dtype=np.float64)
-        pi = softmax(x @ kernel, axis=1)
-        reached = [t for t in range(3) if np.array_equal(achieved[t + 1], goal)]
-        worth = np.prod(pi[range(3), action]) * (rewards[reached[0]] if reached else 0.0)
-        score = np.eye(2)[action] - pi
-        gradient[0] += worth * x.T @ score
-        gradient[1] += worth * score.sum(axis=0)
-    return gradient
-
-
-@pytest.mark.parametrize(("goals", "baseline"), [("visited", True), ("own", False), ("own", True)])
-def test_the_gradient_is_that_of_the_expected_return(goals, baseline):
-    """On all walks, equally likely under the own goal, weights and ratios are exact, whatever hits when.
-
-    A value of any parameters must not change the policy's gradient.
-    """
-    agent = made(types.Discrete(1, 2), (), horizon=3, goals=goals, baseline=baseline, num_goals=1)
-    state = agent.init(jax.random.key(0))
-    kernel = np.concatenate([np.zeros((3, 2)), [[0.7, -0.4], [0.3, 0.2]]])  # uniform for the goal 0 alone
-    policy = reference.without_hidden_layers(state.params.policy, kernel, np.zeros(2))
-    state = state._replace(params=state.params._replace(policy=policy))
-    update = jax.jit(agent.update)
-    found = set()
-    for seed in range(4 if goals == "visited" else 1):
-        after, metrics = update(state, every_walk(), jax.random.key(seed))
-        goal = jnp.zeros(2)
-        if goals == "visited":
-            goal = drawn_goal(every_walk(), jax.random.key(seed))[0]
-        rewards = (3.0, 2.0, 1.0) if goals == "visited" else (1.0, 1.0, 1.0)
-        gradient = after.adam.mu.policy["params"]["MLP_0"]["Dense_0"]  # 0.1 times the gradient of the loss
-        got = -10 * gradient["kernel"], -10 * gradient["bias"]
-        reference.close(got, tuple(exact_gradient(kernel, np.asarray(goal), rewards)), atol=2e-6)
-        found.add(float(goal[0]))
-        assert (float(metrics["effective_sample_share"]) > 0.999) == (float(goal[0]) == 0)
-    assert len(found) >= (2 if goals == "visited" else 1)
-
-
 # Exploration
 
 
@@ -287,20 +215,6 @@ def test_exploration_is_the_mixture_that_the_weights_suppose():
 
 def inputs_of(spec):
     return jnp.full(spec.observation_shape, 0.3), jnp.full(spec.goal_shape, -0.2)
-
-
-def test_the_gradient_is_that_of_the_expected_return_when_exploring_too():
-    """Every walk of a uniform policy is as likely under any epsilon: the ratios of the mixture are exact as before."""
-    agent = made(types.Discrete(1, 2), (), horizon=3, goals="own")
-    states = [agent.init(jax.random.key(0), {"epsilon": epsilon}) for epsilon in (0.0, 0.5)]
-    kernel = np.zeros((5, 2))
-    policy = reference.without_hidden_layers(states[0].params.policy, kernel, np.zeros(2))
-    moments = []
-    for state in states:
-        state = state._replace(params=state.params._replace(policy=policy))
-        after, _ = jax.jit(agent.update)(state, every_walk(), jax.random.key(0))
-        moments.append(after.adam.mu.policy)
-    reference.close(*moments, atol=1e-7)
 
 
 # Groups

@@ -12,31 +12,15 @@ import pytest
 from bad_arguments import BAD, PUSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parsing import refused, same
 
 from hindsight_jax import fields, presets
 from hindsight_jax.cli import arguments as cli_arguments
-from hindsight_jax.cli import help, main
+from hindsight_jax.cli import main
 from hindsight_jax.cli.flags import UsageError
-from hindsight_jax.runs import config_file, imports
-from hindsight_jax.runs.workdir import WorkDir
+from hindsight_jax.runs import config_file
 
 ROOT = Path(__file__).parents[2]
-
-
-def refused(argv):
-    """The message, which is one line and short."""
-    with pytest.raises(UsageError) as caught:
-        cli_arguments.parse(argv)
-    message = str(caught.value)
-    assert message.isprintable()
-    assert len(message) <= 320
-    assert message.endswith((".", "?"))
-    return message
-
-
-def parsed(*argv):
-    """The values by dotted field."""
-    return cli_arguments.parse([PUSH, *argv]).config
 
 
 def test_at_least_sixty_command_lines_are_refused_here():
@@ -50,17 +34,6 @@ def test_bad_command_lines_name_what_was_got_and_the_remedy(line, got, remedy, t
     assert got in message
     assert remedy in message
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("argv", [[PUSH, ""], [PUSH, " "], [PUSH, "--config.seeds= 4 x"], [PUSH, "--config.seeds=\n"]])
-def test_odd_arguments_are_refused(argv):
-    refused(argv)
-
-
-@pytest.mark.parametrize("odd", ["\x1b[31mred", "a\nb", "x" * 5000, "\udcff"])
-def test_odd_text_is_shown_in_print_on_one_line(odd):
-    for argv in ([f"--config={odd}"], [PUSH, odd], [PUSH, f"--config.{odd}=1"], [PUSH, f"--config.seeds={odd}"]):
-        refused(argv)
 
 
 @pytest.mark.parametrize(
@@ -138,79 +111,11 @@ def test_every_field_that_a_name_does_not_have_is_refused_with_its_own():
             assert message.endswith(", but this run has no use for it. Leave it out.")
 
 
-@pytest.mark.parametrize(
-    ("field", "written", "value"),
-    [
-        ("total_steps", "1_000_000", 1_000_000),
-        ("total_steps", "1e6", 1_000_000),
-        ("total_steps", "2.5e5", 250_000),
-        ("total_steps", "+300000.0", 300_000),
-        ("seed", "0", 0),
-        ("seed", "-0", 0),
-        ("seed", "2147483640", 2147483640),
-        ("seeds", "4096", 4096),
-        ("agent.learning_rate", "1e-4", 1e-4),
-        ("agent.learning_rate", ".5", 0.5),
-        ("agent.learning_rate", "1", 1.0),
-        ("agent.learning_rate", "0", 0.0),
-        ("agent.gamma", "0.1", 0.1),
-        ("agent.gamma_hdm", "inf", math.inf),
-        ("agent.gamma_hdm", "0.30000000000000004", 0.30000000000000004),
-        ("agent.temperature", "0.5", 0.5),
-        ("agent.layer_norm", "true", True),
-        ("agent.layer_norm", "True", True),
-        ("agent.layer_norm", "1", True),
-        ("agent.bounded", "false", False),
-        ("agent.bounded", "False", False),
-        ("agent.bounded", "0", False),
-        ("agent.hidden_sizes", "256,256", (256, 256)),
-        ("agent.hidden_sizes", "(256, 128)", (256, 128)),
-        ("agent.hidden_sizes", "[64]", (64,)),
-        ("agent.hidden_sizes", "(64,)", (64,)),
-        ("agent.hidden_sizes", "1_024", (1024,)),
-        ("agent.backup", "max", "max"),
-    ],
-)
-@pytest.mark.parametrize("apart", [False, True])
-def test_overrides_have_the_exact_value_and_type(field, written, value, apart):
-    argv = [f"--config.{field}", written] if apart else [f"--config.{field}={written}"]
-    got = parsed(*argv)[field]
-    assert got == value
-    assert type(got) is type(value)
-    assert type(got) is type(presets.all_fields()[field].default)
-
-
 def test_order_does_not_matter_and_equal_repetitions_are_one():
     argv = [PUSH, "--config.seeds=8", "--workdir=x", "--config.agent.gamma_hdm", "0.6", "--config.seeds", "8.0", PUSH]
     one, other = cli_arguments.parse(argv), cli_arguments.parse(argv[5:] + argv[:5])
     assert one == other
     assert one.config == presets.config("hdm_push") | {"seeds": 8, "agent.gamma_hdm": 0.6}
-
-
-def test_two_calls_share_nothing():
-    config_file.resolve("hdm_push")["agent.gamma"] = 0.5
-    assert config_file.resolve("hdm_push") == presets.config("hdm_push")
-
-
-def test_resolve_takes_typed_values_and_refuses_others():
-    assert config_file.resolve("hdm_push", {"seeds": 2.0, "agent.gamma": 1})["seeds"] == 2
-    for overrides in ({"seeds": "2"}, {"seeds": True}, {"agent.gamma": None}, {"agent.bounded": 1}, {"gamma": 0.5}):
-        with pytest.raises(ValueError, match=next(iter(overrides))):
-            config_file.resolve("hdm_push", overrides)
-    with pytest.raises(ValueError, match="hdm_psh"):
-        config_file.resolve("hdm_psh")
-
-
-@pytest.mark.parametrize("line", ["-config=hdm_push -config.seeds=8", "-config hdm_push -config.seeds 8"])
-def test_one_dash_does_as_well(line):
-    assert cli_arguments.parse(line.split()).config == presets.config("hdm_push") | {"seeds": 8}
-
-
-def test_switches_may_be_said_to_be_off():
-    plain = cli_arguments.parse([PUSH])
-    for argument in ("--noresume", "--resume=false", "--nohelp", "--noexplain", "--explain=0"):
-        assert cli_arguments.parse([PUSH, argument]) == plain
-    assert cli_arguments.parse([PUSH, "--explain=true"]).explain
 
 
 def in_range(field):
@@ -241,11 +146,6 @@ def attempt(argv):
         return cli_arguments.parse(argv), ""
     except UsageError as error:
         return None, str(error)
-
-
-def same(one, other):
-    """Equal to the bit, signed zeros included."""
-    return repr(one) == repr(other)
 
 
 @settings(max_examples=200, deadline=None)
@@ -299,169 +199,6 @@ def test_any_command_line_parses_or_is_refused(argv):
     assert asks or arguments.config.keys() == presets.fields_of("hdm_push").keys()
 
 
-@pytest.fixture
-def stored(tmp_path):
-    """The directory of a run whose config.json is as `workdir` writes it."""
-    made = config_file.resolve(
-        "hdm_push", {"agent.gamma_hdm": math.inf, "agent.gamma": 0.1 + 0.2, "total_steps": 200_000}
-    )
-    document = {"format": 1, "name": "hdm_push", "config": config_file.to_json(made), "versions": {"jax": "0"}}
-    (tmp_path / "config.json").write_text(json.dumps(document, allow_nan=False))
-    return tmp_path
-
-
-def test_load_gives_name_and_values_back_to_the_bit(stored):
-    name, loaded, grid = config_file.load(stored / "config.json")
-    assert grid == {}
-    assert name == "hdm_push"
-    expected = {"agent.gamma_hdm": math.inf, "agent.gamma": 0.30000000000000004, "total_steps": 200_000}
-    assert same(loaded, presets.config("hdm_push") | expected)
-    assert json.loads((stored / "config.json").read_text())["config"] == config_file.to_json(loaded)
-
-
-def resume(stored, *argv):
-    return ["--resume", f"--workdir={stored}", *argv]
-
-
-@pytest.mark.parametrize(
-    "argv",
-    [
-        [],
-        [PUSH],
-        ["--config.total_steps=200000"],
-        ["--config.total_steps=300_000"],
-        ["--config.agent.gamma_hdm=inf", "--config.total_steps=1e6"],
-        ["--config.checkpoint.seconds=5"],
-    ],
-)
-def test_a_resumed_run_keeps_its_values_and_may_grow(stored, argv):
-    arguments = cli_arguments.parse(resume(stored, *argv))
-    assert (arguments.name, arguments.workdir, arguments.resume) == ("hdm_push", stored, True)
-    before, after = config_file.load(stored / "config.json")[1], arguments.config
-    assert {field for field in before if before[field] != after[field]} <= set(config_file.RESUMABLE)
-    assert after["total_steps"] >= 200_000
-
-
-@pytest.mark.parametrize(
-    ("argument", "got", "rule"),
-    [
-        ("--config.total_steps=199999", "199999", "only grow"),
-        ("--config.agent.gamma=0.3", "0.30000000000000004", "only total_steps"),
-        ("--config.seeds=5", "seeds: got 5", "only total_steps"),
-        ("--config.agent.hidden_sizes=64", "64", "only total_steps"),
-        ("--config=her_push", "her_push", "Leave --config out"),
-        ("--config=hdm_psh", "hdm_psh", "Did you mean"),
-        ("--config.total_steps=2147483647", "2147483647", "fewer steps"),
-        ("--config.agent.noise=0.5", "--config.agent.noise: got 0.5", "no use for it. Leave it out."),
-        ("--config.env.size=2", "--config.env.size: got 2", "no use for it. Leave it out."),
-    ],
-)
-def test_a_resumed_run_takes_no_other_values(stored, argument, got, rule):
-    message = refused(resume(stored, argument)).replace(str(stored), "DIR")
-    assert got in message
-    assert rule in message
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"name": 3, "config": {}}', '{"name": "hdm_push"}', "\x00", "null"]
-)
-def test_a_damaged_config_is_refused(stored, text):
-    (stored / "config.json").write_text(text)
-    with pytest.raises(UsageError, match="damaged"):
-        cli_arguments.parse(resume(stored))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda d: d["config"]["agent"].pop("gamma"), r"agent\.gamma: got nothing, but it is missing"),
-        (lambda d: d["config"].pop("replay"), r"replay\.capacity: got nothing"),
-        (lambda d: d["config"]["agent"].update(gamma="high"), r"agent\.gamma: got 'high'"),
-        (lambda d: d["config"]["agent"].update(gamma=math.nan), r"agent\.gamma: got nan"),
-        (lambda d: d["config"]["agent"].update(gamma=True), r"agent\.gamma: got True"),
-        (lambda d: d["config"]["agent"].update(gamma=None), r"agent\.gamma: got None"),
-        (lambda d: d["config"]["agent"].update(gamma_hdm=10**400), r"agent\.gamma_hdm: got 1000"),
-        (lambda d: d["config"]["agent"].update(hidden_sizes=[]), r"agent\.hidden_sizes: got \[\]"),
-        (lambda d: d["config"]["agent"].update(zeta=1), r"agent\.zeta: .*no such field"),
-        (lambda d: d["config"]["agent"].update(noise=0.5), r"agent\.noise: got 0\.5, but this run has no use for it"),
-        (lambda d: d["config"].update(agent=3), r"agent\.learning_rate: got nothing"),
-        (lambda d: d.update(name="her_ddpg_flip_bit"), "her_ddpg needs continuous actions"),
-        (lambda d: d.update(name="hdm_psh"), "hdm_psh"),
-        (lambda d: d.update(imports=3), "imports: got 3, but it must be a list"),
-        (lambda d: d.update(imports=["no.such.module"]), r"import: got 'no\.such\.module', but it cannot be imported"),
-    ],
-)
-def test_a_config_of_another_version_is_refused_by_field(stored, change, message):
-    document = json.loads((stored / "config.json").read_text())
-    change(document)
-    (stored / "config.json").write_text(json.dumps(document))
-    with pytest.raises(UsageError, match=message):
-        cli_arguments.parse(resume(stored))
-
-
-def test_a_config_that_cannot_be_read_is_refused(tmp_path):
-    (tmp_path / "config.json").mkdir()
-    with pytest.raises(UsageError, match="cannot be read"):
-        cli_arguments.parse(resume(tmp_path))
-
-
-def rows_of(lines):
-    """The cells of each name's line."""
-    return [line.split(maxsplit=6) for line in lines if line.split() and line.split()[0] in presets.names()]
-
-
-def test_the_whole_list_holds_every_name_with_its_numbers_in_aligned_columns():
-    lines = help.list_text("all").splitlines()
-    assert max(map(len, lines)) <= help.WIDTH
-    assert [row[0] for row in rows_of(lines)] == list(presets.names())  # a line each
-    last = ["expected", *(row[6] for row in rows_of(lines))]
-    starts = {line.rindex(cell) for line, cell in zip(lines[1:], last, strict=False)}
-    assert len(starts) == 1
-    for name, actions, horizon, steps, ratio, network, expected in rows_of(lines):
-        values = presets.config(name)
-        assert (int(horizon), int(steps)) == (presets.horizon(name, values), values["total_steps"])
-        per_step = values.get("agent.updates_per_epoch", 1) / values["env.num_envs"] / presets.horizon(name, values)
-        assert float(ratio) == pytest.approx(per_step, rel=5e-3)
-        assert actions == values.get("env.actions", "discrete")
-        assert network == fields.text(values["agent.hidden_sizes"])
-        assert expected == str(presets.EXPECTED.get(name, "-"))
-
-
-@pytest.mark.parametrize("word", ["push", "hem"])
-def test_the_list_of_a_task_or_an_algorithm_holds_its_names(word):
-    lines = help.list_text(word).splitlines()
-    assert [row[0] for row in rows_of(lines)] == [name for name in presets.names() if word in presets.split(name)]
-    assert lines[0].startswith(f"{word}: ")
-    assert any("to the letter" in line for line in lines)
-
-
-def test_the_list_says_once_what_each_algorithm_and_each_task_is_and_how_to_see_more():
-    text = help.list_text()
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert max(map(len, text.splitlines())) <= help.WIDTH
-    assert len(lines) < 45  # a screen
-    for name, row in (*presets.ALGORITHMS.items(), *presets.ENVIRONMENTS.items()):
-        assert sum(line.startswith(f"{name} {row.help}") for line in lines) == 1
-    assert any(line.endswith("hdm_push: 0.89 in 8 min") for line in lines)
-    assert {"--list=push", "--help"} <= set(text.split())
-
-
-@pytest.mark.parametrize("name", ["", "hdm_push", "hem_flip_bit", "reinforce_navigation_paper"])
-def test_the_help_holds_the_fields_that_there_are_with_value_help_and_range(name):
-    text = help.help_text(name)
-    assert max(map(len, text.splitlines())) <= help.WIDTH
-    whole = " ".join(text.split())
-    known = presets.fields_of(name) if name else presets.all_fields()
-    values = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
-    for field, spec in presets.all_fields().items():
-        entry = f" {field} {fields.text(values[field])} {spec.help}; {fields.allowed(spec)}" if field in known else None
-        assert entry in whole if entry else f" {field} " not in whole
-    assert not name or f"{name}: {presets.describe(name)}." in whole
-    assert ("Expect a success of 0.89 in 8 min (4 seeds on 2 CPU cores" in whole) == (name == "hdm_push")
-    assert all(f" {part}" in whole for part in (*presets.ALGORITHMS, *presets.ENVIRONMENTS))
-    assert "--list" in whole
-
-
 @pytest.mark.parametrize(
     "argv",
     [["--list"], ["--help"], ["-h"], [PUSH, "--help"], ["--list", "--workdir=x"], ["--list=push"], ["--list=all"]],
@@ -473,57 +210,3 @@ def test_list_and_help_ask_for_text_alone(argv):
     assert arguments.help == (arguments.list is None)
     assert not arguments.config
     assert arguments.name == ("hdm_push" if PUSH in argv else "")
-
-
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    """A folder with a user's module, which adds a field and an algorithm of that name."""
-    name = "registers_" + tmp_path.name.replace("-", "_")
-    (tmp_path / f"{name}.py").write_text(
-        "from typing import Annotated\n"
-        "from hindsight_jax import agents, fields, presets\n"
-        "Mine = Annotated[float, fields.Allowed('a number of mine', 0.0, 1.0)]\n"
-        "def mine(spec, *, distance, hparams=agents.QLearningHparams(), mine: Mine = 0.5):\n"
-        "    return agents.q_learning(spec, distance=distance, hparams=hparams)\n"
-        "presets.register_algorithm('mine', agent=mine, help='my own', reads_rewards=True)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    kept = dict(presets.ALGORITHMS), dict(presets.AGENTS), dict(imports._imported)
-    yield name
-    for table, before in zip((presets.ALGORITHMS, presets.AGENTS, imports._imported), kept, strict=True):
-        table.clear()
-        table.update(before)
-    sys.modules.pop(name, None)
-
-
-def test_a_module_that_is_imported_brings_names_and_fields(module, tmp_path):
-    assert cli_arguments.parse(["--import", module, "--import=json", "--list=mine"]).list == "mine"
-    arguments = cli_arguments.parse([f"--import={module}", "--config=mine_push", "--config.agent.mine=0.25"])
-    assert (arguments.name, arguments.config["agent.mine"]) == ("mine_push", 0.25)
-    assert module in imports.imported()
-    assert "my own" in help.list_text("mine")
-    assert {module, "json"} <= set(imports.imported())
-
-
-def test_a_resumed_run_imports_its_modules_again(module, tmp_path):
-    made = cli_arguments.parse([f"--import={module}", "--config=mine_push"])
-    run = WorkDir.create(tmp_path / "run")
-    run.write_config(config_file.to_json(made.config), name=made.name)
-    assert run.read_config()["imports"] == imports.imported()
-    del presets.ALGORITHMS["mine"], sys.modules[module]
-    assert cli_arguments.parse(resume(tmp_path / "run", "--config=mine_push")).name == "mine_push"
-
-
-@pytest.mark.parametrize(
-    ("source", "got"),
-    [("1 / 0", "ZeroDivisionError: division by zero"), ("import no_such_thing", "No module named 'no_such_thing'")],
-)
-def test_a_module_that_fails_is_refused_with_its_own_error(tmp_path, monkeypatch, source, got):
-    name = f"fails_{len(source)}"
-    (tmp_path / f"{name}.py").write_text(source)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    message = refused([f"--import={name}", PUSH])
-    assert got in message
-    assert f'python -c "import {name}" shows where' in message

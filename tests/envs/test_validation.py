@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import wrong_arguments
 import wrong_calls
@@ -13,7 +14,7 @@ from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, opt
 from wrong_calls import door
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import base
+from hindsight_jax.envs import _validation, base
 
 NAN, INF = math.nan, math.inf
 TRACED = ("flip_bit", "grid_four_rooms", "push")  # a flat set, a key in the state, physics
@@ -240,3 +241,14 @@ def test_every_method_with_arguments_is_tried():
     without = {"action_size", "backend", "camera", "observation_size", "spec", "unwrapped"}
     ours = {"first_state", "next_state"}  # for those who write a task
     assert task - without - ours == set(METHODS)
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.nan, math.inf, "0.1", True, None, 1j])
+def test_a_threshold_is_a_finite_number_above_zero(bad):
+    with pytest.raises(ValueError, match=r"^threshold: got .*, but it must be a finite number > 0\. Ours is 1\."):
+        _validation.check_threshold(bad, "Ours is 1.")
+
+
+@pytest.mark.parametrize("good", [1e-9, 1, 2.5, np.float32(0.1), 1e30])
+def test_any_positive_threshold_will_do(good):
+    _validation.check_threshold(good, "")

@@ -1,6 +1,4 @@
-"""Goal laws: exact values, draws against `pmf`, support, mixtures, populations, rewards, the preference, refusals."""
-
-import itertools
+"""Goal laws: exact values, draws against `pmf`, support, mixtures, populations, refusals."""
 
 import hypothesis
 import hypothesis.strategies as st
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hindsight_jax import relabel, replay, types
+from hindsight_jax import relabel
 
 HORIZON = 8
 NUM_DRAWS = 250_000  # by one call
@@ -40,12 +38,6 @@ STEPS = {  # (t, length): the start and the end of an exactly full trajectory, a
     "last": (HORIZON - 1, HORIZON),
     "early_end": (2, 6),
 }
-
-
-@pytest.fixture(autouse=True)
-def _strict():
-    with jax.numpy_dtype_promotion("strict"):
-        yield
 
 
 @jax.jit
@@ -428,141 +420,6 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(name):
     for i in range(6):
         assert int(law.sample(keys[i], int(t[i]), int(length[i]))) == int(together[i])
         np.testing.assert_allclose(law.pmf(t[i], length[i], HORIZON), pmfs[i], atol=1e-7)
-
-
-# Rewards
-
-
-@jax.jit
-def _rewards(law, keys):
-    """Rewards by index of uniform steps of trajectories of 50 actions, one for each key."""
-
-    def reward(key):
-        key_t, key_index = jax.random.split(key)
-        t = jax.random.randint(key_t, (), 0, 50)
-        index = law.sample(key_index, t, 50)
-        return relabel.reward_by_index()(jnp.zeros(2), jnp.zeros(2), index == t + 1)[0]
-
-    return jax.vmap(reward)(keys)
-
-
-@pytest.mark.parametrize(("ratio", "fraction"), [(0.2, 0.231), (0.5, 0.463), (0.6, 0.541)])
-def test_the_fraction_of_rewards_zero_is_the_source_s(ratio, fraction):
-    """0.85 (p + (1 - p) H/T), T = 50, H = 1 + 1/2 + .. + 1/50 = 4.49921; at p = 0.2: 0.85 (0.2 + 0.8 * 0.0899841)."""
-    law, horizon = relabel.hindsight(0.15, ratio), 50
-    steps = jnp.arange(horizon, dtype=jnp.int32)
-    pmfs = np.asarray(jax.vmap(lambda t: law.pmf(t, horizon, horizon))(steps))
-    reached = pmfs[np.arange(horizon), np.arange(horizon) + 2].mean()  # the mass of state t + 1 is entry t + 2
-    harmonic = np.sum(1 / np.arange(1, horizon + 1))
-    assert reached == pytest.approx(0.85 * (ratio + (1 - ratio) * harmonic / horizon), abs=1e-6)
-    assert reached == pytest.approx(fraction, abs=5e-4)
-
-    rewards = np.asarray(_rewards(law, jax.random.split(jax.random.key(9), 200_000)))
-    assert (rewards == 0.0).mean() == pytest.approx(fraction, abs=0.006)  # 5 standard errors
-
-
-def test_reward_by_index_ignores_values_and_never_ends():
-    goal = jnp.ones(3)
-    for reached, otherwise in [(0.0, -1.0), (1.0, 0.0), (1, 0)]:
-        reward_fn = jax.jit(relabel.reward_by_index(reached, otherwise))
-        for is_next, expected in [(True, reached), (False, otherwise)]:
-            reward, discount = reward_fn(goal, goal, jnp.asarray(is_next))  # equal goals do not matter
-            assert (float(reward), float(discount)) == (expected, 1.0)
-            assert reward.dtype == discount.dtype == jnp.float32
-            assert reward.shape == discount.shape == ()
-
-
-def near(achieved, goal):
-    """Success within 0.5, in the first coordinate alone."""
-    return jnp.abs(achieved[0] - goal[0]) < 0.5
-
-
-@pytest.mark.parametrize(("reached", "otherwise"), [(1.0, 0.0), (0.0, -1.0), (2, -3)])
-def test_reward_by_success_looks_at_values_and_never_ends(reached, otherwise):
-    """|0.4| < 0.5 is a success and |0.5| < 0.5 is none, for hindsight goals and, where is_next is false, for others."""
-    reward_fn = jax.jit(relabel.reward_by_success(near, reached, otherwise))
-    for is_next in (True, False):
-        for place, success in ((0.4, True), (-0.4, True), (0.5, False), (3.0, False)):
-            achieved, goal = jnp.array([place, 9.0]), jnp.array([0.0, -9.0])
-            reward, discount = reward_fn(achieved, goal, jnp.asarray(is_next))
-            assert (reward.dtype, discount.dtype) == (jnp.float32, jnp.float32)
-            assert (float(reward), float(discount)) == (reached if success else otherwise, 1.0)
-
-
-def test_reward_by_success_is_one_and_zero_unless_said_otherwise():
-    reward_fn = relabel.reward_by_success(near)
-    rewards = [float(reward_fn(jnp.zeros(2), goal, jnp.asarray(False))[0]) for goal in (jnp.zeros(2), jnp.ones(2))]
-    assert rewards == [1.0, 0.0]
-
-
-def test_reward_by_success_eager_jitted_mapped_and_traced_are_the_same():
-    achieved, goal = jax.random.uniform(KEY, (2, 16, 2))
-    is_next = jnp.arange(16) % 2 == 0
-
-    def rewards(reached, otherwise):
-        return jax.vmap(relabel.reward_by_success(near, reached, otherwise))(achieved, goal, is_next)
-
-    eager = relabel.reward_by_success(near, 0.25, -0.5)
-    expected = [float(eager(*row)[0]) for row in zip(achieved, goal, is_next, strict=True)]
-    assert set(expected) == {0.25, -0.5}
-    np.testing.assert_array_equal(rewards(0.25, -0.5)[0], expected)
-    np.testing.assert_array_equal(jax.jit(rewards)(jnp.float32(0.25), jnp.float32(-0.5))[0], expected)
-    members = jax.jit(jax.vmap(rewards))(jnp.array([0.25, 7.0]), jnp.array([-0.5, 6.0]))[0]  # of a population
-    np.testing.assert_array_equal(members[0], expected)
-    np.testing.assert_array_equal(members[1], np.where(np.equal(expected, 0.25), 7.0, 6.0))
-
-
-@pytest.mark.parametrize(("law", "hits"), [(relabel.behaviour(), [0, 0, 1]), (relabel.next_state(), [1, 1, 1])])
-def test_rows_of_the_ring_are_rewarded_by_success(law, hits):
-    """States 0, 1, 2, 3 and the goal 3, which the last action reaches: its own goal earns the reward there alone."""
-    states = jnp.arange(4.0)[:, None]
-    length, ended = jnp.asarray(3, jnp.int32), jnp.asarray(True)
-    stored = types.Trajectory(states, states, jnp.zeros((3, 1), jnp.int32), jnp.array([3.0]), length, ended)
-    ring = replay.make_ring(stored, capacity=1)
-    state = ring.add(ring.init(), jax.tree.map(lambda x: x[None], stored))
-    rows = jax.jit(lambda state: ring.sample(state, KEY, 64, law, relabel.reward_by_success(near)))(state)
-    t = np.asarray(rows.observation[:, 0], int)
-    assert set(t) == {0, 1, 2}
-    np.testing.assert_array_equal(rows.reward, np.array(hits, np.float32)[t])
-    np.testing.assert_array_equal(rows.discount, 1.0)
-
-
-# The preference
-
-
-def _differs(achieved, goal):
-    return jnp.any(achieved != goal)
-
-
-@jax.jit
-def _choices(flags, probabilities):
-    """20,000 choices for each probability."""
-
-    def choose(probability, key):
-        return relabel.prefer(_differs, num_candidates=3, probability=probability).choose(key, flags)
-
-    keys = jax.random.split(jax.random.key(10), 20_000)
-    return jax.vmap(lambda p: jax.vmap(lambda key: choose(p, key))(keys))(probabilities)
-
-
-@pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=3)))
-def test_choose_takes_the_first_changed_candidate_with_its_probability(flags):
-    first = flags.index(True) if any(flags) else 0
-    choices = np.asarray(_choices(jnp.asarray(flags), jnp.asarray([0.0, 0.7, 1.0])))
-    assert (choices[0] == 0).all()
-    assert (choices[2] == first).all()
-    assert set(choices[1].tolist()) == {0, first}
-    if first > 0:
-        assert (choices[1] == first).mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / 20_000))
-
-
-def test_a_preference_is_a_pytree_with_one_leaf():
-    preference = relabel.prefer(_differs)
-    assert (preference.num_candidates, preference.changed) == (8, _differs)
-    assert [float(leaf) for leaf in jax.tree.leaves(preference)] == [pytest.approx(0.7)]
-    choice = jax.jit(lambda p, key: p.choose(key, jnp.arange(8) == 5))(preference, jax.random.key(2))
-    assert choice.dtype == jnp.int32
-    assert int(choice) in (0, 5)
 
 
 # Refusals

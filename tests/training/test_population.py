@@ -1,5 +1,6 @@
-"""A population over several devices: the numbers of one, one program, and a checkpoint that moves between counts."""
+"""Populations: members of different seeds and settings, and their numbers on several devices, bit for bit."""
 
+import math
 import os
 import pathlib
 import subprocess
@@ -7,12 +8,14 @@ import sys
 
 import compiles
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from chain_runs import assert_close, assert_same_bits, member, plain, started, tiny
 
 from hindsight_jax import training
 
 ROOT = pathlib.Path(__file__).parents[2]
-
 SCRIPT = """
 import sys, warnings
 warnings.filterwarnings("ignore", "JAXopt")
@@ -124,3 +127,94 @@ def test_one_device_serves_any_number_of_members():
     assert training.devices_for(7) == (jax.local_devices()[0],)
     with pytest.raises(ValueError, match="num_members: got 0"):
         training.devices_for(0)
+
+
+# Counts and seeds
+
+
+def test_seeds_are_all_different():
+    """In their first weights, their warm-up, what they collect, and what they learn."""
+    state, _ = started()
+    first = plain(state.members)
+    state, metrics = training.pop_metrics(tiny().advance(state, 3))
+    last = plain(state.members)
+    kernel = lambda members: members.agent.params["params"]["MLP_0"]["Dense_0"]["kernel"]
+    for values in (
+        kernel(first),
+        first.replay.trajectories.action,
+        first.replay.trajectories.desired_goal,
+        first.key,
+        kernel(last),
+        last.replay.trajectories.action[:, 5:11],
+        last.key,
+        plain(metrics)["loss"],
+    ):
+        assert len(np.unique(values.reshape(4, -1), axis=0)) == 4
+
+
+def test_keys_of_members_are_those_of_their_seeds():
+    keys = training.member_keys(5, 3)
+    np.testing.assert_array_equal(plain(keys), plain(jnp.stack([jax.random.key(seed) for seed in (5, 6, 7)])))
+    with pytest.raises(ValueError, match="num_members"):
+        training.member_keys(0, 0)
+
+
+# Members that differ
+
+
+def test_members_with_values_of_their_own_equal_separate_runs():
+    values = {
+        "agent.gamma_hdm": jnp.array([0.0, 0.85, 0.85, math.inf]),
+        "relabel.next_state": jnp.array([0.2, 0.0, 1.0, 0.2]),
+        "relabel.behaviour": jnp.array([0.15, 0.15, 0.0, 0.15]),
+        "agent.epsilon": jnp.array([0.1, 0.0, 1.0, 0.1]),
+    }
+    state, keys = started(4, values)
+    first = plain(state.members)
+    np.testing.assert_array_equal(state.members.agent.hparams.gamma_hdm, values["agent.gamma_hdm"])
+    state, metrics = training.pop_metrics(tiny().advance(state, 5))
+    np.testing.assert_array_equal(metrics["imitated_fraction"][jnp.array([0, 3])], [0.0, 1.0])
+    assert 0.0 < float(metrics["imitated_fraction"][1]) < 1.0
+    assert float(metrics["reward_mean"][2]) == 0.0  # all goals are next states
+    assert -1.0 < float(metrics["reward_mean"][1]) < 0.0  # the last step's future is its next state
+    results = tiny().evaluate(state, keys)
+    for i in range(4):
+        alone, key = started(1, {name: value[i : i + 1] for name, value in values.items()}, seed=i)
+        assert_close(member(first, i), member(alone.members, 0), 0)
+        alone, expected = training.pop_metrics(tiny().advance(alone, 5))
+        assert_close(member(state.members, i), member(alone.members, 0), 1e-5)
+        assert_close(member(metrics, i), member(expected, 0), 1e-5)
+        assert_close(member(results, i), member(tiny().evaluate(alone, key), 0), 1e-5)
+
+
+def test_values_equal_to_the_defaults_change_nothing():
+    defaults = {"agent.gamma_hdm": 0.85, "relabel.next_state": 0.2, "relabel.behaviour": 0.15, "agent.epsilon": 0.1}
+    values = {name: jnp.full(4, value) for name, value in defaults.items()}
+    assert_same_bits(started(4, values)[0], started(4)[0])
+
+
+def test_a_member_that_breaks_leaves_the_others_alone():
+    """NaN in the weights of member 1: the bits of all others are those of a sound population."""
+    sound, _ = started()
+    broken, _ = started()
+    poison = lambda x: x.at[1].set(jnp.nan)
+    agent = broken.members.agent._replace(params=jax.tree.map(poison, broken.members.agent.params))
+    broken = broken._replace(members=broken.members._replace(agent=agent))
+    sound, broken = tiny().advance(sound, 5), tiny().advance(broken, 5)
+    assert np.isnan(broken.metric_sums["loss"][1])
+    others = np.array([0, 2, 3])
+    assert_same_bits(
+        jax.tree.map(lambda x: x[others], plain((broken.members, broken.metric_sums))),
+        jax.tree.map(lambda x: x[others], plain((sound.members, sound.metric_sums))),
+    )
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("values", [{"agent.gamma_hdm": [-1.0, 0.5]}, {"agent.target_period": [0.0, 1.0]}])
+def test_numbers_of_members_out_of_range_are_refused(values):
+    """Inside of jit they are not known: they are checked before it."""
+    values = {name: jnp.array(value) for name, value in values.items()}
+    with pytest.raises(ValueError, match=next(iter(values)).removeprefix("agent.")):
+        tiny().init(training.member_keys(0, 2), values)

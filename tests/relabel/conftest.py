@@ -1,0 +1,10 @@
+"""Goal laws and rewards are tested under strict dtype promotion: no literal of theirs may decide a precision."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _strict():
+    with jax.numpy_dtype_promotion("strict"):
+        yield
