@@ -34,7 +34,10 @@ def experiment(chain):
         num_envs=1, updates_per_epoch=2, batch_size=8, warmup_trajectories=2, evaluation_episodes=8
     )
     run = training.make_run(chain, agent, ring, law, relabel.reward_by_index(), sizes)
-    return presets.Setup(chain, agent, run, ring.num_bytes, num_epochs=6, epochs_between_evaluations=2)
+    flops = agent.flops(8)
+    return presets.Setup(
+        chain, agent, run, ring.num_bytes, num_epochs=6, epochs_between_evaluations=2, flops_per_update=flops
+    )
 
 
 @pytest.fixture(scope="session")
