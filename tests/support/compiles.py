@@ -8,7 +8,8 @@ import importlib.metadata
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 DAYS = 30  # an entry that old is deleted
 # Code of XLA's older emitters, a module in one piece: both halve what it takes to compile. Other versions may not know
@@ -52,3 +53,17 @@ def optimised() -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_disable_most_optimizations", True)
+
+
+def jit_as_users_do(function: Callable[..., Any]) -> Callable[..., Any]:
+    """jax.jit with the emitters and the optimisations that XLA has by default: for tests of its last bits."""
+    import jax
+
+    options = {"xla_cpu_use_fusion_emitters": True} if FLAGS in os.environ.get("XLA_FLAGS", "") else None
+    compiled = jax.jit(function, compiler_options=options)
+
+    def call(*arguments: Any) -> Any:
+        with optimised():
+            return compiled(*arguments)
+
+    return call

@@ -114,9 +114,9 @@ AGENT = {
     "parameter": (agent("params", jnp.nan), "agent.params."),
     "infinite parameter": (agent("params", jnp.inf, leaf=-1), "agent.params."),
     "optimiser": (agent("adam", jnp.nan), "agent.adam."),
-    "hyper-parameter": (agent("values", jnp.nan), "agent.hparams."),
+    "hyper-parameter": (agent("hparams", jnp.nan), "agent.hparams."),
     "gradient": (
-        agent("values", 1e38),
+        agent("hparams", 1e38),
         ("agent.", "metrics.", "batch."),
     ),  # the learning rate: finite, its steps are not
 }
