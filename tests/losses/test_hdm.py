@@ -1,6 +1,7 @@
 import functools
 import math
 
+import compiles
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,7 +150,9 @@ def test_gradients_of_hdm(row, imitation):
     assert {name: float(g) for name, g in gradients.items()} == expected
 
 
-@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "wrap", [lambda f: f, functools.partial(jax.jit, compiler_options=compiles.EMITTERS)], ids=["eager", "jit"]
+)
 def test_gamma_hdm_zero_is_td_to_the_bit(wrap):
     columns = random_rows(64)
 

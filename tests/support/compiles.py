@@ -15,6 +15,8 @@ DAYS = 30  # an entry that old is deleted
 # these flags, and XLA ends a process that names one which it does not know.
 FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
+EMITTERS = {"xla_cpu_use_fusion_emitters": True}  # compiler_options of `jax.jit`: the new ones, where bits are compared
+
 
 def configure() -> None:
     """Keeps compiled code below ~/.cache, or in the user's JAX_COMPILATION_CACHE_DIR, and skips XLA's optimisations."""
