@@ -23,21 +23,20 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# They compile MuJoCo's step for nothing but the example; tests/envs runs the same code.
+# Examples that compile MuJoCo's step for nothing else; tests/envs runs the same code.
 TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mass", "push", "reacher", "sawyer_reach")
 SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("physics", "wrappers", *TASKS))
-
-
 # Files whose runs are forks of one server, which is started and compiled for once.
 FORKED = {
     *(f"tests/runs/test_{name}.py" for name in ("kills", "run_disks", "run_streams")),
     *(f"tests/cli/test_{name}.py" for name in ("command_lines", "main")),
 }
+LONG = ("tests/envs/", "tests/training/", "tests/runs/", "tests/agents/")  # a file takes ten seconds, elsewhere a few
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """`--dist loadfile`, but one worker takes all that forks the server."""
+    """`--dist loadfile`, but one worker takes all that forks the server, and files start in the order of `items`."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -47,11 +46,14 @@ def pytest_xdist_make_scheduler(config, log):
             file = super()._split_scope(nodeid)
             return "FORKED" if file in FORKED else file
 
+    config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before marks select
 def pytest_collection_modifyitems(items):
+    """Long files come first, so that workers end together."""
+    items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in FORKED, not item.nodeid.startswith(LONG)))
     for item in items:
         if isinstance(item, pytest.DoctestItem) and item.name.startswith(SELDOM):
             item.add_marker(pytest.mark.seldom)
