@@ -3,6 +3,7 @@
 Dimension key: M members (seeds).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int)
     )
     updates = seeds * values["agent.updates_per_epoch"]
     env_steps = seeds * values["env.num_envs"] * setup.env.spec.horizon
-    useful = updates * setup.flops_per_update
+    useful = updates * (setup.flops_per_update or math.nan)  # NaN: the agent does not count them
     epoch, epochs, peak = whole / EPOCHS, setup.epochs_between_evaluations, product_operations / matmul
     interval = epochs * epoch + evaluate
     return {

@@ -16,6 +16,7 @@ Dimension key: C capacity in trajectories, T horizon, B batch, X draws of one ti
 
 import importlib
 import importlib.util
+import math
 import os
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def measure_training(values: dict[str, Any], populations: tuple[int, ...]) -> di
         figures[f"ours_over_sb3_{count}_seeds"] = count * steps / seconds / speed
     return figures | {
         "sb3_useful_gflop_per_update": baselines_operations(setup.env.spec, values) / 1e9,
-        "ours_useful_gflop_per_update": setup.flops_per_update / 1e9,
+        "ours_useful_gflop_per_update": (setup.flops_per_update or math.nan) / 1e9,
     }
 
 

@@ -5,6 +5,7 @@ Batches are noise, so that no environment is compiled. Members are updated as in
 Dimension key: M members, U updates of a call, B batch or N trajectories.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
         call, count = updates(setup, values, num_members)
         seconds, matmul = best_of(call, product)
         peak = operations / matmul
-        useful = setup.flops_per_update
+        useful = setup.flops_per_update or math.nan  # NaN: the agent does not count them
         update_seconds = seconds / count / num_members
         costs[name] = Cost(
             milliseconds=1e3 * update_seconds,

@@ -54,7 +54,9 @@ def _check_spec(name: str, spec: Any) -> None:
         checks.instance(f"{name}.{entry}_range", limits, types.Range, "Write types.Range((0.0, 0.0), (1.0, 1.0)), say.")
         count = math.prod(shape)
         good = len(limits.low) == len(limits.high) == count and all(
-            isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and -math.inf < low < high < math.inf
+            isinstance(low, numbers.Real)
+            and isinstance(high, numbers.Real)
+            and -math.inf < float(low) < float(high) < math.inf
             for low, high in zip(*limits, strict=True)
         )
         if not good:
