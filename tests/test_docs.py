@@ -238,8 +238,9 @@ def test_a_task_in_a_folder_is_trained_resumed_filmed_and_loaded(tmp_path):
     last = (tmp_path / "runs" / "dodge" / "metrics.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["env_steps"] == 270
     study = TASK_BLOCKS[STUDY].replace("total_steps=60_000", "total_steps=180, seeds=2")
-    values = small | {"agent.hidden_sizes": (8,)}
-    study = study.replace('values = {"agent.hidden_sizes": (64, 64)}', f"values = {values}")
+    page = 'overrides = {"agent.hidden_sizes": (64, 64)}'
+    assert page in study
+    study = study.replace(page, f"overrides = {small | {'agent.hidden_sizes': (8,)}}")
     checks = "assert study['success_end'].shape == (2, 2, 2), study\nassert action.shape == (1,)\n"
     (tmp_path / "page.py").write_text(study + TASK_BLOCKS[LOAD] + checks)
     assert "Interval" in run_python(tmp_path, "page.py")
