@@ -345,7 +345,7 @@ def test_a_discrete_action_set_is_refused():
 # Learning
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_it_learns_to_move_to_the_goal():
     """One step, s' = s + a / 2 with -(s' - g)^2 as reward: the best action is 2 (g - s), within the bounds."""
     agent = made(hidden_sizes=(32, 32))
@@ -361,7 +361,17 @@ def test_it_learns_to_move_to_the_goal():
         nothing = jnp.zeros(64)
         reward = -jnp.sum(jnp.square(after - goal), axis=1)
         batch = types.Transition(
-            observation, action, observation, goal, goal, after, reward, nothing, nothing > 0, nothing > 0, nothing
+            observation,
+            action,
+            observation,
+            goal,
+            goal,
+            after,
+            reward,
+            nothing,
+            nothing > 0,
+            nothing > 0,
+            offset=jnp.zeros(64, jnp.int32),
         )
         return agent.update(state, batch, key)[0], None
 

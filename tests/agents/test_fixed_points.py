@@ -254,7 +254,7 @@ def learnt(algorithm, slip):
     return table.reshape(SIZE, SIZE, 3), rows
 
 
-@pytest.mark.slow  # it trains; so does the next one
+@pytest.mark.seldom  # it trains; so does the next one
 def test_a_run_of_gcsl_learns_the_posterior():
     """From a uniform policy, by ring, goal law and all; some (s, g, a) are rare, so the mean error is what counts."""
     table, rows = learnt("gcsl", 0.25)
@@ -264,7 +264,7 @@ def test_a_run_of_gcsl_learns_the_posterior():
     assert error(softmax(table, -1)) < 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_run_of_her_sql_learns_its_soft_values():
     """Mellowmax is smooth, so that the noise of Q hardly raises V; values range over 3, about -3."""
     table, rows = learnt("her_sql", 0.25)

@@ -73,6 +73,7 @@ def photo(x):
     return rendering.render(everything(x), camera, width=6, height=5)
 
 
+@pytest.mark.seldom
 def test_jit_vmap_and_map_agree_with_eager():
     xs = jnp.array([-0.2, 0.1, 0.4])
     with jax.disable_jit():

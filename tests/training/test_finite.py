@@ -16,7 +16,7 @@ from hindsight_jax.envs import base
 BY_DEFAULT = ("hdm", "reinforce")
 every_algorithm = pytest.mark.parametrize(
     "algorithm",
-    [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.slow]) for name in presets.ALGORITHMS],
+    [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.seldom]) for name in presets.ALGORITHMS],
 )
 SMALL = {
     "env.num_envs": 2,

@@ -40,6 +40,7 @@ class CountedChain(probes.Chain):
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="only Linux says what is resident")
+@pytest.mark.seldom
 def test_memory_is_flat_over_600_epochs_and_each_function_is_traced_once():
     """Each epoch with an evaluation, metrics, and the numbers on the host, as in a study's loop."""
     traces = collections.Counter()

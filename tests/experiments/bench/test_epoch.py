@@ -7,7 +7,7 @@ from bench_values import VALUES, positive
 from experiments.bench import epoch
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_run_is_measured_with_its_parts(experiment, short):
     """Figures agree with one another; what they are depends on the machine."""
     figures = epoch.measure("hdm_push", experiment, VALUES, 2)

@@ -31,7 +31,7 @@ def test_the_learner_does_its_updates_in_one_call(chain, experiment):
     assert 7 in [scan.params["length"] for scan in scans]
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_rings_are_compared_by_their_quotient(experiment, short):
     figures = ring.measure("hdm_push", experiment, VALUES, 1)
     positive(figures)

@@ -16,7 +16,7 @@ def population(experiment):
     return training.make_population(experiment.run)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_epochs_without_checks_have_the_same_bits(experiment, population):
     learn = safety_cost.learn_without_checks(experiment, {"agent.updates_per_epoch": 2})
     without_checks = training.make_population(experiment.run._replace(learn=learn))
@@ -25,6 +25,7 @@ def test_epochs_without_checks_have_the_same_bits(experiment, population):
     reference.same_bits(advanced, population.advance(population.init(keys), 3))
 
 
+@pytest.mark.seldom
 def test_a_filled_ring_holds_what_a_run_would_store_and_no_more_than_fits(experiment, population):
     for total_steps, stored in ((20, 4), (1000, 16)):
         state = population.init(training.member_keys(0, 2))

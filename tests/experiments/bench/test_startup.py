@@ -16,7 +16,7 @@ def test_a_run_that_is_refused_is_told_with_its_reason(tmp_path):
         startup.start("zzz", 2, tmp_path / "cache", tmp_path / "run")
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_warm_start_is_no_slower_than_its_parts(tmp_path):
     found = startup.start("her_flip_bit", 2, tmp_path / "cache", tmp_path / "run", *TINY)
     assert 0 < found["first_state"] < found["first_rows"]

@@ -8,7 +8,7 @@ from experiments.bench import timing, update_cost
 from hindsight_jax import presets
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_the_costs_of_updates_agree_with_one_another(monkeypatch):
     small = {"agent.hidden_sizes": (8,), "env.num_envs": 2}
     config = presets.config

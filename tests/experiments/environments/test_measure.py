@@ -59,6 +59,7 @@ def test_shares_are_those_of_the_random_walk(stops):
         assert abs(getattr(found, name) - value) < 0.032, name
 
 
+@pytest.mark.seldom
 def test_one_task_is_measured_with_all_its_figures(chain, monkeypatch):
     """The keys of the page's table, from a task that compiles in a second."""
     monkeypatch.setattr(envs, "make", lambda name: chain)
