@@ -186,7 +186,7 @@ def test_the_chi_square_catches_the_fields_index_errors(wrong):
 
 
 def test_the_default_row_is_the_source_s_sampler():
-    """ALGORITHMS.md 2 in NumPy: offset = floor(U (T - t)), 0 with probability p; 0.85 of the goals are relabelled."""
+    """The goal law in NumPy: offset = floor(U (T - t)), 0 with probability p; 0.85 of the goals are relabelled."""
     rng, t, length = np.random.default_rng(1), 2, 7
     offset = np.floor(rng.random(NUM_DRAWS) * (length - t)).astype(int)
     offset = np.where(rng.random(NUM_DRAWS) < 0.2, 0, offset)
