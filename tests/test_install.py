@@ -14,6 +14,7 @@ import zipfile
 from typing import NamedTuple
 
 import pytest
+from fork_server import TINY
 
 from hindsight_jax import fields
 
@@ -216,20 +217,6 @@ def test_a_wheel_works_in_an_environment_without_the_checkout(installed):
     assert printed.split() == ["0.0", PROJECT["project"]["version"]]
 
 
-SMALL = [
-    "--config=her_flip_bit",
-    "--config.env.size=3",
-    "--config.seeds=2",
-    "--config.total_steps=54",
-    "--config.env.num_envs=1",
-    "--config.replay.warmup=3",
-    "--config.replay.capacity=8",
-    "--config.agent.hidden_sizes=8",
-    "--config.agent.batch_size=8",
-    "--config.agent.updates_per_epoch=2",
-    "--config.evaluation.every=9",
-    "--config.evaluation.episodes=4",
-]
 ACT = """
 import sys
 import hindsight_jax
@@ -249,7 +236,7 @@ def test_the_installed_command_trains_resumes_and_leaves_policies_that_act(insta
     options = {"cwd": installed.folder, "env": installed.whole}
     command = installed.scripts / "hindsight-jax"
     assert "her_flip_bit: 1.00 in 1 min" in run(command, "--list", **options)
-    assert "results in run" in run(command, *SMALL, "--workdir=run", **options)
+    assert "results in run" in run(command, *TINY, "--workdir=run", **options)
     assert [path.name for path in installed.folder.iterdir() if not path.name.startswith(".")] == ["run"]
     begun = (installed.folder / "run/metrics.jsonl").read_bytes()
     assert "results in run" in run(command, "--resume", "--workdir=run", "--config.total_steps=90", **options)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from rows import record
+from one_record import record
 
 from hindsight_jax.runs import records
 

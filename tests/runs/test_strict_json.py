@@ -6,7 +6,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rows import record
+from one_record import record
 
 from hindsight_jax.runs import records
 

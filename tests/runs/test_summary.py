@@ -3,20 +3,9 @@
 import math
 
 import numpy as np
+from one_record import record
 
 from hindsight_jax.runs import summary as run_summary
-
-
-def record(member=0, env_steps=100, success_end=0.5, **extra):
-    return {
-        "member": member,
-        "seed": member + 7,
-        "env_steps": env_steps,
-        "updates": env_steps // 2,
-        "success_end": success_end,
-        "success_any": success_end + 0.25,
-        **extra,
-    }
 
 
 def test_table_keeps_the_evaluations_that_every_member_has():
