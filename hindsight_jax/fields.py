@@ -10,7 +10,7 @@ import inspect
 import math
 import numbers
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from hindsight_jax import checks
@@ -20,22 +20,52 @@ COMMAND = "hindsight-jax"  # what is installed; `python -m experiments.run` is t
 Value = bool | int | float | str | tuple[int, ...]
 
 
+class Need(NamedTuple):
+    """A condition on other fields of a run, by their dotted names: some alternative holds.
+
+    An alternative is a field and the values that it must have, or, where `differs`, must not have.
+
+    >>> need = Need({"agent.backup": ("mellow",)})
+    >>> need.holds({"agent.backup": "mellow"}), need.holds({"agent.backup": "max"}), need.holds({}), str(need)
+    (True, False, False, 'agent.backup is mellow')
+    >>> str(Need({"relabel.preference": (0.0,)}, differs=True))
+    'relabel.preference is not 0'
+    """
+
+    alternatives: Mapping[str, tuple[Value, ...]]
+    differs: bool = False
+
+    def holds(self, config: Mapping[str, Any]) -> bool:
+        """Whether the config meets an alternative; a field that it lacks meets none."""
+        return any(
+            field in config and (config[field] in values) != self.differs for field, values in self.alternatives.items()
+        )
+
+    def __str__(self) -> str:
+        verb = "is not" if self.differs else "is"
+        return " or ".join(
+            f"{field} {verb} {' or '.join(map(text, values))}" for field, values in self.alternatives.items()
+        )
+
+
 class Allowed(NamedTuple):
-    """Help and range of a hyper-parameter: the metadata of its annotation."""
+    """Help and range of a hyper-parameter, and where it has an effect: the metadata of its annotation."""
 
     help: str
     low: float = float("-inf")
     high: float = float("inf")
+    needs: tuple[Need, ...] = ()  # all of these; a run that does not meet them refuses a value
 
 
 class Field(NamedTuple):
-    """One value of a run: its default (whose type it has), a line of help, and what is allowed."""
+    """One value of a run: its default (whose type it has), a line of help, what is allowed, where it has an effect."""
 
     default: Value
     help: str
     low: float = float("-inf")
     high: float = float("inf")
     options: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 def declared(source: Callable[..., Any]) -> dict[str, Field]:
@@ -49,7 +79,7 @@ def declared(source: Callable[..., Any]) -> dict[str, Field]:
     >>> from typing import Annotated
     >>> def make(size: Annotated[int, Allowed("bits", 1, 64)] = 8, name: str = "x"): ...
     >>> declared(make)
-    {'size': Field(default=8, help='bits', low=1, high=64, options=())}
+    {'size': Field(default=8, help='bits', low=1, high=64, options=(), needs=())}
     """
     hints = _type_hints(source)
     found: dict[str, Field] = {}
@@ -67,7 +97,12 @@ def declared(source: Callable[..., Any]) -> dict[str, Field]:
             remedy = 'Write Annotated[Literal["a", "b"], Allowed(...)].'
             checks.fail(name, repr(default), "a declared text must have its options in its type", remedy)
         field = Field(
-            default=default, help=declaration.help, low=declaration.low, high=declaration.high, options=options
+            default=default,
+            help=declaration.help,
+            low=declaration.low,
+            high=declaration.high,
+            options=options,
+            needs=declaration.needs,
         )
         checked(name, field, default)
         found[name] = field

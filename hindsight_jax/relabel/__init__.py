@@ -16,7 +16,7 @@ from hindsight_jax.relabel.laws import (
     next_state,
 )
 from hindsight_jax.relabel.preference import Preference, prefer
-from hindsight_jax.relabel.rewards import RewardFn, reward_by_index, reward_by_success
+from hindsight_jax.relabel.rewards import RewardFn, Step, reward_by_index, reward_by_success
 
 __all__ = [
     "BEHAVIOUR",
@@ -26,6 +26,7 @@ __all__ = [
     "Mixture",
     "Preference",
     "RewardFn",
+    "Step",
     "behaviour",
     "episode",
     "final",

@@ -25,5 +25,5 @@ def boolean(
 
 def goals(next_achieved_goal: Any, goal: Any) -> None:
     """Checks for two arrays of equal shape."""
-    checks.array("next_achieved_goal", next_achieved_goal)
-    checks.shape("goal", goal, jnp.shape(next_achieved_goal), "Both are goals of one step: map with jax.vmap.")
+    checks.array("step.next_achieved_goal", next_achieved_goal)
+    checks.shape("step.goal", goal, jnp.shape(next_achieved_goal), "Both are goals of one step: map with jax.vmap.")

@@ -140,8 +140,7 @@ def sample(
       key: one typed key.
       batch_size: B, static.
       law: of the goal, given t and the trajectory's length.
-      reward_fn: (phi(s_{t+1}) [*G], goal [*G], is_next bool[]) -> (reward f32[], discount f32[]); called once per
-        transition, with the relabelled goal.
+      reward_fn: `relabel.Step` -> (reward f32[], discount f32[]); called once per transition, with the relabelled goal.
       preference: chooses each hindsight transition among several candidates; behaviour goals keep their probability.
 
     Returns:

@@ -66,7 +66,9 @@ def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, r
     goal = jnp.where(jnp.expand_dims(relabelled, range(1, hindsight.ndim)), hindsight, desired)
     next_achieved = read(stored.achieved_goal, slot, t + 1)
     is_next = index == t + 1
-    reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(next_achieved, goal, is_next)
+    terminal = read(stored.terminal, slot) & (t + 1 == read(stored.length, slot))
+    step = relabel.Step(next_achieved, goal, is_next=is_next, relabelled=relabelled, terminal=terminal)
+    reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(step)
     return Transition(
         observation=read(stored.observation, slot, t),
         action=read(stored.action, slot, t),
@@ -82,9 +84,9 @@ def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, r
     )
 
 
-def _reward(reward_fn: RewardFn, *step: jax.Array) -> tuple[Any, Any]:
+def _reward(reward_fn: RewardFn, step: relabel.Step) -> tuple[Any, Any]:
     """reward_fn of one step, checked: (reward, discount), two float scalars."""
-    returned: Any = reward_fn(*step)
+    returned: Any = reward_fn(step)
     if not isinstance(returned, tuple) or len(returned) != 2:
         got = f"a function that returns {checks.describe(returned)}"
         checks.fail("reward_fn", got, "it must return (reward, discount)", _REWARD_REMEDY)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from named_runs import EVERY_NAME, HEM, built, small
 
-from hindsight_jax import agents, envs, presets, training, types
+from hindsight_jax import agents, envs, presets, relabel, training, types
 from hindsight_jax.presets import AGENTS, ENVIRONMENTS
 
 
@@ -277,6 +277,12 @@ def test_members_of_other_kinds_of_agent_may_differ_in_the_fields_that_they_have
     takes_its_population_fields(setup, name)
 
 
+def step_to(distance, is_next):
+    """A step to the origin, whose goal is this far away."""
+    no, is_next = jnp.asarray(False), jnp.asarray(is_next)
+    return relabel.Step(jnp.zeros(3), jnp.array([distance, 0, 0]), is_next=is_next, relabelled=is_next, terminal=no)
+
+
 def test_numbers_reach_the_law_the_reward_and_the_preference(given):
     """Their defaults, and a member's own: what `make_run` is given is called as `run.init` calls it."""
     relabelling = {"relabel.behaviour": 0.5, "relabel.next_state": 0.25, "relabel.preference": 0.75}
@@ -290,8 +296,7 @@ def test_numbers_reach_the_law_the_reward_and_the_preference(given):
     np.testing.assert_allclose(own.pmf(1, 3, 3), [0.25, 0, 0, 0.75, 0], rtol=1e-6)
     assert float(given["preference"]({}).probability) == 0.75
     assert float(given["preference"]({"behaviour": 0.25, "preference": 0.5}).probability) == 0.5
-    goal = jnp.zeros(3)
-    rewards = [float(given["reward_fn"](goal, goal, jnp.asarray(reached))[0]) for reached in (True, False)]
+    rewards = [float(given["reward_fn"](step_to(0.0, is_next=reached))[0]) for reached in (True, False)]
     assert rewards == [1.0, 0.0]
 
 
@@ -308,10 +313,7 @@ def test_ddpg_has_four_goals_of_the_future_for_each_of_its_own_and_rewards_by_su
     built(f"{algorithm}_navigation", **{"env.threshold": 0.3})
     np.testing.assert_allclose(given["law"]({}).pmf(1, 3, 3), [0.2, 0, 0, 0.4, 0.4], rtol=1e-6)
     for is_next in (True, False):
-        near, far = (
-            given["reward_fn"](jnp.zeros(3), jnp.array([distance, 0, 0]), jnp.asarray(is_next))
-            for distance in (0.2, 0.4)
-        )
+        near, far = (given["reward_fn"](step_to(distance, is_next=is_next)) for distance in (0.2, 0.4))
         assert [float(near[0]), float(far[0])] == rewards
         assert float(near[1]) == float(far[1]) == 1.0  # nothing is terminal
 

@@ -429,7 +429,9 @@ KEY = jax.random.key(0)
 
 def _by_success(success):
     """A reward of two steps at the same place, by a test that is no test."""
-    return relabel.reward_by_success(success)(jnp.zeros(2), jnp.zeros(2), jnp.asarray(True))
+    no = jnp.asarray(False)
+    step = relabel.Step(jnp.zeros(2), jnp.zeros(2), is_next=no, relabelled=no, terminal=no)
+    return relabel.reward_by_success(success)(step)
 
 
 @pytest.mark.parametrize(

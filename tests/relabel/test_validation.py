@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 import wrong_arguments
 import wrong_calls
-from wrong_arguments import alike, count, floats, integer, key, number, optional, thing
+from wrong_arguments import alike, count, flag, floats, integer, key, number, optional, thing
 from wrong_calls import door
 
 from hindsight_jax import relabel
@@ -46,8 +46,12 @@ def any_dtype(argument):
 
 
 def rewards(reward_fn):
+    """Of a `Step` whose parts are wrong one at a time; the messages call them step.NAME."""
     goal = any_dtype(floats(2))
-    return door(reward_fn, next_achieved_goal=goal, goal=goal, is_next=FLAG)
+    flags = dict.fromkeys(("is_next", "relabelled", "terminal"), FLAG)
+    parts = {"next_achieved_goal": goal, "goal": goal} | flags
+    called = {name: f"step.{name}" for name in parts}
+    return door(lambda **step: reward_fn(relabel.Step(**step)), **parts, called=called)
 
 
 def near(achieved, goal):
@@ -97,9 +101,11 @@ DOORS = {
         blames=("changed(achieved_goal, goal)",),
         any_blamed=True,
     ),
-    "reward_by_index": door(relabel.reward_by_index, reached=REWARD, otherwise=REWARD),
+    "reward_by_index": door(relabel.reward_by_index, reached=REWARD, otherwise=REWARD, absorbing=flag(False)),
     "reward_by_index: of a step": rewards(relabel.reward_by_index()),
-    "reward_by_success": door(relabel.reward_by_success, success=thing(near), reached=REWARD, otherwise=REWARD),
+    "reward_by_success": door(
+        relabel.reward_by_success, success=thing(near), reached=REWARD, otherwise=REWARD, absorbing=flag(False)
+    ),
     "reward_by_success: of a step": rewards(relabel.reward_by_success(near)),
 }
 DOORS |= {f"{name}: sample": door(law.sample, **SAMPLE) for name, law in LAWS.items()}
@@ -118,5 +124,5 @@ def test_wrong_shapes_and_dtypes_are_refused_inside_of_jit_and_vmap(name):
 
 
 def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
-    assert wrong_calls.missing(relabel, DOORS, others=["Law", "RewardFn"]) == set()
+    assert wrong_calls.missing(relabel, DOORS, others=["Law", "RewardFn", "Step"]) == set()
     assert wrong_calls.thin(DOORS) == {}

@@ -179,10 +179,10 @@ def test_traced_weights_that_make_no_law_poison_the_batch(ratio, with_preference
 def test_reward_and_discount_are_computed_once():
     ring, calls = compiled(4, 5).ring, []
 
-    def counted(next_achieved_goal, goal, is_next):
-        calls.append((next_achieved_goal.shape, goal.shape, is_next.shape, is_next.dtype))
-        return reward_fn(next_achieved_goal, goal, is_next)
+    def counted(step):
+        calls.append(tuple((x.shape, x.dtype) for x in step))
+        return reward_fn(step)
 
     sample = lambda state, key: ring.sample(state, key, 8, law(), counted)
     jax.eval_shape(sample, compiled(4, 5).empty, jax.random.key(0))
-    assert calls == [((3,), (3,), (), jnp.bool_)]
+    assert calls == [(*[((3,), jnp.float32)] * 2, *[((), jnp.bool_)] * 3)]

@@ -73,18 +73,18 @@ A_STATE = record(STATE, **STORED)._replace(
 
 
 def rewards_of(reward, discount):
-    return lambda next_achieved_goal, goal, is_next: (reward, discount)
+    return lambda step: (reward, discount)
 
 
 BAD_REWARDS = {
     "none": lambda *step: None,
-    "reward alone": lambda *step: jnp.float32(0),
+    "reward alone": lambda step: jnp.float32(0),
     "three": lambda *step: (jnp.float32(0), jnp.float32(1), True),
-    "a dict": lambda *step: {"reward": jnp.float32(0), "discount": jnp.float32(1)},
+    "a dict": lambda step: {"reward": jnp.float32(0), "discount": jnp.float32(1)},
     "integer reward": rewards_of(jnp.int32(0), jnp.float32(1)),
     "integer discount": rewards_of(jnp.float32(0), jnp.int32(1)),
     "boolean discount": rewards_of(jnp.float32(0), jnp.array(True)),
-    "a reward per coordinate": lambda achieved, goal, is_next: (achieved - goal, jnp.float32(1)),
+    "a reward per coordinate": lambda step: (step.next_achieved_goal - step.goal, jnp.float32(1)),
     "a column": rewards_of(jnp.zeros(1), jnp.float32(1)),
     "a discount column": rewards_of(jnp.float32(0), jnp.ones(1)),
     "strings": rewards_of("0", "1"),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from hindsight_jax import rendering, types
+from hindsight_jax import relabel, rendering, types
 from hindsight_jax.envs import action_sets, base
 
 
@@ -69,10 +69,9 @@ class Chain(base.GoalEnv):
     def camera(self) -> rendering.Camera:
         return rendering.orthographic((0.0, 0.0, 5.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=6.0)
 
-    def reward_by_success(self, next_achieved_goal: jax.Array, goal: jax.Array, is_next: jax.Array):
+    def reward_by_success(self, step: relabel.Step):
         """-1, or 0 at the goal, by value; never terminal."""
-        del is_next
-        return jnp.where(self.success(next_achieved_goal, goal), 0.0, -1.0), jnp.float32(1.0)
+        return jnp.where(self.success(step.next_achieved_goal, step.goal), 0.0, -1.0), jnp.float32(1.0)
 
     def exact_q(self, gamma: float) -> list[list[list[float]]]:
         """Q[cell][goal][action]."""

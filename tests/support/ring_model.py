@@ -42,10 +42,11 @@ def example(horizon):
     return jax.tree.map(lambda x: jnp.asarray(x[0]), trajectories(1, [horizon], horizon))
 
 
-def reward_fn(next_achieved_goal, goal, is_next):
-    """A reward that depends on all three arguments, exact in float32."""
-    reward = goal[0] - next_achieved_goal[0] + jnp.where(is_next, jnp.float32(0.125), jnp.float32(0.0))
-    return reward, jnp.where(is_next, jnp.float32(0.5), jnp.float32(1.0))
+def reward_fn(step):
+    """A reward and a discount that depend on all parts of a step, exact in float32."""
+    reward = step.goal[0] - step.next_achieved_goal[0] + jnp.where(step.is_next, jnp.float32(0.125), jnp.float32(0.0))
+    ends = jnp.where(step.terminal, jnp.float32(0.25), jnp.float32(0.0))
+    return reward, jnp.where(step.is_next, jnp.float32(0.5), jnp.float32(1.0)) + ends * jnp.where(step.relabelled, 1, 2)
 
 
 class Compiled(NamedTuple):
@@ -131,7 +132,9 @@ def decode(batch, model, looks_back=False):
     np.testing.assert_array_equal(batch.is_next, index == t + 1)
     np.testing.assert_array_equal(batch.offset, np.where(batch.relabelled, index - t, 0))
     np.testing.assert_array_equal(batch.reward, batch.goal[:, 0] - (code + 1 + ACHIEVED) + 0.125 * batch.is_next)
-    np.testing.assert_array_equal(batch.discount, np.where(batch.is_next, 0.5, 1.0))
+    ends = (t + 1 == lengths[episode]) & (lengths[episode] < model.horizon)  # the terminal step, whatever its goal
+    expected = np.where(batch.is_next, 0.5, 1.0) + ends * np.where(batch.relabelled, 0.25, 0.5)
+    np.testing.assert_array_equal(batch.discount, expected)
     return episode, t, index
 
 

@@ -40,9 +40,9 @@ def made(algorithm, change=lambda env: env):
     experiment = presets.build(name, values)
     env, on_policy = change(experiment.env), kind == "policy_gradient"
 
-    def reward(achieved, goal, is_next):
-        of, discount = relabel.reward_by_index()(achieved, goal, is_next)
-        return jnp.where(jnp.any(achieved == MARK), jnp.nan, of), discount
+    def reward(step):
+        of, discount = relabel.reward_by_index()(step)
+        return jnp.where(jnp.any(step.next_achieved_goal == MARK), jnp.nan, of), discount
 
     sizes = training.RunSizes(
         num_envs=2,
