@@ -27,9 +27,9 @@ class Need(NamedTuple):
 
     >>> need = Need({"agent.backup": ("mellow",)})
     >>> need.holds({"agent.backup": "mellow"}), need.holds({"agent.backup": "max"}), need.holds({}), str(need)
-    (True, False, False, 'agent.backup is mellow')
+    (True, False, False, 'agent.backup=mellow')
     >>> str(Need({"relabel.preference": (0.0,)}, differs=True))
-    'relabel.preference is not 0'
+    'relabel.preference other than 0'
     """
 
     alternatives: Mapping[str, tuple[Value, ...]]
@@ -42,9 +42,9 @@ class Need(NamedTuple):
         )
 
     def __str__(self) -> str:
-        verb = "is not" if self.differs else "is"
+        equals = " other than " if self.differs else "="
         return " or ".join(
-            f"{field} {verb} {' or '.join(map(text, values))}" for field, values in self.alternatives.items()
+            f"{field}{equals}{' or '.join(map(text, values))}" for field, values in self.alternatives.items()
         )
 
 

@@ -147,7 +147,7 @@ def train(
         for _, own in presets.settings(shaping)
     ]
     # Build everything first: a bad setting must fail now, not after hours of training.
-    setups = [presets.build(name, fixed | program[0][1]) for program in programs]
+    setups = [presets.build(name, presets.changed(name, fixed, program[0][1])) for program in programs]
     sizes = [_members_at_once(setup, members_at_once) for setup in setups]
     halts = fixed["on_nan"] == "halt"
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
@@ -176,15 +176,16 @@ def _checked(name: str, seeds: Any, grid: Any, overrides: Any, total_steps: Any)
     for argument, given in (("grid", grid), ("overrides", overrides)):
         if given is not None and not isinstance(given, Mapping):
             checks.fail(argument, fields.short(given), "it must be a dict of fields", "Write {field: ...}.")
-    fixed = presets.config(name) | dict(overrides or {})
-    if total_steps is not None:
-        fixed["total_steps"] = total_steps
+    overrides = dict(overrides or {})
     for field in ("seed", "seeds"):
-        if field in (overrides or {}):
-            checks.fail(
-                f"overrides[{field!r}]", fixed[field], _SEEDS_ARE_AN_ARGUMENT, "Use seeds=range(first, last + 1)."
-            )
-    fixed = presets.typed(name, fixed)  # whether they fit each other, each setting of the grid tells
+        if field in overrides:
+            remedy = "Use seeds=range(first, last + 1)."
+            checks.fail(f"overrides[{field!r}]", overrides[field], _SEEDS_ARE_AN_ARGUMENT, remedy)
+    steps = {} if total_steps is None else {"total_steps": total_steps}
+    # Whether the values fit each other, each setting of the grid tells.
+    fixed = presets.config(
+        name, {field: value for field, value in overrides.items() if field not in (grid or {})} | steps
+    )
     seeds = _checked_seeds(seeds)
     axes = presets.check_grid(name, fixed, dict(grid or {}), taken=overrides)
     return fixed, axes, seeds

@@ -21,7 +21,9 @@ class Trajectory(NamedTuple):
     action: jax.Array  # i32[T, D] (discrete) or f32[T, D] in [-1, 1]
     desired_goal: jax.Array  # [*G], the behaviour goal
     length: jax.Array  # i32[], actions taken, 0 <= length <= T
-    terminal: jax.Array  # bool[], ended before the horizon, in our tasks by success; reward functions see it at the last step
+    terminal: (
+        jax.Array
+    )  # bool[], ended before the horizon, in our tasks by success; reward functions see it at the last step
 
 
 class Transition(NamedTuple):
@@ -34,7 +36,9 @@ class Transition(NamedTuple):
     achieved_goal: jax.Array  # [*G], phi(s_t)
     next_achieved_goal: jax.Array  # [*G], phi(s_{t+1})
     reward: jax.Array  # f32[]
-    discount: jax.Array  # f32[], of the reward function: 0 keeps what comes after out of a target; agents multiply it by gamma
+    discount: (
+        jax.Array
+    )  # f32[], of the reward function: 0 keeps what comes after out of a target; agents multiply it by gamma
     is_next: jax.Array  # bool[], relabelled with the index t + 1: the goal is phi(s_{t+1})
     relabelled: jax.Array  # bool[], the goal is a hindsight goal
     offset: jax.Array  # i32[], i - t, the number of actions from s_t to the goal's state; 0 for a behaviour goal

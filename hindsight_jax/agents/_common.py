@@ -10,13 +10,17 @@ import jax.numpy as jnp
 import optax
 
 from hindsight_jax import checks, losses, types
-from hindsight_jax.fields import Allowed
+from hindsight_jax.fields import Allowed, Need
 
 # Hyper-parameters that several agents declare.
 LearningRate = Annotated[Any, Allowed("step size of Adam, per update", 0.0, 1.0)]
 Gamma = Annotated[Any, Allowed("discount per env step", 0.0, 1.0)]
 Epsilon = Annotated[Any, Allowed("probability of a uniform action while exploring", 0.0, 1.0)]
-Noise = Annotated[Any, Allowed("std of Gaussian noise on a continuous action in [-1, 1] while exploring", 0.0, 1e6)]
+CONTINUOUS = Need({"env.actions": ("continuous",)})
+Noise = Annotated[
+    Any,
+    Allowed("std of Gaussian noise on a continuous action in [-1, 1] while exploring", 0.0, 1e6, needs=(CONTINUOUS,)),
+]
 TargetRate = Annotated[Any, Allowed("target network's step towards the online one; 1 copies it", 0.0, 1.0)]
 TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24)]
 HiddenSizes = Annotated[tuple[int, ...], Allowed("units of the hidden layers, such as 400,300", 1, 65536)]

@@ -137,7 +137,9 @@ class Checkpoints:
         if files.is_first():
             self._prune()
 
-    def restore(self, template: Any, renamed: Mapping[str, str] | None = None) -> tuple[int, Any, dict[str, Any]]:
+    def restore(
+        self, template: Any, renamed: Mapping[str, str] | None = None, added: Mapping[str, float] | None = None
+    ) -> tuple[int, Any, dict[str, Any]]:
         """(step, state, extra) of the newest intact step: every file has the SHA-256 that was stored.
 
         A damaged step is passed over with a UserWarning that names it; the next save sets it aside.
@@ -146,6 +148,7 @@ class Checkpoints:
           template: the state's pytree, of `jax.ShapeDtypeStruct` (see `jax.eval_shape`) or of arrays.
           renamed: old -> new part of a leaf's path, for checkpoints of earlier versions: {".net.": ".network."} loads
             the leaf that was stored as `.net.w` into `.network.w`. Checkpoints with the new paths load too.
+          added: end of a leaf's path -> the number that fills it in checkpoints of earlier versions, which lack it.
 
         Raises:
           ValueError: the checkpoint is of another format version, or a leaf has another path, shape or dtype.
@@ -159,9 +162,11 @@ class Checkpoints:
             try:
                 manifest = files.read_manifest(folder)
                 stored = _rename(manifest["leaves"], renamed or {}, expected)
-                _check_leaves(f"{folder.name} of {self.directory}", stored, expected)
+                filled = _added(stored, expected, added or {})
+                present = {path: leaf for path, leaf in expected.items() if path not in filled}
+                _check_leaves(f"{folder.name} of {self.directory}", stored, present)
                 files.check_files(folder, manifest["files"])
-                arrays = files.read_arrays(folder, stored, expected)
+                arrays = files.read_arrays(folder, stored, present) | filled
             except files.Damaged as reason:
                 self._damaged.add(folder)
                 damage.append(f"{folder.name} is damaged ({reason})")
@@ -260,6 +265,16 @@ def _rename(stored: dict[str, Any], renamed: Mapping[str, str], expected: dict[s
         return path
 
     return {new_path(path): leaf for path, leaf in stored.items()}
+
+
+def _added(stored: Mapping[str, Any], expected: Mapping[str, Any], added: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """The expected leaves that are not stored and whose path has an end in `added`, filled with its number."""
+    return {
+        path: np.full(leaf.shape, number, leaf.dtype)
+        for path, leaf in expected.items()
+        for end, number in added.items()
+        if path.endswith(end) and path not in stored
+    }
 
 
 def _leaves(name: str, tree: Any, kinds: tuple[type, ...]) -> dict[str, Any]:

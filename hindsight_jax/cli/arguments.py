@@ -104,7 +104,7 @@ def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) ->
         kept = json.dumps(config_file.grid_to_json(grid)) if grid else "none"
         raise UsageError(f"--config.grid: got another grid than the run to resume has: {kept}. Leave it out.")
     if overrides:
-        config = _resolved(name, config | dict(overrides))
+        config = _resolved(name, overrides, config)
     return Arguments(name, config, grid, workdir, resume=True)
 
 
@@ -137,10 +137,12 @@ def _refuse_unknown_list(word: str) -> None:
         raise UsageError(f"--list: got {flags.short(word)}, but it must be a task, an algorithm or all. {near.strip()}")
 
 
-def _resolved(name: str, overrides: Mapping[str, fields.Value]) -> dict[str, Any]:
+def _resolved(
+    name: str, overrides: Mapping[str, fields.Value], config: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Calls `config_file.resolve`; its errors name fields as the command line does."""
     try:
-        return config_file.resolve(name, overrides)
+        return config_file.resolve(name, overrides, config)
     except ValueError as error:
         raise UsageError(f"--config.{error}") from None
 

@@ -6,6 +6,8 @@ from hindsight_jax.presets.grids import Grid, check_grid, entries, label, progra
 from hindsight_jax.presets.register import register_algorithm, register_environment
 from hindsight_jax.presets.resolve import (
     all_fields,
+    candidates,
+    changed,
     check,
     complete,
     config,
@@ -16,7 +18,6 @@ from hindsight_jax.presets.resolve import (
     population_fields,
     split,
     tuned,
-    typed,
 )
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
 from hindsight_jax.presets.tuning import TUNED
@@ -36,6 +37,8 @@ __all__ = [
     "Setup",
     "all_fields",
     "build",
+    "candidates",
+    "changed",
     "check",
     "check_grid",
     "complete",
@@ -53,5 +56,4 @@ __all__ = [
     "settings",
     "split",
     "tuned",
-    "typed",
 ]

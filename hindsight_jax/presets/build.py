@@ -94,8 +94,9 @@ def make_agent(kind: tables.AgentKind, env: Any, config: Mapping[str, Any]) -> A
     """
     numbers, options = resolve.hyperparameters(kind.make)
     parameters = inspect.signature(kind.make).parameters
-    hparams = default_hparams(kind.make)._replace(**{name: config[f"agent.{name}"] for name in numbers})
-    arguments = {name: config[f"agent.{name}"] for name in options}
+    given = lambda names: {name: config[f"agent.{name}"] for name in names if f"agent.{name}" in config}
+    hparams = default_hparams(kind.make)._replace(**given(numbers))
+    arguments = given(options)
     arguments |= {name: getattr(env, name) for name in ("distance", "success") if name in parameters}
     agent = kind.make(env.spec, hparams=hparams, **arguments)
     if agent.batch != kind.batch:
@@ -111,9 +112,10 @@ def _reward_fn(env: Any, config: Mapping[str, Any]) -> Any:
     if "relabel.rewards" not in config:
         return relabel.reward_by_index()
     numbers = config["relabel.reward_reached"], config["relabel.reward_otherwise"]
+    absorbing = config["relabel.absorbing"]
     if config["relabel.rewards"] == "success":
-        return relabel.reward_by_success(env.success, *numbers)
-    return relabel.reward_by_index(*numbers)
+        return relabel.reward_by_success(env.success, *numbers, absorbing=absorbing)
+    return relabel.reward_by_index(*numbers, absorbing=absorbing)
 
 
 def _goals(env: Any, config: Mapping[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
@@ -121,8 +123,9 @@ def _goals(env: Any, config: Mapping[str, Any]) -> tuple[Callable[..., Any], Cal
     from hindsight_jax import relabel
 
     preferred = config["relabel.preference"] > 0
-    numbers = {name: config[f"relabel.{name}"] for name in ("behaviour", "next_state")}
-    numbers |= {"preference": config["relabel.preference"]} if preferred else {}
+    names = ("behaviour", "next_state", "discount", *(["preference"] if preferred else []))
+    numbers = {name: config[f"relabel.{name}"] for name in names if f"relabel.{name}" in config}
+    rest = config["relabel.law"]
 
     def of_member(overrides: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in overrides.items():
@@ -136,7 +139,8 @@ def _goals(env: Any, config: Mapping[str, Any]) -> tuple[Callable[..., Any], Cal
 
     def law(overrides: Mapping[str, Any]) -> Any:
         shares = of_member(overrides)
-        return relabel.hindsight(shares["behaviour"], shares["next_state"])
+        law = relabel.geometric(shares["discount"]) if rest == "geometric" else getattr(relabel, rest)()
+        return relabel.hindsight(shares["behaviour"], shares["next_state"], law)
 
     def prefer(overrides: Mapping[str, Any]) -> Any:
         changed = lambda achieved, goal: env.distance(achieved, goal) > CHANGED_SHARE * env.spec.threshold

@@ -4,7 +4,10 @@ Those that an agent declares, `agent.*`, stand where it takes them (`fields.decl
 """
 
 from hindsight_jax.checks import INT32_MAX
-from hindsight_jax.fields import Field
+from hindsight_jax.fields import Field, Need
+
+_HINDSIGHT = Need({"relabel.behaviour": (1.0,)}, differs=True)  # some goals are hindsight goals
+_NOT_NEXT = Need({"relabel.next_state": (1.0,)}, differs=True)
 
 # Every run has these.
 RUN: dict[str, Field] = {
@@ -32,11 +35,24 @@ RING: dict[str, Field] = {
     "replay.capacity": Field(20_000, "trajectories kept", 1, INT32_MAX),
     "replay.warmup": Field(200, "random trajectories before the first update", 1, INT32_MAX),
     "relabel.behaviour": Field(0.15, "share of transitions that keep the behaviour goal", 0.0, 1.0),
-    "relabel.next_state": Field(0.2, "share of hindsight transitions whose goal is the next state's", 0.0, 1.0),
-    "relabel.preference": Field(
-        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0
+    "relabel.next_state": Field(
+        0.2, "share of hindsight transitions whose goal is the next state's", 0.0, 1.0, needs=(_HINDSIGHT,)
     ),
-    "relabel.num_candidates": Field(8, "candidates of the preference", 1, 1024),
+    "relabel.law": Field(
+        "future",
+        "law of the other hindsight goals: a later state, uniform or geometric, or the final one; any of the episode",
+        options=("future", "geometric", "final", "episode"),
+        needs=(_HINDSIGHT, _NOT_NEXT),
+    ),
+    "relabel.discount": Field(
+        0.98, "of the geometric law, per env step", 0.0, 1.0, needs=(Need({"relabel.law": ("geometric",)}),)
+    ),
+    "relabel.preference": Field(
+        0.0, "probability of preferring hindsight goals that ask for a change; 0: off", 0.0, 1.0, needs=(_HINDSIGHT,)
+    ),
+    "relabel.num_candidates": Field(
+        8, "candidates of the preference", 1, 1024, needs=(Need({"relabel.preference": (0.0,)}, differs=True),)
+    ),
 }
 
 # Runs whose agent reads rewards and discounts.
@@ -48,12 +64,15 @@ REWARDS: dict[str, Field] = {
     ),
     "relabel.reward_reached": Field(0.0, "reward where the goal is reached", -1e6, 1e6),
     "relabel.reward_otherwise": Field(-1.0, "reward of every other transition", -1e6, 1e6),
+    "relabel.absorbing": Field(
+        False, "a goal that is reached ends its episode: the discount is 0 there; else agents bootstrap"
+    ),
 }
 
 # Arguments of tasks, by the name that the task's constructor has for them.
 ENV: dict[str, Field] = {
     "actions": Field("discrete", "kind of action", options=("discrete", "continuous")),
-    "bins": Field(3, "values of each move of a discrete action", 2, 101),
+    "bins": Field(3, "values of each move of a discrete action", 2, 101, needs=(Need({"env.actions": ("discrete",)}),)),
     "size": Field(2, "bits or dimensions of the task", 1, 10_000),
     "horizon": Field(0, "steps per episode; 0: the task's own", 0, 10_000),
     "threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
@@ -62,4 +81,4 @@ ENV: dict[str, Field] = {
 }
 
 # Fields of the goal law that the members of one population may differ in.
-MEMBERS_OWN = ("relabel.behaviour", "relabel.next_state", "relabel.preference")
+MEMBERS_OWN = ("relabel.behaviour", "relabel.next_state", "relabel.discount", "relabel.preference")

@@ -28,14 +28,15 @@ def check_grid(
     """The grid of the run `name`, typed. `config` is complete; `taken` are the fields that someone has set on purpose.
 
     Raises ValueError: a field that the run does not have, that cannot be an axis or that is in `taken`; an axis that is
-    not a list of different values in range; or a setting whose values do not fit each other.
+    not a list of different values in range; or a setting whose values do not fit each other, or of which one has no
+    effect beside the others.
 
     >>> check_grid("hdm_push", resolve.config("hdm_push"), {"agent.beta": [1, 2.5]})
     {'agent.beta': (1.0, 2.5)}
     """
     axes = {field: _axis(name, field, axis, taken or {}) for field, axis in grid.items()}
     for _, chosen in settings(axes):
-        resolve.check(name, {**config, **chosen})
+        resolve.check(name, resolve.changed(name, config, chosen))
     return axes
 
 
@@ -88,7 +89,7 @@ def _axis(name: str, field: str, axis: Any, taken: Mapping[str, Any]) -> tuple[A
         checks.fail(where, fields.short(axis), _NOT_IN_A_GRID[field], "Leave it out of the grid.")
     if field in taken:
         checks.fail(where, fields.short(axis), f"it is set to {fields.text(taken[field])}, too", "Set it in one place.")
-    known, every = resolve.fields_of(name), resolve.all_fields()
+    known, every = resolve.candidates(name), resolve.all_fields()
     if field in every and field not in known:
         checks.fail(where, fields.short(axis), "this run has no use for it", "Leave it out.")
     if field not in known:

@@ -55,10 +55,29 @@ def split(name: str) -> tuple[str, str, bool]:
     checks.fail("name", fields.short(name), "there is no such name", remedy)
 
 
-def fields_of(name: str) -> dict[str, Field]:
-    """The fields that the run `name` has: those that its agent and its task read.
+def fields_of(name: str, values: Mapping[str, Any] | None = None) -> dict[str, Field]:
+    """The fields that have an effect in the run `name`, where some have other values than it gives them.
 
-    >>> "agent.gamma_hdm" in fields_of("hdm_push"), "agent.gamma_hdm" in fields_of("gcsl_push")
+    They depend on options of the run (a temperature needs a soft backup), and not on numbers in which the members of
+    one population may differ.
+
+    >>> "agent.temperature" in fields_of("her_sql_push"), "agent.temperature" in fields_of("her_push")
+    (True, False)
+    >>> "agent.temperature" in fields_of("her_push", {"agent.backup": "mellow"})
+    True
+    """
+    known, config = candidates(name), _preset(name) | dict(values or {})
+    own = population_fields()
+    options = lambda need: not any(field in own for field in need.alternatives)
+    return {
+        field: spec for field, spec in known.items() if all(need.holds(config) for need in spec.needs if options(need))
+    }
+
+
+def candidates(name: str) -> dict[str, Field]:
+    """Every field that the agent and the task of the run `name` declare, whether or not it has an effect there.
+
+    >>> "agent.temperature" in candidates("her_push"), "agent.temperature" in candidates("gcsl_push")
     (True, False)
     """
     algorithm, environment, _ = split(name)
@@ -116,16 +135,51 @@ def population_fields() -> tuple[str, ...]:
     return (*dict.fromkeys(f"agent.{name}" for name in numbers), *run_fields.MEMBERS_OWN)
 
 
-def config(name: str) -> dict[str, Any]:
-    """Every value of the run `name`, by dotted field.
+def config(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The value of every field that has an effect in the run `name`, by dotted field; `overrides` are typed.
+
+    Raises ValueError for an override of a field that the run has not or that has no effect, of a wrong type or out of
+    range. Whether the values fit each other, `check` tells.
 
     >>> config("hdm_push_paper")["agent.gamma_hdm"]
     0.5
+    >>> config("her_push", {"agent.gamma_hdm": 0.3})
+    Traceback (most recent call last):
+    ValueError: agent.gamma_hdm: got 0.3, but it has no effect here: it needs agent.imitation=indicator or \
+agent.next_state=loss. Leave it out.
     """
+    return changed(name, {}, overrides or {})
+
+
+def changed(name: str, config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`config`, of the run `name`, with other values: a field that comes into effect by them has the run's own.
+
+    A field that loses its effect is left out. Raises ValueError as `config` does for overrides.
+
+    >>> soft = changed("her_push", config("her_push"), {"agent.backup": "mellow"})
+    >>> soft["agent.temperature"], "agent.temperature" in config("her_push")
+    (0.2, False)
+    """
+    known = candidates(name)
+    values = _preset(name) | dict(config) | _typed_each(known, changes)
+    for field in changes:
+        _refuse_without_effect(field, known[field], values)
+    return {field: values[field] for field in fields_of(name, values)}
+
+
+def _refuse_without_effect(field: str, spec: Field, values: Mapping[str, Any]) -> None:
+    """Raises ValueError if a need of the field does not hold among all values."""
+    for need in spec.needs:
+        if not need.holds(values):
+            rule = f"it has no effect here: it needs {need}"
+            checks.fail(field, fields.short(values[field]), rule, "Leave it out.")
+
+
+def _preset(name: str) -> dict[str, Any]:
+    """The value that the run gives each candidate, and the kind of its actions, whether or not that is a field."""
     algorithm, environment, paper = split(name)
     entry, task = ALGORITHMS[algorithm], ENVIRONMENTS[environment]
-    known = fields_of(name)
-    values: dict[str, Any] = {field: spec.default for field, spec in known.items()}
+    values: dict[str, Any] = {field: spec.default for field, spec in candidates(name).items()}
     values["env.actions"] = next(kind for kind in entry.actions if kind in task.actions)
     ancestors = [ALGORITHMS[ancestor] for ancestor in _ancestors(algorithm)]
     for part in (
@@ -136,40 +190,44 @@ def config(name: str) -> dict[str, Any]:
         entry.config,
     ):
         values |= part
-    return {field: values[field] for field in known}
+    return values
 
 
 def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`typed`, with values that fit each other. Raises ValueError if they do not, too.
+    """The configuration of the run `name` from the value of every field that has an effect, each in its field's type.
+
+    Raises ValueError for a field that is missing, unknown or without effect, of a wrong type or out of range, and for
+    values that do not fit each other.
 
     >>> complete("hdm_push", config("hdm_push") | {"total_steps": 2e5})["total_steps"]
     200000
     """
-    config = typed(name, given)
+    if not isinstance(given, Mapping):
+        remedy = "Start from presets.config(name)."
+        checks.fail("config", fields.short(given), "it must map every field to a value", remedy)
+    known = candidates(name)
+    values = _typed_each(known, given)
+    in_effect = fields_of(name, values)
+    for field in values:
+        if field not in in_effect:
+            _refuse_without_effect(field, known[field], _preset(name) | values)
+    for field in in_effect:
+        if field not in given:
+            checks.fail(field, "nothing", "every field must have a value", "Start from presets.config(name).")
+    config = {field: values[field] for field in in_effect}
     check(name, config)
     return config
 
 
-def typed(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the run `name` from every one of its values, each in its field's type.
-
-    Raises ValueError for a field that is missing, unknown, of a wrong type or out of range.
-    """
-    known = fields_of(name)
-    if not isinstance(given, Mapping):
-        remedy = "Start from presets.config(name)."
-        checks.fail("config", fields.short(given), "it must map every field to a value", remedy)
+def _typed_each(known: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given values, each in its field's type. ValueError for a field that is unknown, and a wrong value."""
     for field, value in given.items():
         if field not in known:
-            every = all_fields()
-            if field in every:
+            if field in all_fields():
                 checks.fail(field, fields.short(value), "this run has no use for it", "Leave it out.")
             remedy = f"{fields.did_you_mean(str(field), known)}List the fields: {COMMAND} --help."
             checks.fail(str(field), fields.short(value), "there is no such field", remedy)
-    for field in known:
-        if field not in given:
-            checks.fail(field, "nothing", "every field must have a value", "Start from presets.config(name).")
-    return {field: fields.checked(field, spec, given[field]) for field, spec in known.items()}
+    return {field: fields.checked(field, known[field], value) for field, value in given.items()}
 
 
 def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
@@ -200,12 +258,16 @@ def horizon(name: str, config: Mapping[str, Any]) -> int:
 
 def check(name: str, config: Mapping[str, Any]) -> None:
     """The rules between the fields of a complete configuration. Raises ValueError with the numbers and the remedy."""
-    algorithm, _, _ = split(name)
+    algorithm, environment, _ = split(name)
     kinds, got = ALGORITHMS[algorithm].actions, config.get("env.actions")
     if got is not None and got not in kinds:
         rule = f"{algorithm} needs {' or '.join(kinds)} actions"
         checks.fail("env.actions", got, rule, f"Use {kinds[0]}, or another algorithm.")
-    rules.check({**config, "env.horizon": horizon(name, config)})
+    rules.check(
+        {**config, "env.horizon": horizon(name, config)},
+        imitates=AGENTS[ALGORITHMS[algorithm].agent].imitates,
+        random=ENVIRONMENTS[environment].random or config.get("env.slip", 0.0) > 0.0,
+    )
 
 
 def describe(name: str) -> str:

@@ -1,6 +1,5 @@
 """The rules between the values of a run: each raises a ValueError with the numbers and the remedy."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +8,13 @@ from hindsight_jax.checks import INT32_MAX
 from hindsight_jax.fields import text
 
 
-def check(config: Mapping[str, Any]) -> None:
+def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = False) -> None:
     """The rules between fields. Raises ValueError with the numbers and the remedy.
 
-    `config` is complete; its `env.horizon` is the task's number of steps, above 0.
+    Args:
+      config: complete; its `env.horizon` is the task's number of steps, above 0.
+      imitates: whether the agent imitates every row.
+      random: whether the task's dynamics are random.
     """
     if "replay.capacity" in config:
         _check_counts(config)
@@ -20,6 +22,13 @@ def check(config: Mapping[str, Any]) -> None:
     _check_length(config)
     if "relabel.rewards" in config:
         _check_rewards(config)
+    if imitates:
+        _check_reached(config)
+    if config.get("agent.next_state") == "loss":
+        _check_line_2(config)
+    if random and config.get("agent.hindsight_bound"):
+        rule = "the task's dynamics are random, and what a trajectory reached by luck bounds nothing"
+        checks.fail("agent.hindsight_bound", "true", rule, "Set it to false.")
     if config.get("agent.group_size") and config["env.num_envs"] % config["agent.group_size"]:
         rule = f"env.num_envs ({config['env.num_envs']}) must be a multiple of it"
         checks.fail("agent.group_size", config["agent.group_size"], rule, "Use 0 for one group, or another number.")
@@ -82,10 +91,48 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     if v.get("agent.hindsight_bound") and v.get("agent.backup") == "mellow":
         remedy = "Set agent.hindsight_bound=false, or agent.backup=double."
         checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)
-    if v.get("agent.next_state") == "loss":
-        if rewards[0] != rewards[1]:
-            remedy = "Set relabel.reward_reached to relabel.reward_otherwise, or agent.next_state=relabel."
-            checks.fail(both, got, "agent.next_state=loss takes the place of a reward for reaching s'", remedy)
-        if v.get("agent.gamma_hdm") == math.inf:
-            remedy = "Use a finite one, or agent.next_state=relabel."
-            checks.fail("agent.gamma_hdm", "inf", "agent.next_state=loss is infinite there", remedy)
+    if (
+        v.get("agent.beta", 1.0) != 1.0
+        and v["agent.next_state"] == "relabel"
+        and (rewards != (0.0, -1.0) or v["relabel.rewards"] != "index")
+    ):
+        remedy = "Restore them, or use agent.imitation_weight, which leaves rewards alone."
+        checks.fail(both, got, "agent.beta makes the rewards of 0 and -1 by index -1 + beta and -1", remedy)
+    if v["relabel.rewards"] == "index" and v["relabel.behaviour"] == 1.0:
+        rule = (
+            f"by index a behaviour goal never earns relabel.reward_reached, so every reward would be {text(rewards[1])}"
+        )
+        checks.fail("relabel.behaviour", 1.0, rule, "Use relabel.rewards=success, or a smaller share.")
+    if v.get("agent.hindsight_bound") and v["relabel.absorbing"] and v.get("agent.beta", 1.0) > 1.0:
+        remedy = "Use at most 1, or agent.hindsight_bound=false."
+        checks.fail(
+            "agent.beta", v["agent.beta"], "agent.hindsight_bound counts on staying at an absorbing goal", remedy
+        )
+
+
+def _check_reached(v: Mapping[str, Any]) -> None:
+    """What is imitated did reach the goal that it is imitated for."""
+    if v["relabel.behaviour"] > 0.0:
+        rule = "all rows are imitated, and an episode's own goal need not have been reached"
+        checks.fail("relabel.behaviour", v["relabel.behaviour"], rule, "Use 0.")
+    if v.get("relabel.law") == "episode":
+        rule = "all rows are imitated, and a state of the past is not reached by what follows"
+        checks.fail("relabel.law", "episode", rule, "Use future, geometric or final.")
+
+
+def _check_line_2(v: Mapping[str, Any]) -> None:
+    """Algorithm 1, line 2, stands alone: nothing else rewards s', and it raises Q(s, a, s')."""
+    rewards = v["relabel.reward_reached"], v["relabel.reward_otherwise"]
+    if rewards[0] != rewards[1]:
+        got, both = f"{text(rewards[0])} and {text(rewards[1])}", "relabel.reward_reached and relabel.reward_otherwise"
+        remedy = "Set relabel.reward_reached to relabel.reward_otherwise, or agent.next_state=relabel."
+        checks.fail(both, got, "agent.next_state=loss takes the place of a reward for reaching s'", remedy)
+    if v["relabel.next_state"] > 0.0:
+        rule = "agent.next_state=loss raises Q(s, a, s'), which these rows would pull down at reward_otherwise"
+        checks.fail("relabel.next_state", v["relabel.next_state"], rule, "Use 0, or agent.next_state=relabel.")
+    if v["agent.gamma_hdm"] > 1.0:
+        rule = "agent.next_state=loss weighs Q(s, a, s') by 1 - gamma_hdm, and would push it down"
+        checks.fail("agent.gamma_hdm", text(v["agent.gamma_hdm"]), rule, "Use at most 1, or agent.next_state=relabel.")
+    if v["agent.bounded"]:
+        rule = "agent.next_state=loss raises Q(s, a, s') above 0 on purpose (its minimum is the target plus a constant)"
+        checks.fail("agent.bounded", "true", rule, "Set it to false, or agent.next_state=relabel.")

@@ -21,6 +21,7 @@ class AgentKind(NamedTuple):
     make: Callable[..., agents.Agent]  # (spec, *, hparams, ...); see `register_algorithm`
     batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
     reads_rewards: bool = True  # or else it has no relabel.reward_*
+    imitates: bool = False  # every row, so that a goal must be a state that the row did reach
 
 
 class Algorithm(NamedTuple):
@@ -45,6 +46,7 @@ class Environment(NamedTuple):
     config: Mapping[str, Value]
     hdm: Mapping[str, Value] = _NOTHING  # numbers of HDM's algorithms on it
     paper: str | None = None  # 'hdm' or 'hem': whose benchmark it is
+    random: bool = False  # its dynamics are random, so what a trajectory reached may be luck
 
 
 def _env(*names: str) -> dict[str, Field]:
@@ -54,7 +56,7 @@ def _env(*names: str) -> dict[str, Field]:
 
 AGENTS: dict[str, AgentKind] = {
     "q_learning": AgentKind(agents.q_learning),
-    "imitation": AgentKind(agents.imitation, reads_rewards=False),
+    "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True),
     "actor_critic": AgentKind(agents.actor_critic),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
 }
@@ -216,6 +218,7 @@ ENVIRONMENTS: dict[str, Environment] = {
         actions=_BOTH,
         paper="hdm",
         help="a lander comes down on a place of the ground",
+        random=True,
         fields=_env("horizon", "threshold"),
         horizon=50,
         config={"env.threshold": 0.08, "total_steps": 200_000, "evaluation.every": 10_000},

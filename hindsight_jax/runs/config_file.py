@@ -17,18 +17,28 @@ if TYPE_CHECKING:
 GRID_EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
 # Fields that a resumed run may change: its numbers so far do not depend on them.
 RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
+# Fields that earlier versions had not, with the value that they then had in effect.
+ADDED: dict[str, fields.Value] = {
+    "agent.imitation_weight": 1.0,
+    "relabel.law": "future",
+    "relabel.absorbing": False,
+}
 
 
-def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Makes and checks the config of the run `name`, with typed overrides by dotted field.
+def resolve(
+    name: str, overrides: Mapping[str, Any] | None = None, config: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Makes and checks the config of the run `name`, with typed overrides by dotted field of its preset or of `config`.
 
-    Raises ValueError: an unknown name or field, a value of the wrong type or out of range, or fields that do not fit
-    together.
+    Raises ValueError: an unknown name or field, a value without effect, of the wrong type or out of range, or fields
+    that do not fit together.
 
     >>> resolve("hdm_push", {"agent.hidden_sizes": [256, 256]})["agent.hidden_sizes"]
     (256, 256)
     """
-    return presets.complete(name, presets.config(name) | dict(overrides or {}))
+    config = presets.changed(name, config or {}, overrides or {})
+    presets.check(name, config)
+    return config
 
 
 def to_json(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,18 +58,27 @@ def to_json(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_json(name: str, nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Undoes `to_json`. Checks every value again; only the fields in RESUMABLE may be missing.
+    """Undoes `to_json`. Checks every value again; only the fields in RESUMABLE and ADDED may be missing.
+
+    A field that has no effect among the others is left out: earlier versions stored those too.
 
     Raises ValueError for a missing, unknown or wrong field.
     """
-    known = presets.fields_of(name)
-    flat = {field: known[field].default for field in RESUMABLE if field in known}  # some files are older than these
-    flat |= {field: fields.from_json(value) for field, value in _flat(nested).items()}
-    for field in known:
+    flat = {field: fields.from_json(value) for field, value in _flat(nested).items()}
+    if "agent.imitation_weight" not in flat and flat.get("agent.beta", 1.0) != 1.0:
+        rule = (
+            "another version made the file, whose agent.beta weighed imitation alone: now agent.imitation_weight does"
+        )
+        checks.fail("agent.beta", flat["agent.beta"], rule, "Resume it with the commit that the file names.")
+    known = presets.fields_of(name, flat)
+    flat = {field: value for field, value in flat.items() if field in known or field not in presets.candidates(name)}
+    for field, spec in known.items():
+        if field not in flat and (field in RESUMABLE or field in ADDED):
+            flat[field] = ADDED.get(field, spec.default)
         if field not in flat:
             remedy = "Resume it with the commit that the file names."
             checks.fail(field, "nothing", "it is missing: another version made the file", remedy)
-    return resolve(name, flat)
+    return presets.complete(name, flat)
 
 
 def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:

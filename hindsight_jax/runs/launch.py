@@ -41,7 +41,7 @@ def train(
     Raises SessionError if a session cannot begin or go on, or if the file system refuses.
     """
     streams.open_standard_descriptors()
-    parts = list(split(config, grid, path, resume))
+    parts = list(split(name, config, grid, path, resume))
     whole = None
     if len(parts) > 1:
         with refusals():
@@ -62,10 +62,13 @@ def train(
     return 0
 
 
-def split(config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool = False) -> Iterator[Program]:
+def split(
+    name: str, config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool = False
+) -> Iterator[Program]:
     """Splits a run into its programs; if the run is resumed, so are those that had begun.
 
-    >>> [part.path.name for part in split({"seed": 0}, {"agent.hidden_sizes": ((8,), (4, 4))}, Path("run"))]
+    >>> grid = {"agent.hidden_sizes": ((8,), (4, 4))}
+    >>> [part.path.name for part in split("her_push", presets.config("her_push"), grid, Path("run"))]
     ['agent.hidden_sizes=8', 'agent.hidden_sizes=4,4']
     """
     own, shaping = presets.programs(grid)
@@ -75,7 +78,7 @@ def split(config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: boo
     for _, chosen in presets.settings(shaping):
         below = path / ",".join(f"{field}={fields.text(value)}" for field, value in chosen.items())
         begun = resume and (below / "config.json").exists()
-        yield Program(config={**config, **chosen}, grid=own, path=below, resume=begun)
+        yield Program(config=presets.changed(name, config, chosen), grid=own, path=below, resume=begun)
 
 
 def _whole(

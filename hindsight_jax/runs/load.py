@@ -18,6 +18,8 @@ from hindsight_jax.runs import config_file
 
 # leaves that earlier versions stored under another path: see `Checkpoints.restore`
 RENAMED_LEAVES = {".agent.values.": ".agent.hparams."}
+# leaves that earlier versions had not, with the number that was in effect then
+ADDED_LEAVES = {".agent.hparams.imitation_weight": 1.0}
 
 
 class Saved(NamedTuple):
@@ -64,7 +66,9 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     setup = presets.build(name, config)
     members = config_file.members(config, grid)
     population = training.make_population(setup.run)
-    _, state, _ = Checkpoints(folder).restore(population.template(members.keys()), renamed=RENAMED_LEAVES)
+    _, state, _ = Checkpoints(folder).restore(
+        population.template(members.keys()), renamed=RENAMED_LEAVES, added=ADDED_LEAVES
+    )
     chosen = state.best if which == "best" else state.members
     agents, env_steps = chosen.agent, chosen.env_steps
     chex.assert_tree_shape_prefix(agents, (len(members.seeds),))

@@ -16,7 +16,7 @@ from hindsight_jax import checks, fields, presets, training
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file, estimate, streams, summary, video
 from hindsight_jax.runs.files import WorkDirError
-from hindsight_jax.runs.load import RENAMED_LEAVES
+from hindsight_jax.runs.load import ADDED_LEAVES, RENAMED_LEAVES
 from hindsight_jax.runs.lock import Lock, LockedError
 from hindsight_jax.runs.processes import Processes, ProcessesError
 from hindsight_jax.runs.progress import Progress
@@ -93,7 +93,7 @@ class Session:
     def restore(self) -> None:
         """The state, the number of records and the seconds of the newest intact checkpoint."""
         template = self.population.template(self.keys)
-        _, self.state, extra = self.checkpoints.restore(template, renamed=RENAMED_LEAVES)
+        _, self.state, extra = self.checkpoints.restore(template, renamed=RENAMED_LEAVES, added=ADDED_LEAVES)
         self.refuse_other_config(extra["values"])
         if "num_rows" not in extra:
             remedy = "Resume it with the commit that config.json names, or start a new run."

@@ -58,7 +58,7 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
     remedy = "Pass relabel.hindsight(...), or a function of a member's overrides that returns it."
     if law is not None and not isinstance(law, relabel.Law):
         check_function("law", law, 1, remedy)
-    check_function("reward_fn", reward_fn, 3, "Make it with relabel.reward_by_index().")
+    check_function("reward_fn", reward_fn, 1, "Make it with relabel.reward_by_index().")
     remedy = "Pass relabel.prefer(...), a function of a member's overrides that returns it, or leave it out."
     if preference is not None and not isinstance(preference, relabel.Preference):
         check_function("preference", preference, 1, remedy)
