@@ -27,7 +27,7 @@ def list_text(word: str = "") -> str:
     titles = {**{key: row.help for key, row in presets.ALGORITHMS.items()}, "all": "every name"}
     titles |= {key: row.help for key, row in presets.ENVIRONMENTS.items()}
     lines = [f"{word}: {titles[word]}", *_table([_COLUMNS, *map(_main_numbers, names)])]
-    how = f"{_EXPECTED} With _paper: the paper's schedule to the letter."
+    how = f"{_EXPECTED} With _paper: the paper's numbers, or its released code's."
     return "\n".join([*lines, *textwrap.wrap(how, WIDTH), f"To run one:  {fields.COMMAND} --config={names[0]}"])
 
 

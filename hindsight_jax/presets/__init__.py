@@ -20,7 +20,7 @@ from hindsight_jax.presets.resolve import (
     tuned,
 )
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
-from hindsight_jax.presets.tuning import TUNED
+from hindsight_jax.presets.tuning import SCHEDULES, TUNED
 
 __all__ = [
     "AGENTS",
@@ -28,6 +28,7 @@ __all__ = [
     "CHANGED_SHARE",
     "ENVIRONMENTS",
     "EXPECTED",
+    "SCHEDULES",
     "TUNED",
     "AgentKind",
     "Algorithm",

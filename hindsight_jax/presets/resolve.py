@@ -1,7 +1,8 @@
 """Names such as hdm_push, and the complete configuration of each: a flat dict of dotted fields.
 
-`<algorithm>_<environment>` is the best that we know for wall-clock; with `_paper`, where a paper has the pair, it is
-that paper's schedule to the letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md.
+`<algorithm>_<environment>` has the schedule that all algorithms of the task share, the best that we know for
+wall-clock; with `_paper`, where a paper has the pair, it has that paper's numbers and, where the paper is silent, its
+released code's (docs/algorithms.md says which). What differs between the two stands in `tuning`.
 """
 
 import functools
@@ -14,7 +15,7 @@ from hindsight_jax.fields import COMMAND, Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import rules
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS
-from hindsight_jax.presets.tuning import TUNED
+from hindsight_jax.presets.tuning import SCHEDULES, TUNED
 
 
 def names() -> tuple[str, ...]:
@@ -231,13 +232,17 @@ def _typed_each(known: Mapping[str, Field], given: Mapping[str, Any]) -> dict[st
 
 
 def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
-    """The changes that the default makes in the paper's schedule: those of the kind of agent, then of the algorithm.
+    """The changes that the default makes in the paper's schedule: of the task, the kind of agent, and the algorithm.
 
-    An algorithm that is like another has the other's changes, then its own.
+    An algorithm that is like another has the other's changes, then its own. On policy a collection is the batch, so its
+    size is no part of what all algorithms share.
     """
-    changes = TUNED.get(environment, {})
+    shared, changes = SCHEDULES.get(environment, {}), TUNED.get(environment, {})
     ancestors = _ancestors(algorithm)
-    return [changes.get(ALGORITHMS[ancestors[0]].agent, {}), *(changes.get(ancestor, {}) for ancestor in ancestors)]
+    kind = ALGORITHMS[ancestors[0]].agent
+    if AGENTS[kind].batch == "trajectories":
+        shared = {field: value for field, value in shared.items() if field != "env.num_envs"}
+    return [shared, changes.get(kind, {}), *(changes.get(ancestor, {}) for ancestor in ancestors)]
 
 
 def _ancestors(algorithm: str) -> list[str]:
@@ -273,7 +278,7 @@ def check(name: str, config: Mapping[str, Any]) -> None:
 def describe(name: str) -> str:
     """One line of help."""
     algorithm, environment, paper = split(name)
-    schedule = "; the paper's schedule to the letter" if paper else ""
+    schedule = "; the paper's numbers, or its released code's" if paper else ""
     return f"{ENVIRONMENTS[environment].help}: {ALGORITHMS[algorithm].help}{schedule}"
 
 

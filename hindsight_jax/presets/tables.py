@@ -101,6 +101,21 @@ ALGORITHMS: dict[str, Algorithm] = {
         help="hindsight divergence minimisation: TD + imitation where Q sees progress",
         config={"agent.imitation": "indicator"},
     ),
+    "hdm_printed": Algorithm(
+        agent="q_learning",
+        actions=_DISCRETE,
+        paper="hdm",
+        help="HDM's Algorithm 1 as printed: line 2 as a loss, goals of the future, the target network's own maximum",
+        config={
+            "agent.imitation": "indicator",
+            "agent.next_state": "loss",
+            "agent.backup": "max",
+            "agent.bounded": False,
+            "agent.hindsight_bound": False,
+            "relabel.reward_reached": -1.0,
+        }
+        | _FUTURE,
+    ),
     "her": Algorithm(
         agent="q_learning",
         actions=_DISCRETE,
@@ -141,8 +156,8 @@ ALGORITHMS: dict[str, Algorithm] = {
         actions=_BOTH,
         paper="hdm",
         help="goal-conditioned supervised learning: imitation of goals of the future",
-        config=_FUTURE | {"agent.exploration": "mode"},
-        schedule=_HDM_IMITATION,
+        config={"relabel.behaviour": 0.0, "agent.exploration": "mode"},
+        schedule=_HDM_IMITATION | {"relabel.next_state": 0.0},  # on HDM's tasks their share [D appendix C]
     ),
     "hem": Algorithm(
         agent="imitation",
