@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from hindsight_jax import fields, presets
+from hindsight_jax.runs import config_file
 
 RESULTS = Path(__file__).parents[2] / "experiments/results"
-# Written before the task's own horizon was 0; and a ring of 20,000 is never full: a run of push stores 5,000.
-BEFORE = {"hdm_push": {"env.horizon": 50, "replay.capacity": 20_000}}
 FREE = ("seed", "checkpoint.", "evaluation.", "on_nan")  # `seed` covers `seeds`
 
 
@@ -24,12 +23,10 @@ def flat(nested, prefix=""):
 
 def measured(name, source):
     """(success, minutes, seeds, cores) of every finished run of the name's default values in a file."""
-    wanted = presets.config(name) | BEFORE.get(name, {})
+    wanted = {field: value for field, value in presets.config(name).items() if not field.startswith(FREE)}
     for run in json.loads((RESULTS / source).read_text()).values():
-        stored = flat(run["values"])
-        same = all(
-            fields.to_json(wanted.get(key)) == value for key, value in stored.items() if not key.startswith(FREE)
-        )
+        stored = config_file.ADDED | flat(run["values"])
+        same = all(stored.get(field) == fields.to_json(value) for field, value in wanted.items())
         if run["name"] == name and same and run["env_steps"][-1] >= wanted["total_steps"]:
             success = statistics.fmean(curve[-1] for curve in run["success_end"])
             yield round(success, 3), round(run["seconds"][-1] / 60, 1), len(run["seeds"]), run["device"]["cpu_cores"]
@@ -43,5 +40,5 @@ def test_an_entry_is_a_run_of_the_default_values(name):
 
 def test_the_check_sees_another_number_and_another_config(monkeypatch):
     assert (0.9, 8.0, 4, 2) not in list(measured("hdm_push", "push.json"))
-    monkeypatch.setitem(BEFORE, "hdm_push", {"agent.gamma": 0.5})
+    monkeypatch.setitem(presets.SCHEDULES["push"], "agent.learning_rate", 0.5)
     assert list(measured("hdm_push", "push.json")) == []

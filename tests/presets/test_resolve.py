@@ -60,7 +60,7 @@ def test_each_name_has_a_line_of_help_of_its_own():
     for name, line in lines.items():
         algorithm, task, paper = presets.split(name)
         assert line.startswith(f"{presets.ENVIRONMENTS[task].help}: {presets.ALGORITHMS[algorithm].help}")
-        assert ("to the letter" in line) == paper
+        assert ("released code" in line) == paper
         assert line.isprintable()
 
 
@@ -76,13 +76,13 @@ def test_fields_stand_in_groups():
 
 
 def test_all_fields_are_those_of_some_name():
-    assert {field for name in EVERY_NAME for field in presets.fields_of(name)} == set(presets.all_fields())
+    assert {field for name in EVERY_NAME for field in presets.candidates(name)} == set(presets.all_fields())
 
 
 def test_population_fields_are_the_numbers_of_agents_and_of_the_goal_law():
     numbers = ("learning_rate", "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature")
-    numbers = {f"agent.{name}" for name in (*numbers, "noise", "action_l2")}
-    law = {"relabel.behaviour", "relabel.next_state", "relabel.preference"}
+    numbers = {f"agent.{name}" for name in (*numbers, "imitation_weight", "noise", "action_l2")}
+    law = {"relabel.behaviour", "relabel.next_state", "relabel.discount", "relabel.preference"}
     assert set(presets.population_fields()) == numbers | law
     assert len(presets.population_fields()) == len(numbers | law)
 
@@ -113,8 +113,12 @@ def test_every_field_that_a_run_has_no_use_for_is_refused_by_name(name):
     config = presets.config(name)
     for field, spec in presets.all_fields().items():
         if field not in config:
-            rule = rf"^{field}: got .*, but this run has no use for it\. Leave it out\.$"
-            with pytest.raises(ValueError, match=rule):
+            why = (
+                "it has no effect here: it needs .*"
+                if field in presets.candidates(name)
+                else "this run has no use for it"
+            )
+            with pytest.raises(ValueError, match=rf"^{field}: got .*, but {why}\. Leave it out\.$"):
                 presets.complete(name, config | {field: spec.default})
 
 
@@ -126,19 +130,29 @@ def test_every_field_that_a_run_has_no_use_for_is_refused_by_name(name):
         ({"agent.bounded": "false"}, r"^agent\.bounded: got 'false', but it must be true or false"),
         ({"agent.gamma": 1.5}, r"^agent\.gamma: got 1\.5, but it must be a number in \[0, 1\]\. It is: discount"),
         ({"total_steps": 10_000}, r"^total_steps: .* the warm-up takes 10000 steps"),
-        ({"agent.backup": "mellow"}, r"^agent\.backup: .*agent\.hindsight_bound"),
+        ({"agent.backup": "mellow", "agent.temperature": 0.2}, r"^agent\.backup: .*agent\.hindsight_bound"),
+        (None, r"^config: got None, but it must map every field to a value"),
     ],
 )
 def test_values_that_make_no_run_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        presets.complete("hdm_push", presets.config("hdm_push") | change)
+        presets.complete("hdm_push", change and presets.config("hdm_push") | change)
 
 
-def test_only_complete_asks_whether_values_fit_each_other():
-    config = presets.config("hdm_push") | {"total_steps": 10_000}
-    assert presets.typed("hdm_push", config) == config
-    with pytest.raises(ValueError, match=r"^config: got None, but it must map every field to a value"):
-        presets.typed("hdm_push", None)
+def test_only_complete_and_check_ask_whether_values_fit_each_other():
+    config = presets.config("hdm_push", {"total_steps": 10_000.0})
+    assert config == presets.config("hdm_push") | {"total_steps": 10_000}
+    with pytest.raises(ValueError, match=r"^total_steps: .* the warm-up takes 10000 steps"):
+        presets.check("hdm_push", config)
+
+
+def test_a_change_brings_fields_into_effect_and_takes_others_out():
+    soft = presets.config("her_push", {"agent.backup": "mellow", "agent.temperature": 0.5})
+    assert soft["agent.temperature"] == 0.5
+    assert presets.changed("her_push", soft, {"agent.gamma": 1}) == soft | {"agent.gamma": 1.0}
+    assert presets.changed("her_push", soft, {"agent.backup": "double"}) == presets.config("her_push")
+    continuous = presets.config("hem_push", {"env.actions": "continuous"})
+    assert ("agent.noise" in continuous, "env.bins" in continuous) == (True, False)
 
 
 # Steps and actions
@@ -162,4 +176,4 @@ def test_actions_that_an_algorithm_cannot_use_are_refused_with_the_reason(algori
     name = f"{algorithm}_{task}"
     message = rf"^env\.actions: got {actions}, but {algorithm} needs {needs} actions\. Use {needs}, or another alg"
     with pytest.raises(ValueError, match=message):
-        presets.complete(name, presets.config(name) | {"env.actions": actions})
+        presets.check(name, presets.config(name, {"env.actions": actions}))

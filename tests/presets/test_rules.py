@@ -13,6 +13,14 @@ def defaults(**changes):
     return {name: field.default for name, field in presets.all_fields().items()} | {"env.horizon": 50} | changes
 
 
+LINE_2 = {  # as hdm_printed has them
+    "agent.next_state": "loss",
+    "agent.bounded": False,
+    "relabel.reward_reached": -1.0,
+    "relabel.next_state": 0.0,
+}
+
+
 @pytest.mark.parametrize(
     ("good", "bad"),
     [
@@ -28,8 +36,18 @@ def defaults(**changes):
         ({"total_steps": 2**31 - 48, "env.horizon": 50, "env.num_envs": 1}, {"total_steps": 2**31 - 47}),
         ({"agent.bounded": False, "relabel.reward_reached": 1.0}, {"agent.bounded": True}),
         ({"agent.hindsight_bound": False, "relabel.reward_otherwise": -0.5}, {"agent.hindsight_bound": True}),
-        ({"agent.next_state": "loss", "relabel.reward_reached": -1.0}, {"agent.gamma_hdm": math.inf}),
-        ({"agent.next_state": "loss", "relabel.reward_reached": -1.0}, {"relabel.reward_reached": 0.0}),
+        (LINE_2 | {"agent.gamma_hdm": 1.0}, {"agent.gamma_hdm": 1.5}),
+        (LINE_2, {"agent.gamma_hdm": math.inf}),
+        (LINE_2, {"relabel.reward_reached": 0.0}),
+        (LINE_2, {"relabel.next_state": 0.2}),
+        (LINE_2, {"agent.bounded": True}),
+        ({"agent.beta": 0.5}, {"relabel.reward_otherwise": -2.0}),
+        ({"agent.beta": 2.0}, {"relabel.rewards": "success"}),
+        ({"relabel.rewards": "success", "relabel.behaviour": 1.0}, {"relabel.rewards": "index"}),
+        (
+            {"agent.hindsight_bound": True, "relabel.absorbing": True, "agent.beta": 1.0},
+            {"agent.beta": 1.5},
+        ),
         ({"agent.hindsight_bound": True}, {"relabel.rewards": "success"}),
         ({"agent.hindsight_bound": True}, {"agent.backup": "mellow"}),
         ({"agent.hindsight_bound": False, "agent.backup": "mellow"}, {"agent.hindsight_bound": True}),
@@ -42,6 +60,21 @@ def test_rules_between_fields_hold_to_the_last_number(good, bad):
     rules.check(defaults(**good))
     with pytest.raises(ValueError, match=r"^[a-z._ ]+: got .*, but .*\. .*\.$"):
         rules.check(defaults(**good | bad))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ({"imitates": True}, {"relabel.behaviour": 0.0}, {"relabel.behaviour": 0.1}),
+        ({"imitates": True}, {"relabel.behaviour": 0.0}, {"relabel.law": "episode"}),
+        ({"random": True}, {"agent.hindsight_bound": False}, {"agent.hindsight_bound": True}),
+    ],
+)
+def test_rules_of_an_agent_that_imitates_and_of_random_dynamics(kind, good, bad):
+    rules.check(defaults(**good | bad))
+    rules.check(defaults(**good), **kind)
+    with pytest.raises(ValueError, match=r"^[a-z._ ]+: got .*, but .*\. .*\.$"):
+        rules.check(defaults(**good | bad), **kind)
 
 
 @pytest.mark.parametrize(

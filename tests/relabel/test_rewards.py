@@ -139,7 +139,7 @@ def test_absorbing_goals_end_at_a_success():
 
 
 def test_a_terminal_trajectory_ends_at_its_last_step_alone():
-    """Three actions, ended at their own goal: of rows with that goal the last has discount 0, if goals are absorbing."""
+    """Three actions, ended at their own goal: with that goal, the last row has discount 0 if goals are absorbing."""
     states = jnp.arange(4.0)[:, None]
     stored = types.Trajectory(
         states, states, jnp.zeros((3, 1), jnp.int32), jnp.array([3.0]), jnp.asarray(3, jnp.int32), terminal=YES

@@ -2,7 +2,7 @@
 
 from hindsight_jax import presets
 
-TABLE_1 = ("hdm", "her", "her_01", "her_sql", "her_hbc", "gcsl")  # HDM's paper: its method and its baselines
+TABLE_1 = ("hdm", "hdm_printed", "her", "her_01", "her_sql", "her_hbc", "gcsl")  # HDM's method and its baselines
 HEM = ("hem", "hpg", "hpg_baseline", "reinforce")  # hEM's, on any kind of action
 DDPG = ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense")  # hEM's, continuous
 HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
@@ -37,10 +37,10 @@ FEW = {"flip_bit": {"env.size": 6}, "navigation": {"env.size": 3}}  # bits and d
 
 def small(name="hdm_push", **overrides):
     """What the name makes with a ring of four trajectories, of three steps each."""
-    return presets.build(name, presets.config(name) | SMALL | overrides)
+    return presets.build(name, presets.config(name, SMALL | overrides))
 
 
 def built(name, **overrides):
     """(config, setup), bits and dimensions few."""
-    config = presets.config(name) | FEW.get(presets.split(name)[1], {}) | overrides
+    config = presets.config(name, FEW.get(presets.split(name)[1], {}) | overrides)
     return config, presets.build(name, config)
