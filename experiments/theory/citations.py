@@ -150,9 +150,7 @@ def index() -> str:
             names: dict[str, dict[str, None]] = {}  # of a file's functions, in order
             for _, path, name in (place for place in code if place[0] == equation):
                 names.setdefault(path, {})[name] = None
-            used = [
-                " ".join(filter(None, (f"`{path}`", ", ".join(filter(None, each))))) for path, each in names.items()
-            ]
+            used = [f"`{path}` {', '.join(filter(None, each))}".strip() for path, each in names.items()]
             linked = dict.fromkeys(link for found, link in pages if found == equation)
             files = dict.fromkeys(path for found, path in tested if found == equation)
             cells = (used, linked, files) if used else (["not used"], linked, [])
