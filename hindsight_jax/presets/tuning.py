@@ -1,4 +1,4 @@
-"""What the defaults change in the papers' schedules, task by task. docs/results.md has the effect of each."""
+"""What the defaults change in the papers' schedules, task by task. BUILD_NOTES.md says why, with push's ablation."""
 
 from hindsight_jax.fields import Value
 
@@ -21,7 +21,7 @@ _REACH: dict[str, Value] = {
     "replay.capacity": 1_000,
 }
 
-# Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (docs/results.md).
+# Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (BUILD_NOTES.md).
 _GROUPS: dict[str, Value] = _SHORT | {
     "agent.epsilon": 0.3,
     "agent.hidden_sizes": (256,),
