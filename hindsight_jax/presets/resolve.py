@@ -1,8 +1,7 @@
 """Names such as hdm_push, and the complete configuration of each: a flat dict of dotted fields.
 
 `<algorithm>_<environment>` is the best that we know for wall-clock; with `_paper`, where a paper has the pair, it is
-that paper's schedule, where it is silent its released code's, and ours where both are (docs/algorithms.md). Everything
-that differs between the two stands in TUNED.
+that paper's schedule to the letter. Everything that differs between the two stands in TUNED, and in BUILD_NOTES.md.
 """
 
 import functools
