@@ -116,7 +116,7 @@ def places(folder: str) -> Iterator[tuple[tuple[str, int], str, str]]:
                 yield equation, path.relative_to(ROOT).as_posix(), "".join(inside)
 
 
-def tests() -> Iterator[tuple[tuple[str, int], str]]:
+def checked() -> Iterator[tuple[tuple[str, int], str]]:
     """(equation, path) of each citation in a docstring of a test file: other texts there may be samples."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -142,7 +142,7 @@ def _read(name: str) -> str:
 
 def index() -> str:
     """The table: a row for each equation, 'not used' where no source file cites it."""
-    code, pages, tested = [*places("hindsight_jax"), *places("experiments")], list(sections()), list(tests())
+    code, pages, tested = [*places("hindsight_jax"), *places("experiments")], list(sections()), list(checked())
     rows = ["| equation | what it is | code | page | tests |", "|---|---|---|---|---|"]
     for paper, meanings in EQUATIONS.items():
         for number, meaning in meanings.items():
