@@ -146,9 +146,9 @@ def divergence(
 
     The residual is at the hindsight goal s+, the other values at a behaviour goal g; no gradient is stopped. The mean
     over the data has the minimum -D_f(p_pi, p_mu) over Q, at the residual r - f'(p_pi / p_mu), where p_mu is the law
-    of (s, a, s+) in the data and p_pi that of (s, a, g) under the policy. This holds if (s, a) are discounted visits,
-    s+ is drawn by the law `geometric(gamma)`, P Q is exact (one sampled s' is biased through f*), and g does not
-    depend on the start.
+    of (s, a, s+) in the data [D 10] and p_pi that of (s, a, g) under the policy [D 13]. This holds if (s, a) are
+    discounted visits, s+ is drawn by the law `geometric(gamma)`, P Q is exact (one sampled s' is biased through f*),
+    and g does not depend on the start.
 
     The reward r shifts the residual, and nothing else: f*(x + r) - r is the conjugate of f(t) - r (t - 1), which is the
     same divergence. For "quadratic" this is [D 19], (r - residual)^2 / 2 + 1/2 - r. For the others it keeps the

@@ -1,4 +1,4 @@
-"""Hindsight divergence minimisation: Q-learning on hindsight goals, and imitation of actions that came closer to them.
+"""Hindsight divergence minimisation: Q-learning on hindsight goals, and imitation of the steps that an indicator picks.
 
 All inputs are scalars, for one relabelled transition (s, a, s', g). Values are in units of reward, all losses are to
 be minimised. `_tm1` is at s, `_t` at s'. `hindsight_jax.losses` names the paper of the equations [D n].
@@ -64,9 +64,12 @@ def td(
 def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:
     """Whether to imitate: 1[q_tm1 - v_t_online < log gamma_hdm]  [D 31, after a logarithm on both sides].
 
-    It picks the actions that, by the online network's own estimate, bring the goal closer by more than
-    -log gamma_hdm steps (for a reward of -1 per step). Both values are the online network's; neither gets a gradient.
-    With random dynamics, Q is a mean over s' and v_t_online the value of one s': lucky steps are picked as well.
+    It picks samples near the goal, not good actions. With deterministic dynamics, rewards of -1 and a converged Q,
+    Q(s, a, g) - V(s', g) = -1 - (1 - gamma) V(s', g) for *every* action that does not reach the goal: it is below
+    log gamma_hdm where |V(s', g)| < (1 + log gamma_hdm) / (1 - gamma), nowhere if gamma_hdm <= 1/e, and never for a
+    step that arrives. Until Q has converged its errors decide. (The paper reads it as: closer by at least
+    -log gamma_hdm steps.) Both values are the online network's; neither gets a gradient. With random dynamics, Q is a
+    mean over s' and v_t_online the value of one s': lucky steps are picked as well.
 
     Args:
       q_tm1: float[], Q(s, a, g).
@@ -112,7 +115,8 @@ def hdm(
       v_t: float[], the value of s' for the target, by the target network.
       v_t_online: float[], max_a' Q(s', a', g) by the online network, for the indicator.
       gamma_hdm: in [0, inf], the threshold of the indicator. May be traced.
-      beta: >= 0, the weight of imitation. May be traced.
+      beta: >= 0, the weight of imitation. May be traced. The paper's beta [D 14] raises the reward of next-state goals
+        as well [D 28]: that is in r_t.
       upper: the bound on the target of `td`, or None.
 
     Returns:

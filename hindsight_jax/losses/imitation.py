@@ -74,8 +74,8 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
 def behaviour_cloning(log_prob_tm1: jax.Array) -> jax.Array:
     """The loss of imitation, -log pi(a | s, g)  [D 12].
 
-    On hindsight goals it is hindsight behaviour cloning, also called GCSL. The log-probability may come from any
-    policy: `log_prob`, `factorised(log_prob)`, or `gaussian_log_prob`.
+    On hindsight goals it is hindsight behaviour cloning, also called GCSL: a fit of pi to the data in KL [D 11]. The
+    log-probability may come from any policy: `log_prob`, `factorised(log_prob)`, or `gaussian_log_prob`.
 
     Args:
       log_prob_tm1: float[], the log-probability of the action taken at s, in nats.

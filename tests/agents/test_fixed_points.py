@@ -150,8 +150,8 @@ def imitated(gamma_hdm, rows, table):
 def test_a_converged_q_is_imitated_near_the_goal(gamma_hdm):
     """Nothing slips, arriving earns 0: picked if it does not arrive and |V(s')| < (1 + log gamma_hdm) / (1 - gamma).
 
-    For Q - V(s') = -1 - (1 - gamma) V(s'). At 0.36 < 1/e none is; at 0.37 those with V(s') = 0. TD has no gradient, so
-    what is left is that of -log pi over the rows picked.
+    For Q - V(s') = -1 - (1 - gamma) V(s') in [D 31]. At 0.36 < 1/e none is; at 0.37 those with V(s') = 0. TD has no
+    gradient, so what is left is that of -log pi over the rows picked.
     """
     state, action, goal = (index.ravel() for index in np.indices((SIZE, 3, SIZE)))
     after = np.clip(state + action - 1, 0, SIZE - 1)

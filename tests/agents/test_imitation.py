@@ -1,4 +1,4 @@
-"""The imitation agent: updates against float64 NumPy, and exploration around the mode and around samples."""
+"""The imitation agent [D 12] [M 10]: updates against float64 NumPy, exploration around mode and samples."""
 
 import functools
 import math

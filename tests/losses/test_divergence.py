@@ -1,3 +1,5 @@
+"""f-divergence Q-learning [D 18], its conjugates [D 5, 19], and its minimum over the laws [D 10, 13]."""
+
 import functools
 import math
 

@@ -1,3 +1,5 @@
+"""The M-step of hEM [M 10], and the E-step of MPO."""
+
 import math
 
 import jax

@@ -1,3 +1,5 @@
+"""NCE [D 8, 9], InfoNCE and the limit between them [D 22, 23], and the weight of many steps [D 24, 25, 30]."""
+
 import math
 
 import jax

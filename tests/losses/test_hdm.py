@@ -1,3 +1,5 @@
+"""The terms of HDM: td [D 27, 28], the indicator [D 31], imitation [D 14, 32], and line 2 [D 26]."""
+
 import functools
 import math
 

@@ -1,3 +1,5 @@
+"""Log-probabilities [D 32] and the loss of imitation [D 11, 12]."""
+
 import math
 import statistics
 

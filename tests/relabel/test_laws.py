@@ -94,6 +94,7 @@ def test_pmf_has_the_value_of_the_formula(name, t, length, expected):
 @pytest.mark.parametrize("discount", [0.0, 1e-6, 0.3, 0.98, 0.9999, 1 - 2.0**-24, 1.0])
 @pytest.mark.parametrize("length", [1, 7, 1000])
 def test_geometric_pmf_equals_float64(discount, length):
+    """[D 4], cut at the end of the trajectory."""
     t = 3
     weight = np.float64(np.float32(discount)) ** np.arange(length)
     pmf = relabel.geometric(discount).pmf(t, t + length, t + length + 2)

@@ -46,6 +46,7 @@ def test_the_fraction_of_rewards_zero_is_the_source_s(ratio, fraction):
 
 
 def test_reward_by_index_ignores_values_and_never_ends():
+    """[D 28] by index."""
     goal = jnp.ones(3)
     for reached, otherwise in [(0.0, -1.0), (1.0, 0.0), (1, 0)]:
         reward_fn = jax.jit(relabel.reward_by_index(reached, otherwise))

@@ -174,7 +174,7 @@ def test_bad_tables_are_refused():
 
 
 def test_the_best_policy_of_the_four_rooms_reaches_nearly_every_goal_in_31_steps():
-    """By dynamic programming; BUILD_NOTES.md quotes it beside what is learnt."""
+    """By dynamic programming; docs/results.md quotes it beside what is learnt."""
     transition, cells = tabular.four_rooms(slip=0.2)
     corners = [i for i, cell in enumerate(cells.tolist()) if cell in [[0, 0], [0, 10], [10, 0], [10, 10]]]
     reached = np.eye(len(cells))  # [state, goal], the goal absorbing

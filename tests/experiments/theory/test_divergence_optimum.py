@@ -1,4 +1,4 @@
-"""f-divergence Q-learning a second way: D_f from the generator, and the loss by the definition of its two terms."""
+"""[D 15-19, 43-47] a second way: D_f from the generator, and the loss by the definition of its two terms."""
 
 import jax
 import jax.numpy as jnp

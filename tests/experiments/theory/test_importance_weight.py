@@ -1,4 +1,4 @@
-"""[D 53] and [D 54] a second way: the gradients by loops over states, actions and goals, in NumPy."""
+"""[D 21, 53-59] a second way: the gradients by loops over states, actions and goals, in NumPy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The limits of HDM a second way: the gradient of GCSL by our losses alone, and that the comparisons can fail."""
+"""HDM's limits [D 12, 31, 32] a second way: GCSL's gradient by our losses alone, and that the comparisons can fail."""
 
 import functools
 import math

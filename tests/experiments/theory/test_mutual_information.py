@@ -1,4 +1,4 @@
-"""Lemma B.3 a second way: fixed points by hand, and what the optima of the contrastive losses must satisfy."""
+"""[D 43-50] a second way: fixed points by hand, and what the optima of contrastive losses [D 9, 23] must satisfy."""
 
 import jax
 import jax.numpy as jnp

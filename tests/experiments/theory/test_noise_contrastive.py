@@ -1,4 +1,4 @@
-"""Lemma 4.2 a second way: the gradients written out in NumPy."""
+"""[D 9, 22, 23] (Lemma 4.2) a second way: the gradients written out in NumPy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""hEM's theorem 3 a second way: success by simulation, and the M-step as the optimum of our own loss."""
+"""hEM's theorem 3 a second way: success by simulation, and the M-step [M 10] as the optimum of our own loss."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The solver of finite problems against its definitions: sums over time, and simulation by powers of the dynamics."""
+"""The solver of finite problems against [D 2, 4]: sums over time, and simulation by powers of the dynamics."""
 
 import numpy as np
 import pytest
