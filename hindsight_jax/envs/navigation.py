@@ -51,7 +51,7 @@ class Navigation(base.PureTask):
 
     def __init__(self, size: int = 2, actions: str = "continuous", horizon: int = 50, threshold: float = 0.1):
         checks.positive_int("size", size, "The paper goes up to 80 dimensions.")
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        checks.positive_int("horizon", horizon, "Leave it out for 50.")
         _validation.check_threshold(threshold, "The paper's is 0.1.")
         size = int(size)
         action = _validation.choose("actions", actions, ACTIONS)(size)

@@ -42,7 +42,7 @@ class Reacher(physics.PhysicsTask):
       threshold: success is a `distance` strictly below this.
       start: the box of the starts, ((shoulder, elbow, shoulder', elbow'), same) in radians and rad/s, uniform.
       goal: the sector of the goals, ((radius, angle), (radius, angle)) about the shoulder in metres and radians,
-        uniform by area; the paper's is a disc.
+        uniform by area; gym's is a disc.
 
     Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range gives no torque and sets `metrics["invalid_action"]`.
