@@ -1,6 +1,6 @@
 """Draws several runs in one picture: success over env steps, mean and interval over seeds, from `collect`'s JSON.
 
-    python -m experiments.reproduce.compare experiments/results/flip_bit.json docs/flip_bit.png [--only PREFIX ...]
+    python -m experiments.reproduce.compare experiments/results/flip_bit.json docs/flip_bit.png [--only LABEL ...]
 
 Dimension key: S seeds, E evaluations.
 """
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("results", type=Path, help="a JSON file of experiments.reproduce.collect")
     parser.add_argument("picture", type=Path, help="the PNG to write")
-    parser.add_argument("--only", nargs="+", metavar="PREFIX", help="runs whose label begins so, in this order")
+    parser.add_argument("--only", nargs="+", metavar="LABEL", help="the runs of these labels, in this order")
     parser.add_argument("--measure", choices=sorted(LABELS), default="any")
     parser.add_argument("--title", default="")
     parser.add_argument("--log", action="store_true", help="a logarithmic axis, for runs of different lengths")
@@ -42,24 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def chosen(results: dict[str, Any], prefixes: Sequence[str] | None) -> dict[str, Any]:
-    """The runs whose label begins with one of the prefixes, in the order of the prefixes; None: all runs.
+def chosen(results: dict[str, Any], labels: Sequence[str] | None) -> dict[str, Any]:
+    """The runs of these labels, in the order of the labels; None: all runs.
 
-    Raises ValueError for a prefix that no label has.
+    Raises ValueError for a label that no run has.
 
-    >>> list(chosen({"hem, K 2": {}, "her, K 2": {}, "hem, K 10": {}}, ["her", "hem"]))
-    ['her, K 2', 'hem, K 2', 'hem, K 10']
+    >>> list(chosen({"hem, K 2": {}, "her, K 2": {}, "hem, K 20": {}}, ["her, K 2", "hem, K 2"]))
+    ['her, K 2', 'hem, K 2']
     """
-    if prefixes is None:
+    if labels is None:
         return results
-    selected: dict[str, Any] = {}
-    for prefix in prefixes:
-        matching = {label: result for label, result in results.items() if label.startswith(prefix)}
-        if not matching:
-            labels = f"the labels are {', '.join(results)}" if results else "the file holds no run"
-            checks.fail("--only", repr(prefix), "a run's label must begin so", f"Choose another prefix; {labels}.")
-        selected |= matching
-    return selected
+    for label in labels:
+        if label not in results:
+            rule = f"it must be the label of a run: {'; '.join(results)}" if results else "the file holds no run"
+            checks.fail("--only", repr(label), rule, "Quote a label that holds spaces.")
+    return {label: results[label] for label in labels}
 
 
 def picture(results: dict[str, Any], measure: str = "any", title: str = "", log: bool = False) -> bytes:

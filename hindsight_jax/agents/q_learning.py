@@ -253,7 +253,7 @@ def _example_loss(options: _Options, q, q_next, q_target, transition: types.Tran
 def _backed_up_value(options: _Options, q_next: jax.Array, q_target: jax.Array, hparams: QLearningHparams) -> jax.Array:
     """V(s', g), f32[], of the heads at s' [D, K] of the online and the target network, by the option `backup`."""
     if options.backup == "double":
-        return losses.factorised(losses.double_value)(q_next, q_target)
+        return losses.factorised(losses.double_value)(q_target, selector=q_next)
     if options.backup == "max":
         return losses.factorised(losses.greedy_value)(q_target)
     return losses.factorised(losses.mellow_value)(q_target, temperature=hparams.temperature)

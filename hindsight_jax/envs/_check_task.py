@@ -23,7 +23,7 @@ def check_task(env: GoalEnv) -> None:
 
       - `spec` is an EnvSpec of shapes, ranges of their lengths, an action set, a horizon and a threshold;
       - `achieved_goal`, `distance` and `success` keep leading axes;
-      - `sample_goal` draws one goal, and `reachable` is a bool[];
+      - `sample_goal` draws one goal, and `reachable` and `reachable_from` are bool[];
       - `reset` returns a State that carries a goal and observes three arrays, with a scalar reward and end;
       - `step` returns a State of the same structure, shapes and dtypes.
 
@@ -79,6 +79,8 @@ def _check_formulas(task: str, env: GoalEnv) -> None:
     one_goal = jax.ShapeDtypeStruct(spec.goal_shape, jnp.float32)
     _check(f"{task}.sample_goal", jax.eval_shape(env.sample_goal, key), spec.goal_shape)
     _check(f"{task}.reachable", jax.eval_shape(env.reachable, one_goal), (), bool)
+    start = jax.ShapeDtypeStruct(spec.observation_shape, jnp.float32)
+    _check(f"{task}.reachable_from", jax.eval_shape(env.reachable_from, start, one_goal), (), bool)
     for leading in ((), (_BATCH,)):
         goal = jax.ShapeDtypeStruct((*leading, *spec.goal_shape), jnp.float32)
         observation = jax.ShapeDtypeStruct((*leading, *spec.observation_shape), jnp.float32)

@@ -58,6 +58,13 @@ def check_goal(env: Any, goal: Any) -> None:
     checks.shape("goal", goal, env.spec.goal_shape, "Map it over goals with jax.vmap.")
 
 
+def check_start_and_goal(env: Any, start: Any, goal: Any) -> None:
+    """One observation of the task, and one goal."""
+    checks.floating("start", start)
+    checks.shape("start", start, env.spec.observation_shape, "Map it over observations with jax.vmap.")
+    check_goal(env, goal)
+
+
 def check_key(env: Any, key: Any) -> None:
     """One typed key."""
     del env

@@ -37,6 +37,7 @@ from hindsight_jax.envs._validation import (
     check_observation,
     check_pipeline_state,
     check_result,
+    check_start_and_goal,
 )
 
 with _quiet_imports.without_warp_message():
@@ -123,6 +124,15 @@ class GoalEnv(Env):
         """bool[]: whether some state is a success for this goal, by geometry alone. True unless a task knows better."""
         del goal
         return jnp.array(True)
+
+    @checks.validated(check_start_and_goal)
+    def reachable_from(self, start: jax.Array, goal: jax.Array) -> jax.Array:
+        """bool[]: whether some policy can succeed for this goal in an episode that starts at the observation `start`.
+
+        That is a condition that must hold, hence an upper bound on success. `reachable(goal)` unless a task knows more.
+        """
+        del start
+        return self.reachable(goal)
 
     def scene(self, state: State) -> Any:
         """The `rendering.Scene` of this state: its bodies, and the goal as a marker; optional."""

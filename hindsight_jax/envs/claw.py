@@ -1,4 +1,4 @@
-"""claw: three fingers turn a valve to an angle (HDM, Table 1; numbers from the released code).
+"""claw: three fingers turn a valve to an angle (HDM, Table 1; numbers from GCSL's code and ROBEL).
 
 Dimension key: O = 11, the fingers' nine joint angles and (cos, sin) of the valve's; G = 2, (cos, sin).
 
@@ -55,9 +55,7 @@ class Claw(physics.PhysicsTask):
         threshold: float = 0.1,
         goal: Any = ((0.0,), (TURN,)),
     ):
-        self._goal = boxes.parse_bounds(
-            "goal", goal, (-TURN,), (TURN,), f"The paper's is {((0.0,), (TURN,))}, a full turn."
-        )
+        self._goal = boxes.parse_bounds("goal", goal, (-TURN,), (TURN,), f"GCSL's is {((0.0,), (TURN,))}, a full turn.")
         action = action_sets.action_set(actions, bins, num_moves=9, factorised=True)
         ends = (*SCALE, 1.0, 1.0)
         super().__init__(

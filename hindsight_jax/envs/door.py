@@ -1,4 +1,4 @@
-"""door: a hooked hand opens a door to an angle (HDM, Table 1; numbers from the released code).
+"""door: a hooked hand opens a door to an angle (HDM, Table 1; numbers from GCSL's code and multiworld).
 
 Dimension key: O = 4, (hand x, hand y, hand z in metres, door angle in radians, 0 shut); G = 1, the angle.
 
@@ -63,8 +63,8 @@ class Door(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        self._start = boxes.parse_bounds("start", start, (*LOW[:2], CLEAR), HIGH, f"The paper's is {START}.")
-        self._goal = boxes.parse_bounds("goal", goal, (0.0,), (MAX_ANGLE,), f"The paper's is {GOALS}.")
+        self._start = boxes.parse_bounds("start", start, (*LOW[:2], CLEAR), HIGH, f"multiworld's is {START}.")
+        self._goal = boxes.parse_bounds("goal", goal, (0.0,), (MAX_ANGLE,), f"GCSL's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=3)
         angles = types.Range(*GOALS)  # they hold every angle that the hand can reach
         super().__init__(

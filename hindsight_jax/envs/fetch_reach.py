@@ -28,8 +28,8 @@ class FetchReach(_reach.Reach):
     """A gripper reaches a goal; success is the gripper's point within the threshold of it, and ends the episode.
 
     Args:
-      actions: 'discrete', one integer 9 i + 3 j + k of the moves (i - 1, j - 1, k - 1) along x, y and z; or
-        'continuous', three numbers clipped to [-1, 1].
+      actions: 'continuous', three numbers clipped to [-1, 1], the moves along x, y and z; or 'discrete', one integer
+        9 i + 3 j + k of the moves (i - 1, j - 1, k - 1).
       bins: values of each move of a discrete action.
       horizon: steps per episode.
       threshold: metres; success is a distance strictly below this.
@@ -43,14 +43,14 @@ class FetchReach(_reach.Reach):
 
     >>> env = FetchReach()
     >>> state = jax.jit(env.reset)(jax.random.key(0))
-    >>> after = jax.jit(env.step)(state, jnp.array([22]))  # the target jumps along +x
+    >>> after = jax.jit(env.step)(state, jnp.array([1.0, 0.0, 0.0]))  # the target jumps along +x
     >>> round(float(after.obs["observation"][0] - state.obs["observation"][0]), 4)
     0.0306
     """
 
     def __init__(
         self,
-        actions: str = "discrete",
+        actions: str = "continuous",
         bins: int = 3,
         horizon: int = 50,
         threshold: float = 0.05,

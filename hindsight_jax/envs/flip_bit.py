@@ -26,7 +26,7 @@ class FlipBit(base.PureTask):
 
     Args:
       size: K, the number of bits.
-      start: 'uniform' (ours), or 'zeros', where every episode begins with K zeros.
+      start: 'uniform' (ours), or 'zeros', where every episode begins with K zeros (as in HPG's code).
       horizon: steps per episode; None is K, enough for any goal.
       threshold: bits; success is fewer wrong bits than this, so 0.5 asks for equality.
 

@@ -1,6 +1,6 @@
-"""four_rooms: a ball is pushed through doorways between four rooms (HDM, Table 1; numbers from the released code).
+"""four_rooms: a ball is pushed through doorways between four rooms (HDM, Table 1; numbers from GCSL's code).
 
-Dimension key: O = G = 2, (x, y) in metres. The velocity is not observed, as in the paper.
+Dimension key: O = G = 2, (x, y) in metres. The velocity is not observed, as in GCSL's code.
 
 One step is 0.05 s, five substeps of 0.01 s at a constant force. A force of 1 N moves the ball 0.0403 m from rest, and
 0.05 m at full speed.
@@ -32,7 +32,7 @@ class FourRooms(physics.PhysicsTask):
       horizon: steps per episode.
       threshold: metres; success is a distance strictly below this.
       start: the box ((x, y), (x, y)) of the starts, uniform, at rest.
-      goal: the box whose 50 x 50 grid points are the goals, equally likely; a few lie in walls, as in the original.
+      goal: the box whose 50 x 50 grid points are the goals, equally likely; a few lie in walls, as in GCSL's.
 
     Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range pushes nowhere and sets `metrics["invalid_action"]`.
@@ -54,8 +54,8 @@ class FourRooms(physics.PhysicsTask):
         goal: Any = GOALS,
     ):
         free = (-BORDER + CLEARANCE,) * 2, (BORDER - CLEARANCE,) * 2
-        self._start = boxes.parse_bounds("start", start, *free, f"The paper's is {START}.")
-        self._goal = boxes.parse_bounds("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"The paper's is {GOALS}.")
+        self._start = boxes.parse_bounds("start", start, *free, f"GCSL's is {START}.")
+        self._goal = boxes.parse_bounds("goal", goal, (-BORDER,) * 2, (BORDER,) * 2, f"GCSL's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=2)
         room = types.Range((-BORDER,) * 2, (BORDER,) * 2)
         super().__init__(

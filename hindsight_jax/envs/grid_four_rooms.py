@@ -1,4 +1,4 @@
-"""grid_four_rooms: walk through four rooms of cells on slippery ground (hEM, appendix C.4).
+"""grid_four_rooms: walk through four rooms of cells on slippery ground (hEM, appendix C.4; numbers from HPG's code).
 
 Dimension key: O = G = 2, (row, column) of a cell as floats in 0 .. 10; row 0 is the top of the map.
 
@@ -54,7 +54,7 @@ class GridFourRooms(base.PureTask):
     """A walker on 11 x 11 cells of four rooms with four doorways. The episode ends at the goal.
 
     Walls and borders stop a move: the walker stays. Starts are the four corners; a goal is any free cell but the
-    episode's start, so other corners are goals too.
+    episode's start, so other corners are goals too (ours; in HPG's code no corner is a goal).
 
     Args:
       horizon: steps per episode.
@@ -71,8 +71,8 @@ class GridFourRooms(base.PureTask):
     """
 
     def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
-        checks.positive_int("horizon", horizon, "The paper's is 31.")
-        _validation.check_number("slip", slip, "The paper's is 0.2.")
+        checks.positive_int("horizon", horizon, "HPG's code has 31.")
+        _validation.check_number("slip", slip, "HPG's code has 0.2.")
         _validation.check_threshold(threshold, "Use 0.5: the walker must be in the goal's cell.")
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
         self._spec = types.EnvSpec(

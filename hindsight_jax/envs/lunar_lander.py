@@ -1,4 +1,4 @@
-"""lunar_lander: a lander with three engines comes down at a goal (HDM, Table 1; numbers from the released code).
+"""lunar_lander: a lander with three engines comes down at a goal (HDM, Table 1; numbers from GCSL's code).
 
 Dimension key: O = 8, (x, z, their velocities, angle, turn rate, left contact, right contact), scaled as below;
 G = 5, (x, z, angle, left contact, right contact); F frames per step.

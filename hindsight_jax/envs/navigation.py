@@ -14,6 +14,7 @@ from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import _validation, action_sets, base
 
 STEP = 0.2  # the change per unit action
+ACROSS = 10  # steps from one face of the cube to the other
 ACTIONS = {"discrete": lambda size: types.Discrete(size, 3), "continuous": types.Box}
 
 FLOOR, LINE = (0.86, 0.84, 0.80, 1.0), (0.55, 0.53, 0.50, 1.0)
@@ -39,6 +40,8 @@ class Navigation(base.PureTask):
     Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range moves nothing and sets `metrics["invalid_action"]`.
 
+    With discrete actions not every goal can be reached: see `reachable_from`.
+
     >>> env = Navigation(size=2)
     >>> state = env.reset(jax.random.key(0))
     >>> moved = env.step(state, jnp.array([0.0, 1.0])).obs["observation"] - state.obs["observation"]
@@ -47,8 +50,8 @@ class Navigation(base.PureTask):
     """
 
     def __init__(self, size: int = 2, actions: str = "continuous", horizon: int = 50, threshold: float = 0.1):
-        checks.positive_int("size", size, "The paper goes up to 40 dimensions.")
-        checks.positive_int("horizon", horizon, "The paper's is 50.")
+        checks.positive_int("size", size, "The paper goes up to 80 dimensions.")
+        checks.positive_int("horizon", horizon, "Leave it out for 50.")
         _validation.check_threshold(threshold, "The paper's is 0.1.")
         size = int(size)
         action = _validation.choose("actions", actions, ACTIONS)(size)
@@ -73,6 +76,26 @@ class Navigation(base.PureTask):
     def sample_goal(self, key: jax.Array) -> jax.Array:
         """Uniform in [-1, 1]^K."""
         return jax.random.uniform(key, self.spec.goal_shape, jnp.float32, -1.0, 1.0)
+
+    @checks.validated(_validation.check_start_and_goal)
+    def reachable_from(self, start: jax.Array, goal: jax.Array) -> jax.Array:
+        """bool[]: whether some policy succeeds from `start` f32[K] within the horizon; exact, up to rounding.
+
+        Coordinates move independently, and each may wait where it is nearest to the goal. With discrete actions it
+        moves along start + 0.2 n; pushed against a face, it goes on along the multiples of 0.2 (-1 + 0.2 n).
+
+        >>> env = Navigation(size=1, actions="discrete", threshold=0.05)
+        >>> start = jnp.array([0.09])  # in steps of 0.2: 0.89; and by way of 1: 0.8
+        >>> [bool(env.reachable_from(start, jnp.array([goal]))) for goal in (0.89, 0.8, 0.745)]
+        [True, True, False]
+        """
+        if isinstance(self.spec.action, types.Box):
+            missing = jnp.maximum(jnp.abs(goal - start) - STEP * self.spec.horizon, 0.0)
+        else:
+            points, steps = lattice(start)
+            missing = jnp.abs(points - goal[None])
+            missing = jnp.min(jnp.where(steps <= self.spec.horizon, missing, jnp.inf), axis=0)
+        return self.success(goal + missing, goal)
 
     def reset(self, rng: jax.Array) -> base.State:
         start_key, goal_key = jax.random.split(base.typed(rng))
@@ -107,6 +130,23 @@ class Navigation(base.PureTask):
         """From above; for K > 2 the picture includes the chart."""
         y, height = (-0.73, 3.9) if self.spec.action.num_dims > 2 else (0.0, 2.5)
         return rendering.orthographic((0.0, y, 5.0), target=(0.0, y, 0.0), up=(0.0, 1.0, 0.0), height=height)
+
+
+def lattice(start: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Points [P, K] that each coordinate reaches from `start` f32[K] by moves of 0.2, and the fewest moves i32[P, K].
+
+    >>> points, steps = lattice(jnp.array([0.5]))
+    >>> steps[jnp.argmin(jnp.abs(points - 0.8), axis=0)].tolist()  # 0.7, 0.9, 1 and back to 0.8
+    [[4]]
+    """
+    offsets = jnp.arange(-ACROSS, ACROSS + 1)[:, None]
+    inwards, zeros = jnp.arange(ACROSS + 1)[:, None], jnp.zeros_like(start, jnp.int32)[None]
+    points, steps = [jnp.clip(start[None] + STEP * offsets, -1.0, 1.0)], [jnp.abs(offsets) + zeros]
+    for face in (-1.0, 1.0):
+        to_the_face = jnp.ceil(jnp.abs(face - start) / STEP - 1e-4).astype(jnp.int32)  # rounding adds no move
+        points.append(face * (1.0 - STEP * inwards) + zeros)
+        steps.append(inwards + to_the_face[None])
+    return jnp.concatenate(points), jnp.concatenate(steps)
 
 
 def outline() -> list[rendering.Scene]:

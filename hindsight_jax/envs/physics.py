@@ -169,7 +169,7 @@ class PhysicsTask(base.GoalEnv):
         observation_range: types.Range,
         goal_range: types.Range,
     ):
-        checks.positive_int("horizon", horizon, "The papers' is 50.")
+        checks.positive_int("horizon", horizon, "It is the number of steps of an episode.")
         _validation.check_threshold(threshold, "It is in the units of `distance`.")
         self._spec = types.EnvSpec(
             observation_shape=(len(observation_range.low),),

@@ -30,8 +30,8 @@ class PointMass(physics.PhysicsTask):
     """A ball with momentum moves between pillars to a goal; the episode ends at the first success.
 
     Args:
-      actions: 'discrete', one integer 3 i + j of the forces (i - 1, j - 1) along x and y; or 'continuous', two numbers
-        clipped to [-1, 1], in newtons.
+      actions: 'continuous', two numbers clipped to [-1, 1], the forces along x and y in newtons; or 'discrete', one
+        integer 3 i + j of the forces (i - 1, j - 1).
       bins: values of each force of a discrete action.
       horizon: steps per episode.
       threshold: success is a `distance` strictly below this.
@@ -43,14 +43,14 @@ class PointMass(physics.PhysicsTask):
 
     >>> env = PointMass()
     >>> state = jax.jit(env.reset)(jax.random.key(0))
-    >>> after = jax.jit(env.step)(state, jnp.array([7]))  # a force along +x
+    >>> after = jax.jit(env.step)(state, jnp.array([1.0, 0.0]))  # a force along +x
     >>> round(float(after.obs["observation"][2]), 4)  # 1 - 0.95^5, from rest
     0.2262
     """
 
     def __init__(
         self,
-        actions: str = "discrete",
+        actions: str = "continuous",
         bins: int = 3,
         horizon: int = 50,
         threshold: float = 0.02 * math.sqrt(2.0),

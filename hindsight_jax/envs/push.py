@@ -1,4 +1,4 @@
-"""push: a hand pushes a puck over a table to a goal (HDM, Table 1; numbers from the released code).
+"""push: a hand pushes a puck over a table to a goal (HDM, Table 1; numbers from GCSL's code).
 
 Dimension key: O = G = 4, (hand x, hand y, puck x, puck y) in metres.
 
@@ -145,7 +145,7 @@ def _box_with_a_gap(name: str, value: Any, usual: Any) -> types.Range:
 
     The farthest puck must be more than MIN_GAP away even from the hand that is nearest to the middle of the pucks.
     """
-    low, high = bounds = boxes.parse_bounds(name, value, LOW + LOW, HIGH + HIGH, f"The paper's is {usual}.")
+    low, high = bounds = boxes.parse_bounds(name, value, LOW + LOW, HIGH + HIGH, f"GCSL's is {usual}.")
     reach = []
     for hand_low, hand_high, puck_low, puck_high in zip(low[:2], high[:2], low[2:], high[2:], strict=True):
         middle = (puck_low + puck_high) / 2

@@ -35,28 +35,28 @@ class Reacher(physics.PhysicsTask):
     """A shoulder and an elbow bring a fingertip to a goal; the episode ends at the first success.
 
     Args:
-      actions: 'discrete', one integer 3 i + j of the torques (i - 1, j - 1) of shoulder and elbow, in units of 200 N m;
-        or 'continuous', two numbers clipped to [-1, 1].
+      actions: 'continuous', two numbers clipped to [-1, 1], the torques of shoulder and elbow in units of 200 N m; or
+        'discrete', one integer 3 i + j of the torques (i - 1, j - 1).
       bins: values of each torque of a discrete action.
       horizon: steps per episode.
       threshold: success is a `distance` strictly below this.
       start: the box of the starts, ((shoulder, elbow, shoulder', elbow'), same) in radians and rad/s, uniform.
       goal: the sector of the goals, ((radius, angle), (radius, angle)) about the shoulder in metres and radians,
-        uniform by area; the paper's is a disc.
+        uniform by area; gym's is a disc.
 
     Raises ValueError for other values, and in `step` for an action of a wrong shape or dtype. An action that is NaN,
     infinite, or (discrete) out of range gives no torque and sets `metrics["invalid_action"]`.
 
     >>> env = Reacher()
     >>> state = jax.jit(env.reset)(jax.random.key(0))
-    >>> after = jax.jit(env.step)(state, jnp.array([7]))  # the shoulder's full torque
+    >>> after = jax.jit(env.step)(state, jnp.array([1.0, 0.0]))  # the shoulder's full torque
     >>> round(float(after.obs["observation"][6] - state.obs["observation"][6]), 1)  # 200 rad/s^2 for 0.02 s
     4.0
     """
 
     def __init__(
         self,
-        actions: str = "discrete",
+        actions: str = "continuous",
         bins: int = 3,
         horizon: int = 50,
         threshold: float = 0.02 * math.sqrt(2.0),

@@ -24,8 +24,8 @@ class SawyerReach(_reach.Reach):
     """A hand reaches a goal; success is the hand's point within the threshold of it, and ends the episode.
 
     Args:
-      actions: 'discrete', one integer 9 i + 3 j + k of the moves (i - 1, j - 1, k - 1) along x, y and z; or
-        'continuous', three numbers clipped to [-1, 1].
+      actions: 'continuous', three numbers clipped to [-1, 1], the moves along x, y and z; or 'discrete', one integer
+        9 i + 3 j + k of the moves (i - 1, j - 1, k - 1).
       bins: values of each move of a discrete action.
       horizon: steps per episode.
       threshold: metres; success is a distance strictly below this.
@@ -37,14 +37,14 @@ class SawyerReach(_reach.Reach):
 
     >>> env = SawyerReach()
     >>> state = jax.jit(env.reset)(jax.random.key(0))
-    >>> after = jax.jit(env.step)(state, jnp.array([20]))  # (+1, -1, +1): y is at its limit
+    >>> after = jax.jit(env.step)(state, jnp.array([1.0, -1.0, 1.0]))  # y is at its limit
     >>> [round(x, 5) for x in after.obs["observation"].tolist()]
     [0.02, 0.55, 0.07]
     """
 
     def __init__(
         self,
-        actions: str = "discrete",
+        actions: str = "continuous",
         bins: int = 3,
         horizon: int = 50,
         threshold: float = 0.06,

@@ -55,15 +55,15 @@ def greedy_value(q: jax.Array) -> jax.Array:
     return jnp.max(_validation.head("q", q))
 
 
-def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
-    """The value, by q, of the action with the highest q_selector: q[argmax_k q_selector[k]].
+def double_value(q: jax.Array, *, selector: jax.Array) -> jax.Array:
+    """The value, by q, of the action with the highest selector value: q[argmax_k selector[k]].
 
-    The backup of double Q-learning (van Hasselt, Guez & Silver, 2016), with the online network as the selector and the
-    target network as q: a maximum of noisy values is too high, and two networks seldom err on the same action.
+    The backup of double Q-learning (van Hasselt, Guez & Silver, 2016), with the target network as q and the online
+    network as the selector: a maximum of noisy values is too high, and two networks seldom err on the same action.
 
     Args:
-      q_selector: float[K], the values that choose the action; it gets no gradient.
-      q: float[K], the values that evaluate it.
+      q: float[K], the values that evaluate the action.
+      selector: float[K], the values that choose it, by keyword, since a swap would go unseen. It gets no gradient.
 
     Returns:
       float[] in q's dtype. The first of tied actions is chosen.
@@ -71,12 +71,12 @@ def double_value(q_selector: jax.Array, q: jax.Array) -> jax.Array:
     Raises:
       ValueError: wrong rank or dtype, or two different K.
 
-    >>> float(double_value(jnp.array([0.0, 5.0]), jnp.array([-1.0, -2.0])))
+    >>> float(double_value(jnp.array([-1.0, -2.0]), selector=jnp.array([0.0, 5.0])))
     -2.0
     """
-    q_selector, q = _validation.head("q_selector", q_selector), _validation.head("q", q)
-    checks.shape("q_selector", q_selector, q.shape, "Both heads hold one value per action.")
-    return q[jnp.argmax(q_selector)]
+    q, selector = _validation.head("q", q), _validation.head("selector", selector)
+    checks.shape("selector", selector, q.shape, "Both heads hold one value per action.")
+    return q[jnp.argmax(selector)]
 
 
 def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
@@ -110,7 +110,7 @@ def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
 
 
 def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """The primitive for an action of D dims: mapped over a leading axis D of its positional arguments, and summed.
+    """The primitive for an action of D dims: mapped over the leading axis D of its arguments, and summed.
 
     With Q(s, a) = sum_d q[d, a[d]], the maximum, the log-sum-exp and the log-probability of a whole action are the sums
     of those per dim, so that K^D actions cost D K numbers. With D = 1 it is the primitive itself.
@@ -120,9 +120,10 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         one example. `gaussian_log_prob` needs none: it sums over the dims of its action itself.
 
     Returns:
-      The same function of heads float[D, K] and actions int[D], all given by position. Keyword arguments are
-      hyper-parameters: they go to every dim as they are. Actions are traced inside, so out of range they give NaN.
-      It raises ValueError if an argument has no leading axis, if two lengths differ, or if the primitive raises it.
+      The same function of heads float[D, K] and actions int[D]. It maps all arguments given by position, and keyword
+      arguments that have an axis; other keyword arguments, such as a temperature, go to every dim as they are. Actions
+      are traced inside, so out of range they give NaN. It raises ValueError if an argument given by position has no
+      leading axis, if two lengths differ, or if the primitive raises it.
 
     Raises:
       ValueError: a primitive that cannot be called.
@@ -130,29 +131,35 @@ def factorised(primitive: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     >>> heads = jnp.array([[-3.0, -1.0], [-2.0, -5.0]])
     >>> float(factorised(greedy_value)(heads)), float(factorised(action_value)(heads, jnp.array([0, 1])))
     (-3.0, -8.0)
+    >>> float(factorised(double_value)(heads, selector=-heads))
+    -8.0
     """
 
     checks.function("primitive", primitive, "Pass a function such as losses.action_value.")
 
     @functools.wraps(primitive)
-    def mapped(*args: Any, **hyper_parameters: Any) -> jax.Array:
-        _check_leading_axes(args)
-        return jnp.sum(jax.vmap(functools.partial(primitive, **hyper_parameters))(*args), axis=0)
+    def mapped(*args: Any, **named: Any) -> jax.Array:
+        arrays = {name: value for name, value in named.items() if checks.is_array(value) and jnp.ndim(value) > 0}
+        whole = {name: value for name, value in named.items() if name not in arrays}
+        _check_leading_axes(dict(enumerate(args)) | arrays)
+        of_one_dim = lambda args, arrays: primitive(*args, **arrays, **whole)
+        return jnp.sum(jax.vmap(of_one_dim)(args, arrays), axis=0)
 
     return mapped
 
 
-def _check_leading_axes(args: tuple[Any, ...]) -> None:
-    """Checks that every argument has a leading axis, of one common length D >= 1."""
-    remedy = "Give heads [D, K] and actions [D] by position; map with jax.vmap over a batch."
-    if not args:
-        checks.fail("factorised", "no positional arguments", "there must be at least one", remedy)
-    for position, value in enumerate(args):
-        name = f"factorised argument {position}"
+def _check_leading_axes(mapped: dict[int | str, Any]) -> None:
+    """Checks that every argument, by its position or name, has a leading axis, of one common length D >= 1."""
+    remedy = "Give heads [D, K] and actions [D]; map with jax.vmap over a batch."
+    if not mapped:
+        checks.fail("factorised", "no array", "there must be at least one argument with a leading axis D", remedy)
+    first, reference = next(iter(mapped.items()))
+    for key, value in mapped.items():
+        name = f"factorised argument {key}"
         checks.array(name, value)
         if jnp.ndim(value) == 0:
             checks.fail(name, checks.describe(value), "it must have a leading axis D", remedy)
-        num_dims, expected = jnp.shape(value)[0], jnp.shape(args[0])[0]
+        num_dims, expected = jnp.shape(value)[0], jnp.shape(reference)[0]
         if num_dims != expected or num_dims == 0:
-            rule = f"its leading axis D must be that of argument 0, {expected}, and not empty"
+            rule = f"its leading axis D must be that of argument {first}, {expected}, and not empty"
             checks.fail(name, checks.describe(value), rule, remedy)

@@ -134,6 +134,10 @@ WRONG_TASKS = {
         slide(reachable=lambda self, goal: goal[0]),
         r"Slide\.reachable: got float32",
     ),
+    "a start that is good by degrees": (
+        slide(reachable_from=lambda self, start, goal: start[0] - goal[0]),
+        r"Slide\.reachable_from: got float32",
+    ),
     "nothing carried": (slide(reset=hand_written_reset), r"pipeline_state: got dict, .* field `goal`. Pass envs\.Pip"),
     "no goal carried": (
         slide(reset=lambda self, rng: self.first_state(Goalless(jnp.zeros(2)), jnp.zeros(2))),

@@ -13,7 +13,7 @@ from hindsight_jax.envs import physics
 START = np.array([1.342, 0.749, 0.535])
 AHEAD, BACK, IDLE = 22, 4, 13  # moves (1, 0, 0), (-1, 0, 0) and (0, 0, 0)
 
-play = physics_contract.play_of("fetch_reach")
+play = physics_contract.play_of("fetch_reach", actions="discrete")
 
 
 def moves(actions):

@@ -102,3 +102,56 @@ def test_the_straight_way_takes_the_widest_coordinate_s_steps(size):
     assert result.success_any.all()
     assert np.all((length == needed) | (length == np.maximum(needed - 1, 1)))
     assert length.max() == 10
+
+
+def reached_in(env, start, horizon):
+    """Every point that `env.step` reaches from `start` within the horizon, over all sequences of actions: [N, K]."""
+    size = env.spec.goal_shape[0]
+    moves = jnp.array(np.stack(np.meshgrid(*[range(3)] * size), axis=-1).reshape(-1, size), jnp.int32)
+    step = jax.jit(jax.vmap(jax.vmap(env.step, in_axes=(None, 0)), in_axes=(0, None)))
+    far = jnp.full(size, 9.0)  # no goal: success would end nothing here, but it is not what is asked
+    points = found = np.array([start], np.float32)
+    for _ in range(horizon):
+        states = jax.vmap(lambda point: env.first_state(base.PipelineState(point, far), point))(jnp.array(points))
+        after = np.asarray(step(states, moves).obs["observation"]).reshape(-1, size)
+        known = {tuple(point) for point in np.round(found, 4).tolist()}
+        fresh = {tuple(key): point for key, point in zip(np.round(after, 4).tolist(), after, strict=True)}
+        points = np.array([point for key, point in fresh.items() if key not in known]).reshape(-1, size)
+        found = np.concatenate([found, points])
+    return found
+
+
+@pytest.mark.parametrize(("size", "horizon"), [(1, 1), (1, 6), (1, 13), (1, 25), (2, 3)])
+def test_what_is_reachable_by_discrete_actions_is_what_all_their_sequences_reach(size, horizon):
+    """By brute force, from three starts to 400 goals; the threshold is so small that some are always missed."""
+    env = envs.make("navigation", size=size, actions="discrete", horizon=horizon, threshold=0.04)
+    reachable = jax.jit(jax.vmap(env.reachable_from, in_axes=(None, 0)))
+    rng = np.random.default_rng(0)
+    for start in ([0.3, -0.5], [0.95, 0.0], [-0.13, 0.71]):
+        start = np.array(start[:size], np.float32)
+        goals = rng.uniform(-1.0, 1.0, (400, size)).astype(np.float32)
+        gaps = np.linalg.norm(goals[:, None] - reached_in(env, start, horizon)[None], axis=2).min(axis=1)
+        sure = np.abs(gaps - 0.04) > 1e-4
+        expected = gaps < 0.04
+        np.testing.assert_array_equal(reachable(start, goals)[sure], expected[sure])
+        assert 0 < expected.sum() < 400
+
+
+def test_a_lattice_misses_more_goals_in_more_dimensions():
+    """Each coordinate is off by 0 to 0.1: all goals in one dimension, about a seventh in ten; by numbers, all."""
+
+    def share(size, actions):
+        env = envs.make("navigation", size=size, actions=actions)
+        start, goal = jax.random.uniform(jax.random.key(0), (2, 20_000, size), minval=-1.0, maxval=1.0)
+        return float(jax.jit(jax.vmap(env.reachable_from))(start, goal).mean())
+
+    assert share(1, "discrete") == 1.0
+    assert 0.13 < share(10, "discrete") < 0.155
+    assert share(10, "continuous") == 1.0
+
+
+def test_continuous_actions_reach_as_far_as_the_horizon():
+    env = envs.make("navigation", size=2, horizon=3)
+    from_the_middle = lambda *goal: bool(env.reachable_from(jnp.zeros(2), jnp.array(goal)))
+    assert from_the_middle(0.6, 0.69)  # three steps make 0.6
+    assert not from_the_middle(0.69, 0.69)  # 0.09 sqrt 2 are left

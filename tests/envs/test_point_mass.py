@@ -11,7 +11,7 @@ from scipy import stats
 from hindsight_jax import envs, types
 from hindsight_jax.envs import physics
 
-play = physics_contract.play_of("point_mass")
+play = physics_contract.play_of("point_mass", actions="discrete")
 
 SOUTH, NORTH, WEST, EAST = 3, 5, 1, 7  # actions
 PILLARS = np.array([(0.0, 0.0), (0.3, 0.0), (-0.3, 0.0), (0.0, 0.3), (0.0, -0.3)])

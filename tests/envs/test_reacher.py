@@ -11,7 +11,7 @@ from scipy import stats
 from hindsight_jax import envs, types
 from hindsight_jax.envs import physics
 
-play = physics_contract.play_of("reacher")
+play = physics_contract.play_of("reacher", actions="discrete")
 
 
 class TestContract(physics_contract.PhysicsContract):

@@ -40,6 +40,13 @@ def test_overrides_reach_the_spec():
         assert (spec.horizon, spec.threshold) == (7, 0.01)
 
 
+def test_actions_are_continuous_by_default_where_the_paper_s_are():
+    """hEM's tasks but flip_bit and its grid have numbers as actions; HDM's have a few values of each."""
+    kinds = {name: type(envs.make(name).spec.action) for name in envs.names()}
+    continuous = {name for name, kind in kinds.items() if kind is types.Box}
+    assert continuous == {"fetch_reach", "navigation", "point_mass", "reacher", "sawyer_reach"}
+
+
 def test_the_package_knows_its_names():
     assert {"make", "names", "register", "GoalEnv", "AutoReset"} <= set(dir(envs))
     with pytest.raises(AttributeError, match=r"it has AutoReset, .*GoalEnv, .*make, .*register"):

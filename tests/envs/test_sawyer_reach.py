@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("optimised")  # its tolerances are a last b
 
 LOW, HIGH = np.array([-0.2, 0.55, 0.05]), np.array([0.2, 0.75, 0.3])
 
-play = physics_contract.play_of("sawyer_reach")
+play = physics_contract.play_of("sawyer_reach", actions="discrete")
 
 
 def moves(actions):

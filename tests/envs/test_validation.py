@@ -19,7 +19,17 @@ from hindsight_jax.envs import _validation, base
 NAN, INF = math.nan, math.inf
 TRACED = ("flip_bit", "grid_four_rooms", "push")  # a flat set, a key in the state, physics
 STEPPED = (*TRACED, "navigation")  # the contract of physics tasks steps and draws the others, and a trace costs
-METHODS = ("reset", "step", "achieved_goal", "distance", "success", "sample_goal", "reachable", "scene")
+METHODS = (
+    "reset",
+    "step",
+    "achieved_goal",
+    "distance",
+    "success",
+    "sample_goal",
+    "reachable",
+    "reachable_from",
+    "scene",
+)
 
 
 def box(right):
@@ -134,6 +144,7 @@ def methods(env):
         "success": door(env.success, achieved=goal, desired=goal, any_blamed=True),
         "sample_goal": door(env.sample_goal, key=key()),
         "reachable": door(env.reachable, goal=goal),
+        "reachable_from": door(env.reachable_from, start=floats(*spec.observation_shape), goal=goal, any_blamed=True),
         "scene": door(env.scene, state=state),
     }
 

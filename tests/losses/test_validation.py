@@ -32,7 +32,7 @@ def of_factorised(primitive, **arguments):
 DOORS = {
     "action_value": door(losses.action_value, q=of_any_size(floats(3)), a=index(3)),
     "greedy_value": door(losses.greedy_value, q=of_any_size(floats(3))),
-    "double_value": door(losses.double_value, q_selector=floats(3), q=floats(3)),
+    "double_value": door(losses.double_value, q=floats(3), selector=floats(3)),
     "mellow_value": door(
         losses.mellow_value, q=of_any_size(floats(3)), temperature=number(0.2, 0.0, -1.0, NAN, INF, -INF)
     ),
@@ -98,6 +98,14 @@ DOORS = {
         discount=scalar(),
     ),
     "factorised: greedy_value": of_factorised(losses.greedy_value, heads=of_any_size(floats(2, 3))),
+    "factorised: double_value": door(
+        positional(losses.factorised(losses.double_value), "heads"),
+        called={"heads": "factorised argument 0"},
+        any_blamed=True,
+        blames=("q", "factorised argument selector"),
+        heads=floats(2, 3),
+        selector=floats(2, 3),
+    ),
     "factorised: action_value": of_factorised(
         losses.action_value,
         heads=floats(2, 3)._replace(sizes={"axis 0 longer": jnp.zeros((4, 3))}),
@@ -129,7 +137,9 @@ REMEDIES = [
     (lambda: losses.action_value(jnp.arange(3), ONE), r"q: .*floating.*astype"),
     (lambda: losses.mellow_value(ROW, temperature=0.0), r"temperature: got 0\.0.*greedy_value"),
     (lambda: losses.factorised(losses.mellow_value)(GRID, temperature=0.0), r"temperature: got 0\.0"),
-    (lambda: losses.factorised(losses.greedy_value)(), "positional"),
+    (lambda: losses.factorised(losses.greedy_value)(), "no array.*leading axis D"),
+    (lambda: losses.factorised(losses.double_value)(GRID, selector=jnp.ones((3, 3))), "selector: .*argument 0, 2"),
+    (lambda: losses.factorised(losses.greedy_value)(q=ROW[:0, None]), "argument q: .*not empty"),
     (lambda: losses.factorised(losses.action_value)(GRID, ONE), "argument 1: .*axis D"),
     (lambda: losses.m_step(ROW, jnp.ones(2)), r"mask: .*\[3\].*jnp\.arange"),
     (lambda: losses.e_step(ROW, ROW, temperature=0.0), r"temperature: got 0\.0.*greedy"),

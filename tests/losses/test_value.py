@@ -20,7 +20,7 @@ MELLOW = functools.partial(losses.mellow_value, temperature=0.2)
 PRIMITIVES = {
     "action_value": (losses.action_value, 1, 1),
     "greedy_value": (losses.greedy_value, 1, 0),
-    "double_value": (losses.double_value, 2, 0),
+    "double_value": (lambda q, selector: losses.double_value(q, selector=selector), 2, 0),
     "mellow_value": (MELLOW, 1, 0),
     "log_prob": (losses.log_prob, 1, 1),
 }
@@ -59,7 +59,7 @@ def test_golden_greedy_value():
 
 def test_golden_double_value():
     # the selector's best is entry 2, whose value by q is -2; the best by q would be -1
-    assert float(losses.double_value(jnp.array([0.0, 1.0, 7.0]), Q)) == -2.0
+    assert float(losses.double_value(Q, selector=jnp.array([0.0, 1.0, 7.0]))) == -2.0
 
 
 def test_golden_mellow_value():
@@ -73,7 +73,7 @@ def test_golden_factorised():
     assert float(losses.factorised(losses.greedy_value)(HEADS)) == 5.0  # -1 + 6
     # the selector's best are entry 0, then 1: -3 + 4. One argmax over concatenated heads would choose a single entry
     selector = jnp.array([[9.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    assert float(losses.factorised(losses.double_value)(selector, HEADS)) == 1.0
+    assert float(losses.factorised(losses.double_value)(HEADS, selector=selector)) == 1.0
 
 
 def test_float64_reference():
@@ -82,7 +82,8 @@ def test_float64_reference():
             selector, q, a = random_arguments((7,), 2, 1, seed, np.float64)
             n, k, tau = np.asarray(q), int(a), 0.3
             mellow = losses.mellow_value(q, temperature=tau)
-            results = [losses.action_value(q, a), losses.greedy_value(q), losses.double_value(selector, q), mellow]
+            double = losses.double_value(q, selector=selector)
+            results = [losses.action_value(q, a), losses.greedy_value(q), double, mellow]
             assert {result.dtype for result in results} == {jnp.dtype("float64")}
             expected = [n[k], n.max(), n[np.asarray(selector).argmax()], tau * np.log(np.mean(np.exp(n / tau)))]
             np.testing.assert_allclose(results, expected, rtol=1e-12)
@@ -110,7 +111,7 @@ def test_gradients_by_finite_differences():
 
         def all_values(q, tau):
             mellow = losses.mellow_value(q, temperature=tau)
-            plain = [losses.action_value(q, a), losses.greedy_value(q), losses.double_value(selector, q)]
+            plain = [losses.action_value(q, a), losses.greedy_value(q), losses.double_value(q, selector=selector)]
             return jnp.dot(weights, jnp.stack([*plain, mellow]))
 
         check_grads(jax.jit(all_values), (q, jnp.array(0.7)), order=1)
@@ -126,14 +127,15 @@ def test_the_gradient_of_mellow_value_is_a_softmax():
 
 
 def test_the_selector_gets_no_gradient():
-    np.testing.assert_array_equal(jax.grad(losses.double_value)(HEADS[1], Q), [0.0, 0.0, 0.0])
+    by_selector = jax.grad(lambda selector: losses.double_value(Q, selector=selector))
+    np.testing.assert_array_equal(by_selector(HEADS[1]), [0.0, 0.0, 0.0])
 
 
 def test_ties():
     tied = jnp.array([1.0, 4.0, 4.0])
     assert float(losses.greedy_value(tied)) == 4.0
     np.testing.assert_array_equal(jax.grad(losses.greedy_value)(tied), [0.0, 0.5, 0.5])
-    assert float(losses.double_value(tied, Q)) == -1.0  # the first of the tied, entry 1
+    assert float(losses.double_value(Q, selector=tied)) == -1.0  # the first of the tied, entry 1
     np.testing.assert_allclose(losses.mellow_value(jnp.full(5, 3.0), temperature=0.1), 3.0, rtol=1e-6)
 
 
@@ -179,14 +181,14 @@ def test_mellow_shifts_with_its_values(q, temperature, shift):
 @settings(max_examples=20, deadline=None)
 @given(q=heads)
 def test_double_value_by_itself_is_greedy(q):
-    assert float(losses.double_value(q, q)) == float(losses.greedy_value(q))
+    assert float(losses.double_value(q, selector=q)) == float(losses.greedy_value(q))
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from([1, 5]).flatmap(lambda k: st.tuples(*[st.lists(floats, min_size=k, max_size=k)] * 2)))
 def test_double_value_is_at_most_greedy(pair):
     selector, q = (jnp.array(entries, jnp.float32) for entries in pair)
-    assert float(losses.double_value(selector, q)) <= float(losses.greedy_value(q))
+    assert float(losses.double_value(q, selector=selector)) <= float(losses.greedy_value(q))
 
 
 @each_primitive
@@ -238,6 +240,16 @@ def test_factorised_keeps_the_name():
     assert losses.factorised(losses.action_value).__doc__ == losses.action_value.__doc__
 
 
+def test_factorised_maps_what_has_an_axis_by_keyword_too():
+    mapped, by_name = losses.factorised(losses.action_value), {"q": HEADS, "a": jnp.array([1, 0])}
+    assert float(mapped(**by_name)) == float(mapped(HEADS, a=by_name["a"])) == 4.0  # -1 + 5
+    assert float(mapped(HEADS, a=2)) == 4.0  # a scalar goes to every dim: -2 + 6
+    temperature = jnp.array([0.5, 2.0])  # one for each dim
+    expected = sum(losses.mellow_value(head, temperature=t) for head, t in zip(HEADS, temperature, strict=True))
+    soft = losses.factorised(losses.mellow_value)(HEADS, temperature=temperature)
+    np.testing.assert_allclose(soft, expected, rtol=1e-6)
+
+
 def test_temperatures_map():
     taus = jnp.array([0.1, 1.0, 10.0])
     mapped = jax.vmap(lambda tau: losses.mellow_value(Q, temperature=tau))(taus)
@@ -276,6 +288,8 @@ def test_actions_of_any_integer_dtype(dtype):
         assert np.iinfo(dtype).bits < 64 or math.isnan(jax.jit(losses.action_value)(q, dtype(2**32)))
 
 
-def test_hyper_parameters_are_keyword_only():
+def test_what_a_swap_would_hide_is_keyword_only():
     with pytest.raises(TypeError):
         losses.mellow_value(Q, 0.2)
+    with pytest.raises(TypeError):
+        losses.double_value(Q, Q)

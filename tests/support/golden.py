@@ -21,7 +21,7 @@ def restored(folder):
     template = training.make_population(presets.build(name, config).run).template(
         training.member_keys(config["seed"], config["seeds"])
     )
-    return Checkpoints(folder / "checkpoints").restore(template, renamed=load.RENAMED_LEAVES)
+    return Checkpoints(folder / "checkpoints").restore(template, renamed=load.RENAMED_LEAVES, added=load.ADDED_LEAVES)
 
 
 def hashes(state):

@@ -402,7 +402,7 @@ class PhysicsContract:
         if self.has_bins:
             moves, few = env.spec.action.num_dims, play.env.spec.action
             wanted = types.Discrete(moves, 2) if few.num_dims > 1 else types.Discrete(1, 2**moves)
-            assert envs.make(play.task, bins=2).spec.action == wanted
+            assert envs.make(play.task, actions="discrete", bins=2).spec.action == wanted
 
     def test_overrides_are_checked(self, play):
         nan, inf = float("nan"), float("inf")

@@ -1,6 +1,7 @@
 """The command that measures all tasks: its measurements, its output, its files and its refusals."""
 
 import json
+import re
 
 import commands
 import pytest
@@ -64,6 +65,26 @@ def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, t
     assert {name: run["episodes"] for name, run in figures["again"].items()} == {"push": 9, "claw": 9}
 
 
+def test_no_rounds_keep_the_speeds_of_a_file(monkeypatch, tmp_path):
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"episodes": 7, "tasks": {"push": FIGURES, "door": FIGURES}}))
+    monkeypatch.setattr(measure, "chance", lambda env, episodes: measure.Chance(*[0.125] * 5))
+    assert main([f"--load={path}", "--tasks", "door", "--rounds=0", f"--output={path}"]) == 0
+    figures = json.loads(path.read_text())
+    assert figures["tasks"] == {"push": FIGURES, "door": FIGURES | measure.Chance(*[0.125] * 5)._asdict()}
+    assert list(figures["again"]) == ["door, shares"]
+    assert main([f"--load={path}", "--tasks", "claw", "--rounds=0"]) == 2  # it has none of claw
+
+
+def test_shares_of_navigation_s_goals_are_printed_and_nothing_is_measured(measured, capsys):
+    assert main(["--navigation", "1", "30"]) == 0
+    assert re.findall(r"K = (\d+).* (\d\.\d{4}) of", capsys.readouterr().out) == [
+        ("1", "1.0000"),
+        ("30", "0.0000"),
+    ]
+    assert measured == []
+
+
 def test_all_tasks_are_measured_by_default_at_the_batches_of_the_table(measured):
     main([])
     assert measured == [(name, 1000, 8) for name in envs.names()]
@@ -85,7 +106,10 @@ def test_the_gallery_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp
         (["--tasks", "psh"], "invalid choice: 'psh'"),
         (["--episodes=0"], "--episodes: got 0, but it must be at least 1"),
         (["--episodes=many"], "invalid int value: 'many'"),
-        (["--gallery=a.png", "--plot=b.png"], "--gallery: it measures nothing"),
+        (["--rounds=0"], "--rounds: got 0, but it must be at least 1"),
+        (["--gallery=a.png", "--plot=b.png"], "--gallery: it measures no task"),
+        (["--navigation", "2", "--output=b.json"], "--navigation: it measures no task"),
+        (["--navigation", "2", "0"], "--navigation: got 0, but it must be at least 1"),
         (["--load=nowhere.json"], "--load: got nowhere.json, but there is no such file"),
         (["--page=nowhere.md"], "--page: got nowhere.md, but there is no such file"),
         (["push"], "unrecognized arguments: push"),

@@ -24,7 +24,7 @@ def short():
 @pytest.fixture(scope="module")
 def reach():
     """Compiles in little time: no contacts."""
-    return envs.make("fetch_reach")
+    return envs.make("fetch_reach", actions="discrete")
 
 
 @pytest.fixture(scope="module")

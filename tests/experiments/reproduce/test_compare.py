@@ -68,9 +68,9 @@ def test_no_runs_give_an_empty_picture():
 
 def test_the_command_writes_the_runs_asked_for(tmp_path):
     path, picture = tmp_path / "results.json", tmp_path / "picture.png"
-    path.write_text(json.dumps({"hem, K 25": result(), "her, K 25": result(), "hem, K 50": result()}))
-    assert compare.main([str(path), str(picture), "--only", "hem", "--title", "t"]) == 0
-    assert picture.read_bytes() == compare.picture({"hem, K 25": result(), "hem, K 50": result()}, "any", "t")
+    path.write_text(json.dumps({"her, K 25": result(), "hem, K 2": result(), "hem, K 25": result()}))
+    assert compare.main([str(path), str(picture), "--only", "hem, K 2", "her, K 25", "--title", "t"]) == 0
+    assert picture.read_bytes() == compare.picture({"hem, K 2": result(), "her, K 25": result()}, "any", "t")
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_the_command_writes_the_runs_asked_for(tmp_path):
         (None, [], "No such file"),
         ("{", [], "Expecting"),
         (
-            '{"hem": {}}',
-            ["--only", "hpg"],
-            "--only: got 'hpg', but a run's label must begin so. Choose another prefix",
+            '{"hem, K 2": {}, "her": {}}',
+            ["--only", "hem"],
+            "--only: got 'hem', but it must be the label of a run: hem, K 2; her. Quote",
         ),
     ],
 )
