@@ -234,13 +234,15 @@ def _typed_each(known: Mapping[str, Field], given: Mapping[str, Any]) -> dict[st
 def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
     """The changes that the default makes in the paper's schedule: of the task, the kind of agent, and the algorithm.
 
-    An algorithm that is like another has the other's changes, then its own. On policy a collection is the batch, so its
-    size is no part of what all algorithms share.
+    An algorithm that is like another has the other's changes, then its own. One with an agent of its own that is like
+    none has none. On policy a collection is the batch, so its size is no part of what all algorithms share.
     """
     shared, changes = SCHEDULES.get(environment, {}), TUNED.get(environment, {})
     ancestors = _ancestors(algorithm)
     kind = ALGORITHMS[ancestors[0]].agent
-    if AGENTS[kind].batch == "trajectories":
+    if kind in ALGORITHMS:  # registered together with a constructor
+        shared = {}
+    elif AGENTS[kind].batch == "trajectories":
         shared = {field: value for field, value in shared.items() if field != "env.num_envs"}
     return [shared, changes.get(kind, {}), *(changes.get(ancestor, {}) for ancestor in ancestors)]
 

@@ -104,6 +104,7 @@ class Session:
 
     def refuse_other_config(self, stored: dict[str, Any]) -> None:
         """ValueError if a value that may not change on resume differs from the checkpoint's."""
+        stored = {field: fields.text(value) for field, value in config_file.ADDED.items()} | stored
         for field, value in self.fixed_config().items():
             if stored.get(field) != value:
                 rule = f"the checkpoint was made with {stored.get(field)!r}"
