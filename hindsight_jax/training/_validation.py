@@ -58,6 +58,9 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
     remedy = "Pass relabel.hindsight(...), or a function of a member's overrides that returns it."
     if law is not None and not isinstance(law, relabel.Law):
         check_function("law", law, 1, remedy)
+    if any(reward_fn is make for make in (relabel.reward_by_index, relabel.reward_by_success)):
+        rule = "it must be what that returns, a function of a relabel.Step"
+        checks.fail("reward_fn", f"relabel.{reward_fn.__name__}", rule, f"Call it: relabel.{reward_fn.__name__}(...).")
     check_function("reward_fn", reward_fn, 1, "Make it with relabel.reward_by_index().")
     remedy = "Pass relabel.prefer(...), a function of a member's overrides that returns it, or leave it out."
     if preference is not None and not isinstance(preference, relabel.Preference):

@@ -33,7 +33,8 @@ ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
 HPARAMS = {
     "learning_rate": 0.01,
     "gamma_hdm": 0.05,
-    "beta": 0.7,
+    "beta": 0.99,  # stays below 1, where bounds cut: 0.01 of reward for ever is half a unit of Q
+    "imitation_weight": 1.3,
     "target_rate": 0.3,
     "target_period": 2.0,
     "temperature": 0.5,
@@ -85,9 +86,11 @@ def backup_of(q_next, q_target, backup, temperature):
     return (temperature * np.log(np.mean(np.exp(q_target / temperature), axis=-1))).sum()
 
 
-def reached_of(offset, gamma):
-    """What the trajectory earned on its way from s' to the goal: offset - 1 actions, each -1 save the last."""
-    return -sum(gamma**k for k in range(offset - 2)) if offset >= 1 else -math.inf
+def reached_of(offset, gamma, beta):
+    """What the trajectory earned from s' to the goal, offset - 1 actions, and would earn there: -1, then beta - 1."""
+    if offset < 1:
+        return -math.inf
+    return sum(gamma**k * (-1 if k < offset - 2 else beta - 1) for k in range(3000))
 
 
 def expected_update(name, layers, target_layers, batch, numbers):
@@ -105,24 +108,28 @@ def expected_update(name, layers, target_layers, batch, numbers):
         taken = (dims, batch.action[i])
         q_taken, v_online = q[i][taken].sum(), q_next[i].max(axis=-1).sum()
         v = backup_of(q_next[i], q_target[i], options.get("backup", "double"), numbers["temperature"])
+        rewarded = imitation != "none" and options.get("next_state", "relabel") == "relabel"
+        beta = numbers["beta"] if rewarded else 1.0
         if options.get("hindsight_bound"):
-            v = max(v, reached_of(int(batch.offset[i]), numbers["gamma"]))
-        y = batch.reward[i] + numbers["gamma"] * batch.discount[i] * v
-        y = min(y, 0.0) if options.get("bounded", True) else y
+            v = max(v, reached_of(int(batch.offset[i]), numbers["gamma"], beta))
+        reward = batch.reward[i] + (beta - 1) * batch.is_next[i]
+        y = reward + numbers["gamma"] * batch.discount[i] * v
+        y = min(y, max(beta - 1, 0) / (1 - numbers["gamma"])) if options.get("bounded", True) else y
         log_prob = (q[i][taken] - scipy.special.logsumexp(q[i], axis=-1)).sum()
         indicator = {"none": 0.0, "always": 1.0}.get(imitation)
         if indicator is None:
             indicator = float(math.exp(q_taken) < numbers["gamma_hdm"] * math.exp(v_online))
         td = (q_taken - y) ** 2
-        total = td - numbers["beta"] * indicator * log_prob
-        slope[i][taken] += 2 * (q_taken - y) - numbers["beta"] * indicator
-        slope[i] += numbers["beta"] * indicator * scipy.special.softmax(q[i], axis=-1)
+        weight = numbers["beta"] * numbers["imitation_weight"] * indicator
+        total = td - weight * log_prob
+        slope[i][taken] += 2 * (q_taken - y) - weight
+        slope[i] += weight * scipy.special.softmax(q[i], axis=-1)
         if options.get("next_state") == "loss":
             weight = numbers["beta"] * (1 - numbers["gamma_hdm"])
             total -= weight * q_reached[i][taken].sum()
             slope_reached[i][taken] -= weight
         far = indicator * math.dist(batch.achieved_goal[i], batch.goal[i])
-        rows.append((total, td, q_taken, v, batch.reward[i], -log_prob, indicator, far))
+        rows.append((total, td, q_taken, v, reward, -log_prob, indicator, far))
     names = ("loss", "td_loss", "q_mean", "target_mean", "reward_mean", *IMITATION_METRICS)
     metrics = dict(zip(names, np.mean(rows, axis=0), strict=True))
     if imitation == "none":
@@ -205,7 +212,8 @@ def test_golden_factorised_hdm():
     -5 + 3.5 = -1.5 < log 0.5: imitated, with -log pi = log(e^-1 + e^-2) + 2 + log(e^-3 + e^-2.5) + 3 = 2.2873385.
     """
     agent = made(types.Discrete(2, 2), hidden_sizes=())
-    state = constant_q(agent, [[-1, -2], [-3, -2.5]], [[-2, -9], [-7, -1]], gamma=0.5, gamma_hdm=0.5, beta=2.0)
+    numbers = {"gamma": 0.5, "gamma_hdm": 0.5, "imitation_weight": 2.0}
+    state = constant_q(agent, [[-1, -2], [-3, -2.5]], [[-2, -9], [-7, -1]], **numbers)
     _, metrics = jax.jit(agent.update)(state, one_row([1, 0]), jax.random.key(0))
     expected = {
         "q_mean": -5.0,
@@ -218,6 +226,28 @@ def test_golden_factorised_hdm():
         "loss": 6.25 + 2 * 2.2873385,
     }
     assert {name: float(value) for name, value in metrics.items()} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("imitation", "beta", "is_next", "reward", "td_loss", "weight"),
+    [
+        # Q(s,a) = -2, V(s') = -1 by the target: y = r + 0.5 * -1
+        ("always", 0.5, True, -0.5, 1.0, 0.5),  # r = -1 + 0.5: y = -1
+        ("always", 0.5, False, -1.0, 0.25, 0.5),  # y = -1.5
+        ("always", 3.0, True, 2.0, 12.25, 3.0),  # y = 1.5, below the highest return 2 / 0.5
+        ("none", 3.0, True, 0.0, 2.25, 0.0),  # without imitation there is no beta: y = -0.5
+    ],
+)
+def test_golden_beta_weighs_the_reward_for_reaching_and_imitation(imitation, beta, is_next, reward, td_loss, weight):
+    """[D 28] and Algorithm 1, line 4: r + beta at s' = s+, and beta times -log pi = log 2 (both actions have -2)."""
+    agent = made(types.Discrete(1, 2), hidden_sizes=(), imitation=imitation)
+    state = constant_q(agent, [[-2, -2]], [[-1, -1]], gamma=0.5, beta=beta)
+    flag, base = np.array([is_next]), np.array([0.0 if is_next else -1.0], np.float32)
+    row = one_row([0])._replace(is_next=flag, relabelled=flag, reward=base)
+    _, metrics = jax.jit(agent.update)(state, row, jax.random.key(0))
+    assert float(metrics["reward_mean"]) == pytest.approx(reward)
+    assert float(metrics["td_loss"]) == pytest.approx(td_loss)
+    assert float(metrics["loss"]) == pytest.approx(td_loss + weight * math.log(2), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +298,7 @@ def optimised_update(name):
 
 
 def test_gamma_hdm_zero_is_her_to_the_bit():
-    hdm, metrics = several_updates("hdm", first_state("hdm", gamma_hdm=0.0))
+    hdm, metrics = several_updates("hdm", first_state("hdm", gamma_hdm=0.0, beta=1.0))
     her, _ = several_updates("her", first_state("her"))
     reference.same_bits((hdm.params, hdm.target_params, hdm.adam), (her.params, her.target_params, her.adam))
     assert float(metrics["imitated_fraction"]) == 0.0
@@ -388,7 +418,16 @@ def test_an_update_draws_nothing():
 )
 def test_reached_value_is_the_sum_of_rewards_on_the_way(offset, gamma):
     value = float(reached_value(jnp.int32(offset), jnp.float32(gamma)))
-    assert value == pytest.approx(reached_of(offset, gamma), rel=2e-5, abs=1e-30)
+    assert value == pytest.approx(reached_of(offset, gamma, 1.0), rel=2e-5, abs=1e-30)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 2.0])
+def test_reached_value_counts_what_staying_at_the_goal_earns(beta):
+    """Every step there earns beta - 1, for ever; at gamma 1 that sum has no end, so there is no bound."""
+    for offset, gamma in [(0, 0.9), (1, 0.0), (1, 0.9), (2, 0.9), (9, 0.9), (50, 0.98)]:
+        value = float(reached_value(jnp.int32(offset), jnp.float32(gamma), jnp.float32(beta)))
+        assert value == pytest.approx(reached_of(offset, gamma, beta), rel=1e-5), (offset, gamma)
+    assert float(reached_value(jnp.int32(3), jnp.float32(1.0), jnp.float32(beta))) == -math.inf
     assert value <= 0.0
 
 

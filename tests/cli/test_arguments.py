@@ -108,7 +108,13 @@ def test_every_field_that_a_name_does_not_have_is_refused_with_its_own():
                 [f"--config={name}", f"--config.{field}={fields.text(presets.all_fields()[field].default)}"]
             )
             assert message.startswith(f"--config.{field}: got ")
-            assert message.endswith(", but this run has no use for it. Leave it out.")
+            why = (
+                "it has no effect here: it needs "
+                if field in presets.candidates(name)
+                else "this run has no use for it"
+            )
+            assert f", but {why}" in message
+            assert message.endswith("Leave it out.")
 
 
 def test_order_does_not_matter_and_equal_repetitions_are_one():
@@ -158,7 +164,7 @@ def test_values_in_range_parse_exactly_or_break_a_rule_between_fields(case):
         assert not any(fields.allowed(presets.all_fields()[field]) in message for field, _ in lines)
         assert "no use for it" not in message
         return
-    expected = presets.config(name) | {field: value for field, (_, value) in lines}
+    expected = presets.config(name, {field: value for field, (_, value) in lines})
     assert same(arguments.config, expected)
     text = json.dumps(config_file.to_json(arguments.config), allow_nan=False)
     back = config_file.from_json(name, json.loads(text))

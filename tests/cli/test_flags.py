@@ -44,7 +44,7 @@ def test_odd_text_is_shown_in_print_on_one_line(odd):
         ("agent.gamma", "0.1", 0.1),
         ("agent.gamma_hdm", "inf", math.inf),
         ("agent.gamma_hdm", "0.30000000000000004", 0.30000000000000004),
-        ("agent.temperature", "0.5", 0.5),
+        ("agent.beta", "0.5", 0.5),
         ("agent.layer_norm", "true", True),
         ("agent.layer_norm", "True", True),
         ("agent.layer_norm", "1", True),
