@@ -34,7 +34,7 @@ class PointMass(physics.PhysicsTask):
         integer 3 i + j of the forces (i - 1, j - 1).
       bins: values of each force of a discrete action.
       horizon: steps per episode.
-      threshold: success is a `distance` strictly below this.
+      threshold: success is a `distance` strictly below this (hEM: or equal).
       start: the box ((x, y), (x, y)) of the starts, uniform where the ball touches nothing, at rest.
       goal: the box of the goals, uniform likewise.
 

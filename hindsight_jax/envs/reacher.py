@@ -39,7 +39,7 @@ class Reacher(physics.PhysicsTask):
         'discrete', one integer 3 i + j of the torques (i - 1, j - 1).
       bins: values of each torque of a discrete action.
       horizon: steps per episode.
-      threshold: success is a `distance` strictly below this.
+      threshold: success is a `distance` strictly below this (hEM: or equal).
       start: the box of the starts, ((shoulder, elbow, shoulder', elbow'), same) in radians and rad/s, uniform.
       goal: the sector of the goals, ((radius, angle), (radius, angle)) about the shoulder in metres and radians,
         uniform by area; gym's is a disc.
