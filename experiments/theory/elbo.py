@@ -104,7 +104,9 @@ def measure() -> tuple[Figure, ...]:
         equals("full E-step: log p(O = 1) less the bound (nats)", 0, gap, 1e-10),
         equals("full EM: largest fall of the bound in an E-step", 0, max(largest_fall(exact, "E"), 0.0), 1e-10),
         equals("the same in an M-step", 0, max(largest_fall(exact, "M"), 0.0), 1e-10),
-        equals("the same with graded returns, both steps", 0, max(*(largest_fall(graded, x) for x in "EM"), 0.0), 1e-10),
+        equals(
+            "the same with graded returns, both steps", 0, max(*(largest_fall(graded, x) for x in "EM"), 0.0), 1e-10
+        ),
         equals("full EM: iterations after which success is lower", 0, _falls(exact), 0),
         between("a policy near the M-step's: its largest gain (nats)", -1.0, 0.0, max(map(m_step_gain, range(5)))),
         between("best success less that of full EM, 60 iterations: largest", 0.0, 0.05, max(left)),

@@ -78,7 +78,10 @@ def rest(seed: int) -> tuple[float, float, float]:
     """(largest gradient at `table_of` any of four marginals, that at a table 0.1 off, largest error of the marginal)."""
     with jax.enable_x64(True):
         world = problem(seed)
-        data, noise = data_of(world), 0.1 * np.random.default_rng([seed, 2]).normal(size=(NUM_STATES, NUM_ACTIONS, NUM_STATES))
+        data, noise = (
+            data_of(world),
+            0.1 * np.random.default_rng([seed, 2]).normal(size=(NUM_STATES, NUM_ACTIONS, NUM_STATES)),
+        )
         size = lambda q: float(jnp.abs(gradient(data, jnp.asarray(q))).max())
         tables = [(pi, table_of(world, pi)) for pi in other_marginals(world, seed)]
         return (
@@ -100,7 +103,12 @@ def descents(seed: int) -> tuple[float, float, float, float]:
         marginals, futures = [marginal_of(q) for q in ends], [future_of(q) for q in ends]
         error = [np.abs(p - tabular.future_states(world, pi)).max() for p, pi in zip(futures, marginals, strict=True)]
         apart = lambda pair: float(np.abs(pair[0] - pair[1]).max())
-        return float(max(error)), apart(marginals), apart(futures), float(np.abs((np.array(ends) - starts).sum(-1)).max())
+        return (
+            float(max(error)),
+            apart(marginals),
+            apart(futures),
+            float(np.abs((np.array(ends) - starts).sum(-1)).max()),
+        )
 
 
 def rewriting(seed: int) -> tuple[float, float]:
@@ -113,9 +121,7 @@ def rewriting(seed: int) -> tuple[float, float]:
     future, rho = tabular.future_states(world, marginal), np.full(NUM_STATES, 1 / NUM_STATES)
     direct = np.einsum("sag,sag->sa", future, q)
     at_once = (1 - GAMMA) * np.einsum("sax,sax->sa", world.transition, q)
-    later = lambda actions: GAMMA * np.einsum(
-        "sax,xgb,g,xbg,sag->sa", world.transition, actions, rho, future / rho, q
-    )
+    later = lambda actions: GAMMA * np.einsum("sax,xgb,g,xbg,sag->sa", world.transition, actions, rho, future / rho, q)
     goal_blind = np.repeat(marginal[:, None], NUM_STATES, axis=1)
     return (
         tabular.relative(at_once + later(goal_blind) - direct, direct),
@@ -186,7 +192,7 @@ def _draw() -> bytes:
     for index, (name, pi) in enumerate((("its own pi^", marginals[0]), ("the other's pi^", marginals[1]))):
         drawing.diagonal(left, tabular.future_states(world, pi).ravel(), found, f"p+ of {name}", index)
     drawing.diagonal(right, marginals[0].ravel(), marginals[1].ravel(), "a pair (s, a)", 0)
-    for axis, ends_at in ((left, 0.6), (right, 1.0)):
+    for axis, ends_at in ((left, 0.4), (right, 1.0)):
         drawing.reference_line(axis, [0, ends_at], [0, ends_at], "equal")
         drawing.legend(axis, "upper left")
     drawing.label(left, "what the first descent learns", "p+(g | s, a)", "exp Q / E exp Q, times rho+")
