@@ -2,18 +2,19 @@
 
 python -m experiments.reproduce.imitated NUMBERS.json PICTURE.png LABEL=WORKDIR ...
 
-The numbers are over replayed rows under the row's own goal law: what share of the rows is picked at each gamma_hdm, of
-those that arrive at their goal, of those that come closer to it, and of those that do not; by the Q of the run, whatever
-gamma_hdm trained it. "Closer" is the true distance, along the shortest path around the walls. The picture is in the
-manner of HDM's Figure 6: the replayed steps that are picked for one goal.
+The numbers are over replayed rows under the run's own goal law: what share of the rows is picked at each gamma_hdm, of
+those that arrive at their goal, of those that come closer to it, and of those that do not; by the Q of the run,
+whatever gamma_hdm trained it. "Closer" is by the true distance, along the shortest path around the walls. The picture
+is in the manner of HDM's Figure 6: the replayed steps that are picked for one goal.
 
 Dimension key: R rows, A actions, P points [.., 2] in metres, W waypoints.
 """
 
 import functools
+import itertools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,7 +178,7 @@ def shares(found: Facts, gamma_hdm: float) -> dict[str, Any]:
     of = lambda kind: rounded(picked[kind].mean())
     groups = {"picked": picked & rest, "not picked": ~picked & rest}
     bins = []
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(EDGES):
         inside = (found.distance >= low) & (found.distance < high)
         share = {"share_picked": of(inside & rest)} if np.any(inside & rest) else {}
         closer_of = {name: _closer(closer, group & inside) for name, group in groups.items()}
@@ -216,7 +217,8 @@ def draw(runs: dict[str, Run]) -> bytes:
     for (label, run), axes in zip(runs.items(), panels, strict=True):
         rows = run.rows(jax.random.key(1))
         values, extent = value_map(run, rows, goal)
-        rows = jax.tree.map(lambda x, kept=spread_out(rows.achieved_goal): x[kept], rows)
+        kept = spread_out(rows.achieved_goal)
+        rows = jax.tree.map(lambda x, kept=kept: x[kept], rows)
         rows = rows._replace(goal=np.broadcast_to(goal, rows.goal.shape))
         q, value_after = run.q_values(rows)
         advantage = q[np.arange(len(q)), rows.action[:, 0]] - value_after

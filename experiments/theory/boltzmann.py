@@ -45,7 +45,7 @@ def slope_at_boltzmann(sign: float) -> float:
 
 
 def cloning_errors() -> tuple[float, float]:
-    """The gradient of -(Q(s, a) - E_pi Q) against that of `losses.behaviour_cloning`: (pi stopped, pi differentiated)."""
+    """The gradient of -Q(s, a) + E_pi Q against `losses.behaviour_cloning`'s: (pi stopped, pi differentiated)."""
     q, _ = tables()
     with jax.enable_x64(True):
         table, action = jnp.asarray(q), jnp.arange(NUM_ROWS) % NUM_ACTIONS
@@ -122,8 +122,8 @@ def claim() -> Claim:
         verdict="holds; the sign in appendix B.3 does not",
         remark=(
             "The entropy is subtracted, as [D 29] has it. Appendix B.3 prints the Boltzmann policy as the maximiser of "
-            "E_pi Q - H(pi); it is that of E_pi Q + H(pi), as in [D 14], whose term -lambda H is minimised. With the mean "
-            "exp Q / |A| of [D 25] the entropy becomes the divergence from the uniform policy, with the other sign: "
+            "E_pi Q - H(pi); it is that of E_pi Q + H(pi), as in [D 14], whose term -lambda H is minimised. With the "
+            "mean exp Q / |A| of [D 25] the entropy becomes the divergence from the uniform policy, and is added: "
             "E_pi Q = log mean_a exp Q + KL(pi, uniform). For another policy the right side is too large by KL(pi, "
             "softmax Q). [D 32] keeps the first term of [D 29] alone; that is exact for the gradient if pi is stopped, "
             "since then the slope of E_pi Q is that of the log-sum-exp, and drops the entropy's slope if it is not."

@@ -51,7 +51,7 @@ class Moments(NamedTuple):
 @functools.cache
 def moments(k: int) -> Moments:
     """All k^2 outcomes (goal, action) enumerated; an outcome has gradients in the column of its goal alone."""
-    scores, rewards = gradient_noise.scores(k), np.eye(k)
+    scores, rewards = gradient_noise.all_scores(k), np.eye(k)
     mean = np.einsum("gb,gba->ag", rewards, scores) / k**2
     product = np.einsum("gb,gba->ag", rewards, scores**2) / k**2  # E X Y, and E X^2 since rewards are 0 and 1
     spread = np.einsum("gba->ag", scores**2) / k**2
@@ -125,8 +125,8 @@ def claim() -> Claim:
             "The paper prints rho^2 = 1 for actions other than the goal and 1/k^2 else; it is the entries at a = g "
             "that gain (k of k^2, as its next sentence says): rho^2 = k / (k + 1) exactly, and their error falls to "
             "sqrt(k - 1), that of hindsight goals. The others keep theirs, of order k. They are small, however: of the "
-            "squared norm of the mean gradient they hold 1/k. So the error of the gradient *as a whole* grows as sqrt(2 "
-            "k) with a coefficient for each entry, which the paper does not say. In practice there is one coefficient "
+            "squared norm of the mean gradient they hold 1/k. So the error of the gradient *as a whole* "
+            "grows as sqrt(2 k) with a coefficient for each entry, which the paper does not say. In practice there is one coefficient "
             "for each state: its best value here is the value function, 1/k, and then the error is sqrt(k^2 - k - 1) "
             "in place of sqrt(k^2 - 1): nothing is gained, as the paper concludes."
         ),

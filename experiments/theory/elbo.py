@@ -82,7 +82,7 @@ def printed_bound(seed: int) -> float:
 
 
 def m_step_gain(seed: int) -> float:
-    """The largest gain of the bound by another of 200 policies near the M-step's, in nats: it should not be positive."""
+    """The largest gain of the bound by one of 200 policies near the M-step's, in nats; not positive if that is best."""
     problem, policy = trajectories.random_problem(seed)
     law = trajectories.posterior(problem, policy, problem.reached)
     best = trajectories.m_step(problem, law)

@@ -75,7 +75,7 @@ def other_marginals(problem: tabular.Problem, seed: int) -> list[np.ndarray]:
 
 
 def rest(seed: int) -> tuple[float, float, float]:
-    """(largest gradient at `table_of` any of four marginals, that at a table 0.1 off, largest error of the marginal)."""
+    """(largest gradient at `table_of` of four marginals, the least beside them, largest error of the marginal)."""
     with jax.enable_x64(True):
         world = problem(seed)
         data, noise = (

@@ -143,7 +143,7 @@ def claim() -> Claim:
             "the maze of the next claim, deterministic, at gamma 0.98, with Q-learning's exact Q",
             "every (s, a, g) counts alike",
         ),
-        verdict="the denominators do cancel; the maximum is no stand-in, whatever gamma_hdm is",
+        verdict="the denominators do cancel; the maximum is a poor stand-in at every gamma_hdm",
         remark=(
             "How far the mean of exp Q lies below the maximum depends on how much the actions at s' differ, which no "
             "one factor makes up for: at 0.75 and above [D 31] agrees with [D 30] as often as picking everything that "
@@ -173,7 +173,7 @@ def _draw() -> bytes:
         drawing.line(right, CURVE, [x[kind].mean() for x in of], f"{name} actions, [D 31]", index)
         right.axhline(wanted[kind].mean(), color=drawing.COLOURS[index], linestyle="--", linewidth=1.2)
     drawing.label(right, "what is picked", "gamma_hdm", "share of the actions picked")
-    for axis in (left, right):
+    for axis, where in ((left, "upper left"), (right, "lower right")):
         axis.set_ylim(-0.05, 1.05)
-        drawing.legend(axis, "lower right")
+        drawing.legend(axis, where)
     return drawing.png(figure)

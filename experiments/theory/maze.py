@@ -62,7 +62,7 @@ def maze() -> Maze:
 
 @functools.cache
 def converged_q(gamma: float = GAMMA) -> np.ndarray:
-    """Q of HER's rewards, [S, A, G]: 0 for the step that arrives and -1 for every other; nothing comes after arriving."""
+    """Q of HER's rewards, [S, A, G]: 0 for the step that arrives, -1 for every other; nothing comes after arriving."""
     after = maze().after
     arrives = after[:, :, None] == np.arange(len(after))
     q, change = np.zeros(arrives.shape), np.inf

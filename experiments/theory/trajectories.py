@@ -2,7 +2,7 @@
 
 Every state is a goal. A trajectory reaches g if one of s_1 .. s_T is g.
 
-Dimension key: N trajectories, T steps, S states = G goals, A actions. Policies are [S, G, A]; a law q(tau, g) is [N, G].
+Dimension key: N trajectories, T steps, S states = G goals, A actions. Policies are [S, G, A], laws q(tau, g) [N, G].
 """
 
 import itertools
