@@ -3,11 +3,18 @@
 from collections.abc import Callable
 
 from experiments.theory import (
+    boltzmann,
+    control_variate,
     divergence_optimum,
     e_step,
+    elbo,
+    energy_fixed_point,
+    evidence,
     gradient_noise,
     her_reward,
     importance_weight,
+    indicator,
+    indicator_ratio,
     limits,
     mutual_information,
     noise_contrastive,
@@ -27,5 +34,12 @@ CLAIMS: dict[str, Callable[[], Claim]] = {
     "limits": limits.claim,
     "divergence_optimum": divergence_optimum.claim,
     "e_step": e_step.claim,
+    "evidence": evidence.claim,
+    "elbo": elbo.claim,
+    "control_variate": control_variate.claim,
+    "energy_fixed_point": energy_fixed_point.claim,
+    "boltzmann": boltzmann.claim,
+    "indicator_ratio": indicator_ratio.claim,
+    "indicator": indicator.claim,
 }
 """Key of a claim -> the function that measures it."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from hindsight_jax import plotting
 from hindsight_jax.plotting import COLOURS, INK
 
@@ -11,10 +13,17 @@ MARKERS = ("o", "s", "^", "D")
 
 def panels(count: int, width: float = 10.0, height: float = 3.9) -> tuple[Any, list[Any]]:
     """A figure with `count` panels side by side; width and height in inches of 100 dots."""
+    figure, rows = grid(1, count, width, height)
+    return figure, rows[0]
+
+
+def grid(rows: int, columns: int, width: float, height: float) -> tuple[Any, list[list[Any]]]:
+    """A figure with rows of panels; width and height in inches of 100 dots."""
     figure = plotting.new_figure(width, height, padding=(0.1, 0.08))
-    axes = list(figure.subplots(1, count, squeeze=False)[0])
-    for axis in axes:
-        plotting.style_axis(axis)
+    axes = [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
+    for row in axes:
+        for axis in row:
+            plotting.style_axis(axis)
     return figure, axes
 
 
@@ -40,6 +49,26 @@ def diagonal(axis: Any, x: Any, y: Any, name: str, index: int) -> None:
     """Draws points, to be compared with the diagonal."""
     style = {"color": COLOURS[index % 4], "marker": MARKERS[index % 4], "markersize": 4.5, "alpha": 0.75}
     axis.plot(x, y, label=name, linestyle="none", **style)
+
+
+def ground(axis: Any, values: Any, extent: tuple[float, float, float, float] | None = None) -> None:
+    """Paints a map [rows, columns]: pale green for the least value to white, grey where it is NaN; no ticks."""
+    import matplotlib
+
+    colours = matplotlib.colors.LinearSegmentedColormap.from_list("ground", ("#BFE3D5", "#FFFFFF"))
+    colours.set_bad("#B8B8B8")
+    axis.imshow(values, cmap=colours, extent=extent, interpolation="nearest")
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def arrows(axis: Any, x: Any, y: Any, right: Any, up: Any, colour: str) -> None:
+    """Draws arrows from (x, y), of lengths (right, up) in the units of the axes."""
+    style = {"width": 0.007, "headwidth": 4.0, "headlength": 4.0, "headaxislength": 3.6, "zorder": 3}
+    size = np.broadcast_to(right, np.shape(x)), np.broadcast_to(up, np.shape(y))
+    axis.quiver(x, y, *size, color=colour, angles="xy", scale_units="xy", scale=1.0, **style)
 
 
 def legend(axis: Any, where: str = "best") -> None:

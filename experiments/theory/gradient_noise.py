@@ -33,7 +33,7 @@ class Moments(NamedTuple):
 
 def reinforce_moments(k: int) -> Moments:
     """Goal and action are uniform: k^2 outcomes, of which k are rewarded."""
-    scores = _scores(k)
+    scores = all_scores(k)
     rewards = np.eye(k)  # [goal, action]
     # an outcome's gradient is reward times score in the column of its goal, and 0 in the others
     mean = np.einsum("gb,gba->ag", rewards, scores) / k**2
@@ -43,12 +43,12 @@ def reinforce_moments(k: int) -> Moments:
 
 def hindsight_moments(k: int) -> Moments:
     """The action is uniform and the goal is the action: k outcomes, all rewarded, each with weight 1/k."""
-    gradients = np.einsum("gga->ga", _scores(k)) / k  # [goal = action, entry]
+    gradients = np.einsum("gga->ga", all_scores(k)) / k  # [goal = action, entry]
     mean, second = gradients.T / k, gradients.T**2 / k
     return Moments(mean, second - mean**2)
 
 
-def _scores(k: int) -> np.ndarray:
+def all_scores(k: int) -> np.ndarray:
     """The gradient of log pi(b | g) in the logits L[:, g] at the uniform policy, [k goals, k actions b, k entries]."""
     with jax.enable_x64(True):
         return np.asarray(_score_table(jnp.zeros((k, k), jnp.float64)))

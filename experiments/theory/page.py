@@ -39,9 +39,10 @@ def summary(claims: Sequence[Claim]) -> str:
 
 
 def section(number: int, claim: Claim) -> str:
-    """The section of a claim: statement, conditions, verdict, figures, picture, remark."""
+    """The section of a claim: statement, conditions, verdict, figures, picture if it has one, remark."""
     conditions = "\n".join(f"- {condition}" for condition in claim.conditions)
     rows = "\n".join(row(figure) for figure in claim.figures)
+    picture = f"![{claim.title}]({FOLDER}/{claim.key}.png)\n\n{claim.caption}\n\n" if claim.draw else ""
     return f"""\
 ## {number}. {claim.title}
 
@@ -59,11 +60,7 @@ Conditions:
 |---|---|---|---|---|
 {rows}
 
-![{claim.title}]({FOLDER}/{claim.key}.png)
-
-{claim.caption}
-
-{claim.remark}
+{picture}{claim.remark}
 """
 
 
@@ -103,7 +100,8 @@ def write(claims: Sequence[Claim], output: pathlib.Path) -> pathlib.Path:
     """Writes the page and its pictures to `output`, which is created if it does not exist; returns the page's path."""
     (output / FOLDER).mkdir(parents=True, exist_ok=True)
     for claim in claims:
-        (output / FOLDER / f"{claim.key}.png").write_bytes(claim.draw())
+        if claim.draw:
+            (output / FOLDER / f"{claim.key}.png").write_bytes(claim.draw())
     page = output / NAME
     page.write_text(render(claims), encoding="utf-8")
     return page

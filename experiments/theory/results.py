@@ -1,4 +1,4 @@
-"""The result of checking a claim: its figures beside their expected values, a text and a picture."""
+"""The result of checking a claim: its figures beside their expected values, a text, and most often a picture."""
 
 import math
 from collections.abc import Callable
@@ -71,8 +71,8 @@ class Claim(NamedTuple):
     verdict: str  # a few words
     remark: str  # corrections of the paper's statement, or consequences for the code
     figures: tuple[Figure, ...]
-    caption: str  # of the picture
-    draw: Callable[[], bytes]  # a PNG
+    caption: str = ""  # of the picture
+    draw: Callable[[], bytes] | None = None  # a PNG; None: numbers say it all
 
     @property
     def holds(self) -> bool:

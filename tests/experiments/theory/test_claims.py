@@ -12,6 +12,7 @@ from experiments.theory import page
 from experiments.theory.claims import CLAIMS
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
+WITHOUT_PICTURE = {"evidence", "boltzmann"}
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 
 
@@ -41,7 +42,7 @@ def test_the_committed_page_has_every_claim_and_its_picture():
     text = (DOCS / page.NAME).read_text(encoding="utf-8")
     assert len(sections(text)) == len(CLAIMS)
     pictures = {path.stem: path for path in (DOCS / page.FOLDER).glob("*")}
-    assert set(pictures) == set(CLAIMS)
+    assert set(pictures) == set(CLAIMS) - WITHOUT_PICTURE | {"imitated_four_rooms"}  # the last: of a trained run
     for key, path in pictures.items():
         assert f"({page.FOLDER}/{key}.png)" in text
         assert 3_000 < path.stat().st_size < 150_000
@@ -57,4 +58,7 @@ def test_the_comparison_of_pages_sees_words_and_numbers():
 @pytest.mark.seldom
 @pytest.mark.parametrize("key", list(CLAIMS))
 def test_every_picture_is_drawn(key):
-    assert CLAIMS[key]().draw()[:4] == b"\x89PNG"
+    draw = CLAIMS[key]().draw
+    assert (draw is None) == (key in WITHOUT_PICTURE)
+    if draw:
+        assert draw()[:4] == b"\x89PNG"

@@ -56,4 +56,4 @@ def test_the_real_command(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert (tmp_path / "theory.md").read_text().count("\n## ") == 10
+    assert (tmp_path / "theory.md").read_text().count("\n## ") == 17

@@ -15,6 +15,13 @@ def test_a_section_says_everything():
     assert "| a \\| b | 1 | 2 | 0.1 | **no** |" in page.section(1, claim(measured=2.0))
 
 
+def test_a_claim_without_a_picture_has_no_link_to_one(tmp_path):
+    bare = claim()._replace(draw=None, caption="")
+    assert "![" not in page.section(1, bare)
+    page.write([bare], tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.*")] == [page.NAME]
+
+
 def test_the_summary_counts_and_links():
     text = page.summary([claim(), claim("other", 2.0, "It's another")])
     assert "| 1 | [A claim, with \\|bars\\|](#1-a-claim-with-bars) | [D 1] | holds | 2 of 2 |" in text
