@@ -19,13 +19,19 @@ ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
 
 
 Goals = Annotated[
-    Literal["visited", "own"], Allowed("goals to learn for: visited by the batch, or each trajectory's behaviour goal")
+    Literal["unique", "visited", "own"],
+    Allowed("goals to learn for: each that the batch visited, once; drawn from all its visits; or the behaviour goals"),
 ]
 NumGoals = Annotated[int, Allowed("visited goals drawn for an update", 1, 2**20)]
 GroupSize = Annotated[
     int, Allowed("trajectories that share goals and weights, a divisor of env.num_envs; 0: all", 0, 2**20)
 ]
 Baseline = Annotated[bool, Allowed("subtract a learnt value from the return")]
+Activation = Annotated[Literal["relu", "tanh"], Allowed("function of the hidden units")]
+FirstWeights = Annotated[
+    Literal["fan_in", "small"],
+    Allowed("uniform in +-1/sqrt(fan-in), biases too; or normal, std 0.01 (baseline: 0.001), biases 0"),
+]
 
 
 class PolicyGradientHparams(NamedTuple):
@@ -64,6 +70,8 @@ def policy_gradient(
     num_goals: NumGoals = 32,
     group_size: GroupSize = 0,
     baseline: Baseline = False,
+    activation: Activation = "relu",
+    first_weights: FirstWeights = "fan_in",
 ) -> Agent:
     """Policy gradients from trajectories that the present policy made: `hpg` and `reinforce`.
 
@@ -117,12 +125,15 @@ def policy_gradient(
     (1,)
     """
     checks.function("success", success, "Pass env.success.")
-    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
+    small = first_weights == "small"
+    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, activation, 0.01 if small else None)
     value = networks.Critic(
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
+        activation=activation,
+        initial_std=0.001 if small else None,
     )
     options = _Options(
         spec=spec,
@@ -130,7 +141,7 @@ def policy_gradient(
         value=value if baseline else None,
         hidden_sizes=hidden_sizes,
         success=success,
-        visited=goals == "visited",
+        goals=goals,
         num_goals=num_goals,
         group_size=group_size,
     )
@@ -151,7 +162,7 @@ class _Options(NamedTuple):
     value: Any  # networks.Critic, or None without a baseline
     hidden_sizes: tuple[int, ...]
     success: Callable[[jax.Array, jax.Array], jax.Array]
-    visited: bool
+    goals: str
     num_goals: int
     group_size: int
 
@@ -202,23 +213,45 @@ def _act(
 
 @checks.validated(_validation.update(PolicyGradientState, _validation.check_trajectories))
 def _update(options: _Options, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
-    """(state, metrics) after one step of Adam on the mean surrogate loss of all tasks of the batch [N]."""
+    """(state, metrics) after one step of Adam on the surrogate losses of all tasks of the batch [N]."""
     params = state.params
-    tasks = _tasks(options, params, without_padding(batch), key)
+    tasks, used = _tasks(options, params, without_padding(batch), key)
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
+    # in chunks, so that only one chunk's activations are in memory
+    count, size, horizon = tasks.batch.action.shape[:3]
+    chunk = tasks_at_once(count, size * horizon)
+    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
 
     def add(total: Any, tasks: Task) -> tuple[Any, dict[str, jax.Array]]:
         (loss, metrics), gradient = gradient_of(options, params, tasks, state.hparams.epsilon)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
-    # in chunks, so that only one chunk's activations are in memory
-    count, size, horizon = tasks.batch.action.shape[:3]
-    chunk = tasks_at_once(count, size * horizon)
-    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
-    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), chunks)
-    gradient = jax.tree.map(lambda x: x * (chunk / count), total)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    if options.goals == "unique":
+        total, metrics = _sum_of_used(add, zero, chunks, -(-used // chunk))
+        # the sum over the goals of means over the trajectories, as the author has it: Adam undoes what is constant
+        gradient = jax.tree.map(lambda x: x * (chunk / batch.length.shape[0]), total)
+        metrics = jax.tree.map(lambda x: x * (chunk / jnp.maximum(used, 1)), metrics)
+    else:
+        total, metrics = jax.lax.scan(add, zero, chunks)
+        gradient = jax.tree.map(lambda x: x * (chunk / count), total)
+        metrics = jax.tree.map(jnp.mean, metrics)
     params, adam = _common.adam_step(params, state.adam, gradient, state.hparams.learning_rate)
-    return PolicyGradientState(params, adam, state.updates + 1, state.hparams), jax.tree.map(jnp.mean, metrics)
+    return PolicyGradientState(params, adam, state.updates + 1, state.hparams), metrics
+
+
+def _sum_of_used(add: Callable[..., Any], zero: Any, chunks: Any, num_chunks: jax.Array) -> tuple[Any, Any]:
+    """The sums of the gradients and of the metrics of the first `num_chunks` chunks: the others hold no goal."""
+
+    def one_more(carry: Any) -> Any:
+        index, total, sums = carry
+        total, metrics = add(total, jax.tree.map(lambda x: x[index], chunks))
+        return index + 1, total, jax.tree.map(jnp.add, sums, metrics)
+
+    shapes = jax.eval_shape(add, zero, jax.tree.map(lambda x: x[0], chunks))[1]
+    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    start = (jnp.zeros((), jnp.int32), zero, sums)
+    return jax.lax.while_loop(lambda carry: carry[0] < num_chunks, one_more, start)[1:]
 
 
 class Task(NamedTuple):
@@ -227,25 +260,37 @@ class Task(NamedTuple):
     batch: types.Trajectory  # [N, ...]
     goal: jax.Array  # [N, *G]
     own: jax.Array | None  # f32[N, T], log pi under the own goals, where those are not the goal
+    weight: jax.Array  # f32[], 1, or 0 for what is no task
 
 
-def _tasks(options: _Options, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array) -> Task:
-    """Every goal of every group."""
+def _tasks(
+    options: _Options, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array
+) -> tuple[Task, jax.Array]:
+    """Every goal of every group, and how many of them are tasks; those come first."""
     count = batch.length.shape[0]
     size = options.group_size or count
     if count % size:
         rule = f"the batch's number of trajectories, {count}, must be a multiple of group_size, {size}"
         checks.fail("batch", f"{count} trajectories", rule, "Collect more, or make the groups smaller.")
     groups = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), batch)
-    if not options.visited:
-        return Task(groups, groups.desired_goal, None)
     num_groups = count // size
-    keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
-    drawn = jax.vmap(visited_goals, (0, 0, None))(groups, keys, options.num_goals)  # [groups, goals, *G]
+    if options.goals == "own":
+        return Task(groups, groups.desired_goal, None, jnp.ones(num_groups)), jnp.int32(num_groups)
+    if options.goals == "unique":
+        goals, is_first = jax.vmap(unique_goals)(groups)  # [groups, goals, *G], [groups, goals]
+    else:
+        keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
+        goals = jax.vmap(visited_goals, (0, 0, None))(groups, keys, options.num_goals)
+        is_first = jnp.ones(goals.shape[:2], bool)
     own = _log_probs(options, params.policy, batch, batch.desired_goal)[0].reshape(num_groups, size, -1)
-    goal = jnp.broadcast_to(drawn[:, :, None], (*drawn.shape[:2], size, *drawn.shape[2:]))
-    each = lambda x: jnp.repeat(x, options.num_goals, axis=0)
-    return Task(jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own))
+    goal = jnp.broadcast_to(goals[:, :, None], (*goals.shape[:2], size, *goals.shape[2:]))
+    each = lambda x: jnp.repeat(x, goals.shape[1], axis=0)
+    tasks = Task(
+        jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own), is_first.ravel().astype(jnp.float32)
+    )
+    if options.goals == "unique":
+        tasks = jax.tree.map(lambda x: x[jnp.argsort(tasks.weight, descending=True)], tasks)
+    return tasks, jnp.sum(is_first, dtype=jnp.int32)
 
 
 def tasks_at_once(count: int, rows_per_task: int) -> int:
@@ -259,21 +304,22 @@ def tasks_at_once(count: int, rows_per_task: int) -> int:
 
 
 def _mean_loss(options: _Options, params: PolicyGradientParams, tasks: Task, epsilon: jax.Array):
-    """The mean of `_task_loss` over tasks, and of its metrics."""
+    """The mean of `_task_loss` over tasks, each times its weight, and of its metrics."""
     loss, metrics = jax.vmap(lambda task: _task_loss(options, params, task, epsilon))(tasks)
-    return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
+    mean = lambda x: jnp.mean(tasks.weight * x)
+    return mean(loss), jax.tree.map(mean, metrics)
 
 
 def _task_loss(options: _Options, params: PolicyGradientParams, task: Task, epsilon: jax.Array):
     """The surrogate for one goal a trajectory, plus the baseline's loss, and metrics."""
-    batch, goal, own = task
+    batch, goal, own, _ = task
     alive, hit = hits(options.success, batch, goal)
     log_prob, entropy = _log_probs(options, params.policy, batch, goal)
     own = exploring_log_prob(options.spec, jax.lax.stop_gradient(log_prob if own is None else own), epsilon)
     # 0 after the end, for both: the ratio stays as it was
     log_prob, own = jnp.where(alive, log_prob, 0.0), jnp.where(alive, own, 0.0)
     steps_left = options.spec.horizon - jnp.arange(options.spec.horizon)
-    worth = steps_left.astype(jnp.float32) if options.visited else jnp.ones(options.spec.horizon)
+    worth = steps_left.astype(jnp.float32) if options.goals != "own" else jnp.ones(options.spec.horizon)
     reward = jnp.where(hit, worth[None], 0.0)
     metrics = {
         "return_mean": jnp.mean(jnp.sum(reward, axis=1)),
@@ -321,6 +367,23 @@ def visited_goals(batch: types.Trajectory, key: jax.Array, num_goals: int) -> ja
     weights = visited.ravel().astype(jnp.float32)  # 0 and 1: their running sums are exact
     chosen = jax.random.choice(key, count * horizon, (num_goals,), p=weights)
     return achieved.reshape(count * horizon, *achieved.shape[2:])[chosen]
+
+
+def unique_goals(batch: types.Trajectory) -> tuple[jax.Array, jax.Array]:
+    """phi(s_1) .. phi(s_T) of all trajectories [N T, *G], and which of them are visits, the first of their value each.
+
+    >>> achieved = jnp.array([[[9.0], [1.0], [2.0]], [[9.0], [2.0], [0.0]]])  # the second trajectory has one step
+    >>> batch = types.Trajectory(*[jnp.zeros(2)] * 6)._replace(achieved_goal=achieved, length=jnp.array([2, 1]))
+    >>> goals, is_first = unique_goals(batch)
+    >>> goals.ravel().tolist(), is_first.tolist()
+    ([1.0, 2.0, 2.0, 0.0], [True, True, False, False])
+    """
+    achieved = batch.achieved_goal[:, 1:]
+    count, horizon = achieved.shape[:2]
+    visited = (jnp.arange(horizon)[None] < batch.length[:, None]).ravel()
+    goals = achieved.reshape(count * horizon, *achieved.shape[2:])
+    equal = jnp.all(goals[:, None] == goals[None], axis=tuple(range(2, goals.ndim + 1)))
+    return goals, visited & ~jnp.any(jnp.tril(equal, -1) & visited[None], axis=1)
 
 
 def hits(success: Callable[[jax.Array, jax.Array], jax.Array], batch: types.Trajectory, goal: jax.Array) -> Hits:
@@ -380,9 +443,15 @@ def _at_each(goal: jax.Array, num_steps: int) -> jax.Array:
 
 
 def _flops(options: _Options, count: int) -> int:
-    """Learn at each step for each goal; the behaviour goals' probabilities once, if the goals are others."""
+    """Learn at each step for each goal; the behaviour goals' probabilities once, if the goals are others.
+
+    No state is visited twice, where goals are unique: there may be fewer of them.
+    """
     network, steps = flops.head(options.spec, options.hidden_sizes), count * options.spec.horizon
     value = flops.mlp(flops.num_inputs(options.spec), options.hidden_sizes, 1).learn if options.value else 0
-    if not options.visited:
+    if options.goals == "own":
         return steps * (network.learn + value)
-    return steps * (options.num_goals * (network.learn + value) + network.forward)
+    num_goals = options.num_goals
+    if options.goals == "unique":
+        num_goals = (options.group_size or count) * options.spec.horizon
+    return steps * (num_goals * (network.learn + value) + network.forward)

@@ -99,7 +99,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "replay.capacity": 2_000,
         },
         "imitation": _PURE | {"agent.hidden_sizes": (256,)},
-        "policy_gradient": _GROUPS | {"total_steps": 1_000_000, "evaluation.every": 50_000},
+        "policy_gradient": _GROUPS | {"total_steps": 1_000_000, "evaluation.every": 50_000, "env.start": "uniform"},
     },
     "navigation": {
         "q_learning": _PURE
@@ -134,3 +134,13 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         "policy_gradient": _GROUPS | {"total_steps": 400_000, "evaluation.every": 40_000},
     },
 }
+
+# Policy gradients everywhere: where the author's form is not what trains best, or was not tried.
+_DRAWN: dict[str, Value] = {
+    "agent.goals": "visited",
+    "agent.activation": "relu",
+    "agent.first_weights": "fan_in",
+    "env.num_envs": 20,
+}
+for _changes in TUNED.values():
+    _changes["policy_gradient"] = _DRAWN | _changes.get("policy_gradient", {})

@@ -59,7 +59,10 @@ AGENT_FIELDS = {
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
         "action_l2", "batch_size", "updates_per_epoch",
     ),
-    "policy_gradient": (*NETWORK, "epsilon", "scale_inputs", "goals", "num_goals", "group_size", "baseline"),
+    "policy_gradient": (
+        *NETWORK, "epsilon", "scale_inputs", "goals", "num_goals", "group_size", "baseline", "activation",
+        "first_weights",
+    ),
 }  # fmt: skip
 ENV_FIELDS = {
     **dict.fromkeys((*HDM_TASKS, *CONTINUOUS_FIRST), ("num_envs", "actions", "bins", "horizon", "threshold")),
@@ -139,8 +142,8 @@ DEFINED = {
         "actor_critic",
         FOUR_OF_FIVE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent.clip_targets": True},
     ),
-    "hpg": ("policy_gradient", {"agent.goals": "visited", "agent.baseline": False}),
-    "hpg_baseline": ("policy_gradient", {"agent.goals": "visited", "agent.baseline": True}),
+    "hpg": ("policy_gradient", {"agent.baseline": False}),
+    "hpg_baseline": ("policy_gradient", {"agent.baseline": True}),
     "reinforce": ("policy_gradient", {"agent.goals": "own", "agent.baseline": False}),
 }
 
