@@ -12,6 +12,14 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops, policies
+from hindsight_jax.agents._trajectories import (
+    effective_sample_share,
+    exploring_log_prob,
+    hits,
+    unique_goals,
+    visited_goals,
+    without_padding,
+)
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
@@ -76,23 +84,30 @@ def policy_gradient(
     """Policy gradients from trajectories that the present policy made: `hpg` and `reinforce`.
 
     For each goal, the surrogate of `losses.hindsight_policy_gradient` over the N trajectories; then one step of Adam on
-    its mean over the goals. An episode ends, for a goal, with its first success there: at t + 1 after the action a_t.
+    its mean or sum over goals. An episode ends, for a goal, with its first success there: at t + 1, after action a_t.
 
-    * goals: "visited" is hindsight policy gradients (Rauber et al. 2019): `num_goals` goals, drawn with replacement
-      from phi(s_1) .. phi(s_length) of all trajectories, every state equally likely, each of them for all of its group.
-      The reward is the number of steps left, T - t, at the first success: 1 for the last action, T for the first.
-      "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
+    * goals: hindsight policy gradients (Rauber et al. 2019) learn for goals among phi(s_1) .. phi(s_length) of all
+      trajectories, each goal for all of its group. "unique" is the author's code: every value once, the sum over the
+      goals of means over the trajectories (constant factors matter little, since Adam divides by the gradient's size).
+      "visited" draws `num_goals` with replacement, each visit equally likely, and takes their mean: less work, but what
+      is visited often counts more. The reward is the number of steps left, T - t, at the first success: 1 for the last
+      action, T for the first. "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
     * group_size: trajectories that share goals and weights; 0 is the whole batch. The estimates of all groups, each
-      with `num_goals` goals of its own, are averaged in one step: work grows with the batch and not with its square.
+      with goals of its own, are averaged in one step: work grows with the batch and not with its square ("visited"), or
+      its cube ("unique").
     * weights: a trajectory that has ended keeps the ratio that it had at its end, with rewards of 0, so that at each t
       the weights of a group of N sum to 1, and are 1/N for the own goal. Weights over those still alive would estimate
-      the reward *given* that the episode goes on: with late successes, of which few are left, worth more.
+      the reward *given* that the episode goes on: with late successes, of which few are left, worth more. (The author's
+      code does so once an episode has ended at its own goal, and multiplies on after a success for the other goal.)
     * baseline: a network V(s, g) lowers the variance; rewards become r_t - V(s_t) + V(s_{t+1}), with V = 0 after the
       end. What follows a step u then adds up to the return less V(s_u), and log pi(a_u) times V(s_u) has the mean
       gradient 0: with true ratios the expected gradient is the same for any V (normalised weights are biased anyway, as
       1/N). V learns by the squared TD(0) error against sg(r_t + V(s_{t+1})), gamma = 1, summed over the trajectories
       with the ratios pi(a | s, g') / pi(a | s, g), which are normalised over those alive at t, and averaged over t.
-      V does not see t, on which what is left depends: it is a rough guess.
+      V does not see t, on which what is left depends: it is a rough guess. (The author's sees t, learns from the own
+      goals alone, and enters as -W_it V(s_t).)
+    * activation, first_weights: "tanh" and "small" are the author's networks, here `networks.small_normal` with 0.01,
+      and 0.001 for V.
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
 
     The estimate is of the return of every goal, biased as 1/N by its normalised weights, where episodes run to the
@@ -165,13 +180,6 @@ class _Options(NamedTuple):
     goals: str
     num_goals: int
     group_size: int
-
-
-class Hits(NamedTuple):
-    """What each trajectory did for one goal."""
-
-    alive: jax.Array  # bool[N, T], a_t was taken, and the goal had not been reached before
-    hit: jax.Array  # bool[N, T], a_t reached the goal, for the first time
 
 
 @checks.validated(_validation.init)
@@ -334,80 +342,6 @@ def _task_loss(options: _Options, params: PolicyGradientParams, task: Task, epsi
         metrics["value_loss"] = loss
         reward = reward - jax.lax.stop_gradient(value - next_value)
     return loss + losses.hindsight_policy_gradient(log_prob, own, reward, jnp.ones_like(alive)), metrics
-
-
-def exploring_log_prob(spec: types.EnvSpec, log_prob: jax.Array, epsilon: jax.Array) -> jax.Array:
-    """log((1 - epsilon) pi + epsilon uniform), of the actions whose log pi is given: how they were chosen.
-
-    >>> spec = types.EnvSpec((2,), (2,), types.Discrete(2, 2), 3, 0.5, True, *[types.Range((0.0,) * 2, (1.0,) * 2)] * 2)
-    >>> print(f"{jnp.exp(exploring_log_prob(spec, jnp.log(0.5), jnp.array(0.2))):.4f}")  # 0.8 / 2 + 0.2 / 4
-    0.4500
-    """
-    num_dims, choices = spec.action.num_dims, spec.action.num_bins if isinstance(spec.action, types.Discrete) else 2
-    return jnp.logaddexp(jnp.log1p(-epsilon) + log_prob, jnp.log(epsilon) - num_dims * jnp.log(float(choices)))
-
-
-def without_padding(batch: types.Trajectory) -> types.Trajectory:
-    """The batch with zeros for whatever no step was taken in: NaN there would spoil the gradient of a network."""
-    states = jnp.arange(batch.observation.shape[1])[None] <= batch.length[:, None]
-    taken = states[:, 1:]
-    zeroed = lambda kept, x: jnp.where(kept.reshape(*kept.shape, *(1,) * (x.ndim - 2)), x, jnp.zeros_like(x))
-    return batch._replace(
-        observation=zeroed(states, batch.observation),
-        achieved_goal=zeroed(states, batch.achieved_goal),
-        action=zeroed(taken, batch.action),
-    )
-
-
-def visited_goals(batch: types.Trajectory, key: jax.Array, num_goals: int) -> jax.Array:
-    """Goals [num_goals, *G] drawn, with replacement, from phi(s_1) .. phi(s_length) of all trajectories alike."""
-    achieved = batch.achieved_goal[:, 1:]
-    count, horizon = achieved.shape[:2]
-    visited = jnp.arange(horizon)[None] < batch.length[:, None]
-    weights = visited.ravel().astype(jnp.float32)  # 0 and 1: their running sums are exact
-    chosen = jax.random.choice(key, count * horizon, (num_goals,), p=weights)
-    return achieved.reshape(count * horizon, *achieved.shape[2:])[chosen]
-
-
-def unique_goals(batch: types.Trajectory) -> tuple[jax.Array, jax.Array]:
-    """phi(s_1) .. phi(s_T) of all trajectories [N T, *G], and which of them are visits, the first of their value each.
-
-    >>> achieved = jnp.array([[[9.0], [1.0], [2.0]], [[9.0], [2.0], [0.0]]])  # the second trajectory has one step
-    >>> batch = types.Trajectory(*[jnp.zeros(2)] * 6)._replace(achieved_goal=achieved, length=jnp.array([2, 1]))
-    >>> goals, is_first = unique_goals(batch)
-    >>> goals.ravel().tolist(), is_first.tolist()
-    ([1.0, 2.0, 2.0, 0.0], [True, True, False, False])
-    """
-    achieved = batch.achieved_goal[:, 1:]
-    count, horizon = achieved.shape[:2]
-    visited = (jnp.arange(horizon)[None] < batch.length[:, None]).ravel()
-    goals = achieved.reshape(count * horizon, *achieved.shape[2:])
-    equal = jnp.all(goals[:, None] == goals[None], axis=tuple(range(2, goals.ndim + 1)))
-    return goals, visited & ~jnp.any(jnp.tril(equal, -1) & visited[None], axis=1)
-
-
-def hits(success: Callable[[jax.Array, jax.Array], jax.Array], batch: types.Trajectory, goal: jax.Array) -> Hits:
-    """The steps of each trajectory up to its first success for its goal, [N, *G], and that success."""
-    reached = jax.vmap(jax.vmap(success, (0, None)))(batch.achieved_goal[:, 1:], goal)
-    taken = jnp.arange(reached.shape[1])[None] < batch.length[:, None]
-    before = jnp.cumsum(reached, axis=1) - reached
-    alive = taken & (before == 0)
-    return Hits(alive, alive & reached)
-
-
-def effective_sample_share(log_ratio: jax.Array, alive: jax.Array) -> jax.Array:
-    """1 / (N sum_i W_it^2), the mean over the t at which some trajectory is alive; f32[] (0 if there is none).
-
-    W_it is proportional to exp sum_{u<=t} of the log ratio [N, T], which is 0 after the end.
-
-    >>> ratio = jnp.array([[3.0, 1.0], [1.0, 1.0]])  # W = (3/4, 1/4), and nothing alive afterwards: 1 / (2 * 10/16)
-    >>> print(f"{effective_sample_share(jnp.log(ratio), jnp.array([[True, False], [True, False]])):.4f}")
-    0.8000
-    """
-    log_weight = jax.nn.log_softmax(jnp.cumsum(log_ratio, axis=1), axis=0)
-    share = jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / log_ratio.shape[0]
-    some = jnp.any(alive, axis=0)
-    return jnp.sum(jnp.where(some, share, 0.0)) / jnp.maximum(jnp.sum(some), 1)
 
 
 def _log_probs(options: _Options, params: Any, batch: types.Trajectory, goal: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -27,7 +27,7 @@ def uniform_fan_in(fan_in: int) -> Any:
 def small_normal(std: float) -> Any:
     """An initialiser: normal with this deviation, cut at two of them: Rauber et al. (2019) take 0.01, and biases of 0.
 
-    >>> weights = small_normal(0.01)(jax.random.key(0), (100, 100))
+    >>> weights = small_normal(0.01)(jax.random.key(0), (1000, 1000))
     >>> print(f"{weights.std():.4f} {abs(weights).max():.3f}")  # the cut leaves 0.88 of the deviation
     0.0088 0.020
     """

@@ -16,7 +16,7 @@ import tabular
 from fixed_points import GAMMA, SIZE, SLIPS
 
 from hindsight_jax import losses, types
-from hindsight_jax.agents.policy_gradient import visited_goals
+from hindsight_jax.agents._trajectories import visited_goals
 
 # Actor and critic
 
