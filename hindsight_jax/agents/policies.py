@@ -23,7 +23,12 @@ class Policy(NamedTuple):
 
 
 def policy(
-    spec: types.EnvSpec, hidden_sizes: tuple[int, ...], layer_norm: bool = False, scale_inputs: bool = False
+    spec: types.EnvSpec,
+    hidden_sizes: tuple[int, ...],
+    layer_norm: bool = False,
+    scale_inputs: bool = False,
+    activation: str = "relu",
+    initial_std: float | None = None,
 ) -> Policy:
     """A softmax per dimension, of logits [D, K], for a Discrete action set; for a Box the Gaussian of
     `networks.GaussianPolicy`, whose head is (mean [D], log std [D]).
@@ -36,6 +41,8 @@ def policy(
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
+        activation=activation,
+        initial_std=initial_std,
     )
     if box:
         return Policy(

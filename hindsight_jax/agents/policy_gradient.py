@@ -12,20 +12,42 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops, policies
+from hindsight_jax.agents._trajectories import (
+    effective_sample_share,
+    exploring_log_prob,
+    hits,
+    unique_goals,
+    visited_goals,
+    without_padding,
+)
 from hindsight_jax.agents.base import Agent, override
-from hindsight_jax.fields import Allowed
+from hindsight_jax.fields import Allowed, Need
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
 
 
 Goals = Annotated[
-    Literal["visited", "own"], Allowed("goals to learn for: visited by the batch, or each trajectory's behaviour goal")
+    Literal["unique", "visited", "own"],
+    Allowed("goals to learn for: each that the batch visited, once; drawn from all its visits; or the behaviour goals"),
 ]
-NumGoals = Annotated[int, Allowed("visited goals drawn for an update", 1, 2**20)]
+NumGoals = Annotated[
+    int, Allowed("visited goals drawn for an update", 1, 2**20, needs=(Need({"agent.goals": ("visited",)}),))
+]
 GroupSize = Annotated[
-    int, Allowed("trajectories that share goals and weights, a divisor of env.num_envs; 0: all", 0, 2**20)
+    int,
+    Allowed(
+        "trajectories that share goals and weights, a divisor of env.num_envs; 0: all",
+        0,
+        2**20,
+        needs=(Need({"agent.goals": ("unique", "visited")}),),
+    ),
 ]
 Baseline = Annotated[bool, Allowed("subtract a learnt value from the return")]
+Activation = Annotated[Literal["relu", "tanh"], Allowed("function of the hidden units")]
+FirstWeights = Annotated[
+    Literal["fan_in", "small"],
+    Allowed("uniform in +-1/sqrt(fan-in), biases too; or normal, std 0.01 (baseline: 0.001), biases 0"),
+]
 
 
 class PolicyGradientHparams(NamedTuple):
@@ -64,27 +86,36 @@ def policy_gradient(
     num_goals: NumGoals = 32,
     group_size: GroupSize = 0,
     baseline: Baseline = False,
+    activation: Activation = "relu",
+    first_weights: FirstWeights = "fan_in",
 ) -> Agent:
     """Policy gradients from trajectories that the present policy made: `hpg` and `reinforce`.
 
     For each goal, the surrogate of `losses.hindsight_policy_gradient` over the N trajectories; then one step of Adam on
-    its mean over the goals. An episode ends, for a goal, with its first success there: at t + 1 after the action a_t.
+    its mean or sum over goals. An episode ends, for a goal, with its first success there: at t + 1, after action a_t.
 
-    * goals: "visited" is hindsight policy gradients (Rauber et al. 2019): `num_goals` goals, drawn with replacement
-      from phi(s_1) .. phi(s_length) of all trajectories, every state equally likely, each of them for all of its group.
-      The reward is the number of steps left, T - t, at the first success: 1 for the last action, T for the first.
-      "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
+    * goals: hindsight policy gradients (Rauber et al. 2019) learn for goals among phi(s_1) .. phi(s_length) of all
+      trajectories, each goal for all of its group. "unique" is the author's code: every value once, the sum over the
+      goals of means over the trajectories (constant factors matter little, since Adam divides by the gradient's size).
+      "visited" draws `num_goals` with replacement, each visit equally likely, and takes their mean: less work, but what
+      is visited often counts more. The reward is the number of steps left, T - t, at the first success: 1 for the last
+      action, T for the first. "own" is REINFORCE: each trajectory's own goal, with the reward 1 at the first success.
     * group_size: trajectories that share goals and weights; 0 is the whole batch. The estimates of all groups, each
-      with `num_goals` goals of its own, are averaged in one step: work grows with the batch and not with its square.
+      with goals of its own, are averaged in one step: work grows with the batch and not with its square ("visited"), or
+      its cube ("unique").
     * weights: a trajectory that has ended keeps the ratio that it had at its end, with rewards of 0, so that at each t
       the weights of a group of N sum to 1, and are 1/N for the own goal. Weights over those still alive would estimate
-      the reward *given* that the episode goes on: with late successes, of which few are left, worth more.
+      the reward *given* that the episode goes on: with late successes, of which few are left, worth more. (The author's
+      code does so once an episode has ended at its own goal, and multiplies on after a success for the other goal.)
     * baseline: a network V(s, g) lowers the variance; rewards become r_t - V(s_t) + V(s_{t+1}), with V = 0 after the
       end. What follows a step u then adds up to the return less V(s_u), and log pi(a_u) times V(s_u) has the mean
       gradient 0: with true ratios the expected gradient is the same for any V (normalised weights are biased anyway, as
       1/N). V learns by the squared TD(0) error against sg(r_t + V(s_{t+1})), gamma = 1, summed over the trajectories
       with the ratios pi(a | s, g') / pi(a | s, g), which are normalised over those alive at t, and averaged over t.
-      V does not see t, on which what is left depends: it is a rough guess.
+      V does not see t, on which what is left depends: it is a rough guess. (The author's sees t, learns from the own
+      goals alone, and enters as -W_it V(s_t).)
+    * activation, first_weights: "tanh" and "small" are the author's networks, here `networks.small_normal` with 0.01,
+      and 0.001 for V.
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
 
     The estimate is of the return of every goal, biased as 1/N by its normalised weights, where episodes run to the
@@ -117,12 +148,15 @@ def policy_gradient(
     (1,)
     """
     checks.function("success", success, "Pass env.success.")
-    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
+    small = first_weights == "small"
+    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, activation, 0.01 if small else None)
     value = networks.Critic(
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
+        activation=activation,
+        initial_std=0.001 if small else None,
     )
     options = _Options(
         spec=spec,
@@ -130,7 +164,7 @@ def policy_gradient(
         value=value if baseline else None,
         hidden_sizes=hidden_sizes,
         success=success,
-        visited=goals == "visited",
+        goals=goals,
         num_goals=num_goals,
         group_size=group_size,
     )
@@ -151,16 +185,9 @@ class _Options(NamedTuple):
     value: Any  # networks.Critic, or None without a baseline
     hidden_sizes: tuple[int, ...]
     success: Callable[[jax.Array, jax.Array], jax.Array]
-    visited: bool
+    goals: str
     num_goals: int
     group_size: int
-
-
-class Hits(NamedTuple):
-    """What each trajectory did for one goal."""
-
-    alive: jax.Array  # bool[N, T], a_t was taken, and the goal had not been reached before
-    hit: jax.Array  # bool[N, T], a_t reached the goal, for the first time
 
 
 @checks.validated(_validation.init)
@@ -202,23 +229,45 @@ def _act(
 
 @checks.validated(_validation.update(PolicyGradientState, _validation.check_trajectories))
 def _update(options: _Options, state: PolicyGradientState, batch: types.Trajectory, key: jax.Array):
-    """(state, metrics) after one step of Adam on the mean surrogate loss of all tasks of the batch [N]."""
+    """(state, metrics) after one step of Adam on the surrogate losses of all tasks of the batch [N]."""
     params = state.params
-    tasks = _tasks(options, params, without_padding(batch), key)
+    tasks, used = _tasks(options, params, without_padding(batch), key)
     gradient_of = jax.value_and_grad(_mean_loss, argnums=1, has_aux=True)
+    # in chunks, so that only one chunk's activations are in memory
+    count, size, horizon = tasks.batch.action.shape[:3]
+    chunk = tasks_at_once(count, size * horizon)
+    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
 
     def add(total: Any, tasks: Task) -> tuple[Any, dict[str, jax.Array]]:
         (loss, metrics), gradient = gradient_of(options, params, tasks, state.hparams.epsilon)
         return jax.tree.map(jnp.add, total, gradient), metrics | {"loss": loss}
 
-    # in chunks, so that only one chunk's activations are in memory
-    count, size, horizon = tasks.batch.action.shape[:3]
-    chunk = tasks_at_once(count, size * horizon)
-    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), tasks)
-    total, metrics = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), chunks)
-    gradient = jax.tree.map(lambda x: x * (chunk / count), total)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    if options.goals == "unique":
+        total, metrics = _sum_of_used(add, zero, chunks, -(-used // chunk))
+        # the sum over the goals of means over the trajectories, as the author has it: Adam undoes what is constant
+        gradient = jax.tree.map(lambda x: x * (chunk / batch.length.shape[0]), total)
+        metrics = jax.tree.map(lambda x: x * (chunk / jnp.maximum(used, 1)), metrics)
+    else:
+        total, metrics = jax.lax.scan(add, zero, chunks)
+        gradient = jax.tree.map(lambda x: x * (chunk / count), total)
+        metrics = jax.tree.map(jnp.mean, metrics)
     params, adam = _common.adam_step(params, state.adam, gradient, state.hparams.learning_rate)
-    return PolicyGradientState(params, adam, state.updates + 1, state.hparams), jax.tree.map(jnp.mean, metrics)
+    return PolicyGradientState(params, adam, state.updates + 1, state.hparams), metrics
+
+
+def _sum_of_used(add: Callable[..., Any], zero: Any, chunks: Any, num_chunks: jax.Array) -> tuple[Any, Any]:
+    """The sums of the gradients and of the metrics of the first `num_chunks` chunks: the others hold no goal."""
+
+    def one_more(carry: Any) -> Any:
+        index, total, sums = carry
+        total, metrics = add(total, jax.tree.map(lambda x: x[index], chunks))
+        return index + 1, total, jax.tree.map(jnp.add, sums, metrics)
+
+    shapes = jax.eval_shape(add, zero, jax.tree.map(lambda x: x[0], chunks))[1]
+    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    start = (jnp.zeros((), jnp.int32), zero, sums)
+    return jax.lax.while_loop(lambda carry: carry[0] < num_chunks, one_more, start)[1:]
 
 
 class Task(NamedTuple):
@@ -227,25 +276,37 @@ class Task(NamedTuple):
     batch: types.Trajectory  # [N, ...]
     goal: jax.Array  # [N, *G]
     own: jax.Array | None  # f32[N, T], log pi under the own goals, where those are not the goal
+    weight: jax.Array  # f32[], 1, or 0 for what is no task
 
 
-def _tasks(options: _Options, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array) -> Task:
-    """Every goal of every group."""
+def _tasks(
+    options: _Options, params: PolicyGradientParams, batch: types.Trajectory, key: jax.Array
+) -> tuple[Task, jax.Array]:
+    """Every goal of every group, and how many of them are tasks; those come first."""
     count = batch.length.shape[0]
     size = options.group_size or count
     if count % size:
         rule = f"the batch's number of trajectories, {count}, must be a multiple of group_size, {size}"
         checks.fail("batch", f"{count} trajectories", rule, "Collect more, or make the groups smaller.")
     groups = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), batch)
-    if not options.visited:
-        return Task(groups, groups.desired_goal, None)
     num_groups = count // size
-    keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
-    drawn = jax.vmap(visited_goals, (0, 0, None))(groups, keys, options.num_goals)  # [groups, goals, *G]
+    if options.goals == "own":
+        return Task(groups, groups.desired_goal, None, jnp.ones(num_groups)), jnp.int32(num_groups)
+    if options.goals == "unique":
+        goals, is_first = jax.vmap(unique_goals)(groups)  # [groups, goals, *G], [groups, goals]
+    else:
+        keys = jax.random.split(key, num_groups) if num_groups > 1 else key[None]
+        goals = jax.vmap(visited_goals, (0, 0, None))(groups, keys, options.num_goals)
+        is_first = jnp.ones(goals.shape[:2], bool)
     own = _log_probs(options, params.policy, batch, batch.desired_goal)[0].reshape(num_groups, size, -1)
-    goal = jnp.broadcast_to(drawn[:, :, None], (*drawn.shape[:2], size, *drawn.shape[2:]))
-    each = lambda x: jnp.repeat(x, options.num_goals, axis=0)
-    return Task(jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own))
+    goal = jnp.broadcast_to(goals[:, :, None], (*goals.shape[:2], size, *goals.shape[2:]))
+    each = lambda x: jnp.repeat(x, goals.shape[1], axis=0)
+    tasks = Task(
+        jax.tree.map(each, groups), goal.reshape(-1, *goal.shape[2:]), each(own), is_first.ravel().astype(jnp.float32)
+    )
+    if options.goals == "unique":
+        tasks = jax.tree.map(lambda x: x[jnp.argsort(tasks.weight, descending=True)], tasks)
+    return tasks, jnp.sum(is_first, dtype=jnp.int32)
 
 
 def tasks_at_once(count: int, rows_per_task: int) -> int:
@@ -259,21 +320,22 @@ def tasks_at_once(count: int, rows_per_task: int) -> int:
 
 
 def _mean_loss(options: _Options, params: PolicyGradientParams, tasks: Task, epsilon: jax.Array):
-    """The mean of `_task_loss` over tasks, and of its metrics."""
+    """The mean of `_task_loss` over tasks, each times its weight, and of its metrics."""
     loss, metrics = jax.vmap(lambda task: _task_loss(options, params, task, epsilon))(tasks)
-    return jnp.mean(loss), jax.tree.map(jnp.mean, metrics)
+    mean = lambda x: jnp.mean(tasks.weight * x)
+    return mean(loss), jax.tree.map(mean, metrics)
 
 
 def _task_loss(options: _Options, params: PolicyGradientParams, task: Task, epsilon: jax.Array):
     """The surrogate for one goal a trajectory, plus the baseline's loss, and metrics."""
-    batch, goal, own = task
+    batch, goal, own, _ = task
     alive, hit = hits(options.success, batch, goal)
     log_prob, entropy = _log_probs(options, params.policy, batch, goal)
     own = exploring_log_prob(options.spec, jax.lax.stop_gradient(log_prob if own is None else own), epsilon)
     # 0 after the end, for both: the ratio stays as it was
     log_prob, own = jnp.where(alive, log_prob, 0.0), jnp.where(alive, own, 0.0)
     steps_left = options.spec.horizon - jnp.arange(options.spec.horizon)
-    worth = steps_left.astype(jnp.float32) if options.visited else jnp.ones(options.spec.horizon)
+    worth = steps_left.astype(jnp.float32) if options.goals != "own" else jnp.ones(options.spec.horizon)
     reward = jnp.where(hit, worth[None], 0.0)
     metrics = {
         "return_mean": jnp.mean(jnp.sum(reward, axis=1)),
@@ -288,63 +350,6 @@ def _task_loss(options: _Options, params: PolicyGradientParams, task: Task, epsi
         metrics["value_loss"] = loss
         reward = reward - jax.lax.stop_gradient(value - next_value)
     return loss + losses.hindsight_policy_gradient(log_prob, own, reward, jnp.ones_like(alive)), metrics
-
-
-def exploring_log_prob(spec: types.EnvSpec, log_prob: jax.Array, epsilon: jax.Array) -> jax.Array:
-    """log((1 - epsilon) pi + epsilon uniform), of the actions whose log pi is given: how they were chosen.
-
-    >>> spec = types.EnvSpec((2,), (2,), types.Discrete(2, 2), 3, 0.5, True, *[types.Range((0.0,) * 2, (1.0,) * 2)] * 2)
-    >>> print(f"{jnp.exp(exploring_log_prob(spec, jnp.log(0.5), jnp.array(0.2))):.4f}")  # 0.8 / 2 + 0.2 / 4
-    0.4500
-    """
-    num_dims, choices = spec.action.num_dims, spec.action.num_bins if isinstance(spec.action, types.Discrete) else 2
-    return jnp.logaddexp(jnp.log1p(-epsilon) + log_prob, jnp.log(epsilon) - num_dims * jnp.log(float(choices)))
-
-
-def without_padding(batch: types.Trajectory) -> types.Trajectory:
-    """The batch with zeros for whatever no step was taken in: NaN there would spoil the gradient of a network."""
-    states = jnp.arange(batch.observation.shape[1])[None] <= batch.length[:, None]
-    taken = states[:, 1:]
-    zeroed = lambda kept, x: jnp.where(kept.reshape(*kept.shape, *(1,) * (x.ndim - 2)), x, jnp.zeros_like(x))
-    return batch._replace(
-        observation=zeroed(states, batch.observation),
-        achieved_goal=zeroed(states, batch.achieved_goal),
-        action=zeroed(taken, batch.action),
-    )
-
-
-def visited_goals(batch: types.Trajectory, key: jax.Array, num_goals: int) -> jax.Array:
-    """Goals [num_goals, *G] drawn, with replacement, from phi(s_1) .. phi(s_length) of all trajectories alike."""
-    achieved = batch.achieved_goal[:, 1:]
-    count, horizon = achieved.shape[:2]
-    visited = jnp.arange(horizon)[None] < batch.length[:, None]
-    weights = visited.ravel().astype(jnp.float32)  # 0 and 1: their running sums are exact
-    chosen = jax.random.choice(key, count * horizon, (num_goals,), p=weights)
-    return achieved.reshape(count * horizon, *achieved.shape[2:])[chosen]
-
-
-def hits(success: Callable[[jax.Array, jax.Array], jax.Array], batch: types.Trajectory, goal: jax.Array) -> Hits:
-    """The steps of each trajectory up to its first success for its goal, [N, *G], and that success."""
-    reached = jax.vmap(jax.vmap(success, (0, None)))(batch.achieved_goal[:, 1:], goal)
-    taken = jnp.arange(reached.shape[1])[None] < batch.length[:, None]
-    before = jnp.cumsum(reached, axis=1) - reached
-    alive = taken & (before == 0)
-    return Hits(alive, alive & reached)
-
-
-def effective_sample_share(log_ratio: jax.Array, alive: jax.Array) -> jax.Array:
-    """1 / (N sum_i W_it^2), the mean over the t at which some trajectory is alive; f32[] (0 if there is none).
-
-    W_it is proportional to exp sum_{u<=t} of the log ratio [N, T], which is 0 after the end.
-
-    >>> ratio = jnp.array([[3.0, 1.0], [1.0, 1.0]])  # W = (3/4, 1/4), and nothing alive afterwards: 1 / (2 * 10/16)
-    >>> print(f"{effective_sample_share(jnp.log(ratio), jnp.array([[True, False], [True, False]])):.4f}")
-    0.8000
-    """
-    log_weight = jax.nn.log_softmax(jnp.cumsum(log_ratio, axis=1), axis=0)
-    share = jnp.exp(-jax.nn.logsumexp(2 * log_weight, axis=0)) / log_ratio.shape[0]
-    some = jnp.any(alive, axis=0)
-    return jnp.sum(jnp.where(some, share, 0.0)) / jnp.maximum(jnp.sum(some), 1)
 
 
 def _log_probs(options: _Options, params: Any, batch: types.Trajectory, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -380,9 +385,15 @@ def _at_each(goal: jax.Array, num_steps: int) -> jax.Array:
 
 
 def _flops(options: _Options, count: int) -> int:
-    """Learn at each step for each goal; the behaviour goals' probabilities once, if the goals are others."""
+    """Learn at each step for each goal; the behaviour goals' probabilities once, if the goals are others.
+
+    No state is visited twice, where goals are unique: there may be fewer of them.
+    """
     network, steps = flops.head(options.spec, options.hidden_sizes), count * options.spec.horizon
     value = flops.mlp(flops.num_inputs(options.spec), options.hidden_sizes, 1).learn if options.value else 0
-    if not options.visited:
+    if options.goals == "own":
         return steps * (network.learn + value)
-    return steps * (options.num_goals * (network.learn + value) + network.forward)
+    num_goals = options.num_goals
+    if options.goals == "unique":
+        num_goals = (options.group_size or count) * options.spec.horizon
+    return steps * (num_goals * (network.learn + value) + network.forward)

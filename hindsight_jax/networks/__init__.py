@@ -1,7 +1,7 @@
 """Flax modules: an MLP on (observation, goal) and the heads that agents put on it."""
 
 from hindsight_jax.networks.heads import Critic, DeterministicPolicy, GaussianPolicy, QNetwork
-from hindsight_jax.networks.mlp import MLP, check_hidden_sizes, joined, scale_to_range, uniform_fan_in
+from hindsight_jax.networks.mlp import MLP, check_hidden_sizes, joined, scale_to_range, small_normal, uniform_fan_in
 
 __all__ = [
     "MLP",
@@ -12,5 +12,6 @@ __all__ = [
     "check_hidden_sizes",
     "joined",
     "scale_to_range",
+    "small_normal",
     "uniform_fan_in",
 ]

@@ -26,6 +26,8 @@ class QNetwork(nn.Module):
     layer_norm: bool = False
     observation_range: types.Range | None = None
     goal_range: types.Range | None = None
+    activation: str = "relu"
+    initial_std: float | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
@@ -33,7 +35,7 @@ class QNetwork(nn.Module):
         _check_kind(self.action, types.Discrete)
         x = joined(observation, goal, self.observation_range, self.goal_range)
         num_dims, num_bins = self.action
-        outputs = MLP(self.hidden_sizes, num_dims * num_bins, self.layer_norm)(x)
+        outputs = _mlp(self, num_dims * num_bins)(x)
         return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)
 
 
@@ -49,13 +51,15 @@ class GaussianPolicy(nn.Module):
     layer_norm: bool = False
     observation_range: types.Range | None = None
     goal_range: types.Range | None = None
+    activation: str = "relu"
+    initial_std: float | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
         _check_kind(self.action, types.Box)
         x = joined(observation, goal, self.observation_range, self.goal_range)
-        mean = MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x)
+        mean = _mlp(self, self.action.num_dims)(x)
         log_std = self.param("log_std", nn.initializers.zeros, ())
         held = log_std + jax.lax.stop_gradient(jnp.clip(log_std, -5.0, 2.0) - log_std)
         return mean, jnp.broadcast_to(held, mean.shape)
@@ -82,6 +86,8 @@ class Critic(nn.Module):
     layer_norm: bool = False
     observation_range: types.Range | None = None
     goal_range: types.Range | None = None
+    activation: str = "relu"
+    initial_std: float | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array, action: jax.Array | None = None) -> jax.Array:
@@ -91,7 +97,12 @@ class Critic(nn.Module):
             check_features("action", action)
             check_leading("action", action, observation)
             x = jnp.concatenate([x, action], axis=-1)
-        return MLP(self.hidden_sizes, 1, self.layer_norm)(x)[..., 0]
+        return _mlp(self, 1)(x)[..., 0]
+
+
+def _mlp(head: QNetwork | GaussianPolicy | Critic, num_outputs: int) -> MLP:
+    """The head's MLP, by the fields of its own that an MLP has."""
+    return MLP(head.hidden_sizes, num_outputs, head.layer_norm, head.activation, head.initial_std)
 
 
 def _check_kind(action: Any, kind: type) -> None:

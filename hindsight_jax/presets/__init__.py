@@ -20,11 +20,12 @@ from hindsight_jax.presets.resolve import (
     tuned,
 )
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
-from hindsight_jax.presets.tuning import SCHEDULES, TUNED
+from hindsight_jax.presets.tuning import ANYWHERE, SCHEDULES, TUNED
 
 __all__ = [
     "AGENTS",
     "ALGORITHMS",
+    "ANYWHERE",
     "CHANGED_SHARE",
     "ENVIRONMENTS",
     "EXPECTED",

@@ -15,7 +15,7 @@ from hindsight_jax.fields import COMMAND, Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import rules
 from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS
-from hindsight_jax.presets.tuning import SCHEDULES, TUNED
+from hindsight_jax.presets.tuning import ANYWHERE, SCHEDULES, TUNED
 
 
 def names() -> tuple[str, ...]:
@@ -244,7 +244,8 @@ def tuned(algorithm: str, environment: str) -> list[Mapping[str, Value]]:
         shared = {}
     elif AGENTS[kind].batch == "trajectories":
         shared = {field: value for field, value in shared.items() if field != "env.num_envs"}
-    return [shared, changes.get(kind, {}), *(changes.get(ancestor, {}) for ancestor in ancestors)]
+    own = ANYWHERE.get(kind, {}) | changes.get(kind, {})
+    return [shared, own, *(changes.get(ancestor, {}) for ancestor in ancestors)]
 
 
 def _ancestors(algorithm: str) -> list[str]:

@@ -92,6 +92,14 @@ _SPARSE: dict[str, Value] = {
 }
 _DENSE: dict[str, Value] = _SPARSE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
 _GRADIENT: dict[str, Value] = {"env.num_envs": 20}
+# HPG as its author's code has it, for the smaller of its two batches.
+_HPG: dict[str, Value] = {
+    "agent.goals": "unique",
+    "agent.activation": "tanh",
+    "agent.first_weights": "small",
+    "env.num_envs": 2,
+    "env.start": "zeros",
+}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "hdm": Algorithm(
@@ -196,23 +204,23 @@ ALGORITHMS: dict[str, Algorithm] = {
         actions=_BOTH,
         paper="hem",
         help="hindsight policy gradient: importance weights for goals that the batch visited",
-        config={"agent.goals": "visited", "agent.baseline": False},
-        schedule=_GRADIENT,
+        config={"agent.baseline": False},
+        schedule=_HPG,
     ),
     "hpg_baseline": Algorithm(
         agent="policy_gradient",
         actions=_BOTH,
         paper="hem",
         help="hindsight policy gradient with a value baseline",
-        config={"agent.goals": "visited", "agent.baseline": True},
-        schedule=_GRADIENT,
+        config={"agent.baseline": True},
+        schedule=_HPG,
     ),
     "reinforce": Algorithm(
         agent="policy_gradient",
         actions=_BOTH,
         paper="hem",
         help="policy gradient without hindsight",
-        config={"agent.goals": "own", "agent.baseline": False, "agent.group_size": 0},
+        config={"agent.goals": "own", "agent.baseline": False},
         schedule=_GRADIENT,
     ),
 }

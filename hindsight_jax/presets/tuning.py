@@ -1,7 +1,8 @@
-"""What the defaults change in the papers' schedules, task by task. BUILD_NOTES.md says why, with push's ablation.
+"""What the defaults change in the papers' schedules, task by task. docs/results.md says why, with push's ablation.
 
 SCHEDULES holds what all algorithms of a task share, so that comparing two defaults compares two algorithms: network,
-learning rate, inputs, updates and the length of a run. TUNED adds what a kind of agent, or an algorithm, has alone.
+learning rate, inputs, updates and length of a run. ANYWHERE and TUNED add what a kind of agent, or an algorithm, has
+alone.
 """
 
 from hindsight_jax.fields import Value
@@ -84,12 +85,22 @@ _ENDS: dict[str, Value] = {"agent.target_period": 1, "relabel.absorbing": True}
 # hEM where places must be met closely: the mode and some noise.
 _NEAR: dict[str, Value] = {"agent.exploration": "mode", "agent.noise": 0.2}
 
-# Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (BUILD_NOTES.md).
+# Policy gradients: many trajectories in small groups, and uniform actions, since nothing is replayed (docs/results.md).
 _GROUPS: dict[str, Value] = {
     "agent.epsilon": 0.3,
     "agent.group_size": 4,
     "agent.num_goals": 8,
     "env.num_envs": 16,
+}
+
+# By kind of agent, on every task. HPG's author's form is not what trains best, or was not tried.
+ANYWHERE: dict[str, dict[str, Value]] = {
+    "policy_gradient": {
+        "agent.goals": "visited",
+        "agent.activation": "relu",
+        "agent.first_weights": "fan_in",
+        "env.num_envs": 20,
+    },
 }
 
 # By environment, then by kind of agent or by algorithm, which comes last.
@@ -107,7 +118,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "reacher": {"q_learning": _ENDS, "imitation": _NEAR},
     "flip_bit": {
         "q_learning": _ENDS | {"agent.hindsight_bound": True, "replay.capacity": 2_000},
-        "policy_gradient": _GROUPS,
+        "policy_gradient": _GROUPS | {"env.start": "uniform"},
     },
     "navigation": {
         "q_learning": _ENDS | {"agent.hindsight_bound": True},

@@ -16,7 +16,7 @@ import tabular
 from fixed_points import GAMMA, SIZE, SLIPS
 
 from hindsight_jax import losses, types
-from hindsight_jax.agents.policy_gradient import visited_goals
+from hindsight_jax.agents._trajectories import visited_goals
 
 # Actor and critic
 
@@ -175,7 +175,8 @@ def shared_out(slip):
 
 def hpg_gradient(algorithm, batch, key, value=None):
     """(the goal that is drawn, the gradient of the return in the policy's table)."""
-    _, experiment = fixed_points.build(algorithm, env__horizon=2, agent__num_goals=1)
+    drawn = {"agent__goals": "visited", "agent__num_goals": 1}
+    _, experiment = fixed_points.build(algorithm, env__horizon=2, agent__activation="relu", **drawn)
     state, batches = acting(experiment.agent, value), jax.tree.map(lambda x: x[None], batch)
     gradient, _ = fixed_points.gradients_of(experiment.agent)(state, batches, key)
     return int(np.argmax(one_visited_goal(batch, key)[0])), -fixed_points.gradient_of_table(gradient.policy)

@@ -52,6 +52,8 @@ def test_the_other_agents():
     # 3 trajectories of 50 steps; V: 90 weights, learn 3 * 180 - 160 = 380
     assert gradient(goals="own").flops(3) == 150 * 860
     assert gradient(num_goals=4).flops(3) == 150 * (4 * 860 + 340)
+    assert gradient(goals="unique").flops(3) == 150 * (150 * 860 + 340)  # no state twice: 150 goals
+    assert gradient(goals="unique", group_size=2).flops(4) == 200 * (100 * 860 + 340)
     assert gradient(num_goals=4, baseline=True).flops(3) == 150 * (4 * (860 + 380) + 340)
 
 

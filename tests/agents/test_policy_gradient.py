@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,7 @@ from small_policy_gradients import ARM, CLAW, FLAT, HORIZON, LENGTHS, NUM_GOALS,
 
 from hindsight_jax import agents, training, types
 from hindsight_jax.agents import policies
-from hindsight_jax.agents.policy_gradient import (
-    effective_sample_share,
-    exploring_log_prob,
-    hits,
+from hindsight_jax.agents._trajectories import (
     visited_goals,
     without_padding,
 )
@@ -28,6 +26,7 @@ ROWS = {  # action set, options of the agent
     "hpg": (FLAT, {}),
     "hpg_claw_baseline": (CLAW, {"baseline": True}),
     "hpg_box": (ARM, {}),
+    "hpg_unique": (FLAT, {"goals": "unique", "baseline": True}),
     "reinforce": (FLAT, {"goals": "own", "baseline": True}),
 }
 
@@ -136,11 +135,22 @@ def value_update(layers, batch, goal, alive, reward, log_ratio):
     return error.sum(), np.where(alive, now - after, 0.0), backed(layers, inputs, slope)
 
 
-def mean_over(updates):
-    """The means of what `goal_update` gives."""
+def goals_of(name, batch, key):
+    """The goals of an update, [N, 2] each: those that are drawn, the own ones, or each visited one once."""
+    kind = ROWS[name][1].get("goals")
+    if kind == "own":
+        return [batch.desired_goal]
+    goals = np.asarray(drawn_goals(batch, key))
+    if kind == "unique":
+        goals = sorted({tuple(g) for i, n in enumerate(batch.length) for g in batch.achieved_goal[i, 1 : n + 1]})
+    return [np.tile(goal, (len(LENGTHS), 1)) for goal in goals]
+
+
+def mean_over(updates, share):
+    """The means of the metrics that `goal_update` gives, and the sums of its gradients, each times `share`."""
     metrics = {name: np.mean([update[0][name] for update in updates]) for name in updates[0][0]}
-    mean = lambda trees: jax.tree.map(lambda *x: np.mean(x, axis=0), *trees)
-    return metrics, *(mean([update[i] for update in updates]) for i in (1, 2, 3))
+    total = lambda trees: jax.tree.map(lambda *x: share * np.sum(x, axis=0), *trees)
+    return metrics, *(total([update[i] for update in updates]) for i in (1, 2, 3))
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -154,12 +164,11 @@ def test_updates_equal_numpy(name):
     adam, value_adam = reference.Adam(layers + deviation, 0.01), reference.Adam(value, 0.01)
     for count in (1, 2, 3):
         batch, key = make_batch(name, seed=count), jax.random.key(count)
-        goals = [batch.desired_goal]
-        if options.get("goals") != "own":
-            goals = [np.tile(goal, (len(LENGTHS), 1)) for goal in np.asarray(drawn_goals(batch, key))]
+        goals = goals_of(name, batch, key)
+        share = 1 / len(LENGTHS if options.get("goals") == "unique" else goals)
         log_std = float(deviation[0][0]) if deviation else None
         updates = [goal_update(name, layers, log_std, value, batch, goal) for goal in goals]
-        expected, gradients, slope, value_gradients = mean_over(updates)
+        expected, gradients, slope, value_gradients = mean_over(updates, share)
         state, metrics = row(name)[1](state, batch, key)
         reference.assert_metrics(metrics, expected)
         moved = adam.step(gradients + [(slope,)] * len(deviation))
@@ -187,15 +196,6 @@ def test_the_batches_exercise_every_branch():
 
 
 # Exploration
-
-
-def test_the_weights_know_how_actions_were_chosen():
-    """(1 - e) pi + e / K^D: 0.6 * 0.1 + 0.4 / 5 = 0.14 of five actions, 0.6 * 0.1 + 0.4 / 8 = 0.11 of 2^3."""
-    log_prob, epsilon = jnp.log(jnp.array(0.1)), jnp.array(0.4)
-    for action, expected in ((FLAT, 0.14), (CLAW, 0.11), (ARM, 0.16)):  # of a Box the density is 1/2 a dimension
-        got = exploring_log_prob(reference.spec(action, HORIZON), log_prob, epsilon)
-        np.testing.assert_allclose(jnp.exp(got), expected, rtol=1e-5)
-        assert exploring_log_prob(reference.spec(action, HORIZON), log_prob, jnp.array(0.0)) == log_prob
 
 
 def test_exploration_is_the_mixture_that_the_weights_suppose():
@@ -261,26 +261,6 @@ def test_a_batch_that_makes_no_whole_groups_is_refused():
 # Hits, goals, weights
 
 
-def test_hits_by_hand():
-    """Codes of states; the goal is 7. T = 4."""
-    achieved = np.array(
-        [
-            [7, 1, 2, 3, 4],  # s_0 does not count: no hit
-            [0, 7, 7, 3, 7],  # by the first action; later ones do not count
-            [0, 1, 2, 3, 7],  # by the last
-            [0, 1, 7, 7, 7],  # of length 1: the rest was never done
-            [0, 1, 7, 0, 0],  # of length 2: by its last action
-            [7, 7, 7, 7, 7],  # of length 0
-        ],
-        np.float32,
-    )
-    batch = reference.trajectories(FLAT, [4, 4, 4, 1, 2, 0], 4)._replace(achieved_goal=achieved)
-    alive, hit = hits(lambda a, g: a == g, batch, jnp.full(6, 7.0))
-    rows = lambda table: ["".join(map(str, row)) for row in np.asarray(table, int)]
-    assert rows(alive) == ["1111", "1000", "1111", "1000", "1100", "0000"]
-    assert rows(hit) == ["0000", "1000", "0001", "0000", "0100", "0000"]
-
-
 @pytest.mark.parametrize(("goals", "worth"), [("visited", [4.0, 3.0, 2.0, 1.0]), ("own", [1.0] * 4)])
 @pytest.mark.parametrize("step", range(4))
 def test_the_reward_is_the_number_of_steps_left(goals, worth, step):
@@ -298,37 +278,56 @@ def test_the_reward_is_the_number_of_steps_left(goals, worth, step):
     assert float(metrics["effective_sample_share"]) == pytest.approx(1.0)
 
 
-def test_every_visited_state_is_equally_likely_a_goal():
-    """Each state is 10 i + t: of s_1 .. s_length, never s_0, never what was not visited."""
-    lengths = [3, 0, 1, 2]
-    states = 10.0 * np.arange(4)[:, None] + np.arange(4)
-    batch = reference.trajectories(FLAT, lengths, 3)._replace(achieved_goal=jnp.float32(states))
-    drawn = np.asarray(jax.jit(lambda key: visited_goals(batch, key, 60_000))(jax.random.key(0)))
-    values, counts = np.unique(drawn, return_counts=True)
-    assert values.tolist() == [1, 2, 3, 21, 31, 32]
-    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+def small_batch():
+    """Two trajectories of two steps: phi is 1, then 2; and 1, then 1 again. The first takes action 0 twice."""
+    achieved = np.array([[[9.0, 0.0], [1.0, 0.0], [2.0, 0.0]], [[9.0, 0.0], [1.0, 0.0], [1.0, 0.0]]], np.float32)
+    batch = reference.trajectories(types.Discrete(1, 2), (2, 2), 2)
+    return batch._replace(achieved_goal=achieved, action=np.array([[[0], [0]], [[1], [1]]], np.int32))
 
 
-def test_effective_sample_share_by_hand():
-    """Ratios 3 and 1, then 1 and 3: W = (3/4, 1/4) has 1 / (2 * 10/16) = 0.8, (1/2, 1/2) has 1; not alive, none."""
-    share = jax.jit(effective_sample_share)
-    log_ratio = np.log([[3.0, 1.0, 1.0], [1.0, 3.0, 1.0]]).astype(np.float32)
-    alive = np.array([[True, True, False], [True, True, False]])
-    assert float(share(log_ratio, alive)) == pytest.approx(0.9)
-    huge = np.array([[500.0, 0.0, 0.0], [0.0, 0.0, 0.0]], np.float32)  # one weight is 1
-    assert float(share(huge, alive)) == pytest.approx(0.5)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_each_visited_goal_counts_once_by_hand(compiled):
+    """A policy that does not see its goal: all weights are 1/2. Rewards are 2 by the first action and 1 by the second.
+
+    Goal 1 (visited three times) is worth 2/2 to the first action of both; goal 2 is worth 1/2 to both actions of the
+    first trajectory. Summed over the goals, and a mean over the trajectories (1/2): 3/4, 1/4 of the first, 1/2, 0 of
+    the second. The slope of log pi(a) in the bias of action 0 is 1/2 for a = 0, else -1/2: that of the loss is
+    -(3/4 + 1/4 - 1/2) / 2 = -1/4, of which Adam's first moment is a tenth. By visits, goal 1 would count three times.
+    """
+    agent = made(types.Discrete(1, 2), (), horizon=2, goals="unique")
+    state = agent.init(jax.random.key(0))
+    policy = reference.without_hidden_layers(state.params.policy, np.zeros((5, 2)), np.zeros(2))
+    state = state._replace(params=state.params._replace(policy=policy))
+    update = jax.jit(agent.update) if compiled else agent.update
+    after, metrics = update(state, small_batch(), jax.random.key(0))
+    moment = after.adam.mu.policy["params"]["MLP_0"]["Dense_0"]["bias"]
+    np.testing.assert_allclose(moment, [-0.025, 0.025], rtol=1e-5)
+    # goal 1: 2 and 2, both hit; goal 2: 1 and 0, half of them. Means over trajectories, then goals
+    assert float(metrics["return_mean"]) == pytest.approx((2 + 0.5) / 2)
+    assert float(metrics["hit_fraction"]) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_chunks_of_goals_change_nothing(monkeypatch):
+    """One goal at a time, all at once; 15 visits hold fewer goals, so that some chunks are never computed."""
+    state, batch = first_state("hpg_unique"), make_batch("hpg_unique", seed=1)
+    results = []
+    for rows in (1, 2**20):
+        monkeypatch.setattr(sys.modules[agents.policy_gradient.__module__], "ROWS", rows)
+        results.append(jax.jit(made(**ROWS["hpg_unique"][1]).update)(state, batch, jax.random.key(0)))
+    reference.close(results[0][0].adam.mu, results[1][0].adam.mu)
+    reference.close(results[0][1], results[1][1])
 
 
 def test_a_batch_without_a_single_step_changes_nothing():
     """Not by NaN either: all gradients are 0."""
-    for name in ("hpg_claw_baseline", "reinforce"):
+    for name in ("hpg_claw_baseline", "reinforce", "hpg_unique"):
         state = first_state(name)
         after, metrics = row(name)[1](state, make_batch(name, lengths=[0] * len(LENGTHS)), jax.random.key(0))
         reference.same_bits(after.params, state.params)
         assert set(map(float, metrics.values())) == {0.0}
 
 
-@pytest.mark.parametrize("name", ["hpg_claw_baseline", "hpg_box"])
+@pytest.mark.parametrize("name", ["hpg_claw_baseline", "hpg_box", "hpg_unique"])
 def test_what_was_never_done_has_no_effect(name):
     """NaN and other poison, or anything else."""
     batch, other = make_batch(name, seed=3), make_batch(name, seed=4, lengths=[HORIZON] * len(LENGTHS))
@@ -430,6 +429,23 @@ def test_options_reach_both_networks():
         state = agent.init(jax.random.key(0))
         metrics.append(jax.jit(agent.update)(state, batch, jax.random.key(0))[1])
     assert all(float(metrics[0][name]) != float(metrics[1][name]) for name in ("value_loss", "entropy"))
+
+
+def test_first_weights_and_activation_reach_both_networks():
+    """Deviations 0.01 and 0.001, cut at two of them, and biases 0; tanh of one hidden unit, by hand."""
+    make = lambda **options: made(baseline=True, hidden_sizes=(300,), first_weights="small", **options)
+    state = jax.jit(make().init)(jax.random.key(0))
+    for network, std in ((state.params.policy, 0.01), (state.params.value, 0.001)):
+        kernel, bias = reference.layers_of(network)[0]
+        assert 1.9 * std < np.abs(kernel).max() <= 2 * std
+        assert not bias.any()
+    agent = made(hidden_sizes=(1,), activation="tanh")
+    state = agent.init(jax.random.key(0))
+    state = state._replace(params=jax.tree.map(lambda p: -10 * p, state.params))  # a negative hidden unit
+    (first, bias), (last, offset) = reference.layers_of(state.params.policy)
+    hidden = np.tanh(np.full(5, 0.5) @ first + bias)
+    action = agent.act(state, jnp.full(3, 0.5), jnp.full(2, 0.5), jax.random.key(0), False)
+    assert int(action[0]) == np.argmax(hidden @ last + offset) != np.argmax(offset)
 
 
 def test_networks_start_from_keys_of_their_own():

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from small_policy_gradients import made
 
 from hindsight_jax import types
-from hindsight_jax.agents.policy_gradient import visited_goals
+from hindsight_jax.agents._trajectories import visited_goals
 
 drawn_goal = jax.jit(lambda batch, key: visited_goals(batch, key, 1))
 

@@ -66,6 +66,8 @@ OPTIONS = {
         "num_goals": whole(3),
         "group_size": whole(2, "0", "NumPy 0"),
         "baseline": flag(),
+        "activation": option("tanh"),
+        "first_weights": option("small"),
     },
 }
 BAD_HPARAMS = {

@@ -37,6 +37,25 @@ def test_first_weights_are_uniform_within_the_root_of_the_fan_in(layer):
     assert scipy.stats.pearsonr(np.ravel(dense["kernel"])[:200], np.ravel(dense["bias"])[:200]).pvalue > 1e-3
 
 
+def test_small_first_weights_are_normal_and_biases_zero():
+    """A normal law of deviation 0.1, cut at 0.2."""
+    _, params, _ = made(hidden_sizes=(400, 200), initial_std=0.1)
+    for layer in params["params"]["MLP_0"].values():
+        assert not np.any(layer["bias"])
+        law = scipy.stats.truncnorm(-2, 2, scale=0.1)
+        assert scipy.stats.kstest(np.ravel(layer["kernel"]), law.cdf).pvalue > 1e-3
+
+
+def test_tanh_between_the_layers():
+    network, params, (observation, goal) = made(activation="tanh")
+    layers = jax.tree.map(lambda p: np.asarray(p, np.float64), params)["params"]["MLP_0"]
+    first, second, last = (layers[f"Dense_{i}"] for i in range(3))
+    through = lambda x, layer: x @ layer["kernel"] + layer["bias"]
+    x = np.tanh(through(np.concatenate([observation, goal], axis=-1), first))
+    expected = through(np.tanh(through(x, second)), last)
+    np.testing.assert_allclose(network.apply(params, observation, goal)[:, 0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_first_weights_depend_on_the_key():
     (_, first, _), (_, same, _), (_, other, _) = made(seed=0), made(seed=0), made(seed=1)
     kernels = [p["params"]["MLP_0"]["Dense_1"]["kernel"] for p in (first, same, other)]

@@ -5,7 +5,7 @@ import math
 import jax
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, Argument, count, flag, floats, optional, thing
+from wrong_arguments import JUNK, Argument, count, flag, floats, option, optional, thing
 from wrong_calls import door
 
 from hindsight_jax import networks, types
@@ -51,8 +51,11 @@ def used(kind, **inputs):
 
 SITUATION = {"observation": rows(2), "goal": rows(2)}
 HIDDEN = {"hidden_sizes": SIZES, "layer_norm": flag()}
+NOT_STD = {label: value for label, value in JUNK.items() if label not in ("integer", "float")}
+STD = Argument(0.01, {}, NOT_STD | {"zero": 0.0, "negative": -1.0, "infinite": math.inf, "text": "0.01"})
+LAYERS = HIDDEN | {"activation": option("tanh"), "initial_std": optional(STD)}
 RANGES = {"observation_range": optional(RANGE), "goal_range": optional(RANGE)}
-BLAMES = ("bounds", "x", "action")
+BLAMES = ("bounds", "x", "action", "std")
 WITH_ACTION = SITUATION | {"action": rows(2)}
 
 
@@ -69,6 +72,7 @@ def action(right, **wrong):
 ONE_ACTION = action(ARM, discrete=FLAT)
 DOORS = {
     "uniform_fan_in": door(networks.uniform_fan_in, fan_in=count()),
+    "small_normal": door(networks.small_normal, std=STD),
     "scale_to_range": door(networks.scale_to_range, x=rows(2, alone=True), bounds=RANGE, any_blamed=True),
     "check_hidden_sizes": door(
         networks.check_hidden_sizes,
@@ -76,13 +80,13 @@ DOORS = {
         called={"sizes": "hidden_sizes"},
     ),
     "joined": door(networks.joined, **SITUATION, **RANGES, blames=BLAMES, any_blamed=True),
-    "MLP": network(networks.MLP, {"x": rows(2, alone=True)}, num_outputs=count(), **HIDDEN),
+    "MLP": network(networks.MLP, {"x": rows(2, alone=True)}, num_outputs=count(), **LAYERS),
     "QNetwork": network(
-        networks.QNetwork, SITUATION, action=action(FLAT, box=ARM, no_bins=types.Discrete(1, 0)), **HIDDEN, **RANGES
+        networks.QNetwork, SITUATION, action=action(FLAT, box=ARM, no_bins=types.Discrete(1, 0)), **LAYERS, **RANGES
     ),
-    "GaussianPolicy": network(networks.GaussianPolicy, SITUATION, action=ONE_ACTION, **HIDDEN, **RANGES),
+    "GaussianPolicy": network(networks.GaussianPolicy, SITUATION, action=ONE_ACTION, **LAYERS, **RANGES),
     "DeterministicPolicy": network(networks.DeterministicPolicy, SITUATION, action=ONE_ACTION, **HIDDEN),
-    "Critic": network(networks.Critic, WITH_ACTION, **HIDDEN, **RANGES),
+    "Critic": network(networks.Critic, WITH_ACTION, **LAYERS, **RANGES),
 }
 DOORS["Critic"] = DOORS["Critic"]._replace(
     wrong=[wrong for wrong in DOORS["Critic"].wrong if wrong.label != "action: None"]  # it is a value of the state then

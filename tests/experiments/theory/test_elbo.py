@@ -26,7 +26,7 @@ def test_the_m_step_is_the_optimum_of_our_loss():
 
 
 def test_hindsight_learns_luck_and_the_posterior_does_not():
-    """One step: action 0 reaches goal 1 surely; action 1 reaches it in 1 of 10, else state 2, and is taken in 99 of 100.
+    """One step: action 0 reaches goal 1 surely; action 1 reaches it in 1 of 10, and is taken in 99 of 100.
 
     In hindsight action 1 was taken on 0.99 * 0.1 / (0.01 + 0.099) = 0.908 of the ways to goal 1, and that stays the
     policy's; the posterior starts there too, but takes the next step from where it is.
