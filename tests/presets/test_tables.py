@@ -53,7 +53,7 @@ AGENT_FIELDS = {
         "updates_per_epoch",
     ),
     "imitation": (
-        *NETWORK, "epsilon", "noise", "exploration", "scale_inputs", "batch_size", "updates_per_epoch",
+        *NETWORK, "epsilon", "noise", "exploration", "std", "scale_inputs", "batch_size", "updates_per_epoch",
     ),
     "actor_critic": (
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
@@ -186,7 +186,8 @@ SCHEDULE = {
 OURS = {  # what the paper does not say, or what changes no number of its curve
     "seed",
     "seeds",
-    "agent.noise",  # of continuous actions
+    "agent.noise",  # of continuous actions, as the next
+    "agent.std",
     "replay.capacity",
     "checkpoint.seconds",
     "checkpoint.keep",
