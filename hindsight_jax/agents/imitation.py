@@ -16,6 +16,15 @@ from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
+Std = Annotated[
+    float,
+    Allowed(
+        "standard deviation of the policy over continuous actions; 0: one is learnt",
+        0.0,
+        1e6,
+        needs=(_common.CONTINUOUS,),
+    ),
+]
 
 
 class ImitationHparams(NamedTuple):
@@ -44,23 +53,27 @@ def imitation(
     layer_norm: _common.LayerNorm = False,
     scale_inputs: _common.ScaleInputs = False,
     exploration: Exploration = "sample",
+    std: Std = 0.0,
 ) -> Agent:
     """Supervised learning of a goal-conditioned policy, mean -log pi(a | s, g) over relabelled transitions.
 
     On goals of the future it is GCSL, or HBC [D 12], and the M-step of hEM [M 10], up to the factor T between a sum
     over a trajectory and the mean over steps. The policy is a softmax for a Discrete action set, per dimension, and a
-    Gaussian with one deviation for all states for a Box.
+    Gaussian with one deviation for all states and dimensions for a Box.
 
     * exploration: what a uniform action (with probability `epsilon`) and the noise of a Box are added to: "mode", the
       most likely action, or "sample", one of the policy's. Acting without exploration is always the mode. Continuous
       actions are clipped to [-1, 1].
+    * std: the deviation for a Box; 0 learns one. Where a sample explores, a learnt one holds the noise, too: with noise
+      0.5 around a mean of 0 it settles at 0.66, where the clip of the actions ends its growth. The paper has one
+      deviation, and does not say which or whether it is learnt.
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
 
     Metrics, each the mean over the batch: loss (-log pi, in nats; of a density for a Box, so it may be negative) and
     entropy (of the policy at (s, g), in nats).
 
-    Raises ValueError if an argument is not as declared; `init` for an unknown name in `hparams` or a number out of its
-    range; `act` and `update` for wrong shapes and an empty batch.
+    Raises ValueError if an argument is not as declared, or for a `std` of discrete actions; `init` for an unknown name
+    in `hparams` or a number out of its range; `act` and `update` for wrong shapes and an empty batch.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import agents, types
@@ -71,7 +84,7 @@ def imitation(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs)
+    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std)
     options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration)
     return Agent(
         init=checks.bind(_init, options, hparams),

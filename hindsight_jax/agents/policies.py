@@ -3,13 +3,14 @@
 Dimension key: O observation dims, G goal dims, D action dims, K bins per dim (a flat action set has D = 1).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import losses, networks, types
+from hindsight_jax import checks, losses, networks, types
 
 
 class Policy(NamedTuple):
@@ -29,12 +30,18 @@ def policy(
     scale_inputs: bool = False,
     activation: str = "relu",
     initial_std: float | None = None,
+    std: float = 0.0,
 ) -> Policy:
     """A softmax per dimension, of logits [D, K], for a Discrete action set; for a Box the Gaussian of
-    `networks.GaussianPolicy`, whose head is (mean [D], log std [D]).
+    `networks.GaussianPolicy`, whose head is (mean [D], log std [D]); `std` is its deviation, 0 for a learnt one.
+
+    Raises ValueError for a deviation of discrete actions.
     """
     box = isinstance(spec.action, types.Box)
-    kind: Any = networks.GaussianPolicy if box else networks.QNetwork
+    if std and not box:
+        remedy = "Leave it at 0, or make the environment with actions='continuous'."
+        checks.fail("std", std, "a policy over discrete actions has no deviation", remedy)
+    kind: Any = functools.partial(networks.GaussianPolicy, std=std) if box else networks.QNetwork
     network = kind(
         action=spec.action,
         hidden_sizes=hidden_sizes,

@@ -149,7 +149,9 @@ def policy_gradient(
     """
     checks.function("success", success, "Pass env.success.")
     small = first_weights == "small"
-    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, activation, 0.01 if small else None)
+    policy = policies.policy(
+        spec, hidden_sizes, layer_norm, scale_inputs, activation=activation, initial_std=0.01 if small else None
+    )
     value = networks.Critic(
         hidden_sizes=hidden_sizes,
         layer_norm=layer_norm,

@@ -3,6 +3,7 @@
 Dimension key: B batch (any leading axes), O observation dims, G goal dims, D action dims, K bins per dim.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,8 +43,9 @@ class QNetwork(nn.Module):
 class GaussianPolicy(nn.Module):
     """A Gaussian over a continuous action: a mean by an MLP, and one standard deviation for all states and dimensions.
 
-    hEM's policy [M, appendix C.2]. The logarithm of the deviation is a parameter, from 0 on, held to [-5, 2]; beyond,
-    its gradient is that at the limit, so that it can come back.
+    hEM's policy [M, appendix C.2], which does not say whether the deviation is learnt. With `std` above 0 it is that
+    number. With 0 it is learnt: its logarithm is a parameter, from 0 on, held to [-5, 2]; beyond, its gradient is that
+    at the limit, so that it can come back.
     """
 
     action: types.Box
@@ -53,13 +55,18 @@ class GaussianPolicy(nn.Module):
     goal_range: types.Range | None = None
     activation: str = "relu"
     initial_std: float | None = None
+    std: float = 0.0
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
         _check_kind(self.action, types.Box)
+        if isinstance(self.std, bool) or not isinstance(self.std, (int, float)) or not 0 <= self.std < math.inf:
+            checks.fail("std", checks.describe(self.std), "it must be a finite number >= 0", "0 learns it.")
         x = joined(observation, goal, self.observation_range, self.goal_range)
         mean = _mlp(self, self.action.num_dims)(x)
+        if self.std:
+            return mean, jnp.full_like(mean, math.log(self.std))
         log_std = self.param("log_std", nn.initializers.zeros, ())
         held = log_std + jax.lax.stop_gradient(jnp.clip(log_std, -5.0, 2.0) - log_std)
         return mean, jnp.broadcast_to(held, mean.shape)

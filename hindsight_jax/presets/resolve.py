@@ -118,7 +118,7 @@ def hyperparameters(make: Callable[..., Any]) -> tuple[dict[str, Field], dict[st
     >>> from hindsight_jax import agents
     >>> numbers, options = hyperparameters(agents.imitation)
     >>> list(numbers), list(options)
-    (['learning_rate', 'epsilon', 'noise'], ['hidden_sizes', 'layer_norm', 'scale_inputs', 'exploration'])
+    (['learning_rate', 'epsilon', 'noise'], ['hidden_sizes', 'layer_norm', 'scale_inputs', 'exploration', 'std'])
     """
     defaults = default_hparams(make)
     declared = fields.declared(type(defaults))

@@ -20,6 +20,7 @@ RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
 # Fields that earlier versions had not, with the value that they then had in effect.
 ADDED: dict[str, fields.Value] = {
     "agent.imitation_weight": 1.0,
+    "agent.std": 0.0,
     "agent.activation": "relu",
     "agent.first_weights": "fan_in",
     "relabel.law": "future",

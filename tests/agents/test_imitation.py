@@ -4,9 +4,12 @@ import functools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+import scipy.integrate
+import scipy.optimize
 import scipy.stats
 from scipy.special import softmax
 
@@ -98,6 +101,50 @@ def test_it_learns_what_it_sees():
         state, metrics = update(state, batch, jax.random.key(0))
     assert float(metrics["loss"]) < 0.05
     assert agent.act(state, batch.observation[0], batch.goal[0], jax.random.key(0), False).tolist() == [3]
+
+
+# A deviation that learns from its own samples
+
+
+def collected_variance(variance):
+    """E min(x^2, 1) of x ~ N(0, variance): that of actions around 0, clipped to [-1, 1]; by quadrature."""
+    law = scipy.stats.norm(0, math.sqrt(variance))
+    within, _ = scipy.integrate.quad(lambda x: x * x * law.pdf(x), -1, 1)
+    return within + 2 * law.sf(1)
+
+
+def learnt_from_itself(agent, batch_size=512, updates=300):
+    """(entropy before, mean entropy of the last updates), of updates on what the agent collects."""
+    here = types.Transition(*(jnp.zeros((batch_size, *np.shape(x)[1:]), x.dtype) for x in reference.transitions(ARM)))
+
+    def step(state, key):
+        act = lambda key: agent.act(state, here.observation[0], here.goal[0], key, True)
+        actions = jax.vmap(act)(jax.random.split(key, batch_size))
+        return agent.update(state, here._replace(action=actions), key)
+
+    state = agent.init(jax.random.key(0), {"noise": 0.5, "learning_rate": 0.03})
+    _, metrics = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))(
+        state, jax.random.split(jax.random.key(1), updates)
+    )
+    return float(metrics["entropy"][0]), float(metrics["entropy"][-150:].mean())
+
+
+def test_a_learnt_deviation_holds_the_noise_of_exploration_and_a_fixed_one_does_not():
+    """Of a sample with noise 0.5 the variance is s^2 + 1/4 before the clip: what is learnt, the maximum of likelihood,
+    rests where that of the clipped actions is s^2 again, at s = 0.663.
+    """
+    rest = scipy.optimize.brentq(lambda std: collected_variance(std**2 + 0.5**2) - std**2, 0.1, 1.0)
+    assert rest == pytest.approx(0.663, abs=5e-4)
+    entropy = lambda std: 2 * (math.log(std) + 0.5 * math.log(2 * math.pi * math.e))
+    assert learnt_from_itself(made(ARM, (), std=0.0)) == pytest.approx((entropy(1.0), entropy(rest)), abs=0.02)
+    assert learnt_from_itself(made(ARM, (), std=0.2)) == pytest.approx((entropy(0.2), entropy(0.2)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("exploration", "variance"), [("mode", 0.25), ("sample", 0.2**2 + 0.25)])
+def test_a_sample_has_the_fixed_deviation(exploration, variance):
+    agent = made(ARM, (), exploration=exploration, std=0.2)
+    drawn = reference.actions_of(agent, with_outputs(agent, [0.5, -0.25], noise=0.5))
+    reference.assert_clipped_gaussian(drawn, (0.5, -0.25), math.sqrt(variance))
 
 
 # Actions

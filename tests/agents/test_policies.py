@@ -92,4 +92,6 @@ def test_options_reach_the_network(action):
     network = policies.policy(spec, (8, 4), layer_norm=True, scale_inputs=True).network
     assert (network.action, network.hidden_sizes, network.layer_norm) == (action, (8, 4), True)
     assert (network.observation_range, network.goal_range) == (spec.observation_range, spec.goal_range)
+    if action == ARM:
+        assert policies.policy(spec, (8,), std=0.2).network.std == 0.2
     assert made(action).network.observation_range is made(action).network.goal_range is None

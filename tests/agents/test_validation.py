@@ -8,7 +8,20 @@ import pytest
 import reference
 import wrong_arguments
 import wrong_calls
-from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, option, optional, record, thing
+from wrong_arguments import (
+    JUNK,
+    Argument,
+    alike,
+    count,
+    flag,
+    floats,
+    key,
+    option,
+    optional,
+    plain_number,
+    record,
+    thing,
+)
 from wrong_calls import door
 
 from hindsight_jax import agents, types
@@ -46,6 +59,11 @@ def whole(right, *good):
     return count(right)._replace(static={label: v for label, v in count().static.items() if label not in good})
 
 
+def no_deviation():
+    """A number >= 0, and 0 alone for the discrete actions that `imitation` is tried with."""
+    return plain_number(0.0, 0.5, -1.0, 1e7)
+
+
 OPTIONS = {
     "q_learning": {
         "distance": thing(distance),
@@ -58,7 +76,7 @@ OPTIONS = {
         "evaluated": option("online"),
     },
     "actor_critic": {"normalise_inputs": flag(), "clip_targets": flag()},
-    "imitation": {"scale_inputs": flag(), "exploration": option("mode")},
+    "imitation": {"scale_inputs": flag(), "exploration": option("mode"), "std": no_deviation()},
     "policy_gradient": {
         "success": thing(success),
         "scale_inputs": flag(),

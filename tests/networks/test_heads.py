@@ -97,6 +97,14 @@ def test_gaussian_policy_has_one_deviation_for_all(log_std, held):
     np.testing.assert_array_equal(spread, np.full((4, 3), held, np.float32))
 
 
+def test_a_fixed_deviation_is_no_parameter():
+    network, params, situation = head(networks.GaussianPolicy, action=ARM, std=0.2)
+    assert set(params["params"]) == {"MLP_0"}
+    mean, spread = network.apply(params, *situation)
+    np.testing.assert_allclose(mean, forward(params, np.concatenate(situation, axis=-1)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(spread, np.full((4, 3), np.log(0.2)), rtol=1e-6)
+
+
 @pytest.mark.parametrize("log_std", [-7.0, -1.5, 3.0])
 def test_a_deviation_beyond_its_limits_can_come_back(log_std):
     network = networks.GaussianPolicy(action=types.Box(2), hidden_sizes=(4,))

@@ -5,7 +5,7 @@ import math
 import jax
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, Argument, count, flag, floats, option, optional, thing
+from wrong_arguments import JUNK, Argument, count, flag, floats, option, optional, plain_number, thing
 from wrong_calls import door
 
 from hindsight_jax import networks, types
@@ -84,7 +84,9 @@ DOORS = {
     "QNetwork": network(
         networks.QNetwork, SITUATION, action=action(FLAT, box=ARM, no_bins=types.Discrete(1, 0)), **LAYERS, **RANGES
     ),
-    "GaussianPolicy": network(networks.GaussianPolicy, SITUATION, action=ONE_ACTION, **LAYERS, **RANGES),
+    "GaussianPolicy": network(
+        networks.GaussianPolicy, SITUATION, action=ONE_ACTION, std=plain_number(0.5, -1.0), **LAYERS, **RANGES
+    ),
     "DeterministicPolicy": network(networks.DeterministicPolicy, SITUATION, action=ONE_ACTION, **HIDDEN),
     "Critic": network(networks.Critic, WITH_ACTION, **LAYERS, **RANGES),
 }

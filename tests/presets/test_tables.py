@@ -100,7 +100,7 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         prefers = presets.ALGORITHMS[algorithm].actions[0]
         continuous = prefers == "continuous" and task not in DISCRETE_ONLY
         expected -= {"env.bins"} if continuous else set()
-        expected |= {"agent.noise"} if continuous and kind == "imitation" else set()
+        expected |= {"agent.noise", "agent.std"} if continuous and kind == "imitation" else set()
         assert set(presets.fields_of(name)) == expected, name
 
 
