@@ -154,7 +154,7 @@ def other(field, value):
     return value + 1 if isinstance(value, int) else value / 2 + 0.25
 
 
-@pytest.mark.parametrize("name", ["her_flip_bit", "hem_navigation", "her_ddpg_navigation", "hpg_flip_bit"])
+@pytest.mark.parametrize("name", ["her_flip_bit", "hem_navigation", "her_ddpg_navigation", "hpg_flip_bit_paper"])
 def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
     """All of them changed at once: the agent is made with these values, and under their names."""
     kind, given = presets.ALGORITHMS[presets.split(name)[0]].agent, {}
@@ -165,6 +165,8 @@ def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
         changed |= {"agent.hindsight_bound": False, "agent.next_state": "relabel", "agent.imitation": "indicator"}
         changed |= {"agent.gamma_hdm": 0.75, "agent.beta": 0.5, "agent.imitation_weight": 3.0}
         changed |= {"agent.backup": "mellow", "agent.temperature": 4.0}
+    if kind == "policy_gradient":
+        changed |= {"agent.goals": "visited", "agent.num_goals": 5}
 
     @functools.wraps(make)
     def spy(spec, **arguments):
