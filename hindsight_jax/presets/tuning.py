@@ -110,7 +110,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     },
     "door": {"q_learning": _KEPT},
     "claw": {"q_learning": _KEPT},
-    "four_rooms": {"q_learning": _KEPT},
+    "four_rooms": {"q_learning": _KEPT | {"agent.bounded": True}},
     "push": {"q_learning": {"agent.target_period": 1, "agent.hindsight_bound": True}},
     "fetch_reach": {"q_learning": _ENDS},
     "sawyer_reach": {"q_learning": _ENDS},

@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import re
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,14 @@ def test_bad_command_lines_name_what_was_got_and_the_remedy(line, got, remedy, t
     assert got in message
     assert remedy in message
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_of_the_algorithms_shows_refusals_as_they_are():
+    """Each line '$ hindsight-jax ARGUMENTS' there, with the error below it."""
+    page = (Path(__file__).parents[2] / "docs/algorithms.md").read_text()
+    shown = re.findall(r"^\$ hindsight-jax (.+)\nerror: (.+)$", page, re.MULTILINE)
+    assert len(shown) >= 12
+    assert {line: refused(shlex.split(line)) for line, _ in shown} == dict(shown)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,8 @@ def test_the_table_has_every_algorithm_with_its_agent():
 def test_law_rewards_and_loss_are_the_algorithms_on_every_task_and_in_both_schedules():
     for name in EVERY_NAME:
         config, (_, expected) = presets.config(name), DEFINED[presets.split(name)[0]]
+        if name.endswith("four_rooms_paper") and "agent.bounded" in expected:
+            expected = expected | {"agent.bounded": False}  # as HDM's script for this task alone
         assert {field: config[field] for field in expected} == expected, name
 
 
@@ -232,6 +234,8 @@ def test_hdms_schedules_are_the_papers_or_the_released_codes(algorithm):
         config = presets.config(name)
         schedule = SCHEDULE | dict(zip(TABLE_FIELDS, numbers, strict=True))
         schedule = {field: value for field, value in schedule.items() if field in config} | definition
+        if task == "four_rooms" and "agent.bounded" in schedule:
+            schedule["agent.bounded"] = False
         assert {field: config[field] for field in schedule} == schedule, name
         assert set(config) - set(schedule) <= OURS, name
         assert presets.horizon(name, config) == 50

@@ -235,28 +235,4 @@ BAD_LINES = [
     ("--resume --workdir=no/such/run", "no/such/run", "without --resume"),
 ]
 
-# (arguments, what was got, rule or remedy): what would do nothing, or nothing good
-WITHOUT_EFFECT = [
-    ("--config=her_push --config.agent.gamma_hdm=0.3", "gamma_hdm: got 0.3", "it needs agent.imitation=indicator or "),
-    ("--config=her_hbc_push --config.agent.gamma_hdm=0.3", "gamma_hdm: got 0.3", "agent.next_state=loss. Leave it"),
-    (
-        '--config=her_push --config.grid={"agent.gamma_hdm":[0.3,0.5],"agent.beta":[0.5,1]}',
-        "gamma_hdm: got 0.3",
-        "it has no effect here",
-    ),
-    (
-        "--config=hdm_push --config.agent.temperature=0.5",
-        "temperature: got 0.5",
-        "it needs agent.backup=mellow. Leave it out.",
-    ),
-    ("--config=hem_flip_bit --config.agent.noise=0.5", "noise: got 0.5", "it needs env.actions=continuous."),
-    ("--config=reinforce_flip_bit --config.agent.num_goals=3", "num_goals: got 3", "it needs agent.goals=visited."),
-    ("--config=hem_reacher --config.env.bins=5", "bins: got 5", "it needs env.actions=discrete."),
-    ("--config=hdm_push --config.relabel.num_candidates=3", "got 3", "it needs relabel.preference other than 0."),
-    ("--config=her_flip_bit --config.relabel.behaviour=1", "behaviour: got 1", "every reward would be -1. Use relabel"),
-    ("--config=hdm_lunar_lander --config.agent.hindsight_bound=1", "got true", "dynamics are random"),
-    ("--config=hdm_grid_four_rooms --config.agent.hindsight_bound=1", "got true", "dynamics are random"),
-    ("--config=gcsl_push --config.relabel.behaviour=0.5", "got 0.5", "need not have been reached. Use 0."),
-]
-
-BAD = [(f"{PUSH} {line}", got, remedy) for line, got, remedy in BAD_OVERRIDES] + BAD_LINES + WITHOUT_EFFECT
+BAD = [(f"{PUSH} {line}", got, remedy) for line, got, remedy in BAD_OVERRIDES] + BAD_LINES
