@@ -266,7 +266,10 @@ def test_numpy_numbers_are_taken(skipped):
 
 @pytest.mark.parametrize("name", ["hdm_flip_bit", "hem_flip_bit", "hpg_flip_bit", "her_ddpg_navigation"])
 def test_every_population_field_may_stand_in_a_grid_of_one_program(name, skipped):
-    for field in set(presets.population_fields()) & set(presets.fields_of(name)):
+    known = set(presets.fields_of(name)) - (
+        {"relabel.behaviour"} if name.startswith("hem") else set()
+    )  # hem refuses it
+    for field in known & set(presets.population_fields()):
         axis = [1, 2] if field == "agent.target_period" else [0.25, 0.5]
         assert hj.train(name, seeds=2, grid={field: axis}).num_programs == 1, field
     assert {varied for one in skipped for varied in one} >= {"agent.learning_rate", "agent.epsilon"}

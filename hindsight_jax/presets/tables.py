@@ -106,14 +106,14 @@ ALGORITHMS: dict[str, Algorithm] = {
         agent="q_learning",
         actions=_DISCRETE,
         paper="hdm",
-        help="hindsight divergence minimisation: TD + imitation where Q sees progress",
+        help="hindsight divergence minimisation: TD + imitation where its indicator says, near the goal",
         config={"agent.imitation": "indicator"},
     ),
     "hdm_printed": Algorithm(
         agent="q_learning",
         actions=_DISCRETE,
         paper="hdm",
-        help="HDM's Algorithm 1 as printed: line 2 as a loss, goals of the future, the target network's own maximum",
+        help="HDM's Algorithm 1 as printed: line 2 as a loss, goals of the future, the target's own maximum",
         config={
             "agent.imitation": "indicator",
             "agent.next_state": "loss",

@@ -33,7 +33,7 @@ def test_the_list_of_a_task_or_an_algorithm_holds_its_names(word):
     lines = help.list_text(word).splitlines()
     assert [row[0] for row in rows_of(lines)] == [name for name in presets.names() if word in presets.split(name)]
     assert lines[0].startswith(f"{word}: ")
-    assert any("to the letter" in line for line in lines)
+    assert any("released code's" in line for line in lines)
 
 
 def test_the_list_says_once_what_each_algorithm_and_each_task_is_and_how_to_see_more():
