@@ -126,9 +126,9 @@ def claim() -> Claim:
             "that gain (k of k^2, as its next sentence says): rho^2 = k / (k + 1) exactly, and their error falls to "
             "sqrt(k - 1), that of hindsight goals. The others keep theirs, of order k. They are small, however: of the "
             "squared norm of the mean gradient they hold 1/k. So the error of the gradient *as a whole* "
-            "grows as sqrt(2 k) with a coefficient for each entry, which the paper does not say. In practice there is one coefficient "
-            "for each state: its best value here is the value function, 1/k, and then the error is sqrt(k^2 - k - 1) "
-            "in place of sqrt(k^2 - 1): nothing is gained, as the paper concludes."
+            "grows as sqrt(2 k) with a coefficient for each entry, which the paper does not say. In practice there is "
+            "one coefficient for each state: its best value here is the value function, 1/k, and then the error is "
+            "sqrt(k^2 - k - 1) in place of sqrt(k^2 - 1): nothing is gained, as the paper concludes."
         ),
         figures=measure(),
         caption=(

@@ -28,7 +28,9 @@ def weights(q: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _weights(q: jax.Array, by_goal: jax.Array, after: jax.Array) -> jax.Array:
-    of_state = lambda row, nexts: jax.vmap(lambda now, x: losses.energy_weight(now, by_goal[x], maze.GAMMA))(row, nexts)
+    of_state = lambda row, nexts: jax.vmap(
+        lambda now, x: losses.energy_weight(now, by_goal[x], jnp.asarray(maze.GAMMA))
+    )(row, nexts)
     return jax.lax.map(lambda pair: of_state(*pair), (q, after))
 
 
