@@ -80,7 +80,7 @@ def test_a_small_run_gives_numbers_and_a_picture(tmp_path):
         done = subprocess.run([sys.executable, "-m", *module], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "a.json").read_text())["small"]
-    assert numbers["env_steps"] == 2000
+    assert numbers["env_steps"] == 2200  # 20 trajectories of 50 steps, then epochs of 8
     assert 0.1 < numbers["share_arriving"] < 0.4
     assert set(numbers["gamma_hdm"]) == {"0.95", "0.85", "0.75", "0.4"}
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
