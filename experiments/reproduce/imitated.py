@@ -45,8 +45,8 @@ class Run(NamedTuple):
     member: Any
     success: float  # at the last evaluation
 
-    def rows(self, key: jax.Array) -> types.Transition:
-        """Replayed rows as the run itself draws them, of one epoch."""
+    def rows(self, key: jax.Array) -> Any:
+        """Replayed rows as the run itself draws them, of one epoch: a `Transition` of NumPy arrays [R, ..]."""
         drawn = jax.device_get(jax.jit(self.setup.run.sample)(self.member, key))
         extra = drawn.reward.ndim
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[extra:]), drawn)
@@ -133,7 +133,7 @@ class Facts(NamedTuple):
     advantage: np.ndarray  # Q(s, a, g) - V(s', g)
 
 
-def facts(run: Run, rows: types.Transition) -> Facts:
+def facts(run: Run, rows: Any) -> Facts:
     """Leaves out the rows whose goal lies in a wall."""
     q, value_after = run.q_values(rows)
     action = rows.action[:, 0]
@@ -141,14 +141,13 @@ def facts(run: Run, rows: types.Transition) -> Facts:
     kept = np.isfinite(before) & np.isfinite(after)
     with np.errstate(invalid="ignore"):
         progress = before - after
-    columns = (
-        rows.offset == 1,
-        q.argmax(1) == action,
-        before,
-        progress,
-        q[np.arange(len(action)), action] - value_after,
+    return Facts(
+        arrives=(rows.offset == 1)[kept],
+        greedy=(q.argmax(1) == action)[kept],
+        distance=before[kept],
+        progress=progress[kept],
+        advantage=(q[np.arange(len(action)), action] - value_after)[kept],
     )
-    return Facts(*(column[kept] for column in columns))
 
 
 def is_picked(advantage: np.ndarray, gamma_hdm: float) -> np.ndarray:
@@ -241,18 +240,17 @@ def spread_out(points: np.ndarray, cell: float = 0.04) -> np.ndarray:
     return np.sort(np.unique(np.floor(points / cell), axis=0, return_index=True)[1])
 
 
-def _steps(axis: Any, rows: types.Transition, closer: np.ndarray, other: np.ndarray) -> None:
+def _steps(axis: Any, rows: Any, closer: np.ndarray, other: np.ndarray) -> None:
     """Arrows for the steps of two kinds, points for those of neither, and the goal."""
     start, step = rows.achieved_goal, rows.next_achieved_goal - rows.achieved_goal
     axis.plot(*start[~(closer | other)].T, ".", color="#8A8A8A", markersize=2.5, zorder=2)
     for kind, colour in ((closer, drawing.COLOURS[0]), (other, drawing.COLOURS[1])):
-        drawing.arrows(axis, *start[kind].T, *step[kind].T, colour)
+        (x, y), (right, up) = start[kind].T, step[kind].T
+        drawing.arrows(axis, x, y, right, up, colour)
     axis.plot(*GOAL, marker="*", markersize=15, color=drawing.INK, zorder=4)
 
 
-def value_map(
-    run: Run, rows: types.Transition, goal: np.ndarray, side: int = 60
-) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+def value_map(run: Run, rows: Any, goal: np.ndarray, side: int = 60) -> tuple[np.ndarray, tuple[float, ...]]:
     """(max_a Q(s, a, goal) over a map of the room, NaN in walls [side, side], its borders left, right, low, high).
 
     What the points do not give of a row is taken from `rows`; no value depends on it.

@@ -58,7 +58,8 @@ def cloning_errors() -> tuple[float, float]:
 
             return np.asarray(jax.vmap(jax.grad(loss))(table, action))
 
-        return tuple(tabular.relative(pushed(stop) - np.asarray(ours), np.asarray(ours)) for stop in (True, False))
+        error = lambda stop: tabular.relative(pushed(stop) - np.asarray(ours), np.asarray(ours))
+        return error(True), error(False)
 
 
 def measure() -> tuple[Figure, ...]:

@@ -51,7 +51,7 @@ def diagonal(axis: Any, x: Any, y: Any, name: str, index: int) -> None:
     axis.plot(x, y, label=name, linestyle="none", **style)
 
 
-def ground(axis: Any, values: Any, extent: tuple[float, float, float, float] | None = None) -> None:
+def ground(axis: Any, values: Any, extent: tuple[float, ...] | None = None) -> None:
     """Paints a map [rows, columns]: pale green for the least value to white, grey where it is NaN; no ticks."""
     import matplotlib
 

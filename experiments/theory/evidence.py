@@ -4,6 +4,7 @@ Dimension key: N trajectories, G goals; policies are [S, G, A].
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,7 +89,7 @@ def measure() -> tuple[Figure, ...]:
     """The figures of twenty problems, and of two cases that are another objective."""
     table = orders()
     of_return, of_logs = blind_policies()
-    turn = scipy.optimize.brentq(exponential_preference, 0.5, 100.0)
+    turn: Any = scipy.optimize.brentq(exponential_preference, 0.5, 100.0)
     return (
         equals("p(O = 1) against J / alpha: largest difference", 0, table[:, 0].max(), 1e-10),
         equals("policies (of 1000) that the two rank otherwise", 0, table[:, 1].sum(), 0),

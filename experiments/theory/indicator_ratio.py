@@ -28,7 +28,9 @@ def weights(q: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _weights(q: jax.Array, by_goal: jax.Array, after: jax.Array) -> jax.Array:
-    of_state = lambda row, nexts: jax.vmap(lambda now, x: losses.energy_weight(now, by_goal[x], maze.GAMMA))(row, nexts)
+    of_state = lambda row, nexts: jax.vmap(
+        lambda now, x: losses.energy_weight(now, by_goal[x], jnp.asarray(maze.GAMMA))
+    )(row, nexts)
     return jax.lax.map(lambda pair: of_state(*pair), (q, after))
 
 
@@ -147,10 +149,11 @@ def claim() -> Claim:
         remark=(
             "How far the mean of exp Q lies below the maximum depends on how much the actions at s' differ, which no "
             "one factor makes up for: at 0.75 and above [D 31] agrees with [D 30] as often as picking everything that "
-            "does not arrive does. Nor is [D 30] a filter of good actions at this Q: it picks fewer of the optimal "
-            "ones than of the others. At a Q of its own, where [D 24] rests, the weight is a residual that has gone to "
-            "0: [D 30] holds for no action, and in practice for those that the noise of learning puts below. So the "
-            "indicator is best read as a rule of its own, as the next claim does."
+            "does not arrive does, and near 0.5, where it does best, kappa is below 0.4. Nor is [D 30] a filter of "
+            "good actions at this Q: it picks fewer of the optimal ones than of the others. At a Q of its own, where "
+            "[D 24] rests, the weight is a residual that has gone to 0: [D 30] holds for no action, and in practice "
+            "for those that the noise of learning puts below. So the indicator is best read as a rule of its own, as "
+            "the next claim does."
         ),
         figures=measure(),
         caption=(

@@ -26,10 +26,14 @@ def test_the_m_step_is_the_optimum_of_our_loss():
 
 
 def test_hindsight_learns_luck_and_the_posterior_does_not():
+<<<<<<< HEAD
     """One step: action 0 reaches goal 1 surely; action 1 reaches it in 1 of 10, and is taken in 99 of 100.
+=======
+    """One step: action 0 reaches goal 1; action 1, taken in 99 of 100, reaches it in 1 of 10 and else state 2.
+>>>>>>> h15_theory
 
-    In hindsight action 1 was taken on 0.99 * 0.1 / (0.01 + 0.099) = 0.908 of the ways to goal 1, and that stays the
-    policy's; the posterior starts there too, but takes the next step from where it is.
+    Of the ways to goal 1, 0.99 * 0.1 / (0.01 + 0.099) = 0.908 took action 1, and hindsight imitates them, however few
+    they were of those that took it. Under the posterior the odds of action 0 grow tenfold in each iteration.
     """
     transition = np.zeros((3, 2, 3))
     transition[:, 0, 1], transition[:, 1, 1:] = 1.0, (0.1, 0.9)
@@ -39,7 +43,7 @@ def test_hindsight_learns_luck_and_the_posterior_does_not():
     np.testing.assert_allclose(found[0, 1], [1 - 0.099 / 0.109, 0.099 / 0.109])
     for _ in range(10):
         policy = trajectories.m_step(problem, trajectories.posterior(problem, policy, problem.reached))
-    assert policy[0, 1, 0] > 0.999  # the odds grow tenfold each time
+    assert policy[0, 1, 0] > 0.999  # odds of 1e10 / 99
 
 
 def test_a_fall_is_seen():
