@@ -26,11 +26,7 @@ def test_the_m_step_is_the_optimum_of_our_loss():
 
 
 def test_hindsight_learns_luck_and_the_posterior_does_not():
-<<<<<<< HEAD
-    """One step: action 0 reaches goal 1 surely; action 1 reaches it in 1 of 10, and is taken in 99 of 100.
-=======
     """One step: action 0 reaches goal 1; action 1, taken in 99 of 100, reaches it in 1 of 10 and else state 2.
->>>>>>> h15_theory
 
     Of the ways to goal 1, 0.99 * 0.1 / (0.01 + 0.099) = 0.908 took action 1, and hindsight imitates them, however few
     they were of those that took it. Under the posterior the odds of action 0 grow tenfold in each iteration.
