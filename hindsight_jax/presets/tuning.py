@@ -82,6 +82,8 @@ _KEPT: dict[str, Value] = {"agent.target_period": 2, "agent.hindsight_bound": Tr
 # Q-learning where an episode ends at its goal.
 _ENDS: dict[str, Value] = {"agent.target_period": 1, "relabel.absorbing": True}
 
+# hEM with a fixed deviation: one that is learnt from noisy samples holds the noise (docs/results.md).
+_FIXED: dict[str, Value] = {"agent.std": 0.2}
 # hEM where places must be met closely: the mode and some noise.
 _NEAR: dict[str, Value] = {"agent.exploration": "mode", "agent.noise": 0.2}
 
@@ -112,8 +114,8 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "claw": {"q_learning": _KEPT},
     "four_rooms": {"q_learning": _KEPT | {"agent.bounded": True}},
     "push": {"q_learning": {"agent.target_period": 1, "agent.hindsight_bound": True}},
-    "fetch_reach": {"q_learning": _ENDS},
-    "sawyer_reach": {"q_learning": _ENDS},
+    "fetch_reach": {"q_learning": _ENDS, "hem": _FIXED},
+    "sawyer_reach": {"q_learning": _ENDS, "hem": _FIXED},
     "point_mass": {"q_learning": _ENDS, "imitation": _NEAR},
     "reacher": {"q_learning": _ENDS, "imitation": _NEAR},
     "flip_bit": {
