@@ -34,7 +34,8 @@ def list_text(word: str = "") -> str:
 def help_text(name: str = "") -> str:
     """Writes the text of --help: the usage, the flags, and the fields with their values and ranges.
 
-    With a name, it shows the fields of that name, as it sets them; without one, all fields, with their defaults.
+    With a name, it shows the fields of that name, as it sets them, and what one without effect needs; without a name, all
+    fields, with their defaults and what they need.
     """
     known = presets.fields_of(name) if name else presets.all_fields()
     current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
@@ -46,7 +47,10 @@ def help_text(name: str = "") -> str:
     lines += ["", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
-        line = f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}"
+        unmet = [f"; needs {need}" for need in spec.needs if not (name and need.holds(current))]
+        line = (
+            f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}{''.join(unmet)}"
+        )
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 17), break_on_hyphens=False)
     algorithms, tasks = ", ".join(presets.ALGORITHMS), ", ".join(presets.ENVIRONMENTS)
     names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list=all."
