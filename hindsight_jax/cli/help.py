@@ -34,7 +34,7 @@ def list_text(word: str = "") -> str:
 def help_text(name: str = "") -> str:
     """Writes the text of --help: the usage, the flags, and the fields with their values and ranges.
 
-    With a name, it shows the fields of that name, as it sets them, and what one without effect needs; without a name, all
+    With a name, it shows the fields of that name, as it sets them, and what one without effect needs; without one, all
     fields, with their defaults and what they need.
     """
     known = presets.fields_of(name) if name else presets.all_fields()
