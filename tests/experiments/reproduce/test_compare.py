@@ -39,6 +39,16 @@ def test_a_band_is_drawn_over_seeds_and_none_for_one():
     assert tinted(compare.picture({"a": apart})) > 5 * tinted(compare.picture({"a": one}))
 
 
+def test_differences_are_of_equal_seeds_and_leave_out_runs_of_others():
+    """Over the last five of six evaluations; 0.1 apart in each seed, so the interval has no width."""
+    base = {"seeds": [0, 1], "success_end": [[0.9] * 6, [0.5] * 6]}
+    below = {"seeds": [0, 1], "success_end": [[0.0, *[0.8] * 5], [0.0, *[0.4] * 5]]}
+    table = compare.differences({"a": base, "b": below, "c": below | {"seeds": [5, 6]}}, "a")
+    assert table[2:] == ["| b | 0.100 (0.100 to 0.100) | 0.100 (0.100 to 0.100) |"]
+    with pytest.raises(ValueError, match="it must be the label of a run: a; b"):
+        compare.differences({"a": base, "b": below}, "d")
+
+
 def test_the_measure_says_which_success_is_drawn():
     run = result() | {"success_any": result(end=1.0)["success_any"]}
     assert compare.picture({"a": run}, "end") != compare.picture({"a": run}, "any")
