@@ -84,7 +84,7 @@ def explain(arguments: Arguments, processes: "Processes") -> None:
     from hindsight_jax.runs.session import refusals
 
     say = streams.print_line if processes.is_first else lambda text: None
-    for part in launch.split(arguments.config, arguments.grid, pathlib.Path()):
+    for part in launch.split(arguments.name, arguments.config, arguments.grid, pathlib.Path()):
         with refusals(), refusals(ValueError):
             setup = presets.build(arguments.name, part.config)
             estimated = estimate.estimate_run(arguments.name, part.config, part.grid, setup)
