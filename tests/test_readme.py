@@ -105,7 +105,7 @@ def test_every_command_line_is_one_that_the_program_takes():
 
 def test_the_paths_of_its_tables_are_there():
     first_cells = "".join(re.findall(r"^\|(.*?)\|", README, re.MULTILINE))
-    names = {*presets.ALGORITHMS, *presets.ENVIRONMENTS}  # the tables are of these, and of paths
+    names = {*presets.ALGORITHMS, *presets.ENVIRONMENTS, *presets.names()}  # the tables are of these, and of paths
     paths = [cell for cell in re.findall(r"`([^`]+)`", first_cells) if cell not in names]
     assert "hindsight_jax/losses" in paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
