@@ -93,7 +93,8 @@ def of_agent(kind, options, continuous):
     act = lambda explore: needed(lambda state: agent.act(state, two, two, key, explore), state)
     programs, leaves = zip(needed(learn, state), act(True), act(False), strict=True)
     numbers = {path.rpartition(".")[2] for paths in leaves for path in paths if ".hparams." in path}
-    return (*programs, str(leaves), str(jax.tree.map(jnp.shape, state))), numbers
+    first = needed(lambda key: agent.init(key)._replace(hparams=None), key)[0]
+    return (first, *programs, str(leaves)), numbers
 
 
 @functools.cache
