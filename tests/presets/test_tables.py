@@ -53,7 +53,7 @@ AGENT_FIELDS = {
         "updates_per_epoch",
     ),
     "imitation": (
-        *NETWORK, "epsilon", "noise", "exploration", "std", "scale_inputs", "batch_size", "updates_per_epoch",
+        *NETWORK, "epsilon", "noise", "exploration", "acting", "std", "scale_inputs", "batch_size", "updates_per_epoch",
     ),
     "actor_critic": (
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
@@ -188,6 +188,7 @@ OURS = {  # what the paper does not say, or what changes no number of its curve
     "seeds",
     "agent.noise",  # of continuous actions, as the next
     "agent.std",
+    "agent.acting",
     "replay.capacity",
     "checkpoint.seconds",
     "checkpoint.keep",
