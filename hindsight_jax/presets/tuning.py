@@ -137,6 +137,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
             "agent.hidden_sizes": (256, 256),
             "replay.capacity": 2_000,
         },
+        "hem": {"agent.acting": "sample"},  # its mode walks straight on, and stays at walls (BUILD_NOTES.md)
         "policy_gradient": _GROUPS | {"total_steps": 400_000, "evaluation.every": 40_000},
     },
 }
