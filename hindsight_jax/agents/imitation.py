@@ -16,6 +16,7 @@ from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
 Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
+Acting = Annotated[Literal["mode", "sample"], Allowed("action without exploration, as in evaluations")]
 Std = Annotated[
     float,
     Allowed(
@@ -53,6 +54,7 @@ def imitation(
     layer_norm: _common.LayerNorm = False,
     scale_inputs: _common.ScaleInputs = False,
     exploration: Exploration = "sample",
+    acting: Acting = "mode",
     std: Std = 0.0,
 ) -> Agent:
     """Supervised learning of a goal-conditioned policy, mean -log pi(a | s, g) over relabelled transitions.
@@ -62,8 +64,9 @@ def imitation(
     Gaussian with one deviation for all states and dimensions for a Box.
 
     * exploration: what a uniform action (with probability `epsilon`) and the noise of a Box are added to: "mode", the
-      most likely action, or "sample", one of the policy's. Acting without exploration is always the mode. Continuous
-      actions are clipped to [-1, 1].
+      most likely action, or "sample", one of the policy's. Continuous actions are clipped to [-1, 1].
+    * acting: the same choice for acting without exploration. The return that hEM raises is that of samples; a mode that
+      leads back to where it was is stuck there.
     * std: the deviation for a Box; 0 learns one. Where a sample explores, a learnt one holds the noise, too: with noise
       0.5 around a mean of 0 it settles at 0.66, where the clip of the actions ends its growth. The paper has one
       deviation, and does not say which or whether it is learnt.
@@ -85,7 +88,7 @@ def imitation(
     (3,)
     """
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std)
-    options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration)
+    options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration, acting=acting)
     return Agent(
         init=checks.bind(_init, options, hparams),
         act=checks.bind(_act, options),
@@ -101,6 +104,7 @@ class _Options(NamedTuple):
     policy: policies.Policy
     hidden_sizes: tuple[int, ...]
     exploration: str
+    acting: str
 
 
 @checks.validated(_validation.init)
@@ -121,12 +125,13 @@ def _init(
 def _act(
     options: _Options, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
-    """The policy's mode [D] for observation [*O] and goal [*G]; exploring, as the option `exploration` says."""
+    """An action [D] for observation [*O] and goal [*G], as the option `acting` says; exploring, as `exploration`."""
     head = policies.head_of_one(options.policy, state.params, observation, goal)
-    if not explore:
-        return _common.clipped(options.spec, options.policy.mode(head))
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
-    action = options.policy.sample(head, key_sample) if options.exploration == "sample" else options.policy.mode(head)
+    choice = options.exploration if explore else options.acting
+    action = options.policy.sample(head, key_sample) if choice == "sample" else options.policy.mode(head)
+    if not explore:
+        return _common.clipped(options.spec, action)
     if isinstance(options.spec.action, types.Box):
         action = action + state.hparams.noise * jax.random.normal(key_noise, action.shape)
     action = _common.clipped(options.spec, action)

@@ -130,5 +130,6 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "grid_four_rooms": {
         "q_learning": _ENDS,
         "policy_gradient": _GROUPS,
+        "hem": {"agent.acting": "sample"},  # its mode walks straight on, and stays at walls (docs/results.md)
     },
 }

@@ -21,6 +21,7 @@ RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
 ADDED: dict[str, fields.Value] = {
     "agent.imitation_weight": 1.0,
     "agent.std": 0.0,
+    "agent.acting": "mode",
     "agent.activation": "relu",
     "agent.first_weights": "fan_in",
     "relabel.law": "future",

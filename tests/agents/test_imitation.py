@@ -195,3 +195,13 @@ def test_without_exploration_the_mode_acts():
     agent = made(ARM, ())
     state = with_outputs(agent, [0.5, -1.5], noise=1.0, epsilon=1.0)
     assert reference.actions_of(agent, state, 2, explore=False).tolist() == [[0.5, -1.0]] * 2  # clipped
+
+
+def test_or_a_sample_acts_without_noise_and_uniform_actions():
+    agent = made(FLAT, (), exploration="mode", acting="sample")
+    logits = np.array([0.0, 1.0, 2.0, 0.0, -1.0])
+    drawn = reference.actions_of(agent, with_outputs(agent, logits, epsilon=1.0), explore=False)
+    assert scipy.stats.chisquare(np.bincount(drawn[:, 0]), len(drawn) * softmax(logits)).pvalue > 1e-3
+    agent = made(ARM, (), acting="sample", std=0.2)
+    drawn = reference.actions_of(agent, with_outputs(agent, [0.5, -0.9], noise=1.0, epsilon=1.0), explore=False)
+    reference.assert_clipped_gaussian(drawn, (0.5, -0.9), 0.2)

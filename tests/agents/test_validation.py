@@ -76,7 +76,12 @@ OPTIONS = {
         "evaluated": option("online"),
     },
     "actor_critic": {"normalise_inputs": flag(), "clip_targets": flag()},
-    "imitation": {"scale_inputs": flag(), "exploration": option("mode"), "std": no_deviation()},
+    "imitation": {
+        "scale_inputs": flag(),
+        "exploration": option("mode"),
+        "acting": option("mode"),
+        "std": no_deviation(),
+    },
     "policy_gradient": {
         "success": thing(success),
         "scale_inputs": flag(),
