@@ -25,23 +25,15 @@ from hindsight_jax.fields import Allowed, Need
 
 ROWS = 8192  # of one forward pass: enough to fill two cores, and little memory
 
+_DRAWN, _OF_OTHERS = Need({"agent.goals": ("visited",)}), Need({"agent.goals": ("unique", "visited")})
 
 Goals = Annotated[
     Literal["unique", "visited", "own"],
     Allowed("goals to learn for: each that the batch visited, once; drawn from all its visits; or the behaviour goals"),
 ]
-NumGoals = Annotated[
-    int, Allowed("visited goals drawn for an update", 1, 2**20, needs=(Need({"agent.goals": ("visited",)}),))
-]
-GroupSize = Annotated[
-    int,
-    Allowed(
-        "trajectories that share goals and weights, a divisor of env.num_envs; 0: all",
-        0,
-        2**20,
-        needs=(Need({"agent.goals": ("unique", "visited")}),),
-    ),
-]
+NumGoals = Annotated[int, Allowed("visited goals drawn for an update", 1, 2**20, needs=(_DRAWN,))]
+_SHARED = "trajectories that share goals and weights, a divisor of env.num_envs; 0: all"
+GroupSize = Annotated[int, Allowed(_SHARED, 0, 2**20, needs=(_OF_OTHERS,))]
 Baseline = Annotated[bool, Allowed("subtract a learnt value from the return")]
 Activation = Annotated[Literal["relu", "tanh"], Allowed("function of the hidden units")]
 FirstWeights = Annotated[
