@@ -92,6 +92,7 @@ def register_environment(
     actions: Sequence[str] | None = None,
     horizon: int | None = None,
     config: Mapping[str, Value] | None = None,
+    random: bool = False,
     replace: bool = False,
 ) -> None:
     """Gives a task a name with every algorithm that can use its actions: `hdm_<name>`, and so on.
@@ -108,6 +109,7 @@ def register_environment(
         default first, or else discrete ones.
       horizon: steps per episode, of a task that has no parameter `horizon` with a default.
       config: values that all algorithms have on it, by dotted field, such as {"total_steps": 100_000}.
+      random: whether its dynamics are random; then agent.hindsight_bound, which would count luck as skill, is refused.
       replace: overwrite a task that was registered before.
 
     Raises:
@@ -121,13 +123,16 @@ def register_environment(
     _check_name(name, ENVIRONMENTS, replace)
     _check_help(help)
     checks.function("make", make, "Pass a subclass of envs.GoalEnv, or a function that returns one.")
+    checks.flag("random", random, "Say whether two equal actions in equal states may have different results.")
     kinds = _default_actions(make) if actions is None else actions
     _check_actions(kinds)
     steps = _default(make, "horizon") if horizon is None else horizon
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         rule = "it must be the task's number of steps, an integer >= 1"
         checks.fail("horizon", steps, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
-    entry = Environment(actions=tuple(kinds), help=help, fields=_env_fields(make), horizon=steps, config={})
+    entry = Environment(
+        actions=tuple(kinds), help=help, fields=_env_fields(make), horizon=steps, config={}, random=random
+    )
     with _all_or_nothing():
         ENVIRONMENTS[name] = entry
         _check_ambiguity()

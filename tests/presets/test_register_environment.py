@@ -55,6 +55,15 @@ def test_a_tasks_signature_becomes_its_fields():
     assert envs.make("cells", friction=2.0).friction == 2.0
 
 
+def test_the_bound_of_hindsight_is_refused_where_a_task_says_that_luck_decides():
+    presets.register_environment("cells", Cells, help="cells in a row")
+    bound = {"agent.hindsight_bound": True}
+    presets.check("hdm_cells", presets.config("hdm_cells", bound))
+    presets.register_environment("cells", Cells, help="cells in a row", random=True, replace=True)
+    with pytest.raises(ValueError, match=r"^agent\.hindsight_bound: got true, but the task's dynamics are random"):
+        presets.check("hdm_cells", presets.config("hdm_cells", bound))
+
+
 def test_a_task_has_a_name_with_every_algorithm_that_fits():
     names = set(presets.names())
     presets.register_environment("cells", Cells, help="cells in a row")
