@@ -11,18 +11,18 @@ from hindsight_jax import fields, presets
 # sha256 of each task's configs, its first 16 digits: a change of a table shows here, and must be one that was meant.
 #   cd tests/presets; PYTHONPATH=../support python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
 DIGESTS = {
-    "claw": "5812870d0fd8457a",
-    "door": "1854642265ff42cd",
-    "fetch_reach": "fb5af9dbd6f507d2",
-    "flip_bit": "746679b51b466cd4",
-    "four_rooms": "d89b313fc3026c77",
-    "grid_four_rooms": "b0e2b584bf3c6151",
-    "lunar_lander": "a899209153db7e2d",
-    "navigation": "89e06d7113edd9cd",
-    "point_mass": "0ac6fe65492e79e2",
-    "push": "da5b1ac5eb28e0d2",
-    "reacher": "11b55e0a90cf439e",
-    "sawyer_reach": "1d6d02e7ccf6270d",
+    "claw": "5c94e60e43a5a4c1",
+    "door": "f60e55e86253bd89",
+    "fetch_reach": "ea9a187523dad587",
+    "flip_bit": "63c88cbf4be129ef",
+    "four_rooms": "86d2b89c577dc2d5",
+    "grid_four_rooms": "8f69802452f2fe4e",
+    "lunar_lander": "680b1f897e1a9942",
+    "navigation": "d33edda64753ebf3",
+    "point_mass": "282609a2e7216ad8",
+    "push": "e39138a4187b7aaa",
+    "reacher": "d6c4975b99643482",
+    "sawyer_reach": "582d017054c7b9d6",
 }
 
 
