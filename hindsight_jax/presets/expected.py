@@ -30,6 +30,7 @@ EXPECTED: dict[str, Expected] = {
     "her_hbc_push": Expected(success=0.723, minutes=10.8, seeds=4, cores=1, source="push.json"),
     "gcsl_push": Expected(success=0.476, minutes=6.8, seeds=4, cores=1, source="push.json"),
     "hdm_four_rooms": Expected(success=0.958, minutes=11.5, seeds=5, cores=1, source="four_rooms.json"),
+    "hdm_printed_four_rooms": Expected(success=0.756, minutes=11.5, seeds=5, cores=1, source="four_rooms.json"),
     "her_four_rooms": Expected(success=0.940, minutes=9.3, seeds=5, cores=1, source="four_rooms.json"),
     "her_hbc_four_rooms": Expected(success=0.803, minutes=9.1, seeds=5, cores=1, source="four_rooms.json"),
     "gcsl_four_rooms": Expected(success=0.713, minutes=4.2, seeds=5, cores=1, source="four_rooms.json"),
