@@ -93,7 +93,7 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
         checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)
     if (
         v.get("agent.beta", 1.0) != 1.0
-        and v["agent.next_state"] == "relabel"
+        and v.get("agent.next_state") == "relabel"
         and (rewards != (0.0, -1.0) or v["relabel.rewards"] != "index")
     ):
         remedy = "Restore them, or use agent.imitation_weight, which leaves rewards alone."
@@ -130,9 +130,9 @@ def _check_line_2(v: Mapping[str, Any]) -> None:
     if v["relabel.next_state"] > 0.0:
         rule = "agent.next_state=loss raises Q(s, a, s'), which these rows would pull down at reward_otherwise"
         checks.fail("relabel.next_state", v["relabel.next_state"], rule, "Use 0, or agent.next_state=relabel.")
-    if v["agent.gamma_hdm"] > 1.0:
+    if v.get("agent.gamma_hdm", 1.0) > 1.0:
         rule = "agent.next_state=loss weighs Q(s, a, s') by 1 - gamma_hdm, and would push it down"
         checks.fail("agent.gamma_hdm", text(v["agent.gamma_hdm"]), rule, "Use at most 1, or agent.next_state=relabel.")
-    if v["agent.bounded"]:
+    if v.get("agent.bounded"):
         rule = "agent.next_state=loss raises Q(s, a, s') above 0 on purpose (its minimum is the target plus a constant)"
         checks.fail("agent.bounded", "true", rule, "Set it to false, or agent.next_state=relabel.")
