@@ -37,7 +37,7 @@ EXPECTED: dict[str, Expected] = {
     "her_flip_bit": Expected(success=1.000, minutes=1.4, seeds=5, cores=2, source="flip_bit.json"),
     "hpg_flip_bit": Expected(success=1.000, minutes=6.1, seeds=5, cores=1, source="flip_bit.json"),
     "reinforce_flip_bit": Expected(success=0.000, minutes=2.3, seeds=5, cores=1, source="flip_bit.json"),
-    "hem_grid_four_rooms": Expected(success=0.451, minutes=12.1, seeds=5, cores=1, source="grid_four_rooms.json"),
+    "hem_grid_four_rooms": Expected(success=0.739, minutes=3.6, seeds=5, cores=1, source="grid_four_rooms.json"),
     "hpg_grid_four_rooms": Expected(success=0.349, minutes=2.1, seeds=5, cores=1, source="grid_four_rooms.json"),
     "her_ddpg_dense_navigation": Expected(success=0.988, minutes=5.7, seeds=3, cores=1, source="navigation.json"),
     "hem_fetch_reach": Expected(success=0.995, minutes=1.0, seeds=3, cores=1, source="reaching.json"),
