@@ -25,7 +25,7 @@ class Expected(NamedTuple):
 
 
 EXPECTED: dict[str, Expected] = {
-    "hdm_push": Expected(success=0.891, minutes=16.1, seeds=4, cores=1, source="push.json"),
+    "hdm_push": Expected(success=0.838, minutes=5.1, seeds=4, cores=2, source="push.json"),
     "her_push": Expected(success=0.812, minutes=22.7, seeds=4, cores=1, source="push.json"),
     "her_hbc_push": Expected(success=0.723, minutes=10.8, seeds=4, cores=1, source="push.json"),
     "gcsl_push": Expected(success=0.476, minutes=6.8, seeds=4, cores=1, source="push.json"),
