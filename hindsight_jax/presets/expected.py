@@ -18,7 +18,7 @@ class Expected(NamedTuple):
     def __str__(self) -> str:
         """Success and minutes, for a table.
 
-        >>> str(EXPECTED["hdm_push"])
+        >>> str(Expected(success=0.891, minutes=7.9, seeds=4, cores=2, source="push.json"))
         '0.89 in 8 min'
         """
         return f"{self.success:.2f} in {max(round(self.minutes), 1)} min"
