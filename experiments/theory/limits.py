@@ -1,4 +1,4 @@
-"""HDM's limits: gamma_hdm = 0 is HER, infinity is HER + HBC; without the TD error it is GCSL; beta alone filters.
+"""HDM's limits: gamma_hdm = 0 is HER, infinity is HER + HBC; without the TD error it is GCSL; a large weight filters.
 
 All are measured through the agents' own updates, on batches in which the indicator takes both values.
 
@@ -19,8 +19,8 @@ from hindsight_jax import losses
 
 SEEDS = range(4)
 GAMMA_HDM = 0.85
-BETA = 3.0
-BETAS = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+WEIGHT = 3.0
+WEIGHTS = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 THRESHOLDS = (0.0, 0.02, 0.1, 0.3, 0.5, 0.85, 1.5, 3.0, 10.0, 50.0, math.inf)
 
 
@@ -56,7 +56,7 @@ def row_gradient(seed: int, imitation: str, **values: float) -> np.ndarray:
 def without_td(seed: int) -> np.ndarray:
     """The gradient of `hdm` with indicator 1 and targets equal to Q, so that the TD error and its gradient are 0."""
     agent = learner.make_agent(bounded=False)
-    state, batch = learner.make_state(seed, gamma_hdm=math.inf, beta=BETA), learner.random_batch(seed)
+    state, batch = learner.make_state(seed, gamma_hdm=math.inf, imitation_weight=WEIGHT), learner.random_batch(seed)
     q = learner.heads(state, batch.observation, batch.goal)[jnp.arange(len(batch.reward)), 0, batch.action[:, 0]]
     batch = batch._replace(reward=q, discount=jnp.zeros_like(batch.discount))
     return np.asarray(learner.gradient(agent, state, batch))
@@ -79,21 +79,21 @@ def indicators(seed: int, gamma_hdm: float = GAMMA_HDM) -> np.ndarray:
 
 
 def filtered_errors(seed: int) -> np.ndarray:
-    """For each beta, the relative error of gradient / beta against imitation where the indicator is 1."""
+    """For each weight, the relative error of gradient / weight against imitation where the indicator is 1."""
     filtered = indicators(seed) @ gcsl_rows(seed) / len(indicators(seed))
-    scaled = [hdm_gradient(seed, gamma_hdm=GAMMA_HDM, beta=beta) / beta for beta in BETAS]
+    scaled = [hdm_gradient(seed, gamma_hdm=GAMMA_HDM, imitation_weight=weight) / weight for weight in WEIGHTS]
     return np.array([tabular.relative(gradient - filtered, filtered) for gradient in scaled])
 
 
-def scalar_error(gamma_hdm: float, weight: float) -> float:
-    """The largest difference of the loss and its gradients from td + weight beta behaviour_cloning, in float64."""
+def scalar_error(gamma_hdm: float, share: float) -> float:
+    """The largest difference of the loss and its gradients from td + share weight behaviour_cloning, in float64."""
     with jax.enable_x64(True):
         columns = [jnp.asarray(x) for x in np.random.default_rng(0).normal(size=(6, 200))]
 
         def expected(q, log_prob, r, discount, v, v_online):
-            return losses.td(q, r, discount, v) + weight * BETA * losses.behaviour_cloning(log_prob)
+            return losses.td(q, r, discount, v) + share * WEIGHT * losses.behaviour_cloning(log_prob)
 
-        hdm = functools.partial(losses.hdm, gamma_hdm=gamma_hdm, beta=BETA)
+        hdm = functools.partial(losses.hdm, gamma_hdm=gamma_hdm, beta=WEIGHT)
         left, right = (jax.vmap(jax.value_and_grad(f, argnums=range(6)))(*columns) for f in (hdm, expected))
         differences = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), left, right)
     return max(jax.tree.leaves(differences))
@@ -108,15 +108,25 @@ def measure() -> tuple[Figure, ...]:
     """The figures of four batches."""
     picked = [float(indicators(seed).mean()) for seed in SEEDS]
     at_infinity = [
-        relative_to(hdm_gradient(s, gamma_hdm=math.inf, beta=BETA), row_gradient(s, "always", beta=BETA)) for s in SEEDS
+        relative_to(
+            hdm_gradient(s, gamma_hdm=math.inf, imitation_weight=WEIGHT),
+            row_gradient(s, "always", imitation_weight=WEIGHT),
+        )
+        for s in SEEDS
     ]
     off_her = [
-        relative_to(hdm_gradient(s, gamma_hdm=GAMMA_HDM, beta=BETA), row_gradient(s, "none", beta=BETA)) for s in SEEDS
+        relative_to(
+            hdm_gradient(s, gamma_hdm=GAMMA_HDM, imitation_weight=WEIGHT),
+            row_gradient(s, "none", imitation_weight=WEIGHT),
+        )
+        for s in SEEDS
     ]
-    imitation_only = [relative_to(without_td(s), BETA * gcsl_rows(s).mean(0)) for s in SEEDS]
+    imitation_only = [relative_to(without_td(s), WEIGHT * gcsl_rows(s).mean(0)) for s in SEEDS]
     filtered = np.array([filtered_errors(seed) for seed in SEEDS])
     unfiltered = [
-        relative_to(hdm_gradient(s, gamma_hdm=GAMMA_HDM, beta=BETAS[-1]) / BETAS[-1], gcsl_rows(s).mean(0))
+        relative_to(
+            hdm_gradient(s, gamma_hdm=GAMMA_HDM, imitation_weight=WEIGHTS[-1]) / WEIGHTS[-1], gcsl_rows(s).mean(0)
+        )
         for s in SEEDS
     ]
     return (
@@ -130,28 +140,28 @@ def measure() -> tuple[Figure, ...]:
         ),
         between("gamma_hdm 0.85 and `her`: gradient", 0.1, 10, min(off_her)),
         equals("gamma_hdm infinity and `her_hbc`: gradient, float32", 0, max(at_infinity), 1e-5),
-        equals("TD off, indicator 1, against beta x `gcsl`: float32", 0, max(imitation_only), 1e-5),
+        equals("TD off, indicator 1, against weight x `gcsl`: float32", 0, max(imitation_only), 1e-5),
         equals("losses alone, gamma_hdm 0 and td: float64", 0, scalar_error(0.0, 0.0), 1e-10),
-        equals("losses alone, gamma_hdm infinity and td + beta x imitation", 0, scalar_error(math.inf, 1.0), 1e-10),
+        equals("losses alone, gamma_hdm infinity and td + weight x imitation", 0, scalar_error(math.inf, 1.0), 1e-10),
         equals(
-            "beta to infinity: slope of the error against filtered imitation",
+            "weight to infinity: slope of the error against filtered imitation",
             -1,
-            tabular.slope(np.array(BETAS), filtered.mean(0)),
+            tabular.slope(np.array(WEIGHTS), filtered.mean(0)),
             0.02,
         ),
-        between("beta = 1e4 against imitation of every row: error", 0.05, 10, min(unfiltered)),
+        between("weight 1e4 against imitation of every row: error", 0.05, 10, min(unfiltered)),
     )
 
 
 def claim() -> Claim:
-    """The limits, and the effect of a large beta."""
+    """The limits, and the effect of a large weight of imitation."""
     return Claim(
         key="limits",
         title="HER, HER + HBC and GCSL are limits of HDM",
         source="[D Algorithm 1, 12, 31, 32], section 4.4",
         statement=(
             "The threshold gamma_hdm leads from HER (0) to HER + HBC (infinity), and without the TD error the loss is "
-            "beta times hindsight behaviour cloning."
+            "hindsight behaviour cloning, times its weight."
         ),
         conditions=(
             "gamma_hdm may be exactly 0 and infinity",
@@ -160,13 +170,14 @@ def claim() -> Claim:
         ),
         verdict="holds",
         remark=(
-            "A large beta alone does not give GCSL: it gives imitation of the rows that the indicator picks, since the "
-            "indicator depends on Q and not on beta."
+            "A large weight of imitation alone does not give GCSL: it gives imitation of the rows that the indicator "
+            "picks, since the indicator depends on Q and not on the weight. (It is `agent.imitation_weight`; the "
+            "paper's beta is in the reward as well.)"
         ),
         figures=measure(),
         caption=(
             "Left: distance of HDM's gradient to those of its two limits, over gamma_hdm (outermost: 0 and infinity). "
-            "Right: HDM's gradient over beta, divided by beta, against imitation of the picked rows and of all rows."
+            "Right: HDM's gradient over the weight, divided by it, against imitation of the picked and of all rows."
         ),
         draw=_draw,
     )
@@ -174,8 +185,8 @@ def claim() -> Claim:
 
 def _draw() -> bytes:
     figure, (left, right) = drawing.panels(2)
-    her, hbc = row_gradient(0, "none", beta=BETA), row_gradient(0, "always", beta=BETA)
-    gradients = [hdm_gradient(0, gamma_hdm=threshold, beta=BETA) for threshold in THRESHOLDS]
+    her, hbc = row_gradient(0, "none", imitation_weight=WEIGHT), row_gradient(0, "always", imitation_weight=WEIGHT)
+    gradients = [hdm_gradient(0, gamma_hdm=threshold, imitation_weight=WEIGHT) for threshold in THRESHOLDS]
     positions = np.arange(len(THRESHOLDS))
     for index, (name, limit) in enumerate((("HER", her), ("HER + HBC", hbc))):
         drawing.line(left, positions, [tabular.relative(g - limit, her - hbc) for g in gradients], f"to {name}", index)
@@ -184,11 +195,13 @@ def _draw() -> bytes:
     drawing.label(left, "between the limits", "gamma_hdm", "distance / distance of the limits; share")
     drawing.legend(left)
     every = gcsl_rows(0).mean(0)
-    against_all = [tabular.relative(hdm_gradient(0, gamma_hdm=GAMMA_HDM, beta=b) / b - every, every) for b in BETAS]
-    drawing.line(right, BETAS, filtered_errors(0), "picked rows", 0)
-    drawing.line(right, BETAS, against_all, "all rows (GCSL)", 1)
+    against_all = [
+        tabular.relative(hdm_gradient(0, gamma_hdm=GAMMA_HDM, imitation_weight=b) / b - every, every) for b in WEIGHTS
+    ]
+    drawing.line(right, WEIGHTS, filtered_errors(0), "picked rows", 0)
+    drawing.line(right, WEIGHTS, against_all, "all rows (GCSL)", 1)
     right.set_xscale("log")
     right.set_yscale("log")
-    drawing.label(right, "a large beta filters", "beta (no unit)", "relative distance of the gradient")
+    drawing.label(right, "a large weight filters", "weight of imitation", "relative distance of the gradient")
     drawing.legend(right)
     return drawing.png(figure)

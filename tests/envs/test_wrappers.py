@@ -124,7 +124,7 @@ def test_only_goal_envs_are_wrapped():
 @pytest.mark.parametrize("name", ["sawyer_reach", pytest.param("push", marks=pytest.mark.seldom)])
 def test_a_physics_task_runs_in_auto_reset(name):
     """The cheaper one by default: both have a hand that moves 0.02 m a step, first in x and then in y."""
-    task = envs.make(name)
+    task = envs.make(name, actions="discrete")
     env, last_action = envs.AutoReset(task, horizon=3), task.spec.action.num_bins - 1  # all moves are +1
     state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 4))
     first, step = state, jax.jit(jax.vmap(env.step))
