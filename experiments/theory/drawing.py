@@ -56,8 +56,7 @@ def ground(axis: Any, values: Any, extent: tuple[float, ...] | None = None) -> N
     import matplotlib
 
     colours = matplotlib.colors.LinearSegmentedColormap.from_list("ground", ("#BFE3D5", "#FFFFFF"))
-    colours.set_bad("#B8B8B8")
-    axis.imshow(values, cmap=colours, extent=extent, interpolation="nearest")
+    axis.imshow(values, cmap=colours.with_extremes(bad="#B8B8B8"), extent=extent, interpolation="nearest")
     axis.grid(False)
     axis.spines[:].set_visible(False)
     axis.set_xticks([])
