@@ -107,20 +107,10 @@ def relative_to(value: np.ndarray, reference: np.ndarray) -> float:
 def measure() -> tuple[Figure, ...]:
     """The figures of four batches."""
     picked = [float(indicators(seed).mean()) for seed in SEEDS]
-    at_infinity = [
-        relative_to(
-            hdm_gradient(s, gamma_hdm=math.inf, imitation_weight=WEIGHT),
-            row_gradient(s, "always", imitation_weight=WEIGHT),
-        )
-        for s in SEEDS
-    ]
-    off_her = [
-        relative_to(
-            hdm_gradient(s, gamma_hdm=GAMMA_HDM, imitation_weight=WEIGHT),
-            row_gradient(s, "none", imitation_weight=WEIGHT),
-        )
-        for s in SEEDS
-    ]
+    weight = {"imitation_weight": WEIGHT}
+    hdm = {x: [hdm_gradient(s, gamma_hdm=x, **weight) for s in SEEDS] for x in (GAMMA_HDM, math.inf)}
+    at_infinity = [relative_to(hdm[math.inf][i], row_gradient(s, "always", **weight)) for i, s in enumerate(SEEDS)]
+    off_her = [relative_to(hdm[GAMMA_HDM][i], row_gradient(s, "none", **weight)) for i, s in enumerate(SEEDS)]
     imitation_only = [relative_to(without_td(s), WEIGHT * gcsl_rows(s).mean(0)) for s in SEEDS]
     filtered = np.array([filtered_errors(seed) for seed in SEEDS])
     unfiltered = [
