@@ -69,11 +69,6 @@ def from_json(name: str, nested: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError for a missing, unknown or wrong field.
     """
     flat = {field: fields.from_json(value) for field, value in _flat(nested).items()}
-    if "agent.imitation_weight" not in flat and flat.get("agent.beta", 1.0) != 1.0:
-        rule = (
-            "another version made the file, whose agent.beta weighed imitation alone: now agent.imitation_weight does"
-        )
-        checks.fail("agent.beta", flat["agent.beta"], rule, "Resume it with the commit that the file names.")
     known = presets.fields_of(name, flat)
     flat = {field: value for field, value in flat.items() if field in known or field not in presets.candidates(name)}
     for field, spec in known.items():
@@ -104,6 +99,7 @@ def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:
         raise ValueError(f"{path}: it is not a JSON object with name and config, so it is damaged. Put back a copy.")
     try:
         imports.import_modules(document.get("imports", []))
+        _refuse_older_beta(_flat(document["config"]), document.get("grid", {}))
         name, config = document["name"], from_json(document["name"], document["config"])
         return name, config, grid_from_json(name, config, document.get("grid", {}))
     except (ValueError, AttributeError) as error:
@@ -155,6 +151,15 @@ def members(config: Mapping[str, Any], grid: presets.Grid) -> "training.Members"
 
     seeds = range(config["seed"], config["seed"] + config["seeds"])
     return training.members(seeds, [setting for _, setting in presets.settings(grid)])
+
+
+def _refuse_older_beta(stored: Mapping[str, Any], grid: Any) -> None:
+    """Raises ValueError for a beta other than 1 in a file from before relabel.absorbing: it meant another weight."""
+    older, beta = "relabel.absorbing" not in stored, stored.get("agent.beta", 1.0)
+    got = grid.get("agent.beta", beta) if isinstance(grid, Mapping) else beta
+    if older and got != 1.0:
+        rule = "another version made the file, in which it weighed imitation alone: now agent.imitation_weight does"
+        checks.fail("agent.beta", got, rule, "Resume it with the commit that the file names.")
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

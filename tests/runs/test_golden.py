@@ -75,3 +75,26 @@ def test_a_run_goes_on_from_it(copy):
     after = (copy / "metrics.jsonl").read_text().splitlines()
     assert [records.decode(line) for line in after[: len(before)]] == [records.decode(line) for line in before]
     assert [records.decode(line)["env_steps"] for line in after] == [18, 18, 30, 30, 42, 42, 54, 54]
+
+
+@pytest.mark.parametrize(
+    ("change", "got"), [({"config": {"agent": {"beta": 0.5}}}, "0.5"), ({"grid": {"agent.beta": [1, 2]}}, r"\[1, 2\]")]
+)
+def test_a_beta_of_that_time_is_refused_since_it_weighed_imitation_alone(change, got, copy):
+    path = copy / "config.json"
+    document = json.loads(path.read_text())
+    document["config"]["agent"] |= change.get("config", {}).get("agent", {})
+    path.write_text(json.dumps(document | {"grid": change.get("grid", {})}))
+    with pytest.raises(ValueError, match=rf"agent\.beta: got {got}, but another version made the file"):
+        config_file.load(path)
+
+
+def test_a_beta_of_today_is_read_back_where_nothing_is_imitated(tmp_path):
+    """Line 2 alone has a beta and no weight of imitation."""
+    line_2 = {"agent.next_state": "loss", "agent.bounded": False, "agent.hindsight_bound": False, "agent.beta": 2.0}
+    line_2 |= {"relabel.reward_reached": -1.0, "relabel.next_state": 0.0}
+    config = config_file.resolve("her_push", line_2)
+    assert "agent.imitation_weight" not in config
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"name": "her_push", "config": config_file.to_json(config)}))
+    assert config_file.load(path) == ("her_push", config, {})
