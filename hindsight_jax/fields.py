@@ -23,7 +23,8 @@ Value = bool | int | float | str | tuple[int, ...]
 class Need(NamedTuple):
     """A condition on other fields of a run, by their dotted names: some alternative holds.
 
-    An alternative is a field and the values that it must have, or, where `differs`, must not have.
+    An alternative is a field and the values that it must have, or, where `differs`, must not have. None among them
+    stands for a run that has no such field; otherwise a field that a run lacks meets no alternative.
 
     >>> need = Need({"agent.backup": ("mellow",)})
     >>> need.holds({"agent.backup": "mellow"}), need.holds({"agent.backup": "max"}), need.holds({}), str(need)
@@ -32,19 +33,21 @@ class Need(NamedTuple):
     'relabel.preference other than 0'
     """
 
-    alternatives: Mapping[str, tuple[Value, ...]]
+    alternatives: Mapping[str, tuple[Value | None, ...]]
     differs: bool = False
 
     def holds(self, config: Mapping[str, Any]) -> bool:
-        """Whether the config meets an alternative; a field that it lacks meets none."""
+        """Whether the config meets an alternative."""
         return any(
-            field in config and (config[field] in values) != self.differs for field, values in self.alternatives.items()
+            (field in config or None in values) and (config.get(field) in values) != self.differs
+            for field, values in self.alternatives.items()
         )
 
     def __str__(self) -> str:
         equals = " other than " if self.differs else "="
         return " or ".join(
-            f"{field}{equals}{' or '.join(map(text, values))}" for field, values in self.alternatives.items()
+            f"{field}{equals}{' or '.join(text(value) for value in values if value is not None)}"
+            for field, values in self.alternatives.items()
         )
 
 

@@ -11,6 +11,7 @@ from hindsight_jax.envs.registry import make, names, register
 _LAZY = {  # name -> module
     "AutoReset": "hindsight_jax.envs.wrappers",
     "Engine": "hindsight_jax.envs.physics",
+    "ImageEnv": "hindsight_jax.envs.images",
     "GoalEnv": "hindsight_jax.envs.base",
     "PhysicsTask": "hindsight_jax.envs.physics",
     "PipelineState": "hindsight_jax.envs.base",
@@ -29,6 +30,7 @@ __all__ = [
     "AutoReset",
     "Engine",
     "GoalEnv",
+    "ImageEnv",
     "PhysicsTask",
     "PipelineState",
     "PureTask",

@@ -72,13 +72,21 @@ def register(name: str, make: "Callable[..., GoalEnv]", *, replace: bool = False
     _REGISTERED[name] = make
 
 
-def make(name: str, **overrides: Any) -> "GoalEnv":
+def make(name: str, *, pixels: int = 0, frames: int = 1, goals: str = "state", **overrides: Any) -> "GoalEnv":
     """The task of that name; `overrides` are keyword arguments of its class or function, in place of the defaults.
+
+    Args:
+      name: one of `names()`.
+      pixels: 0, or the side of an image: states are then seen as images (`envs.ImageEnv`), as `frames` and `goals` say.
+      frames: newest frames in an image observation.
+      goals: "state", or "image" for goals that are seen as images, too.
 
     Raises ValueError for an unknown name or override, with the nearest known one; the task checks the values.
 
     >>> make("push", horizon=20).spec.horizon
     20
+    >>> make("push", pixels=48).spec.observation_shape
+    (48, 48, 3)
     """
     _check_known("name", name, names(), "Add a task of your own with envs.register.")
     if name in _REGISTERED:
@@ -94,7 +102,11 @@ def make(name: str, **overrides: Any) -> "GoalEnv":
     from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
 
     checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
-    return env
+    if isinstance(pixels, int) and not pixels and (frames, goals) == (1, "state"):
+        return env
+    from hindsight_jax.envs.images import ImageEnv
+
+    return ImageEnv(env, pixels, frames, goals)
 
 
 def _keyword_arguments(function: Callable[..., Any]) -> tuple[str, ...] | None:

@@ -54,7 +54,7 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
         evaluation_episodes=config["evaluation.episodes"],
     )
     capacity = num_envs if on_policy else config["replay.capacity"]
-    ring = replay.make_ring(training.example_trajectory(env), capacity)
+    ring = replay.make_ring(training.example_trajectory(env), capacity, config.get("env.frames", 1))
     law, preference = (None, None) if on_policy else _goals(env, config)
     run = training.make_run(env, agent, ring, law, _reward_fn(env, config), sizes, preference)
     after_warmup = max(config["total_steps"] - sizes.warmup_trajectories * steps, 0)
@@ -79,7 +79,7 @@ def make_env(name: str, config: Mapping[str, Any]) -> Any:
     steps = resolve.horizon(name, config)
     if "horizon" in taken:
         taken["horizon"] = steps
-    env = envs.make(environment, **taken)
+    env = envs.make(tables.ENVIRONMENTS[environment].task or environment, **taken)
     if env.spec.horizon != steps:
         remedy = f"Register the task with horizon={env.spec.horizon}."
         checks.fail(f"spec.horizon of {environment}", env.spec.horizon, f"it is registered with {steps}", remedy)

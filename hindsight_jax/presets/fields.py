@@ -69,6 +69,17 @@ REWARDS: dict[str, Field] = {
     ),
 }
 
+_IMAGES = Need({"env.pixels": (0,)}, differs=True)
+
+# Runs whose agent can see images.
+IMAGES: dict[str, Field] = {
+    "env.pixels": Field(0, "side of the images that states are seen as, such as 48; 0: states as they are", 0, 512),
+    "env.frames": Field(1, "newest frames in an image observation", 1, 16, needs=(_IMAGES,)),
+    "env.goals": Field(
+        "state", "a policy is shown a goal's coordinates, or its image", options=("state", "image"), needs=(_IMAGES,)
+    ),
+}
+
 # Arguments of tasks, by the name that the task's constructor has for them.
 ENV: dict[str, Field] = {
     "actions": Field("discrete", "kind of action", options=("discrete", "continuous")),

@@ -85,9 +85,10 @@ def candidates(name: str) -> dict[str, Field]:
     kind, task = AGENTS[ALGORITHMS[algorithm].agent], ENVIRONMENTS[environment]
     actions = {"env.actions": run_fields.ENV["actions"]} if len(task.actions) > 1 else {}
     ring = run_fields.RING if kind.batch == "transitions" else {}
+    images = run_fields.IMAGES if kind.images else {}
     rewards = run_fields.REWARDS if kind.reads_rewards else {}
     agent = {f"agent.{name}": field for part in hyperparameters(kind.make) for name, field in part.items()}
-    return _in_groups(run_fields.RUN | agent | ring | actions | dict(task.fields) | rewards)
+    return _in_groups(run_fields.RUN | agent | ring | actions | dict(task.fields) | images | rewards)
 
 
 def all_fields() -> dict[str, Field]:
@@ -103,6 +104,7 @@ def all_fields() -> dict[str, Field]:
         run_fields.RING,
         run_fields.REWARDS,
         {f"env.{name}": field for name, field in run_fields.ENV.items()},
+        run_fields.IMAGES,
         *(task.fields for task in ENVIRONMENTS.values()),
     ]
     known: dict[str, Field] = {}
@@ -187,6 +189,7 @@ def _preset(name: str) -> dict[str, Any]:
         *(ancestor.schedule for ancestor in ancestors),
         task.config,
         task.hdm if any(ancestor.paper == "hdm" for ancestor in ancestors) else {},
+        task.hem if "hem" in _ancestors(algorithm) else {},
         *([] if paper else tuned(algorithm, environment)),
         entry.config,
     ):
@@ -287,17 +290,29 @@ def describe(name: str) -> str:
 
 def _has_paper(algorithm: str, environment: str) -> bool:
     """Whether one paper has both the algorithm and the task."""
-    paper = ALGORITHMS[algorithm].paper
-    return paper is not None and paper == ENVIRONMENTS[environment].paper
+    paper, task = ALGORITHMS[algorithm].paper, ENVIRONMENTS[environment]
+    return paper is not None and paper == task.paper and (not task.tried or algorithm in task.tried)
 
 
 def _misfit(algorithm: str, environment: str) -> bool:
-    """Whether the algorithm can use none of the environment's kinds of action."""
-    return not set(ALGORITHMS[algorithm].actions) & set(ENVIRONMENTS[environment].actions)
+    """Whether the algorithm can use none of the environment's kinds of action, or not its images."""
+    return not set(ALGORITHMS[algorithm].actions) & set(ENVIRONMENTS[environment].actions) or _is_blind(
+        algorithm, environment
+    )
+
+
+def _is_blind(algorithm: str, environment: str) -> bool:
+    """Whether the environment is one of images, and the algorithm's agent can see none."""
+    return bool(ENVIRONMENTS[environment].config.get("env.pixels")) and not AGENTS[ALGORITHMS[algorithm].agent].images
 
 
 def _refuse_misfit(name: str, algorithm: str, environment: str) -> None:
     """ValueError with the reason, if the pair does not fit."""
+    if _is_blind(algorithm, environment):
+        rule = f"{algorithm} cannot learn from images"
+        checks.fail(
+            "name", fields.short(name), rule, f"Take {environment.removesuffix('_pixels')}, or another algorithm."
+        )
     if _misfit(algorithm, environment):
         needs, has = " or ".join(ALGORITHMS[algorithm].actions), " or ".join(ENVIRONMENTS[environment].actions)
         rule = f"{algorithm} needs {needs} actions and {environment} has {has} ones"

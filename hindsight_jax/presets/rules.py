@@ -7,6 +7,8 @@ from hindsight_jax import checks
 from hindsight_jax.checks import INT32_MAX
 from hindsight_jax.fields import text
 
+SMALLEST_IMAGE = 36  # pixels of a side
+
 
 def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = False) -> None:
     """The rules between fields. Raises ValueError with the numbers and the remedy.
@@ -20,6 +22,9 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
         _check_counts(config)
     _check_seeds(config)
     _check_length(config)
+    if 0 < config.get("env.pixels", 0) < SMALLEST_IMAGE:
+        rule = f"it must be 0, or at least {SMALLEST_IMAGE}: three layers without padding take no smaller image"
+        checks.fail("env.pixels", config["env.pixels"], rule, "Use 48.")
     if "relabel.rewards" in config:
         _check_rewards(config)
     if imitates:

@@ -22,6 +22,7 @@ class AgentKind(NamedTuple):
     batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
     reads_rewards: bool = True  # or else it has no relabel.reward_*
     imitates: bool = False  # every row, so that a goal must be a state that the row did reach
+    images: bool = False  # its agents see images: specs that have `images`
 
 
 class Algorithm(NamedTuple):
@@ -45,8 +46,11 @@ class Environment(NamedTuple):
     horizon: int  # its own number of steps; 0: its size
     config: Mapping[str, Value]
     hdm: Mapping[str, Value] = _NOTHING  # numbers of HDM's algorithms on it
+    hem: Mapping[str, Value] = _NOTHING  # numbers of hEM itself on it
     paper: str | None = None  # 'hdm' or 'hem': whose benchmark it is
+    tried: tuple[str, ...] = ()  # the algorithms that the paper ran on it; (): all that it has
     random: bool = False  # its dynamics are random, so what a trajectory reached may be luck
+    task: str = ""  # of `envs.names()`; "": the environment's own name
 
 
 def _env(*names: str) -> dict[str, Field]:
@@ -55,9 +59,9 @@ def _env(*names: str) -> dict[str, Field]:
 
 
 AGENTS: dict[str, AgentKind] = {
-    "q_learning": AgentKind(agents.q_learning),
-    "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True),
-    "actor_critic": AgentKind(agents.actor_critic),
+    "q_learning": AgentKind(agents.q_learning, images=True),
+    "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True, images=True),
+    "actor_critic": AgentKind(agents.actor_critic, images=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
 }
 
@@ -336,4 +340,30 @@ ENVIRONMENTS: dict[str, Environment] = {
         horizon=31,
         config={},
     ),
+}
+
+
+def _from_images(task: str, hem: Mapping[str, Value] = _NOTHING) -> Environment:
+    """The task seen as images, by hEM's network [M, appendix C.2]; hEM's own reaching tasks with its numbers."""
+    known = ENVIRONMENTS[task]
+    images: dict[str, Value] = {"env.pixels": 48, "agent.last_stride": 2}
+    is_hem_s = known.paper == "hem"
+    return known._replace(
+        help=f"{known.help}, seen as images",
+        config=dict(known.config) | images,
+        hem=hem,
+        paper="hem" if is_hem_s else None,
+        tried=("hem", "her_ddpg_dense") if is_hem_s else (),
+        task=task,
+    )
+
+
+_MANY: dict[str, Value] = {"env.num_envs": 80}  # trajectories of a collection [M, section 4.3]
+ENVIRONMENTS |= {
+    "fetch_reach_pixels": _from_images("fetch_reach", _MANY),
+    "sawyer_reach_pixels": _from_images("sawyer_reach"),
+    "point_mass_pixels": _from_images("point_mass"),
+    "reacher_pixels": _from_images("reacher", _MANY),
+    "push_pixels": _from_images("push"),
+    "four_rooms_pixels": _from_images("four_rooms"),
 }

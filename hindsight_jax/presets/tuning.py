@@ -42,6 +42,9 @@ _REACH: dict[str, Value] = _RHYTHM | {
     "replay.capacity": 1_000,
 }
 
+# From images: hEM's encoder with more places left, and rings and checkpoints that count frames.
+_SEEN: dict[str, Value] = {"agent.last_stride": 1, "replay.capacity": 1_000, "checkpoint.seconds": 600.0}
+
 # By environment, for every algorithm that has the field.
 SCHEDULES: dict[str, dict[str, Value]] = {
     "four_rooms": _LEAN | {"agent.learning_rate": 1e-3, "env.num_envs": 8},
@@ -59,6 +62,12 @@ SCHEDULES: dict[str, dict[str, Value]] = {
     "sawyer_reach": _HAND,
     "point_mass": _REACH | {"total_steps": 200_000},
     "reacher": _REACH | {"total_steps": 300_000},
+    "fetch_reach_pixels": _HAND | _SEEN,
+    "sawyer_reach_pixels": _HAND | _SEEN,
+    "point_mass_pixels": _REACH | _SEEN | {"total_steps": 200_000, "env.frames": 2},
+    "reacher_pixels": _REACH | _SEEN | {"total_steps": 300_000, "env.frames": 2},
+    "four_rooms_pixels": _LEAN | _SEEN | {"agent.learning_rate": 1e-3, "env.num_envs": 8, "env.frames": 1},
+    "push_pixels": _LEAN | _SEEN | {"total_steps": 250_000, "evaluation.every": 10_000, "agent.learning_rate": 1e-3},
     "flip_bit": _PURE | {"agent.hidden_sizes": (256,)},
     "navigation": _PURE
     | {
@@ -118,6 +127,12 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "sawyer_reach": {"q_learning": _ENDS, "hem": _FIXED},
     "point_mass": {"q_learning": _ENDS, "imitation": _NEAR},
     "reacher": {"q_learning": _ENDS, "imitation": _NEAR},
+    "fetch_reach_pixels": {"q_learning": _ENDS, "hem": _FIXED},
+    "sawyer_reach_pixels": {"q_learning": _ENDS, "hem": _FIXED},
+    "point_mass_pixels": {"q_learning": _ENDS, "imitation": _NEAR},
+    "reacher_pixels": {"q_learning": _ENDS, "imitation": _NEAR},
+    "four_rooms_pixels": {"q_learning": _KEPT | {"agent.bounded": True}},
+    "push_pixels": {"q_learning": {"agent.target_period": 1, "agent.hindsight_bound": True}},
     "flip_bit": {
         "q_learning": _ENDS | {"agent.hindsight_bound": True, "replay.capacity": 2_000},
         "policy_gradient": _GROUPS | {"env.start": "uniform"},

@@ -17,6 +17,8 @@ def check_example(example: Trajectory) -> int:
     """Checks that the example's fields fit together; returns its horizon T."""
     checks.instance("example", example, Trajectory, "Build one with types.Trajectory(...).")
     for name, value in example._asdict().items():
+        if name == "goal_image" and value is None:
+            continue
         check_kind(f"example.{name}", value, _KINDS.get(name, (jnp.floating, jnp.integer, jnp.bool_)))
     checks.rank("example.action", example.action, 2, "It is [T, D], without a batch axis.")
     horizon, num_dims = jnp.shape(example.action)
@@ -32,10 +34,34 @@ def check_example(example: Trajectory) -> int:
     checks.shape("example.desired_goal", example.desired_goal, jnp.shape(example.achieved_goal)[1:], remedy)
     for name in ("length", "terminal"):
         checks.rank(f"example.{name}", getattr(example, name), 0, "It is one number per trajectory.")
+    _check_images(example)
     return horizon
 
 
-_KINDS = {"action": (jnp.floating, jnp.integer), "length": (jnp.integer,), "terminal": (jnp.bool_,)}
+def has_images(example: Trajectory) -> bool:
+    """Whether the trajectory's observations are images."""
+    return jnp.result_type(example.observation) == jnp.uint8
+
+
+def _check_images(example: Trajectory) -> None:
+    """Images are [T+1, P, P, 3], and a goal's image is alike."""
+    shape = jnp.shape(example.observation)
+    if has_images(example) and (len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3):
+        rule = "images must be square frames of three colours, [T+1, P, P, 3]"
+        checks.fail("example.observation", checks.describe(example.observation), rule, "Store one frame a state.")
+    if example.goal_image is not None:
+        if not has_images(example):
+            rule = "a goal can be an image only where observations are"
+            checks.fail("example.goal_image", checks.describe(example.goal_image), rule, "Leave it None.")
+        checks.shape("example.goal_image", example.goal_image, shape[1:], "A goal's image has the shape of one frame.")
+
+
+_KINDS = {
+    "action": (jnp.floating, jnp.integer),
+    "length": (jnp.integer,),
+    "terminal": (jnp.bool_,),
+    "goal_image": (jnp.uint8,),
+}
 
 
 def check_kind(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
@@ -51,7 +77,12 @@ def check_kind(name: str, value: Any, kinds: tuple[Any, ...]) -> None:
 
 
 def _check_alike(name: str, value: Any, like: Any, remedy: str) -> None:
-    """Checks for an array with the shape and dtype of `like`."""
+    """Checks for an array with the shape and dtype of `like`, or None where that is None."""
+    if like is None or value is None:
+        if like is not value:
+            rule = f"it must be {'None' if like is None else checks.describe(like)}, as in the ring's example"
+            checks.fail(name, checks.describe(value), rule, remedy)
+        return
     checks.shape(name, value, like.shape, remedy)
     if jnp.result_type(value) != like.dtype:
         rule = f"its dtype must be {like.dtype}, as in the ring's example"
@@ -71,6 +102,16 @@ def check_state(ring: RingSpec, state: ReplayState) -> None:
         _check_alike(f"state.trajectories.{name}", stored, like, remedy)
 
 
+def check_rings(ring: RingSpec, rings: Any) -> None:
+    """Checks that these are the states of one ring, or of all members' rings [M, ...]."""
+    checks.instance("rings", rings, ReplayState, "Pass the state that the batch was drawn from: it holds the pictures.")
+    shape = ring.storage.observation.shape
+    got = rings.trajectories.observation
+    if jnp.shape(got)[-len(shape) :] != shape or jnp.result_type(got) != jnp.uint8 or jnp.ndim(got) > len(shape) + 1:
+        rule = f"its shape must be {list(shape)}, or that behind an axis of members"
+        checks.fail("rings.trajectories.observation", checks.describe(got), rule, "Use the ring that made the state.")
+
+
 def check_add(ring: RingSpec, state: ReplayState, trajectories: Trajectory, keep: Any = True) -> None:
     """Checks the arguments of `add`."""
     check_state(ring, state)
@@ -81,7 +122,7 @@ def check_add(ring: RingSpec, state: ReplayState, trajectories: Trajectory, keep
         rule = f"their number must lie in 1..{ring.capacity}"
         checks.fail("trajectories.length", checks.describe(trajectories.length), rule, "Add fewer, or none.")
     for name, like, new in zip(Trajectory._fields, ring.example, trajectories, strict=True):
-        like = jax.ShapeDtypeStruct((count, *like.shape), like.dtype)
+        like = None if like is None else jax.ShapeDtypeStruct((count, *like.shape), like.dtype)
         _check_alike(f"trajectories.{name}", new, like, "They must look like the ring's example.")
     checks.in_range("trajectories.length", trajectories.length, 0, ring.horizon, "A trajectory has at most T actions.")
     checks.shape("keep", keep, (), "Pass one boolean, such as ~state.frozen.")
@@ -96,8 +137,10 @@ def check_sample(
     law: Any,
     reward_fn: Any,
     preference: Any = None,
+    member: Any = 0,
 ) -> None:
-    """Checks the arguments of `sample`."""
+    """Checks the arguments of `sample` and `draw`."""
+    checks.shape("member", member, (), "It is one ring's place among its members'.")
     check_state(ring, state)
     checks.positive_int("batch_size", batch_size, "Draw at least one transition.")
     checks.typed_key("key", key)

@@ -1,6 +1,7 @@
 """A ring of trajectories of unequal length, on the device, from which relabelled transitions are drawn.
 
-Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch.
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, P pixels of a side, F frames
+of an image observation.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 
 from hindsight_jax import checks, relabel
 from hindsight_jax.relabel import RewardFn
-from hindsight_jax.replay import _validation
+from hindsight_jax.replay import _validation, pictures
 from hindsight_jax.replay.sampling import draw_batch
 from hindsight_jax.replay.state import ReplayState, RingSpec, count_pairs
 from hindsight_jax.types import Trajectory, Transition
@@ -24,24 +25,28 @@ class Replay(NamedTuple):
     init: Callable[[], ReplayState]
     add: Callable[..., ReplayState]
     sample: Callable[..., Transition]
+    draw: Callable[..., Transition]
+    look_up: Callable[..., Transition]
     num_pairs: Callable[[ReplayState], jax.Array]
     num_bytes: int  # of one state on the device
     capacity: int  # C, in trajectories
 
 
-def make_ring(example: Trajectory, capacity: int) -> Replay:
+def make_ring(example: Trajectory, capacity: int, frames: int = 1) -> Replay:
     """A ring for trajectories like `example`.
 
     Args:
-      example: one trajectory, without a leading axis; its shapes and dtypes count, its values do not.
+      example: one trajectory, without a leading axis; its shapes and dtypes count, its values do not. Where its
+        observations are images, u8[T+1, P, P, 3], each frame is stored once, and stacked when it is drawn.
       capacity: C, the number of trajectories that the ring holds.
+      frames: F, the newest frames that are stacked to an image observation, u8[P, P, 3 F].
 
     Returns:
-      a `Replay`: the functions `init`, `add`, `sample` and `num_pairs` of this module, bound to these sizes.
+      a `Replay`: the functions of this module, bound to these sizes.
 
     Raises:
-      ValueError: if capacity is not a positive integer, if capacity * T reaches 2^31, or if the example's fields do not
-        fit together.
+      ValueError: if capacity is not a positive integer, if capacity * T (of images, capacity * (T + 1)) reaches 2^31, if
+        the example's fields do not fit together, or if frames is not 1 where observations are no images.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import relabel, replay, types
@@ -64,16 +69,24 @@ def make_ring(example: Trajectory, capacity: int) -> Replay:
     """
     horizon = _validation.check_example(example)
     checks.positive_int("capacity", capacity, "It counts trajectories.")
-    if capacity * horizon >= 2**31:
-        rule = f"capacity * horizon ({horizon}) must stay below 2^31"
-        checks.fail("capacity", capacity, rule, f"Use at most {(2**31 - 1) // horizon:,} trajectories.")
+    has_images = _validation.has_images(example)
+    rows = horizon + 1 if has_images else horizon  # what is numbered: frames, or pairs
+    if capacity * rows >= 2**31:
+        rule = f"capacity * {'frames' if has_images else 'horizon'} ({rows}) must stay below 2^31"
+        checks.fail("capacity", capacity, rule, f"Use at most {(2**31 - 1) // rows:,} trajectories.")
+    checks.positive_int("frames", frames, "It counts the frames of an image observation.")
+    if frames > 1 and not has_images:
+        rule = "observations that are no images are not stacked"
+        checks.fail("frames", frames, rule, "Leave it out, or store frames uint8[T+1, P, P, 3].")
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), example)
     storage = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), one)
-    ring = RingSpec(example=one, storage=storage, capacity=int(capacity), horizon=horizon)
+    ring = RingSpec(one, storage, capacity=int(capacity), horizon=horizon, frames=int(frames) if has_images else 0)
     return Replay(
         init=checks.bind(init, ring),
         add=checks.bind(add, ring),
         sample=checks.bind(sample, ring),
+        draw=checks.bind(draw, ring),
+        look_up=checks.bind(look_up, ring),
         num_pairs=checks.bind(num_pairs, ring),
         num_bytes=_num_bytes(jax.eval_shape(checks.bind(init, ring))),
         capacity=int(capacity),
@@ -150,8 +163,45 @@ def sample(
     Raises:
       ValueError: on an argument of another type or shape, or (outside of jit) an empty ring.
     """
-    del ring
-    return draw_batch(state, key, batch_size, law, reward_fn, preference)
+    batch = draw_batch(ring, state, key, batch_size, law, reward_fn, preference, jnp.int32(0))
+    return pictures.look_up(pictures.of_rings(state), batch) if ring.frames else batch
+
+
+@checks.validated(_validation.check_sample)
+def draw(
+    ring: RingSpec,
+    state: ReplayState,
+    key: jax.Array,
+    batch_size: int,
+    law: relabel.Law,
+    reward_fn: RewardFn,
+    preference: relabel.Preference | None = None,
+    member: jax.Array | int = 0,
+) -> Transition:
+    """`sample`, but pictures are left where they are: observations are i32[B, F], numbers of frames for `look_up`.
+
+    Drawing all batches of an epoch so moves no picture. Without image observations it is `sample`. With M members'
+    rings as one tree [M, ...], `member` is the ring's place among them.
+    """
+    return draw_batch(ring, state, key, batch_size, law, reward_fn, preference, jnp.asarray(member, jnp.int32))
+
+
+def look_up(ring: RingSpec, rings: ReplayState | None, batch: Transition) -> Transition:
+    """A batch of `draw` with its pictures: observations u8[B, P, P, 3 F], an image goal u8[B, P, P, 3].
+
+    Args:
+      rings: the state that `batch` was drawn from, or the states of all members, [M, ...]. Not read, and may be None,
+        where observations are no images: the batch is then returned as it is.
+      batch: transitions [B, ...]; a number that is -1, as of an empty ring, gives bytes of 255.
+
+    Raises:
+      ValueError: on no state of this ring where observations are images.
+    """
+    if not ring.frames:
+        return batch
+    _validation.check_rings(ring, rings)
+    assert rings is not None
+    return pictures.look_up(pictures.of_rings(rings), batch)
 
 
 @checks.validated(_validation.check_state)

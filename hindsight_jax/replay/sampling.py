@@ -11,19 +11,29 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, relabel
 from hindsight_jax.relabel import RewardFn
-from hindsight_jax.replay.state import ReplayState, count_pairs, find, read
-from hindsight_jax.types import Trajectory, Transition
+from hindsight_jax.replay import pictures
+from hindsight_jax.replay.state import ReplayState, RingSpec, count_pairs, find, read
+from hindsight_jax.types import Transition
 
 _REWARD_REMEDY = "It is called for one step, as relabel.reward_by_index() is."
 
 
-def draw_batch(state: ReplayState, key: jax.Array, batch_size: int, law: relabel.Law, reward_fn: RewardFn, preference):
-    """Transitions [B, ...]; all poison if the ring is empty or the law's weights are invalid."""
+def draw_batch(
+    ring: RingSpec,
+    state: ReplayState,
+    key: jax.Array,
+    batch_size: int,
+    law: relabel.Law,
+    reward_fn: RewardFn,
+    preference: relabel.Preference | None,
+    member: jax.Array,
+) -> Transition:
+    """Transitions [B, ...], pictures by number; all poison if the ring is empty or the law's weights are invalid."""
     if preference is None:
         slot, t, index = _draw(state, key, (batch_size,), law)
     else:
         slot, t, index = _draw_preferred(state, key, batch_size, law, preference)
-    batch = _take(state.trajectories, slot, t, index, reward_fn)
+    batch = _take(ring, state, (slot, t, index), reward_fn, member)
     has_law = jnp.all(index != relabel.INVALID)  # invalid weights invalidate every transition alike
     real = (count_pairs(state) > 0) & has_law
     return jax.tree.map(lambda x: jnp.where(real, x, _poison(x.dtype)), batch)
@@ -58,8 +68,9 @@ def _draw_preferred(state: ReplayState, key: jax.Array, batch_size: int, law: re
     return slot, t, jnp.where(behaviour, -1, pick(index))
 
 
-def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, reward_fn: RewardFn) -> Transition:
+def _take(ring: RingSpec, state: ReplayState, indices: Any, reward_fn: RewardFn, member: jax.Array) -> Transition:
     """The transitions at these indices: goals first, then reward and discount of these goals."""
+    stored, (slot, t, index) = state.trajectories, indices
     relabelled = index >= 0
     hindsight = read(stored.achieved_goal, slot, jnp.maximum(index, 0))
     desired = read(stored.desired_goal, slot)
@@ -69,10 +80,14 @@ def _take(stored: Trajectory, slot: jax.Array, t: jax.Array, index: jax.Array, r
     terminal = read(stored.terminal, slot) & (t + 1 == read(stored.length, slot))
     step = relabel.Step(next_achieved, goal, is_next=is_next, relabelled=relabelled, terminal=terminal)
     reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(step)
+    if ring.frames:
+        seen = pictures.numbered(ring, member, slot, t, index)
+    else:
+        at = lambda time: read(stored.observation, slot, time)
+        seen = {"observation": at(t), "next_observation": at(t + 1)}
     return Transition(
-        observation=read(stored.observation, slot, t),
+        **seen,
         action=read(stored.action, slot, t),
-        next_observation=read(stored.observation, slot, t + 1),
         goal=goal,
         achieved_goal=read(stored.achieved_goal, slot, t),
         next_achieved_goal=next_achieved,

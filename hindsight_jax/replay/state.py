@@ -1,6 +1,6 @@
 """The stored trajectories, and how a uniform (trajectory, t) pair is found among them.
 
-Dimension key: C capacity in trajectories, T horizon.
+Dimension key: C capacity in trajectories, T horizon, F frames of an image observation.
 
 Slot k holds trajectory k and `end[k]`, the count of pairs ever added, its own included. With `first` the count before
 the oldest trajectory and slot_0, slot_1, .. the slots from the oldest on, the r-th stored pair is
@@ -26,6 +26,7 @@ class RingSpec(NamedTuple):
     storage: Trajectory  # the same with a leading axis [C]
     capacity: int  # C, in trajectories
     horizon: int  # T, in actions
+    frames: int = 0  # F, of an image observation; 0: observations are no images
 
 
 class ReplayState(NamedTuple):

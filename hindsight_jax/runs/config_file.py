@@ -26,6 +26,7 @@ ADDED: dict[str, fields.Value] = {
     "agent.first_weights": "fan_in",
     "relabel.law": "future",
     "relabel.absorbing": False,
+    "env.pixels": 0,
 }
 
 

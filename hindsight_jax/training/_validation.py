@@ -47,6 +47,11 @@ def check_ring(ring: Any, example: types.Trajectory) -> None:
     for name, like, stored in zip(
         types.Trajectory._fields, example, jax.eval_shape(ring.init).trajectories, strict=True
     ):
+        if like is None or stored is None:
+            if like is not stored:
+                got, rule = ("no image" if stored is None else "an image"), "of this environment it is not so"
+                checks.fail("ring", f"a ring of trajectories whose {name} is {got}", rule, remedy)
+            continue
         one = jax.ShapeDtypeStruct(stored.shape[1:], stored.dtype)
         if one.shape != like.shape or (name == "action" and is_float(one) != is_float(like)):
             got, rule = checks.describe(one), f"of this environment it is {checks.describe(like)}"
@@ -89,6 +94,8 @@ def check_batches(batches: Any, kind: str, count: int) -> None:
     remedy = "Pass what sample of this run returned."
     checks.instance("batches", batches, _BATCHES[kind], remedy)
     for name, value in batches._asdict().items():
+        if value is None and name == "goal_image":
+            continue
         checks.array(f"batches.{name}", value)
         if jnp.shape(value)[:1] != (count,):
             rule = f"its first axis must be the {count} updates of an epoch"

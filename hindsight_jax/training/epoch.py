@@ -50,10 +50,12 @@ def epoch(
     state, keys = each(begin)(state)
     episodes = each(of_run(collect))(state, keys.collect)
     state = each(of_run(store))(state, episodes.trajectories)
-    batches = each(of_run(sample))(state, keys.sample)
+    members = jnp.arange(state.updates.size, dtype=jnp.int32).reshape(state.updates.shape)
+    batches = each(of_run(sample))(state, keys.sample, members)
     collected = each(collection_metrics)(state, episodes)
-    learner = state._replace(replay=None)  # learning reads no ring, and a loop over chunks would copy it
-    learner, metrics = each_learner(of_run(learn))(learner, batches, keys.learn)
+    # Rings are not mapped over: a loop over chunks of members would copy them. Learning reads only stored pictures.
+    learner = state._replace(replay=None)
+    learner, metrics = each_learner(functools.partial(learn, run, state.replay))(learner, batches, keys.learn)
     return learner._replace(replay=state.replay), metrics | collected
 
 
@@ -89,25 +91,35 @@ def store(run: RunSpec, state: RunState, trajectories: types.Trajectory) -> RunS
     return state._replace(replay=ring, env_steps=env_steps)
 
 
-def sample(run: RunSpec, state: RunState, key: jax.Array) -> types.Transition | types.Trajectory:
-    """The batches of an epoch: transitions [U, B, ...], or on policy the trajectories just collected, [1, N, ...]."""
+def sample(
+    run: RunSpec, state: RunState, key: jax.Array, member: jax.Array | int = 0
+) -> types.Transition | types.Trajectory:
+    """The batches of an epoch: transitions [U, B, ...], or on policy the trajectories just collected, [1, N, ...].
+
+    Images are left in the ring, and their numbers count from the first ring of all members (`Replay.draw`).
+    """
     if run.agent.batch == "trajectories":  # the ring holds what was just collected, all of it and in its order
         return jax.tree.map(lambda x: x[None], state.replay.trajectories)
     # All batches of the epoch in one draw: the ring does not change meanwhile, and one search serves them all.
     count, size = run.sizes.updates_per_epoch, run.sizes.batch_size
     assert state.law is not None  # make_run: a law goes with transitions
-    drawn = run.ring.sample(state.replay, key, count * size, state.law, run.reward_fn, state.preference)
+    drawn = run.ring.draw(state.replay, key, count * size, state.law, run.reward_fn, state.preference, member)
     return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), drawn)
 
 
-def learn(run: RunSpec, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, Metrics]:
+def learn(run: RunSpec, rings: Any, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, Metrics]:
     """U updates of the agent, one batch each, and the means of their metrics.
 
+    `rings` are those of all members, where the numbers of images count; each update looks up its own images.
     If the agent's state or a metric is not finite afterwards, the member is frozen: it keeps the agent that it had, and
     its metrics are NaN.
     """
     count = run.sizes.updates_per_epoch
-    step = lambda agent_state, x: run.agent.update(agent_state, *x)
+
+    def step(agent_state: Any, x: Any) -> tuple[Any, Metrics]:
+        batch, key = x
+        return run.agent.update(agent_state, look_up(run, rings, batch), key)
+
     agent_state, metrics = jax.lax.scan(step, state.agent, (batches, jax.random.split(key, count)))
     metrics = jax.tree.map(jnp.mean, metrics)
     frozen = state.frozen | ~(finite.is_finite(agent_state) & finite.are_finite(metrics))
@@ -118,6 +130,11 @@ def learn(run: RunSpec, state: RunState, batches: Any, key: jax.Array) -> tuple[
         frozen=frozen,
     )
     return state, jax.tree.map(lambda x: jnp.where(frozen, jnp.nan, x), metrics)
+
+
+def look_up(run: RunSpec, rings: Any, batch: Any) -> Any:
+    """One update's batch with its images; a batch without images as it is."""
+    return batch if run.agent.batch == "trajectories" else run.ring.look_up(rings, batch)
 
 
 def evaluate(run: RunSpec, state: RunState, key: jax.Array) -> Metrics:

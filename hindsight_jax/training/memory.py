@@ -21,7 +21,7 @@ class MemoryUse(NamedTuple):
 
     networks: int  # parameters, target parameters and the optimiser's moments, of the agent and of the best agent
     ring: int
-    batches: int  # all batches of one epoch
+    batches: int  # all batches of one epoch; of images, their numbers, and the images of one batch
     other: int  # keys, counters, hyper-parameters
 
     @property
@@ -42,7 +42,12 @@ def memory_use(run: Run) -> MemoryUse:
     state = jax.eval_shape(run.init_without_warmup, key)
     batches = jax.eval_shape(run.sample, state, key)
     ring, agent = num_bytes(state.replay), num_bytes(state.agent)
-    return MemoryUse(networks=2 * agent, ring=ring, batches=num_bytes(batches), other=num_bytes(state) - ring - agent)
+    images = 0
+    if run.spec.env.spec.images is not None:
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batches)
+        images = num_bytes(jax.eval_shape(run.spec.ring.look_up, state.replay, one)) - num_bytes(one)
+    other = num_bytes(state) - ring - agent
+    return MemoryUse(networks=2 * agent, ring=ring, batches=num_bytes(batches) + images, other=other)
 
 
 def free_memory() -> int | None:

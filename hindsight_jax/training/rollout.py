@@ -28,7 +28,8 @@ class Rollout(NamedTuple):
 def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Rollout:
     """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
 
-    All states s_0 .. s_T are kept, the last included. If the spec ends at success, an episode's length is the number
+    The policy is given an image where goals are images. All states s_0 .. s_T are kept, the last included; where states
+    are images, the newest frame of each. If the spec ends at success, an episode's length is the number
     of actions up to its first success; states after it are masked by `length` and never read.
 
     Raises ValueError if an argument is of another type, or if the policy returns an action of another shape or dtype.
@@ -39,18 +40,20 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     checks.positive_int("num_envs", num_envs, "Play at least one episode.")
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
-    goal = first.obs["desired_goal"]
+    goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")
+    seen_goal = goal if goal_image is None else goal_image
+    newest = (lambda observation: observation) if env.spec.images is None else (lambda stack: stack[..., -3:])
 
     def step(state, key):
-        action = jax.vmap(policy)(state.obs["observation"], goal, jax.random.split(key, num_envs))
+        action = jax.vmap(policy)(state.obs["observation"], seen_goal, jax.random.split(key, num_envs))
         state = jax.vmap(env.step)(state, action)
-        return state, (action, state.obs["observation"], state.obs["achieved_goal"])
+        return state, (action, newest(state.obs["observation"]), state.obs["achieved_goal"])
 
     horizon = env.spec.horizon
     _, (action, observation, achieved) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
     # action [T, N, D], observation [T, N, *O], achieved [T, N, *G] -> [N, T, ..], and s_0 in front of the states
     with_start = lambda start, rest: jnp.concatenate([start[:, None], jnp.swapaxes(rest, 0, 1)], axis=1)
-    observation = with_start(first.obs["observation"], observation)
+    observation = with_start(newest(first.obs["observation"]), observation)
     achieved = with_start(first.obs["achieved_goal"], achieved)
 
     success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], goal)  # [N, T]
@@ -67,6 +70,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
             desired_goal=goal,
             length=length,
             terminal=ends,
+            goal_image=goal_image,
         ),
         success_end=last,
         success_any=success_any,

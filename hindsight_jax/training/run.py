@@ -154,6 +154,8 @@ def store(run: RunSpec, state: RunState, trajectories: types.Trajectory) -> RunS
 def sample(run: RunSpec, state: RunState, key: jax.Array) -> types.Transition | types.Trajectory:
     """The batches of an epoch: transitions [U, B, ...]; for an on-policy agent all stored trajectories, [1, N, ...].
 
+    Images stay in the ring: the batches hold their numbers (`Replay.draw`), and `learn` looks them up.
+
     Raises ValueError on a wrong state or key, or (outside of jit) an empty ring.
     """
     return epochs.sample(run, state, key)
@@ -164,14 +166,14 @@ def learn(run: RunSpec, state: RunState, batches: Any, key: jax.Array) -> tuple[
     """U updates of the agent: (state, means of the updates' metrics, f32[] each).
 
     Args:
-      state: its `replay` is not read, and may be None.
+      state: its `replay` is read only for images, and may else be None.
       batches: what `sample` returned, [U, ...].
       key: one typed key.
 
     Raises:
       ValueError: on a wrong state, batches or key.
     """
-    return epochs.learn(run, state, batches, key)
+    return epochs.learn(run, state.replay, state, batches, key)
 
 
 @checks.validated(_validation.check_member_and_key)
@@ -195,7 +197,9 @@ def diagnose(run: RunSpec, state: RunState) -> finite.NonFinite:
     key = jax.random.wrap_key_data(state.epoch_key, impl=jax.random.key_impl(state.key))
     keys = epochs.split_key(key)  # the ring already holds what that epoch collected
     batches = jax.jit(functools.partial(epochs.sample, run))(state, keys.sample)
-    return finite.replay_epoch(jax.jit(run.agent.update), state.agent, batches, keys.learn, int(state.updates))
+    look_up = functools.partial(epochs.look_up, run)
+    update = jax.jit(lambda agent, batch, key: run.agent.update(agent, look_up(state.replay, batch), key))
+    return finite.replay_epoch(update, state.agent, batches, keys.learn, int(state.updates))
 
 
 def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
@@ -213,13 +217,20 @@ def example_trajectory(env: GoalEnv) -> types.Trajectory:
     _validation.check_env(env)
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, jax.random.key(0))
+    if spec.images is None:
+        states, goal_image = jnp.zeros((spec.horizon + 1, *spec.observation_shape)), None
+    else:
+        frame = jnp.zeros((spec.images.pixels, spec.images.pixels, 3), jnp.uint8)
+        states = jnp.broadcast_to(frame[None], (spec.horizon + 1, *frame.shape))
+        goal_image = frame if spec.images.goals else None
     return types.Trajectory(
-        observation=jnp.zeros((spec.horizon + 1, *spec.observation_shape)),
+        observation=states,
         achieved_goal=jnp.zeros((spec.horizon + 1, *spec.goal_shape)),
         action=jnp.zeros((spec.horizon, *action.shape), action.dtype),
         desired_goal=jnp.zeros(spec.goal_shape),
         length=jnp.zeros((), jnp.int32),
         terminal=jnp.zeros((), jnp.bool_),
+        goal_image=goal_image,
     )
 
 

@@ -58,10 +58,11 @@ LENGTHS = alike(TWO.length)._replace(
     known={str(bad): jnp.array([T, bad]) for bad in (-1, T + 1, 2**31 - 1, -(2**31))},
     sizes={"5 trajectories": jnp.full(CAPACITY + 1, T)},
 )
-ADDED = {name: alike(value) for name, value in TWO._asdict().items()} | {"length": LENGTHS}
+ADDED = {name: alike(value) for name, value in TWO._asdict().items() if value is not None} | {"length": LENGTHS}
 STORED = {name: alike(value) for name, value in STATE._asdict().items() if name != "trajectories"}
 STORED["trajectories"] = record(
-    STATE.trajectories, **{name: alike(value) for name, value in STATE.trajectories._asdict().items()}
+    STATE.trajectories,
+    **{name: alike(value) for name, value in STATE.trajectories._asdict().items() if value is not None},
 )
 ANOTHER_RING = replay.make_ring(EXAMPLE, CAPACITY + 1)
 A_STATE = record(STATE, **STORED)._replace(
