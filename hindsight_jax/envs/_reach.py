@@ -5,13 +5,14 @@ Dimension key: G = 3, the hand's (x, y, z) in metres; O observation dims, whose 
 The model's three slide joints are the hand's coordinates in the world, so its qpos is the hand's position.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, boxes, physics
+from hindsight_jax.envs import _validation, base, boxes, physics
 
 
 class Reach(physics.PhysicsTask):
@@ -46,6 +47,12 @@ class Reach(physics.PhysicsTask):
         """Uniform in the start box, at rest."""
         return self.engine.start(boxes.uniform(key, self._start))
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The hand at the goal."""
+        return self.engine.bodies(goal)
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A ball that holds the hand's point at a success."""
+        goal = state.obs["desired_goal"]
         return (rendering.sphere(goal, self.spec.threshold, rendering.MARKER),)

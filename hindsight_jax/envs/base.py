@@ -22,13 +22,14 @@ wrappers run on a GoalEnv; training never auto-resets, it resets a batch and sca
 
 import abc
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import _quiet_imports
 from hindsight_jax.envs._validation import (
     check_goal,
@@ -38,6 +39,7 @@ from hindsight_jax.envs._validation import (
     check_pipeline_state,
     check_result,
     check_start_and_goal,
+    check_state,
 )
 
 with _quiet_imports.without_warp_message():
@@ -84,7 +86,8 @@ class GoalEnv(Env):
         `return self.next_state(state, PipelineState(moved, goal), observation, valid)`;
       - what else a task must remember, such as a key, is part of `physics`, or a field beside `goal` in a dataclass
         of its own in place of PipelineState;
-      - `scene` and `camera` draw it, for GIFs; they are optional.
+      - `bodies` and `camera` draw it, for GIFs and for image observations; they are optional, and so are `scenery`,
+        `markers` and `bodies_at`.
 
     `PureTask` and `PhysicsTask` define some of these. `envs.check_task(task)` checks a task without running it;
     docs/add_your_own_task.md has two, complete.
@@ -134,11 +137,37 @@ class GoalEnv(Env):
         del start
         return self.reachable(goal)
 
-    def scene(self, state: State) -> Any:
-        """The `rendering.Scene` of this state: its bodies, and the goal as a marker; optional."""
-        raise NotImplementedError(f"{type(self).__name__} draws no scene. Write scene(state) -> rendering.Scene.")
+    def scenery(self) -> rendering.Scene | None:
+        """The bodies that look the same in every state, such as floor and walls; None, the default, for none."""
+        return None
 
-    def camera(self) -> Any:
+    def bodies(self, state: State) -> rendering.Scene:
+        """The bodies that move or change, without anything that shows the goal; optional."""
+        remedy = "Write bodies(state) -> rendering.Scene, and scenery() for what never moves."
+        raise NotImplementedError(f"{type(self).__name__} draws no scene. {remedy}")
+
+    def markers(self, state: State) -> Sequence[rendering.Scene]:
+        """What shows the goal to people, `state.obs["desired_goal"]`; no image observation has it. By default none."""
+        del state
+        return ()
+
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The `bodies` of a state that has achieved this goal f32[*G], for goals that are images; optional."""
+        del goal
+        remedy = "Write bodies_at(goal) -> rendering.Scene."
+        raise NotImplementedError(f"{type(self).__name__} draws no state for a goal. {remedy}")
+
+    @checks.validated(check_state)
+    def scene(self, state: State) -> rendering.Scene:
+        """The picture of this state for people: `scenery`, `bodies` and `markers`, in this order.
+
+        A task may override this one method in their place. It then has GIFs, and no image observations.
+        """
+        scenery = self.scenery()
+        still = () if scenery is None else (scenery,)
+        return rendering.compose(*still, self.bodies(state), *self.markers(state))
+
+    def camera(self) -> rendering.Camera:
         """The `rendering.Camera` that shows all of the task; optional."""
         raise NotImplementedError(f"{type(self).__name__} has no camera. Write camera() -> rendering.Camera.")
 

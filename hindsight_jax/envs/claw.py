@@ -7,13 +7,14 @@ The physics runs in MJX; comments in assets/claw.xml mark our own choices. One s
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, action_sets, boxes, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
 
 NUM_SUBSTEPS = 10
 START = (0.0, -math.pi / 3, math.pi / 3) * 3 + (0.0,)
@@ -103,8 +104,14 @@ class Claw(physics.PhysicsTask):
         """The nine joint angles, and (cos, sin) of the valve, [11]."""
         return jnp.concatenate([now.qpos[:9], jnp.cos(now.qpos[9:]), jnp.sin(now.qpos[9:])])
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The valve at the goal's angle, and the fingers as every episode begins."""
+        return self.engine.bodies(jnp.array(START).at[9].set(jnp.arctan2(goal[1], goal[0])))
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A shell around the red lobe's end at the goal angle, reaching a little beyond it."""
+        goal = state.obs["desired_goal"]
         outwards = jnp.concatenate([goal, jnp.zeros(1)])
         centre = jnp.array([0.0, 0.0, 0.102])
         return (

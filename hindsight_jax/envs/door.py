@@ -8,13 +8,14 @@ is clipped to the workspace.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, action_sets, boxes, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
 
 NUM_SUBSTEPS = 6
 STEP = 0.02  # metres, the hand's travel per unit action
@@ -112,8 +113,14 @@ class Door(physics.PhysicsTask):
         """bool[]: whether a hand in its workspace can pull the door to within the threshold of this angle."""
         return jnp.abs(goal[0] - jnp.clip(goal[0], 0.0, widest())) < self.spec.threshold
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The door at the goal's angle, and the hand above the handle of the shut door."""
+        return self.engine.bodies(jnp.concatenate([jnp.array(START[0]), goal]))
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """The panel at the goal angle, a little larger, so that a door at its goal is green all over."""
+        goal = state.obs["desired_goal"]
         turn = rendering.yaw(goal[0])
         centre = jnp.array([*HINGE, 0.1]) + turn @ jnp.array([-HINGE[0], 0.0, 0.0])
         return (rendering.box(centre, (0.205, 0.014, 0.205), rendering.MARKER, rotation=turn),)

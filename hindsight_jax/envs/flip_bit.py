@@ -6,6 +6,7 @@ Dimension key: K bits, O = G = K, C columns of the picture.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -84,18 +85,27 @@ class FlipBit(base.PureTask):
         bits = jnp.abs(now.physics - flip)
         return self.next_state(state, base.PipelineState(bits, now.goal), bits, valid)
 
+    def scenery(self) -> rendering.Scene:
+        """The table."""
+        return rendering.plane((0.0, 0.0, -0.01), TABLE)
+
     @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The bits row by row in a square: 0 is a white box, 1 a dark one; a wrong bit stands on a red plate."""
-        bits, goal = state.obs["observation"], state.obs["desired_goal"]
-        is_one, is_wrong = (bits > 0.5)[:, None], (bits != goal)[:, None]
-        box_rgba = jnp.where(is_one, jnp.array([ONE]), jnp.array([ZERO]))
-        plate_rgba = jnp.where(is_wrong, jnp.array([WRONG]), jnp.array([PLATE]))
-        parts = [rendering.plane((0.0, 0.0, -0.01), TABLE)]
-        for i, (x, y) in enumerate(self._places()):
-            parts.append(rendering.plane((x, y, 0.0), plate_rgba[i], (0.46, 0.46)))
-            parts.append(rendering.box((x, y, 0.1), (0.3, 0.3, 0.1), box_rgba[i]))
-        return rendering.compose(*parts)
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """The bits row by row in a square: 0 is a white box, 1 a dark one."""
+        return self.bodies_at(state.obs["observation"])
+
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The boxes of the goal's bits."""
+        rgba = jnp.where((goal > 0.5)[:, None], jnp.array([ONE]), jnp.array([ZERO]))
+        places = enumerate(self._places())
+        return rendering.compose(*(rendering.box((x, y, 0.1), (0.3, 0.3, 0.1), rgba[i]) for i, (x, y) in places))
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
+        """A plate under each bit, red where the bit is wrong."""
+        is_wrong = (state.obs["observation"] != state.obs["desired_goal"])[:, None]
+        rgba = jnp.where(is_wrong, jnp.array([WRONG]), jnp.array([PLATE]))
+        return [rendering.plane((x, y, 0.0), rgba[i], (0.46, 0.46)) for i, (x, y) in enumerate(self._places())]
 
     def camera(self) -> rendering.Camera:
         """From above; the picture is a little higher than the square of bits."""

@@ -6,13 +6,14 @@ One step is 0.05 s, five substeps of 0.01 s at a constant force. A force of 1 N 
 0.05 m at full speed.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, action_sets, boxes, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
 
 NUM_SUBSTEPS = 5
 START = ((-0.33, -0.33), (-0.27, -0.27))
@@ -104,8 +105,14 @@ class FourRooms(physics.PhysicsTask):
         """The position, [2]."""
         return now.qpos
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The ball at the goal."""
+        return self.engine.bodies(goal)
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc that holds the ball's centre at a success."""
+        goal = state.obs["desired_goal"]
         centre = jnp.concatenate([goal, jnp.full(1, 0.04, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold, 0.005, rendering.MARKER),)
 

@@ -8,6 +8,7 @@ Dimension key: O = G = 2, (row, column) of a cell as floats in 0 .. 10; row 0 is
             3 right  (0, +1)
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -114,25 +115,36 @@ class GridFourRooms(base.PureTask):
         cell = jnp.where(valid, walk(now.cell, index), now.cell)
         return self.next_state(state, now.replace(cell=cell, key=key), cell.astype(jnp.float32), valid)
 
-    @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The map from above: walls as blocks, the walker as a ball, its goal as a translucent block."""
-        now, goal = state.obs["observation"], state.obs["desired_goal"]
-        at = lambda cell, height: jnp.stack([cell[1], -cell[0], jnp.asarray(height, jnp.float32)])
+    def scenery(self) -> rendering.Scene:
+        """The map: walls are blocks."""
         centre = (SIZE - 1) / 2
         walls = [rendering.box((x, -y, 0.3), (0.5, 0.5, 0.3), WALL) for y, x in np.argwhere(~FREE).astype(float)]
-        return rendering.compose(
-            rendering.plane((centre, -centre, 0.0), FLOOR, (SIZE / 2, SIZE / 2)),
-            *walls,
-            rendering.box(at(goal, 0.25), (0.42, 0.42, 0.25), GOAL),
-            rendering.sphere(at(now, 0.32), 0.32, AGENT),
-        )
+        return rendering.compose(rendering.plane((centre, -centre, 0.0), FLOOR, (SIZE / 2, SIZE / 2)), *walls)
+
+    @checks.validated(_validation.check_state)
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """The walker, a ball."""
+        return self.bodies_at(state.obs["observation"])
+
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The walker in the goal's cell."""
+        return rendering.sphere(at(goal, 0.32), 0.32, AGENT)
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
+        """A translucent block in the goal's cell."""
+        return (rendering.box(at(state.obs["desired_goal"], 0.25), (0.42, 0.42, 0.25), GOAL),)
 
     def camera(self) -> rendering.Camera:
         """From above, the map's first row at the top."""
         centre = (SIZE - 1) / 2
         position, target = (centre, -centre, 5.0), (centre, -centre, 0.0)
         return rendering.orthographic(position, target=target, up=(0.0, 1.0, 0.0), height=SIZE + 0.6)
+
+
+def at(cell: jax.Array, height: float) -> jax.Array:
+    """The place f32[3] at this height over the middle of a cell f32[2]: rows go down the picture."""
+    return jnp.stack([cell[1], -cell[0], jnp.asarray(height, jnp.float32)])
 
 
 def walk(cell: jax.Array, index: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ each frame, with u1 and u2 uniform in [-1, 1] / 30, the engines give the hull, a
 as a force that is constant over the frame. Neither acts through the hull's centre of mass, so both turn the hull too.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -168,13 +169,21 @@ class LunarLander(physics.PhysicsTask):
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
 
     @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The ground, the lander, and the goal's marker."""
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """The lander."""
         now: Any = state.pipeline_state
-        return rendering.compose(self.engine.scene(now.physics.physics.qpos), *self.markers(now.goal))
+        return self.engine.bodies(now.physics.physics.qpos)
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The lander at the goal's place and angle, its legs out, whether they are to touch the ground or not."""
+        x, z, angle = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST, goal[2]  # the hull's origin
+        root = jnp.stack([x - CENTRE * jnp.sin(angle), z + CENTRE * jnp.cos(angle), angle])
+        return self.engine.bodies(jnp.append(root, jnp.full(2, LEGS_OUT, jnp.float32)))
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A panel behind the lander: at a success the hull's origin is in front of it."""
+        goal = state.obs["desired_goal"]
         half = (self.spec.threshold * SCALE[0], 0.05, self.spec.threshold * SCALE[1])
         x, z = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST
         return (rendering.box(jnp.stack([x, jnp.full_like(x, 0.6), z]), half, rendering.MARKER),)

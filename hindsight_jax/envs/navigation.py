@@ -5,6 +5,7 @@ Dimension key: K dimensions of the cube, O = G = K; coordinates have no unit.
     s' = clip(s + 0.2 a, -1, 1)       a in [-1, 1]^K
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -109,22 +110,25 @@ class Navigation(base.PureTask):
         point = jnp.clip(now.physics + STEP * move, -1.0, 1.0)
         return self.next_state(state, base.PipelineState(point, now.goal), point, valid)
 
-    @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The first two dimensions as a floor, on which a point of K = 1 moves along the middle.
+    def scenery(self) -> rendering.Scene:
+        """The first two dimensions as a floor."""
+        return rendering.compose(rendering.plane((0.0, 0.0, 0.0), FLOOR, (1.1, 1.1)), *outline())
 
-        At a success with K <= 2 the ball is inside the goal's disc. For K > 2 a chart below shows all errors.
-        """
+    @checks.validated(_validation.check_state)
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """A ball at the first two coordinates; for K = 1 it moves along the middle. It shows no other dimension."""
+        return self.bodies_at(state.obs["observation"])
+
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The ball at the goal."""
+        return rendering.sphere(at(goal, 0.1), RADIUS, POINT)
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
+        """A disc that holds the ball at a success, if K <= 2. For K > 2 a chart below the floor shows all errors."""
         now, goal = state.obs["observation"], state.obs["desired_goal"]
-        flat = lambda x: jnp.pad(x[:2], (0, max(0, 2 - x.shape[0])))
-        at = lambda x, height: jnp.concatenate([flat(x), jnp.full(1, height, jnp.float32)])
-        return rendering.compose(
-            rendering.plane((0.0, 0.0, 0.0), FLOOR, (1.1, 1.1)),
-            *outline(),
-            rendering.sphere(at(now, 0.1), RADIUS, POINT),
-            rendering.cylinder(at(goal, 0.01), self.spec.threshold + RADIUS, 0.01, rendering.MARKER),
-            *(error_bars(now - goal) if now.shape[0] > 2 else ()),
-        )
+        disc = rendering.cylinder(at(goal, 0.01), self.spec.threshold + RADIUS, 0.01, rendering.MARKER)
+        return [disc, *(error_bars(now - goal) if now.shape[0] > 2 else ())]
 
     def camera(self) -> rendering.Camera:
         """From above; for K > 2 the picture includes the chart."""
@@ -147,6 +151,11 @@ def lattice(start: jax.Array) -> tuple[jax.Array, jax.Array]:
         points.append(face * (1.0 - STEP * inwards) + zeros)
         steps.append(inwards + to_the_face[None])
     return jnp.concatenate(points), jnp.concatenate(steps)
+
+
+def at(point: jax.Array, height: float) -> jax.Array:
+    """The place f32[3] at this height over the first two coordinates of a point f32[K], of which a missing one is 0."""
+    return jnp.concatenate([jnp.pad(point[:2], (0, max(0, 2 - point.shape[0]))), jnp.full(1, height, jnp.float32)])
 
 
 def outline() -> list[rendering.Scene]:

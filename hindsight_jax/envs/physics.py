@@ -11,7 +11,6 @@ are the state: a scan carries less, a checkpoint holds no empty arrays, and XLA 
 import abc
 import os
 import pathlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +24,6 @@ with _quiet_imports.without_warp_message():
     import mujoco
     from mujoco import mjx
 
-Markers = Sequence[rendering.Scene]
 _ASSETS = pathlib.Path(__file__).parent / "assets"
 _DRAWN = (rendering.PLANE, rendering.SPHERE, rendering.CAPSULE, rendering.CYLINDER, rendering.BOX)
 
@@ -126,23 +124,44 @@ class Engine:
 
         So are meshes, ellipsoids and height fields, which `rendering` does not draw.
         """
-        shown = np.flatnonzero((self.model.geom_rgba[:, 3] > 0) & np.isin(self.model.geom_type, _DRAWN))
+        return self._geoms(self._shown(), qpos)
+
+    def scenery(self) -> rendering.Scene | None:
+        """Those geoms of `scene` that no joint moves; None if there are none."""
+        rows = self._shown(moving=False)
+        if not rows.size:
+            return None
+        data = mujoco.MjData(self.model)
+        mujoco.mj_kinematics(self.model, data)
+        return self._drawn(rows, data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3))
+
+    def bodies(self, qpos: jax.Array) -> rendering.Scene:
+        """Those geoms of `scene` that joints move, at the positions `qpos` f32[Q]."""
+        return self._geoms(self._shown(moving=True), qpos)
+
+    def _shown(self, moving: bool | None = None) -> np.ndarray:
+        """Indices of the geoms that are drawn: all, those that some joint moves, or the others."""
+        shown = (self.model.geom_rgba[:, 3] > 0) & np.isin(self.model.geom_type, _DRAWN)
+        moves = self.model.body_weldid[self.model.geom_bodyid] != 0  # 0 is the world
+        return np.flatnonzero(shown if moving is None else shown & (moves == moving))
+
+    def _geoms(self, rows: np.ndarray, qpos: jax.Array) -> rendering.Scene:
         with jax.numpy_rank_promotion("allow"):
             data = mjx.kinematics(self._mjx_model, self._blank.replace(qpos=qpos))
-        return rendering.Scene(
-            tuple(int(kind) for kind in self.model.geom_type[shown]),
-            data.geom_xpos[shown],
-            data.geom_xmat[shown],
-            jnp.asarray(self.model.geom_size[shown], jnp.float32),
-            jnp.asarray(self.model.geom_rgba[shown], jnp.float32),
-        )
+        return self._drawn(rows, data.geom_xpos, data.geom_xmat)
+
+    def _drawn(self, rows: np.ndarray, position: Any, rotation: Any) -> rendering.Scene:
+        """The scene of these geoms, of all geoms' positions [N, 3] and rotations [N, 3, 3]."""
+        kinds = tuple(int(kind) for kind in self.model.geom_type[rows])
+        rest = position[rows], rotation[rows], self.model.geom_size[rows], self.model.geom_rgba[rows]
+        return rendering.Scene(kinds, *(jnp.asarray(array, jnp.float32) for array in rest))
 
 
 class PhysicsTask(base.GoalEnv):
     """A task whose state is an Engine's; `PipelineState.physics` is a `Physics`.
 
     A subclass defines `sample_start`, `controls` and `observe`, and what every task does: `achieved_goal`, `distance`
-    and `sample_goal`. `camera`, and `markers` for the goal, draw it.
+    and `sample_goal`. The model and `camera` draw it; `markers` show its goal.
 
     Args:
       model: the model of the Engine: XML text, the name of a file in envs/assets, or a path.
@@ -200,11 +219,6 @@ class PhysicsTask(base.GoalEnv):
     def observe(self, now: Physics) -> jax.Array:
         """The agent's observation of a state, f32[O]."""
 
-    def markers(self, goal: jax.Array) -> Markers:
-        """Bodies that a picture has besides the model's: translucent ones where the goal is. By default none."""
-        del goal
-        return ()
-
     def reset(self, rng: jax.Array) -> base.State:
         start_key, goal_key = jax.random.split(base.typed(rng))
         start = self.sample_start(start_key)
@@ -217,11 +231,15 @@ class PhysicsTask(base.GoalEnv):
         after = self.engine.substeps(now.physics, self.controls(now.physics, move))
         return self.next_state(state, base.PipelineState(after, now.goal), self.observe(after), valid)
 
+    def scenery(self) -> rendering.Scene | None:
+        """The model's geoms that no joint moves."""
+        return self.engine.scenery()
+
     @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The model's geoms, and the goal's markers."""
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """The model's geoms that joints move."""
         now: Any = state.pipeline_state
-        return rendering.compose(self.engine.scene(now.physics.qpos), *self.markers(now.goal))
+        return self.engine.bodies(now.physics.qpos)
 
 
 def held(control: jax.Array, num_substeps: int) -> jax.Array:

@@ -8,6 +8,7 @@ constant force. A pillar blocks the straight line from start to goal for 59 % of
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, action_sets, boxes, four_rooms, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, four_rooms, physics
 
 NUM_SUBSTEPS = 5
 BORDER = four_rooms.BORDER  # metres, half the room's width; distances are in widths
@@ -104,8 +105,14 @@ class PointMass(physics.PhysicsTask):
         """Position and velocity, [4]."""
         return jnp.concatenate([now.qpos, now.qvel])
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The ball at the goal."""
+        return self.engine.bodies(goal)
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc at the ball's height that holds the ball's centre at a success."""
+        goal = state.obs["desired_goal"]
         centre = jnp.concatenate([goal, jnp.full(1, 0.06, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.005, rendering.MARKER),)
 

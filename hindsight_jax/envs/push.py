@@ -8,7 +8,7 @@ to its end, which is clipped to the workspace.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -112,24 +112,40 @@ class Push(physics.PhysicsTask):
         """The positions, [4]."""
         return now.qpos
 
+    def scenery(self) -> rendering.Scene:
+        """The table and the workspace's outline."""
+        return rendering.compose(rendering.plane((0.0, 0.6, 0.0), TABLE, (0.35, 0.25)), *outline())
+
     @checks.validated(_validation.check_state)
-    def scene(self, state: base.State) -> rendering.Scene:
-        """The table and the workspace's outline, puck and tool, and the goal's puck and hand as translucent markers."""
-        now, goal = state.obs["observation"], state.obs["desired_goal"]
-        at = lambda xy, height: jnp.concatenate([xy, jnp.full(1, height, jnp.float32)])
+    def bodies(self, state: base.State) -> rendering.Scene:
+        """Puck and tool."""
+        return self.bodies_at(state.obs["observation"])
+
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """Puck and tool where the goal has them."""
         return rendering.compose(
-            rendering.plane((0.0, 0.6, 0.0), TABLE, (0.35, 0.25)),
-            *outline(),
+            rendering.cylinder(at(goal[2:], 0.015), 0.04, 0.015, PUCK),
+            rendering.capsule(at(goal[:2] - jnp.array([0.0, 0.0025]), 0.06), 0.00625, 0.05, TOOL),
+            rendering.sphere(at(goal[:2], 0.13), 0.025, TOOL),
+        )
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
+        """The goal's puck and hand."""
+        goal = state.obs["desired_goal"]
+        return (
             rendering.cylinder(at(goal[2:], 0.015), 0.04, 0.015, rendering.MARKER),
             rendering.sphere(at(goal[:2], 0.06), 0.00625, rendering.MARKER),
-            rendering.cylinder(at(now[2:], 0.015), 0.04, 0.015, PUCK),
-            rendering.capsule(at(now[:2] - jnp.array([0.0, 0.0025]), 0.06), 0.00625, 0.05, TOOL),
-            rendering.sphere(at(now[:2], 0.13), 0.025, TOOL),
         )
 
     def camera(self) -> rendering.Camera:
         """From in front of the table and above it."""
         return rendering.pinhole((0.0, 0.2, 0.75), target=(0.0, 0.59, 0.0), up=(0.0, 0.0, 1.0), fov_degrees=32.0)
+
+
+def at(xy: jax.Array, height: float) -> jax.Array:
+    """The point f32[3] at this height over a point f32[2] of the table."""
+    return jnp.concatenate([xy, jnp.full(1, height, jnp.float32)])
 
 
 def outline() -> list[rendering.Scene]:

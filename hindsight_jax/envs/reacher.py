@@ -13,13 +13,14 @@ The physics runs in MJX: assets/reacher.xml. One step is 0.02 s, two substeps of
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, rendering, types
-from hindsight_jax.envs import _validation, action_sets, boxes, physics
+from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
 
 NUM_SUBSTEPS = 2
 UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
@@ -128,11 +129,31 @@ class Reacher(physics.PhysicsTask):
         tip_speed = jnp.stack([-jnp.sum(sin * turning), jnp.sum(cos * turning)])
         return jnp.concatenate([jnp.cos(angles), jnp.sin(angles), tip, speeds, tip_speed, angles[1:]])
 
-    def markers(self, goal: jax.Array) -> physics.Markers:
+    @checks.validated(_validation.check_goal)
+    def bodies_at(self, goal: jax.Array) -> rendering.Scene:
+        """The fingertip at the goal, with the elbow to its left; where no arm reaches it, as near as can be."""
+        return self.engine.bodies(elbows_left(goal))
+
+    def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc that holds the fingertip's centre at a success."""
+        goal = state.obs["desired_goal"]
         centre = jnp.concatenate([goal, jnp.full(1, 0.02, jnp.float32)])
         return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, rendering.MARKER),)
 
     def camera(self) -> rendering.Camera:
         """From above."""
         return rendering.orthographic((0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=0.66)
+
+
+def elbows_left(tip: jax.Array) -> jax.Array:
+    """The angles f32[2] of shoulder and elbow, turned left, that bring the fingertip to `tip` f32[2], or towards it.
+
+    By the law of cosines, |tip|² = UPPER² + LOWER² + 2 UPPER LOWER cos(elbow).
+
+    >>> jnp.round(elbows_left(jnp.array([0.1, 0.11])), 3).tolist()  # the upper link along x, the lower one along y
+    [0.0, 1.571]
+    """
+    cosine = (jnp.sum(tip**2) - UPPER**2 - LOWER**2) / (2.0 * UPPER * LOWER)
+    elbow = jnp.arccos(jnp.clip(cosine, math.cos(ELBOW_LIMIT), 1.0))
+    bend = jnp.arctan2(LOWER * jnp.sin(elbow), UPPER + LOWER * jnp.cos(elbow))  # from the upper link to the tip
+    return jnp.stack([jnp.arctan2(tip[1], tip[0]) - bend, elbow])

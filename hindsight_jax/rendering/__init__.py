@@ -15,6 +15,7 @@ up, colours are RGBA in [0, 1].
 `jax.lax.map` renders frame after frame: the fastest on a CPU, in the memory of one; `jax.vmap` renders all at once.
 """
 
+from hindsight_jax.rendering.observer import observer
 from hindsight_jax.rendering.picture import contact_sheet, render, to_uint8
 from hindsight_jax.rendering.scene import (
     BOX,
@@ -52,6 +53,7 @@ __all__ = [
     "compose",
     "contact_sheet",
     "cylinder",
+    "observer",
     "orthographic",
     "pinhole",
     "plane",

@@ -21,9 +21,10 @@ MAX_BYTES = 300_000  # of a GIF
 
 
 def has_picture(env: GoalEnv) -> bool:
-    """Whether the task can be drawn: its class overrides `scene` and `camera` of GoalEnv, which are optional."""
+    """Whether the task can be drawn: its class writes `bodies`, or `scene` itself, and `camera`; they are optional."""
     task = type(env)
-    return task.scene is not GoalEnv.scene and task.camera is not GoalEnv.camera
+    drawn = task.scene is not GoalEnv.scene or task.bodies is not GoalEnv.bodies
+    return drawn and task.camera is not GoalEnv.camera
 
 
 def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, num_goals: int = 6) -> np.ndarray:
