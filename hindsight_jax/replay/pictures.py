@@ -2,7 +2,8 @@
 
 An epoch's batches hold frames by number, so that drawing them moves no picture; each update looks up its own.
 
-Dimension key: C capacity in trajectories, T horizon, P pixels of a side, F frames of an observation, B batch, M members.
+Dimension key: C capacity in trajectories, T horizon, P pixels of a side, F frames of an observation, B batch,
+M members.
 """
 
 from typing import NamedTuple
@@ -14,12 +15,11 @@ import numpy as np
 from hindsight_jax.replay.state import ReplayState, RingSpec, read
 from hindsight_jax.types import Transition
 
-
 _NOTHING = np.uint8(255)  # each byte of a picture that nobody drew: -1, as in every integer of such a batch
 
 
 class Pictures(NamedTuple):
-    """What numbers stand for: n >= 0 for frame n, -1 for none, and -2 - k for the picture of trajectory k's own goal."""
+    """What numbers stand for: n >= 0 is frame n, -1 is none, and -2 - k is the picture of trajectory k's own goal."""
 
     frames: jax.Array  # u8[M C (T+1), P, P, 3]
     goals: jax.Array | None  # u8[M C, P, P, 3], where goals are images

@@ -1,7 +1,7 @@
 """A ring of trajectories of unequal length, on the device, from which relabelled transitions are drawn.
 
-Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, P pixels of a side, F frames
-of an image observation.
+Dimension key: C capacity in trajectories, T horizon, N trajectories added at once, B batch, P pixels of a side,
+F frames of an image observation.
 """
 
 from collections.abc import Callable
@@ -45,8 +45,8 @@ def make_ring(example: Trajectory, capacity: int, frames: int = 1) -> Replay:
       a `Replay`: the functions of this module, bound to these sizes.
 
     Raises:
-      ValueError: if capacity is not a positive integer, if capacity * T (of images, capacity * (T + 1)) reaches 2^31, if
-        the example's fields do not fit together, or if frames is not 1 where observations are no images.
+      ValueError: if capacity is not a positive integer, if capacity * T (of images, capacity * (T + 1)) reaches 2^31,
+        if the example's fields do not fit together, or if frames is not 1 where observations are no images.
 
     >>> import jax, jax.numpy as jnp
     >>> from hindsight_jax import relabel, replay, types
