@@ -126,6 +126,13 @@ def integer(name: str, value: Any, remedy: str = "Cast it with .astype(jnp.int32
         fail(name, describe(value), "its dtype must be an integer", remedy)
 
 
+def pixels(name: str, value: Any, remedy: str = "Pass pixels of 0 to 255 as they are.") -> None:
+    """The value is an array of uint8."""
+    array(name, value)
+    if jnp.result_type(value) != jnp.uint8:
+        fail(name, describe(value), "its dtype must be uint8", remedy)
+
+
 def boolean(name: str, value: Any, remedy: str = "Compare, or cast it with .astype(bool).") -> None:
     """The value is a boolean or an array of booleans."""
     array(name, value)

@@ -1,4 +1,4 @@
-"""Helpers shared by agents: action sets, an Adam step with a traced learning rate, uniform actions, target networks.
+"""Helpers shared by agents: action sets, encoders, an Adam step with a traced learning rate, target networks.
 
 Dimension key: B batch, D action dims.
 """
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hindsight_jax import checks, losses, types
+from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.fields import Allowed, Need
 
 # Hyper-parameters that several agents declare.
@@ -26,6 +26,9 @@ TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24
 HiddenSizes = Annotated[tuple[int, ...], Allowed("units of the hidden layers, such as 400,300", 1, 65536)]
 LayerNorm = Annotated[bool, Allowed("layer normalisation before each ReLU")]
 ScaleInputs = Annotated[bool, Allowed("map observation and goal from their ranges to [-1, 1]")]
+_PIXELS = Need({"env.pixels": (0,)}, differs=True)
+LastStride = Annotated[int, Allowed("stride of the encoder's last convolution; hEM's is 2", 1, 2, needs=(_PIXELS,))]
+SpatialSoftmax = Annotated[bool, Allowed("features are each map's mean place, not the map", needs=(_PIXELS,))]
 
 ADAM = optax.scale_by_adam()
 
@@ -46,9 +49,27 @@ def continuous(spec: types.EnvSpec, who: str) -> types.Box:
     checks.fail("spec.action", spec.action, f"{who} needs a Box of actions", remedy)
 
 
+def encoder(spec: types.EnvSpec, last_stride: int, spatial_softmax: bool) -> networks.ImageEncoder | None:
+    """The encoder of a network for this spec; None, if its observations are no images.
+
+    Raises ValueError for options of an encoder that is none.
+    """
+    if spec.images is not None:
+        return networks.ImageEncoder(last_stride, spatial_softmax)
+    for name, value, default in (("last_stride", last_stride, 1), ("spatial_softmax", spatial_softmax, False)):
+        if value != default:
+            remedy = "Leave it out, or make the environment with pixels=48, say."
+            checks.fail(name, value, "it is an option of networks for images, and spec.images is None", remedy)
+    return None
+
+
 def example_inputs(spec: types.EnvSpec) -> tuple[jax.Array, jax.Array]:
-    """Zeros [1, *O] and [1, *G], for the initialisation of a network."""
-    return jnp.zeros((1, *spec.observation_shape)), jnp.zeros((1, *spec.goal_shape))
+    """Zeros [1, *O] and [1, *G], as a policy is shown them, for the initialisation of a network."""
+    images = spec.images
+    return (
+        jnp.zeros((1, *spec.observation_shape), jnp.float32 if images is None else jnp.uint8),
+        jnp.zeros((1, *spec.seen_goal_shape), jnp.uint8 if images is not None and images.goals else jnp.float32),
+    )
 
 
 def clipped(spec: types.EnvSpec, action: jax.Array) -> jax.Array:

@@ -91,12 +91,12 @@ def check_state(kind: type, state: Any) -> None:
 
 def check_inputs(spec: types.EnvSpec, observation: Any, goal: Any) -> None:
     """One observation and one goal, as the spec says."""
-    for name, value, shape in (
-        ("observation", observation, spec.observation_shape),
-        ("goal", goal, spec.goal_shape),
+    for name, value, shape, kind in (
+        ("observation", observation, spec.observation_shape, _observed(spec)),
+        ("goal", goal, spec.seen_goal_shape, checks.pixels if _goal_images(spec) else checks.floating),
     ):
         checks.shape(name, value, shape, "Map act over a batch with jax.vmap.")
-        checks.floating(name, value)
+        kind(name, value)
 
 
 def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
@@ -105,7 +105,7 @@ def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
     if not isinstance(batch, types.Transition):
         checks.fail("batch", type(batch).__name__, "it must be a Transition", remedy)
     checks.rank("batch.reward", batch.reward, 1, remedy)
-    observation, goal = (spec.observation_shape, checks.floating), (spec.goal_shape, checks.floating)
+    observation, goal = (spec.observation_shape, _observed(spec)), (spec.goal_shape, checks.floating)
     rows = {
         "observation": observation,
         "action": _actions(spec),
@@ -119,6 +119,10 @@ def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
         "relabelled": ((), checks.boolean),
         "offset": ((), checks.integer),
     }
+    if _goal_images(spec):
+        rows["goal_image"] = (spec.seen_goal_shape, checks.pixels)
+    elif batch.goal_image is not None:
+        checks.fail("batch.goal_image", checks.describe(batch.goal_image), "goals of this spec are no images", remedy)
     _check_rows(batch, batch.reward.shape[0], rows, remedy)
 
 
@@ -138,6 +142,16 @@ def check_trajectories(spec: types.EnvSpec, batch: types.Trajectory) -> None:
         "terminal": ((), checks.boolean),
     }
     _check_rows(batch, batch.length.shape[0], rows, remedy)
+
+
+def _observed(spec: types.EnvSpec) -> Callable[..., None]:
+    """The check of an observation's dtype."""
+    return checks.floating if spec.images is None else checks.pixels
+
+
+def _goal_images(spec: types.EnvSpec) -> bool:
+    """A policy is shown goals as images."""
+    return spec.images is not None and spec.images.goals
 
 
 def _actions(spec: types.EnvSpec) -> tuple[tuple[int, ...], Callable[..., None]]:

@@ -57,8 +57,8 @@ class Moments(NamedTuple):
 class Normaliser(NamedTuple):
     """The running statistics of what the networks are fed."""
 
-    observation: Moments
-    goal: Moments
+    observation: Moments | None  # None of images, which are left as they are
+    goal: Moments | None
 
 
 class ActorCriticState(NamedTuple):
@@ -81,6 +81,8 @@ def actor_critic(
     layer_norm: _common.LayerNorm = False,
     normalise_inputs: NormaliseInputs = True,
     clip_targets: ClipTargets = False,
+    last_stride: _common.LastStride = 1,
+    spatial_softmax: _common.SpatialSoftmax = False,
 ) -> Agent:
     """DDPG over relabelled transitions, for a Box of actions: HER with an actor and a critic.
 
@@ -90,10 +92,12 @@ def actor_critic(
 
     * normalise_inputs: every network sees (x - mean) / std of observation and goal, std at least 0.01, clipped to +-5.
       The statistics run over all batches that `update` saw, the present one included; before the first they do
-      nothing but clip. They are constants to the gradient.
+      nothing but clip. They are constants to the gradient. Images are left as they are.
     * clip_targets: y is clipped to [-1 / (1 - gamma), 0], the range of returns for rewards of -1 and 0, as in the
       released code. It makes rewards of 1 and 0 unlearnable: every target is then 0. With gamma = 1 there is no lower
       bound.
+    * last_stride, spatial_softmax: of the `networks.ImageEncoder` that actor and critic have, each its own, where the
+      spec has images.
 
     Metrics, each the mean over the batch: loss (td_loss + actor_loss), td_loss, actor_loss, q_mean, target_mean
     (Q^(s', pi^(s', g), g)), reward_mean.
@@ -110,11 +114,12 @@ def actor_critic(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    actor = networks.DeterministicPolicy(_common.continuous(spec, "DDPG"), hidden_sizes, layer_norm)
+    encoder = _common.encoder(spec, last_stride, spatial_softmax)
+    actor = networks.DeterministicPolicy(_common.continuous(spec, "DDPG"), hidden_sizes, layer_norm, encoder)
     options = _Options(
         spec=spec,
         actor=actor,
-        critic=networks.Critic(hidden_sizes, layer_norm),
+        critic=networks.Critic(hidden_sizes, layer_norm, encoder=encoder),
         hidden_sizes=hidden_sizes,
         normalise_inputs=normalise_inputs,
         clip_targets=clip_targets,
@@ -200,8 +205,8 @@ def _update(options: _Options, state: ActorCriticState, batch: types.Transition,
 def _batch_loss(options: _Options, params: ActorCriticParams, state: ActorCriticState, batch: types.Transition):
     """The mean of both losses, and the means of the metrics."""
     actor, critic, target, hparams = options.actor.apply, options.critic.apply, state.target_params, state.hparams
-    now = _normalised(state.normaliser, batch.observation, batch.goal)
-    later = _normalised(state.normaliser, batch.next_observation, batch.goal)
+    now = _normalised(state.normaliser, batch.observation, batch.seen_goal)
+    later = _normalised(state.normaliser, batch.next_observation, batch.seen_goal)
     v_target = critic(target.critic, *later, actor(target.actor, *later))
     q = critic(params.critic, *now, batch.action)
     action = actor(params.actor, *now)
@@ -225,12 +230,17 @@ def _batch_loss(options: _Options, params: ActorCriticParams, state: ActorCritic
 def _first_normaliser(spec: types.EnvSpec) -> Normaliser:
     """Nothing seen: mean 0 and variance 1, which the first batch replaces."""
     first = lambda shape: Moments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
-    return Normaliser(first(spec.observation_shape), first(spec.goal_shape))
+    if spec.images is None:
+        return Normaliser(first(spec.observation_shape), first(spec.goal_shape))
+    return Normaliser(None, None if spec.images.goals else first(spec.goal_shape))
 
 
 def _with_batch(normaliser: Normaliser, batch: types.Transition) -> Normaliser:
     """The statistics after this batch [B]."""
-    return Normaliser(merged(normaliser.observation, batch.observation), merged(normaliser.goal, batch.goal))
+    return Normaliser(
+        observation=normaliser.observation and merged(normaliser.observation, batch.observation),
+        goal=normaliser.goal and merged(normaliser.goal, batch.goal),
+    )
 
 
 def merged(moments: Moments, batch: jax.Array) -> Moments:
@@ -258,8 +268,10 @@ def _normalised(normaliser: Normaliser | None, observation: jax.Array, goal: jax
     return _standardised(normaliser.observation, observation), _standardised(normaliser.goal, goal)
 
 
-def _standardised(moments: Moments, x: jax.Array) -> jax.Array:
-    """clip((x - mean) / max(std, SMALLEST_STD), +-LARGEST_INPUT) of inputs [B, ...]."""
+def _standardised(moments: Moments | None, x: jax.Array) -> jax.Array:
+    """clip((x - mean) / max(std, SMALLEST_STD), +-LARGEST_INPUT) of inputs [B, ...]; images as they are."""
+    if moments is None:
+        return x
     std = jnp.maximum(jnp.sqrt(moments.variance), SMALLEST_STD)
     scaled = (x - moments.mean[None]) / std[None]
     return jnp.clip(scaled, -LARGEST_INPUT, LARGEST_INPUT)
@@ -269,10 +281,11 @@ def _flops(options: _Options, count: int) -> int:
     """The sum of six passes of each row.
 
     The critic learns, both targets run forward at s', the actor learns, and its gradient passes through the critic:
-    forward, and backward to the action alone, since the critic's weights stand still.
+    forward, from the features on where it sees images, and backward to the action alone, since the critic's weights
+    stand still.
     """
-    actor = flops.head(options.spec, options.hidden_sizes)
-    num_dims = options.spec.action.num_dims
-    critic = flops.mlp(flops.num_inputs(options.spec) + num_dims, options.hidden_sizes, 1)
-    to_action = 2 * (critic.rest + num_dims * (*options.hidden_sizes, 1)[0])
-    return count * (critic.learn + actor.forward + critic.forward + actor.learn + critic.forward + to_action)
+    spec, sizes, num_dims = options.spec, options.hidden_sizes, options.spec.action.num_dims
+    actor = flops.head(spec, sizes, options.actor.encoder)
+    critic, mlp = flops.network(spec, sizes, 1, options.critic.encoder, num_dims)
+    to_action = 2 * (mlp.rest + num_dims * (*sizes, 1)[0])
+    return count * (critic.learn + actor.forward + critic.forward + actor.learn + mlp.forward + to_action)

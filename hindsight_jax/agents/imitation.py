@@ -56,6 +56,8 @@ def imitation(
     exploration: Exploration = "sample",
     acting: Acting = "mode",
     std: Std = 0.0,
+    last_stride: _common.LastStride = 1,
+    spatial_softmax: _common.SpatialSoftmax = False,
 ) -> Agent:
     """Supervised learning of a goal-conditioned policy, mean -log pi(a | s, g) over relabelled transitions.
 
@@ -70,7 +72,9 @@ def imitation(
     * std: the deviation for a Box; 0 learns one. Where a sample explores, a learnt one holds the noise, too: with noise
       0.5 around a mean of 0 it settles at 0.66, where the clip of the actions ends its growth. The paper has one
       deviation, and does not say which or whether it is learnt.
-    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
+    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer; images
+      have none.
+    * last_stride, spatial_softmax: of the `networks.ImageEncoder` that the network has where the spec has images.
 
     Metrics, each the mean over the batch: loss (-log pi, in nats; of a density for a Box, so it may be negative) and
     entropy (of the policy at (s, g), in nats).
@@ -87,7 +91,8 @@ def imitation(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std)
+    encoder = _common.encoder(spec, last_stride, spatial_softmax)
+    policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std, encoder=encoder)
     options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration, acting=acting)
     return Agent(
         init=checks.bind(_init, options, hparams),
@@ -149,7 +154,7 @@ def _update(options: _Options, state: ImitationState, batch: types.Transition, k
 
 def _batch_loss(options: _Options, params: Any, batch: types.Transition):
     """The mean over the batch of -log pi, and metrics."""
-    head = options.policy.network.apply(params, batch.observation, batch.goal)
+    head = options.policy.network.apply(params, batch.observation, batch.seen_goal)
     example = lambda head, action: losses.behaviour_cloning(options.policy.log_prob(head, action))
     entropy = jnp.mean(jax.vmap(options.policy.entropy)(head))
     return jnp.mean(jax.vmap(example)(head, batch.action)), {"entropy": entropy}
@@ -157,4 +162,4 @@ def _batch_loss(options: _Options, params: Any, batch: types.Transition):
 
 def _flops(options: _Options, count: int) -> int:
     """Learn at (s, g)."""
-    return count * flops.head(options.spec, options.hidden_sizes).learn
+    return count * flops.head(options.spec, options.hidden_sizes, options.policy.network.encoder).learn

@@ -31,6 +31,7 @@ def policy(
     activation: str = "relu",
     initial_std: float | None = None,
     std: float = 0.0,
+    encoder: networks.ImageEncoder | None = None,
 ) -> Policy:
     """A softmax per dimension, of logits [D, K], for a Discrete action set; for a Box the Gaussian of
     `networks.GaussianPolicy`, whose head is (mean [D], log std [D]); `std` is its deviation, 0 for a learnt one.
@@ -50,6 +51,7 @@ def policy(
         goal_range=spec.goal_range if scale_inputs else None,
         activation=activation,
         initial_std=initial_std,
+        encoder=encoder,
     )
     if box:
         return Policy(

@@ -140,6 +140,9 @@ def policy_gradient(
     (1,)
     """
     checks.function("success", success, "Pass env.success.")
+    if spec.images is not None:
+        rule = "policy gradients need all states of their trajectories at once, and images are too large for that"
+        checks.fail("spec.images", spec.images, rule, "Take another agent, or leave pixels at 0.")
     small = first_weights == "small"
     policy = policies.policy(
         spec, hidden_sizes, layer_norm, scale_inputs, activation=activation, initial_std=0.01 if small else None

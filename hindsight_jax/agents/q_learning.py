@@ -83,6 +83,8 @@ def q_learning(
     bounded: Bounded = True,
     hindsight_bound: HindsightBound = False,
     evaluated: Evaluated = "online",
+    last_stride: _common.LastStride = 1,
+    spatial_softmax: _common.SpatialSoftmax = False,
 ) -> Agent:
     """Q-learning with options: td by `backup`, plus imitation, plus line 2 of HDM's Algorithm 1.
 
@@ -99,7 +101,9 @@ def q_learning(
     * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
     * evaluated: whose greedy action `act` takes without exploring, the online network's or the target network's. The
       target is a running mean of the online network, so its policy has less of the noise of the last updates (ours).
-    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer.
+    * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer; images
+      have none.
+    * last_stride, spatial_softmax: of the `networks.ImageEncoder` that the network has where the spec has images.
     * distance: the environment's, for the metric `imitated_x_distance` alone.
 
     Metrics, each the mean over the batch: loss, td_loss, q_mean, target_mean (V(s', g) of the backup), reward_mean; and
@@ -126,6 +130,7 @@ def q_learning(
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
+        encoder=_common.encoder(spec, last_stride, spatial_softmax),
     )
     options = _Options(
         spec=spec,
@@ -212,13 +217,13 @@ def _update(options: _Options, state: QLearningState, batch: types.Transition, k
 def _batch_loss(options: _Options, params: Any, state: QLearningState, batch: types.Transition):
     """The mean loss, and the metrics of every example."""
     apply = options.network.apply
-    q = apply(params, batch.observation, batch.goal)  # [B, D, K], as the next two
-    q_next = apply(jax.lax.stop_gradient(params), batch.next_observation, batch.goal)
-    q_target = apply(state.target_params, batch.next_observation, batch.goal)
+    q = apply(params, batch.observation, batch.seen_goal)  # [B, D, K], as the next two
+    q_next = apply(jax.lax.stop_gradient(params), batch.next_observation, batch.seen_goal)
+    q_target = apply(state.target_params, batch.next_observation, batch.seen_goal)
     example = jax.vmap(functools.partial(_example_loss, options), in_axes=(0, 0, 0, 0, None))
     total, metrics = example(q, q_next, q_target, batch, state.hparams)
     if options.next_state == "loss":
-        q_reached = apply(params, batch.observation, batch.next_achieved_goal)
+        q_reached = apply(params, batch.observation, batch.seen_next_goal)
         total = total + jax.vmap(_next_state_loss, in_axes=(0, 0, None))(q_reached, batch.action, state.hparams)
     return jnp.mean(total), metrics
 
@@ -300,7 +305,7 @@ def reached_value(offset: jax.Array, gamma: jax.Array, beta: jax.Array | float =
 
 def _flops(options: _Options, count: int) -> int:
     """Learn at (s, g), the target's forward at (s', g); the online one's too, if its argmax or the indicator asks."""
-    network = flops.head(options.spec, tuple(options.network.hidden_sizes))
+    network = flops.head(options.spec, tuple(options.network.hidden_sizes), options.network.encoder)
     passes = network.learn + network.forward
     if options.backup == "double" or options.imitation == "indicator":
         passes += network.forward

@@ -1,5 +1,6 @@
-"""Flax modules: an MLP on (observation, goal) and the heads that agents put on it."""
+"""Flax modules: an MLP on (observation, goal), the heads that agents put on it, and an encoder of images."""
 
+from hindsight_jax.networks.encoder import ImageEncoder
 from hindsight_jax.networks.heads import Critic, DeterministicPolicy, GaussianPolicy, QNetwork
 from hindsight_jax.networks.mlp import MLP, check_hidden_sizes, joined, scale_to_range, small_normal, uniform_fan_in
 
@@ -8,6 +9,7 @@ __all__ = [
     "Critic",
     "DeterministicPolicy",
     "GaussianPolicy",
+    "ImageEncoder",
     "QNetwork",
     "check_hidden_sizes",
     "joined",

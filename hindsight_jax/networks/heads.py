@@ -1,6 +1,10 @@
 """Flax modules: an MLP on (observation, goal) and the heads that agents put on it.
 
-Dimension key: B batch (any leading axes), O observation dims, G goal dims, D action dims, K bins per dim.
+With an `encoder` the observation is an image u8[B, P, P, C], and the MLP sees its features. The goal may be an image
+u8[B, P, P, c], too: it goes through the same encoder, repeated along the channels to C of them.
+
+Dimension key: B batch (any leading axes), O observation dims, G goal dims, D action dims, K bins per dim, P pixels of a
+side, C channels.
 """
 
 import math
@@ -12,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, types
+from hindsight_jax.networks.encoder import ImageEncoder, check_image
 from hindsight_jax.networks.mlp import MLP, check_features, check_leading, joined
 
 
@@ -29,12 +34,13 @@ class QNetwork(nn.Module):
     goal_range: types.Range | None = None
     activation: str = "relu"
     initial_std: float | None = None
+    encoder: ImageEncoder | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
         """[B, O], [B, G] -> [B, D, K]."""
         _check_kind(self.action, types.Discrete)
-        x = joined(observation, goal, self.observation_range, self.goal_range)
+        x = _inputs(self, observation, goal)
         num_dims, num_bins = self.action
         outputs = _mlp(self, num_dims * num_bins)(x)
         return outputs.reshape(*outputs.shape[:-1], num_dims, num_bins)
@@ -56,6 +62,7 @@ class GaussianPolicy(nn.Module):
     activation: str = "relu"
     initial_std: float | None = None
     std: float = 0.0
+    encoder: ImageEncoder | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -63,7 +70,7 @@ class GaussianPolicy(nn.Module):
         _check_kind(self.action, types.Box)
         if isinstance(self.std, bool) or not isinstance(self.std, (int, float)) or not 0 <= self.std < math.inf:
             checks.fail("std", checks.describe(self.std), "it must be a finite number >= 0", "0 learns it.")
-        x = joined(observation, goal, self.observation_range, self.goal_range)
+        x = _inputs(self, observation, goal)
         mean = _mlp(self, self.action.num_dims)(x)
         if self.std:
             return mean, jnp.full_like(mean, math.log(self.std))
@@ -78,12 +85,14 @@ class DeterministicPolicy(nn.Module):
     action: types.Box
     hidden_sizes: Sequence[int] = (256, 256, 256)
     layer_norm: bool = False
+    encoder: ImageEncoder | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array) -> jax.Array:
         """[B, O], [B, G] -> [B, D]."""
         _check_kind(self.action, types.Box)
-        return jnp.tanh(MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(joined(observation, goal)))
+        x = _inputs(self, observation, goal)
+        return jnp.tanh(MLP(self.hidden_sizes, self.action.num_dims, self.layer_norm)(x))
 
 
 class Critic(nn.Module):
@@ -95,16 +104,38 @@ class Critic(nn.Module):
     goal_range: types.Range | None = None
     activation: str = "relu"
     initial_std: float | None = None
+    encoder: ImageEncoder | None = None
 
     @nn.compact
     def __call__(self, observation: jax.Array, goal: jax.Array, action: jax.Array | None = None) -> jax.Array:
         """[B, O], [B, G] and perhaps [B, D] -> [B]."""
-        x = joined(observation, goal, self.observation_range, self.goal_range)
+        x = _inputs(self, observation, goal)
         if action is not None:
             check_features("action", action)
-            check_leading("action", action, observation)
+            check_leading("action", action, x.shape[:-1])
             x = jnp.concatenate([x, action], axis=-1)
         return _mlp(self, 1)(x)[..., 0]
+
+
+def _inputs(head: Any, observation: jax.Array, goal: jax.Array) -> jax.Array:
+    """What the MLP of a head sees, [B, O + G]: images as features, numbers scaled where the head has their ranges."""
+    observation_range, goal_range = getattr(head, "observation_range", None), getattr(head, "goal_range", None)
+    if head.encoder is not None:
+        checks.instance("encoder", head.encoder, ImageEncoder, "Write ImageEncoder(), or leave it out for vectors.")
+        if checks.is_array(goal) and jnp.result_type(goal) == jnp.uint8:
+            goal, goal_range = head.encoder(_like(observation, goal)), None
+        observation = head.encoder(observation)
+    return joined(observation, goal, observation_range, goal_range)
+
+
+def _like(observation: jax.Array, goal: jax.Array) -> jax.Array:
+    """A goal's image with as many channels as the observation, which has so many frames."""
+    check_image("observation", observation)
+    check_image("goal", goal)
+    if jnp.shape(goal)[:-1] != jnp.shape(observation)[:-1] or jnp.shape(observation)[-1] % jnp.shape(goal)[-1]:
+        rule = f"it must be one frame of observation {checks.describe(observation)}"
+        checks.fail("goal", checks.describe(goal), rule, "Pass u8[.., P, P, 3].")
+    return jnp.concatenate([goal] * (jnp.shape(observation)[-1] // jnp.shape(goal)[-1]), axis=-1)
 
 
 def _mlp(head: QNetwork | GaussianPolicy | Critic, num_outputs: int) -> MLP:

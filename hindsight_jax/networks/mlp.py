@@ -132,7 +132,7 @@ def joined(
     """
     check_features("observation", observation)
     check_features("goal", goal)
-    check_leading("goal", goal, observation)
+    check_leading("goal", goal, jnp.shape(observation)[:-1])
     if observation_range is not None:
         observation = scale_to_range(observation, observation_range)
     if goal_range is not None:
@@ -145,11 +145,11 @@ def check_features(name: str, value: Any) -> None:
     checks.floating(name, value)
     if jnp.ndim(value) == 0 or jnp.shape(value)[-1] == 0:
         rule = "its last axis must hold at least one number"
-        checks.fail(name, checks.describe(value), rule, "A network takes vectors: flatten pictures.")
+        checks.fail(name, checks.describe(value), rule, "A network takes vectors, and images where it has an encoder.")
 
 
-def check_leading(name: str, value: jax.Array, observation: jax.Array) -> None:
-    """The leading axes are those of the observation."""
-    if jnp.shape(value)[:-1] != jnp.shape(observation)[:-1]:
-        rule = f"its leading axes must be those of observation {checks.describe(observation)}"
+def check_leading(name: str, value: jax.Array, leading: tuple[int, ...]) -> None:
+    """The leading axes are those of the observation, `leading`."""
+    if jnp.shape(value)[:-1] != leading:
+        rule = f"its leading axes must be those of the observation, {list(leading)}"
         checks.fail(name, checks.describe(value), rule, f"Map over one {name} with jax.vmap(in_axes=(0, None)).")

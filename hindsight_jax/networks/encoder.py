@@ -1,0 +1,190 @@
+"""A convolutional encoder of images, which heads put before their MLP.
+
+Dimension key: B batch (any leading axes), P pixels of a side, C channels, k side of a kernel, M maps, H and W places of
+a map.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hindsight_jax import checks
+from hindsight_jax.networks.mlp import uniform_fan_in
+
+
+class Layer(NamedTuple):
+    """A convolution without padding."""
+
+    maps: int
+    side: int  # of the kernel, in places of the layer before
+    stride: int
+
+
+LEAST_PIXELS = 36  # 36, 8, 3, 1 places a side
+
+
+class ImageEncoder(nn.Module):
+    """Three convolutions with ReLU, u8[B, P, P, C] -> f32[B, features]: the network of hEM [M, appendix C.2].
+
+    Their maps, kernels and strides are 32 of 8 x 8 by 4, 64 of 4 x 4 by 2, 64 of 3 x 3 by `last_stride`, without
+    padding, on pixels / 255 - 1/2. The paper's last stride is 2: at 48 pixels it leaves one place, and 1 leaves 2 x 2,
+    for 8 % more work. Features are the flattened maps; with `spatial_softmax` each map's mean place, a pair (row,
+    column) in [-1, 1], under the softmax over its places of the last convolution, before the ReLU: behind it a map that
+    is 0 everywhere would get no gradient.
+
+    Parameters: kernel_i [k, k, C, M] and bias_i [M], which begin as `uniform_fan_in` has them.
+
+    On a CPU a convolution is computed as a matrix product of patches: XLA's own is many times slower inside of
+    `jax.lax.scan`, where training runs. Elsewhere it is XLA's.
+
+    Raises ValueError for another dtype than uint8, less than 36 pixels, or too few of them for a mean place.
+
+    >>> import jax, jax.numpy as jnp
+    >>> image = jnp.zeros((5, 48, 48, 3), jnp.uint8)
+    >>> params = ImageEncoder().init(jax.random.key(0), image)
+    >>> ImageEncoder().apply(params, image).shape, ImageEncoder(spatial_softmax=True).apply(params, image).shape
+    ((5, 256), (5, 128))
+    """
+
+    last_stride: int = 1
+    spatial_softmax: bool = False
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """The features, [B, features]."""
+        stack = self.layers()
+        checks.flag("spatial_softmax", self.spatial_softmax, "It is static, and so cannot be traced.")
+        check_image("image", image)
+        weights, channels = [], jnp.shape(image)[-1]
+        for i, (maps, side, _) in enumerate(stack):
+            init = uniform_fan_in(side * side * channels)
+            kernel = self.param(f"kernel_{i}", init, (side, side, channels, maps))
+            weights.append((kernel, self.param(f"bias_{i}", init, (maps,))))
+            channels = maps
+        leading = jnp.shape(image)[:-3]
+        rows = jnp.reshape(image, (math.prod(leading), *jnp.shape(image)[-3:]))
+        maps = jax.lax.platform_dependent(rows, weights, cpu=_by_products(stack), default=_by_convolutions(stack))
+        features = mean_places(maps) if self.spatial_softmax else _flat(nn.relu(maps))
+        return features.reshape(*leading, features.shape[-1])
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The three convolutions."""
+        if isinstance(self.last_stride, bool) or self.last_stride not in (1, 2):
+            checks.fail("last_stride", checks.describe(self.last_stride), "it must be 1 or 2", "The paper's is 2.")
+        return Layer(32, 8, 4), Layer(64, 4, 2), Layer(64, 3, self.last_stride)
+
+    def sides(self, pixels: int) -> tuple[int, ...]:
+        """The places along a side of each layer's maps, for an image of `pixels` x `pixels`.
+
+        >>> ImageEncoder().sides(48), ImageEncoder(last_stride=2).sides(84)
+        ((11, 4, 2), (20, 9, 4))
+        """
+        found = []
+        for layer in self.layers():
+            pixels = (pixels - layer.side) // layer.stride + 1
+            found.append(pixels)
+        return tuple(found)
+
+    def num_features(self, pixels: int) -> int:
+        """The numbers that an image becomes."""
+        per_map = 2 if self.spatial_softmax else self.sides(pixels)[-1] ** 2
+        return per_map * self.layers()[-1].maps
+
+
+def check_image(name: str, value: Any) -> None:
+    """u8[B.., P, P, C] with P >= 36 and C >= 1."""
+    checks.pixels(name, value)
+    shape = jnp.shape(value)
+    if len(shape) < 3 or shape[-3] != shape[-2] or shape[-1] < 1:
+        checks.fail(name, checks.describe(value), "its last axes must be [P, P, C]", "Put the channels last.")
+    if shape[-2] < LEAST_PIXELS:
+        rule = f"it must have at least {LEAST_PIXELS} x {LEAST_PIXELS} pixels"
+        checks.fail(name, checks.describe(value), rule, "Three convolutions without padding leave nothing of less.")
+
+
+def mean_places(maps: jax.Array) -> jax.Array:
+    """[B, H, W, M] -> [B, 2 M]: the mean row of each map, then the mean columns, in [-1, 1], by a softmax over places.
+
+    >>> import jax.numpy as jnp
+    >>> corner = jnp.zeros((1, 3, 3, 1)).at[0, 0, 2, 0].set(100.0)  # the first row, the last column
+    >>> mean_places(corner).tolist()
+    [[-1.0, 1.0]]
+    """
+    height, width = maps.shape[-3:-1]
+    if min(height, width) < 2:
+        rule = "a mean place needs at least 2 x 2 of them"
+        checks.fail("image", f"maps of {height} x {width} places", rule, "Take more pixels, or a last stride of 1.")
+    share = jax.nn.softmax(maps, axis=(-3, -2))
+    row, column = jnp.linspace(-1.0, 1.0, height), jnp.linspace(-1.0, 1.0, width)
+    mean = lambda axis, place: jnp.einsum("...pm,p->...m", jnp.sum(share, axis=axis), place)
+    return jnp.concatenate([mean(-2, row), mean(-3, column)], axis=-1)
+
+
+def _flat(maps: jax.Array) -> jax.Array:
+    """[B, H, W, M] -> [B, H W M]."""
+    return maps.reshape(maps.shape[0], math.prod(maps.shape[1:]))
+
+
+def _scaled(image: jax.Array) -> jax.Array:
+    """0 .. 255 -> -1/2 .. 1/2."""
+    return image.astype(jnp.float32) / 255 - 0.5
+
+
+def _by_convolutions(stack: tuple[Layer, ...]) -> Any:
+    """(image u8[B, P, P, C], weights) -> the last layer's maps [B, H, W, M] before its ReLU, by XLA's convolutions."""
+
+    def maps(image: jax.Array, weights: Any) -> jax.Array:
+        x = _scaled(image)
+        for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
+            x = nn.relu(x) if i else x
+            strides, names = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
+            x = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=names)
+            x = x + _along(bias, x)
+        return x
+
+    return maps
+
+
+def _by_products(stack: tuple[Layer, ...]) -> Any:
+    """The same, by products of patches. Pixels are scaled behind the copy, which then moves a quarter of the bytes."""
+
+    def maps(image: jax.Array, weights: Any) -> jax.Array:
+        x = image
+        for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
+            x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
+            x = _product(x, kernel)
+            x = x + _along(bias, x)
+        return x
+
+    return maps
+
+
+def _along(bias: jax.Array, maps: jax.Array) -> jax.Array:
+    """[M] -> [1, 1, 1, M]."""
+    return bias.reshape((1,) * (maps.ndim - 1) + bias.shape)
+
+
+def _patches(x: jax.Array, layer: Layer) -> jax.Array:
+    """[B, H, W, C] -> [B, H', W', k k C]: what the kernel covers at each place, in the kernel's order."""
+    height, width = ((size - layer.side) // layer.stride * layer.stride + 1 for size in x.shape[1:3])
+    return jnp.concatenate(
+        [
+            x[:, i : i + height : layer.stride, j : j + width : layer.stride]
+            for i in range(layer.side)
+            for j in range(layer.side)
+        ],
+        axis=-1,
+    )
+
+
+def _product(patches: jax.Array, kernel: jax.Array) -> jax.Array:
+    """[B, H, W, k k C] times the kernel [k, k, C, M] -> [B, H, W, M].
+
+    The gradient of a kernel is a product over thousands of places. XLA's CPU takes half the time or less if it gives
+    [M, k k C]: so the kernel enters transposed, and the barrier keeps XLA from undoing that.
+    """
+    transposed = jax.lax.optimization_barrier(kernel.reshape(-1, kernel.shape[-1]).T)
+    return jax.lax.dot_general(patches, transposed, (((3,), (1,)), ((), ())))
