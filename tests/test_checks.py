@@ -41,6 +41,11 @@ def message(check, *arguments):
             ("a", np.zeros((), np.float32)),
             "a: got float32[], but its dtype must be an integer. Cast it with .astype(jnp.int32).",
         ),
+        (
+            checks.pixels,
+            ("a", np.zeros((4, 4, 3), np.float32)),
+            "a: got float32[4, 4, 3], but its dtype must be uint8. Pass pixels of 0 to 255 as they are.",
+        ),
         (checks.integer, ("a", True, "Use 1."), "a: got True, but its dtype must be an integer. Use 1."),
         (
             checks.array,

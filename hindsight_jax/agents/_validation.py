@@ -121,8 +121,6 @@ def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
     }
     if _goal_images(spec):
         rows["goal_image"] = (spec.seen_goal_shape, checks.pixels)
-    elif batch.goal_image is not None:
-        checks.fail("batch.goal_image", checks.describe(batch.goal_image), "goals of this spec are no images", remedy)
     _check_rows(batch, batch.reward.shape[0], rows, remedy)
 
 
@@ -161,9 +159,13 @@ def _actions(spec: types.EnvSpec) -> tuple[tuple[int, ...], Callable[..., None]]
 
 
 def _check_rows(batch: Any, count: int, rows: Mapping[str, tuple[tuple[int, ...], Any]], remedy: str) -> None:
-    """Every field of the batch has a leading axis of `count` >= 1 rows of this shape and this kind of dtype."""
+    """Every field has a leading axis of `count` >= 1 rows of this shape and this kind of dtype; others are None."""
     if count < 1:
         checks.fail("batch", "no rows", "it must hold at least one", remedy)
     for name, (shape, kind) in rows.items():
         checks.shape(f"batch.{name}", getattr(batch, name), (count, *shape), remedy)
         kind(f"batch.{name}", getattr(batch, name))
+    for name in batch._fields:
+        if name not in rows and getattr(batch, name) is not None:
+            got = checks.describe(getattr(batch, name))
+            checks.fail(f"batch.{name}", got, "it must be None: the spec's goals are no images", remedy)

@@ -5,6 +5,7 @@ a map.
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -66,14 +67,17 @@ class ImageEncoder(nn.Module):
             channels = maps
         leading = jnp.shape(image)[:-3]
         rows = jnp.reshape(image, (math.prod(leading), *jnp.shape(image)[-3:]))
-        maps = jax.lax.platform_dependent(rows, weights, cpu=_by_products(stack), default=_by_convolutions(stack))
+        maps = jax.lax.platform_dependent(
+            rows, weights, cpu=partial(by_products, stack), default=partial(by_convolutions, stack)
+        )
         features = mean_places(maps) if self.spatial_softmax else _flat(nn.relu(maps))
         return features.reshape(*leading, features.shape[-1])
 
     def layers(self) -> tuple[Layer, ...]:
         """The three convolutions."""
-        if isinstance(self.last_stride, bool) or self.last_stride not in (1, 2):
-            checks.fail("last_stride", checks.describe(self.last_stride), "it must be 1 or 2", "The paper's is 2.")
+        stride = self.last_stride
+        if isinstance(stride, bool) or not isinstance(stride, int) or stride not in (1, 2):
+            checks.fail("last_stride", checks.describe(stride), "it must be 1 or 2", "The paper's is 2.")
         return Layer(32, 8, 4), Layer(64, 4, 2), Layer(64, 3, self.last_stride)
 
     def sides(self, pixels: int) -> tuple[int, ...]:
@@ -133,51 +137,41 @@ def _scaled(image: jax.Array) -> jax.Array:
     return image.astype(jnp.float32) / 255 - 0.5
 
 
-def _by_convolutions(stack: tuple[Layer, ...]) -> Any:
-    """(image u8[B, P, P, C], weights) -> the last layer's maps [B, H, W, M] before its ReLU, by XLA's convolutions."""
-
-    def maps(image: jax.Array, weights: Any) -> jax.Array:
-        x = _scaled(image)
-        for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
-            x = nn.relu(x) if i else x
-            strides, names = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
-            x = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=names)
-            x = x + _along(bias, x)
-        return x
-
-    return maps
+def by_convolutions(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax.Array:
+    """The last layer's maps [B, H, W, M] before their ReLU, by XLA's convolutions."""
+    x = _scaled(image)
+    for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
+        x = nn.relu(x) if i else x
+        strides, names = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=names)
+        x = x + bias[None, None, None]
+    return x
 
 
-def _by_products(stack: tuple[Layer, ...]) -> Any:
+def by_products(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax.Array:
     """The same, by products of patches. Pixels are scaled behind the copy, which then moves a quarter of the bytes."""
-
-    def maps(image: jax.Array, weights: Any) -> jax.Array:
-        x = image
-        for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
-            x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
-            x = _product(x, kernel)
-            x = x + _along(bias, x)
-        return x
-
-    return maps
-
-
-def _along(bias: jax.Array, maps: jax.Array) -> jax.Array:
-    """[M] -> [1, 1, 1, M]."""
-    return bias.reshape((1,) * (maps.ndim - 1) + bias.shape)
+    x = image
+    for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
+        x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
+        x = _product(x, kernel) + bias[None, None, None]
+    return x
 
 
 def _patches(x: jax.Array, layer: Layer) -> jax.Array:
-    """[B, H, W, C] -> [B, H', W', k k C]: what the kernel covers at each place, in the kernel's order."""
-    height, width = ((size - layer.side) // layer.stride * layer.stride + 1 for size in x.shape[1:3])
-    return jnp.concatenate(
-        [
-            x[:, i : i + height : layer.stride, j : j + width : layer.stride]
-            for i in range(layer.side)
-            for j in range(layer.side)
-        ],
-        axis=-1,
-    )
+    """[B, H, W, C] -> [B, H', W', k k C]: what the kernel covers at each place, in the kernel's order.
+
+    A large kernel takes columns first and then rows, 2 k slices, since k k take long to compile.
+    """
+    if layer.side > 4:
+        columns = jnp.concatenate(_slices(x, 2, layer), axis=-1)
+        return jnp.concatenate(_slices(columns, 1, layer), axis=-1)
+    return jnp.concatenate([part for row in _slices(x, 1, layer) for part in _slices(row, 2, layer)], axis=-1)
+
+
+def _slices(x: jax.Array, axis: int, layer: Layer) -> list[jax.Array]:
+    """What each of the k entries of the kernel along an axis meets, place by place."""
+    span = (x.shape[axis] - layer.side) // layer.stride * layer.stride + 1
+    return [jax.lax.slice_in_dim(x, i, i + span, layer.stride, axis) for i in range(layer.side)]
 
 
 def _product(patches: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -17,7 +17,9 @@ from hindsight_jax import checks
 from hindsight_jax.rendering import shapes
 from hindsight_jax.rendering.scene import PLANE, Camera, Scene, Vector, as_array, frame, unit
 
-_AMBIENT, _SKY, _SUN = 0.56, 0.08, 0.42  # a surface that faces the default light keeps its colour
+AMBIENT, SKY, SUN = 0.56, 0.08, 0.42  # a surface that faces the default light keeps its colour
+LIGHT = (-0.45, -0.35, 1.0)  # points towards the light
+BACKGROUND = ((0.80, 0.84, 0.89), (0.96, 0.97, 0.98))  # at the bottom and at the top
 _LIGHT_SIZE = 0.12  # width of the light over its distance; a larger one softens shadows
 _NEAR = 1e-4  # metres; a primitive nearer than this to a surface does not shade it
 
@@ -29,14 +31,16 @@ def render(
     height: int,
     *,
     antialias: int = 2,
-    light: Vector = (-0.45, -0.35, 1.0),
-    background: Vector = ((0.80, 0.84, 0.89), (0.96, 0.97, 0.98)),
+    shadows: bool = True,
+    light: Vector = LIGHT,
+    background: Vector = BACKGROUND,
 ) -> jax.Array:
     """Renders the picture f32[height, width, 3] in [0, 1]; row 0 is the top. Pixels are square.
 
-    `antialias`² rays meet each pixel, which also softens the shadows; it is static, as are the sizes. `light` [3]
-    points towards the light, `background` [2, 3] holds the colours at the bottom and at the top. A solid that contains
-    the camera is not drawn. Raises ValueError for wrong shapes, unknown kinds and sizes below 1.
+    `antialias`² rays meet each pixel, which also softens the shadows; it is static, as are the sizes and `shadows`,
+    without which a picture takes less time. `light` [3] points towards the light, `background` [2, 3] holds the colours
+    at the bottom and at the top. A solid that contains the camera is not drawn. For image observations `observer` is
+    faster. Raises ValueError for wrong shapes, unknown kinds and sizes below 1.
 
     >>> from hindsight_jax.rendering import orthographic, sphere
     >>> camera = orthographic(position=[0, 0, 2], target=[0, 0, 0], up=[0, 1, 0], height=1.0)
@@ -46,12 +50,11 @@ def render(
     """
     for name, value in (("width", width), ("height", height), ("antialias", antialias)):
         checks.positive_int(name, value, "Use 64 to 256 pixels and antialias=2, for example.")
-    _check(scene)
-    if not isinstance(camera, Camera):
-        got = checks.describe(camera)
-        checks.fail("camera", got, "it must be a Camera", "Make it with rendering.pinhole or orthographic.")
+    check_scene("scene", scene)
+    check_camera(camera)
+    checks.flag("shadows", shadows, "Pass False for a picture without shadows.")
     light, background = as_array("light", light, (3,)), as_array("background", background, (2, 3))
-    return _render(scene, camera, width, height, antialias, light, background)
+    return _render(scene, camera, width, height, antialias, shadows, light, background)
 
 
 def to_uint8(image: jax.Array) -> jax.Array:
@@ -91,46 +94,68 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
     return sheet[: sheet.shape[0] - gap, : sheet.shape[1] - gap]
 
 
-def _check(scene: Scene) -> None:
+def check_scene(name: str, scene: Scene) -> None:
     """Checks that the kinds are known, and that every array has one row per primitive."""
     if not isinstance(scene, Scene):
         remedy = "Make it with rendering.compose(...)."
-        checks.fail("scene", checks.describe(scene), "it must be a Scene", remedy)
+        checks.fail(name, checks.describe(scene), "it must be a Scene", remedy)
     if not scene.kinds:
-        checks.fail("scene.kinds", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
+        checks.fail(f"{name}.kinds", "none", "a scene needs at least one primitive", "Add a plane for the ground.")
     for kind in scene.kinds:
         if kind not in shapes.FORMULAS:
             rule = f"it must be one of {sorted(shapes.FORMULAS)}"
-            checks.fail("scene.kinds", kind, rule, "Use a constant such as rendering.BOX.")
-    for name, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
+            checks.fail(f"{name}.kinds", kind, rule, "Use a constant such as rendering.BOX.")
+    for field, tail in (("position", (3,)), ("rotation", (3, 3)), ("size", (3,)), ("rgba", (4,))):
         expected = (len(scene.kinds), *tail)
-        checks.shape(f"scene.{name}", getattr(scene, name), expected, "Map over a batch of scenes with jax.vmap.")
-        checks.floating(f"scene.{name}", getattr(scene, name))
+        checks.shape(f"{name}.{field}", getattr(scene, field), expected, "Map over a batch of scenes with jax.vmap.")
+        checks.floating(f"{name}.{field}", getattr(scene, field))
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _render(scene, camera, width, height, antialias, light, background):
+def check_camera(camera: Camera) -> None:
+    """Checks its type."""
+    if not isinstance(camera, Camera):
+        got = checks.describe(camera)
+        checks.fail("camera", got, "it must be a Camera", "Make it with rendering.pinhole or orthographic.")
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _render(scene, camera, width, height, antialias, shadows, light, background):
     """f32[H, W, 3]; the mean of antialias^2 pictures, each with its own offset of the rays and of the light."""
-    groups = _by_kind(scene)
+    groups = by_kind(scene)
     rgba = jnp.concatenate([group.rgba for group in groups])
-    axes = frame(unit(light))
-    rise = (jnp.arange(height)[::-1] + 0.5)[:, None] / height
-    gradients = (low + rise * (high - low) for low, high in zip(*background, strict=True))
-    backdrop = tuple(jnp.broadcast_to(channel, (height, width)) for channel in gradients)
+    axes, behind = axes_of(light), backdrop(background, width, height)
 
     def sample(offset):
-        origin, direction = _rays(camera, width, height, offset)
-        (depth, ambient, sun, *colour), layers = _nearest(groups, origin, direction, axes[:, 2], backdrop)
-        towards_light = tuple(axes[:, 2] + _LIGHT_SIZE * (axes[:, :2] @ offset))
-        shade = ambient + sun * _lit(groups, shapes.along(origin, depth, direction), towards_light)
+        origin, direction = rays(camera, width, height, offset)
+        (depth, ambient, sun, *colour), layers = nearest(groups, origin, direction, axes[:, 2], behind)
+        if shadows:
+            towards_light = tuple(axes[:, 2] + _LIGHT_SIZE * (axes[:, :2] @ offset))
+            sun = sun * _lit(groups, shapes.along(origin, depth, direction), towards_light)
+        shade = ambient + sun
         return jnp.stack(_blend(tuple(channel * shade for channel in colour), depth, layers, rgba), axis=-1)
 
+    return jnp.clip(jnp.mean(jax.lax.map(sample, offsets(antialias)), axis=0), 0.0, 1.0)
+
+
+def axes_of(light: jax.Array) -> jax.Array:
+    """A rotation f32[3, 3] whose third column points towards the light."""
+    return frame(unit(light))
+
+
+def backdrop(background: jax.Array, width: int, height: int) -> shapes.Vector:
+    """What a ray that meets nothing shows: the colours [2, 3] of bottom and top, and a gradient between them."""
+    rise = (jnp.arange(height)[::-1] + 0.5)[:, None] / height
+    gradients = (low + rise * (high - low) for low, high in zip(*background, strict=True))
+    return tuple(jnp.broadcast_to(channel, (height, width)) for channel in gradients)
+
+
+def offsets(antialias: int) -> jax.Array:
+    """The places of a pixel's rays relative to its centre, f32[antialias², 2] in pixels."""
     grid = (jnp.arange(antialias) + 0.5) / antialias - 0.5
-    offsets = jnp.stack(jnp.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
-    return jnp.clip(jnp.mean(jax.lax.map(sample, offsets), axis=0), 0.0, 1.0)
+    return jnp.stack(jnp.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
 
 
-def _by_kind(scene: Scene) -> list[Scene]:
+def by_kind(scene: Scene) -> list[Scene]:
     """Splits the scene by kind, so that one loop per kind is compiled, however many primitives it has."""
 
     def of_kind(kind: int) -> Scene:
@@ -140,7 +165,7 @@ def _by_kind(scene: Scene) -> list[Scene]:
     return [of_kind(kind) for kind in sorted(set(scene.kinds))]
 
 
-def _rays(camera: Camera, width: int, height: int, offset: jax.Array):
+def rays(camera: Camera, width: int, height: int, offset: jax.Array):
     """The rays' origin and direction, through the points `offset` [2] (in pixels) from the pixels' centres."""
     scale = 2.0 * camera.extent / height
     u = scale * (jnp.arange(width)[None, :] - (width - 1) / 2 + offset[0])
@@ -153,7 +178,7 @@ def _rays(camera: Camera, width: int, height: int, offset: jax.Array):
     return tuple(camera.position), tuple((across[k] + forward[k]) / length for k in range(3))
 
 
-def _nearest(groups: list[Scene], origin, direction, light: jax.Array, backdrop: shapes.Vector):
+def nearest(groups: list[Scene], origin, direction, light: jax.Array, backdrop: shapes.Vector):
     """The nearest opaque surface, (depth, ambient, sun, *colours), and translucent layers, (depth, shade) [N, H, W]."""
 
     def step(surface, primitive):
@@ -177,7 +202,7 @@ def _light(primitive: Scene, normal, light: jax.Array):
     """The ambient light on a surface, and the sunlight, which a shadow removes."""
     scale = jax.lax.rsqrt(jnp.maximum(shapes.dot(normal, normal), shapes.TINY**2))
     sun = scale * shapes.dot(normal, shapes.to_local(primitive.rotation, light))
-    return _AMBIENT + _SKY * scale * shapes.dot(normal, tuple(primitive.rotation[2])), _SUN * jnp.maximum(sun, 0.0)
+    return AMBIENT + SKY * scale * shapes.dot(normal, tuple(primitive.rotation[2])), SUN * jnp.maximum(sun, 0.0)
 
 
 def _lit(groups: list[Scene], point: shapes.Vector, light: shapes.Vector) -> jax.Array:

@@ -5,7 +5,7 @@ import pytest
 
 from hindsight_jax import agents
 from hindsight_jax.agents import flops
-from hindsight_jax.types import Box, Discrete, EnvSpec, Range
+from hindsight_jax.types import Box, Discrete, EnvSpec, Images, Range
 
 BOUNDS = Range((-1.0,) * 4, (1.0,) * 4)
 
@@ -60,3 +60,26 @@ def test_the_other_agents():
 def test_a_network_counts_its_first_layer_apart():
     assert flops.mlp(2, (3, 4), 5) == flops.Network(first=6, rest=12 + 20)
     assert flops.num_inputs(spec(Box(1))) == 8
+
+
+def test_an_encoder_counts_its_weights_at_every_place_and_no_gradient_of_pixels():
+    """36 pixels: 8 x 8 places, 3 x 3, and one, which gives 64 features."""
+    first, rest = 8 * 8 * (8 * 8 * 3 * 32), 3 * 3 * (4 * 4 * 32 * 64) + 3 * 3 * 64 * 64
+    seen = lambda action, goals, frames=1: EnvSpec(
+        (36, 36, 3 * frames), (4,), action, 50, 0.05, False, None, BOUNDS, Images(36, frames, goals)
+    )
+    imitation = lambda *images, **options: agents.imitation(seen(Box(2), *images), hidden_sizes=(10,), **options)
+    # (64 + 4) x 10 + 10 x 2 behind; nobody needs the gradients of the pixels and of the goal's 4 numbers
+    assert imitation(False).flops(1) == 6 * (first + rest + 680 + 20) - 2 * (first + 40)
+    assert imitation(False, 2).flops(3) == 3 * (6 * (2 * first + rest + 700) - 2 * (2 * first + 40))
+    # two images, and 2 x 64 x 10 + 10 x 2
+    assert imitation(True).flops(1) == 6 * (2 * first + 2 * rest + 1300) - 2 * 2 * first
+    # 44 pixels: 10 x 10, 4 x 4, 2 x 2 places; two numbers for each of 64 maps
+    large = EnvSpec((44, 44, 3), (4,), Box(2), 50, 0.05, False, None, BOUNDS, Images(44))
+    spatial = agents.imitation(large, hidden_sizes=(10,), spatial_softmax=True)
+    first_44, rest_44 = 100 * 6144, 16 * 32768 + 4 * 36864
+    assert spatial.flops(1) == 6 * (first_44 + rest_44 + 132 * 10 + 20) - 2 * (first_44 + 40)
+    # the critic's second pass over the state, for the actor's loss, begins with the features of the first
+    actor, critic, behind = first + rest + 700, first + rest + 710, 710  # (64 + 4 + 2) x 10 + 10
+    passes = 6 * (actor + critic) - 2 * (2 * first + 40 + 60) + 2 * (actor + critic) + 2 * behind + 2 * (10 + 20)
+    assert agents.actor_critic(seen(Box(2), False), hidden_sizes=(10,)).flops(1) == passes

@@ -113,6 +113,9 @@ def rows(batch):
     """A batch of the ring or of a rollout, and wrong ones by each of its fields."""
     fields = {}
     for name, value in batch._asdict().items():
+        if value is None:  # the image of a goal that has none
+            fields[name] = Argument(None, {"an image": jnp.zeros((len(batch.action), 36, 36, 3), jnp.uint8)})
+            continue
         other_kinds = {
             label: wrong
             for label, wrong in alike(value).static.items()

@@ -71,7 +71,7 @@ class View:
     def rays(self):
         """The picture's rays, f64[W, W, 3] twice: origin and direction."""
         full = lambda x: np.stack([np.broadcast_to(np.asarray(k, np.float64), (SIDE, SIDE)) for k in x], axis=-1)
-        origin, direction = picture._rays(self.camera, SIDE, SIDE, jnp.zeros(2))
+        origin, direction = picture.rays(self.camera, SIDE, SIDE, jnp.zeros(2))
         return full(origin), full(direction)
 
     @functools.cached_property
@@ -79,9 +79,9 @@ class View:
         """A scene -> f32[W, W]: how far our rays go to the nearest geom, `shapes.FAR` for none."""
 
         def nearest(scene):
-            rays, light, nothing = picture._rays(self.camera, SIDE, SIDE, jnp.zeros(2)), jnp.array(UP), jnp.zeros(3)
+            rays, light, nothing = picture.rays(self.camera, SIDE, SIDE, jnp.zeros(2)), jnp.array(UP), jnp.zeros(3)
             backdrop = tuple(jnp.zeros((SIDE, SIDE)) + k for k in nothing)
-            return picture._nearest(picture._by_kind(scene), *rays, light, backdrop)[0][0]
+            return picture.nearest(picture.by_kind(scene), *rays, light, backdrop)[0][0]
 
         return jax.jit(nearest)
 

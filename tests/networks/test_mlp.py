@@ -77,7 +77,7 @@ def test_layer_normalisation_frees_hidden_units_of_scale():
 @pytest.mark.parametrize("shapes", [((4, 3), (2,)), ((4, 3), (1, 2))])
 def test_leading_axes_that_differ_are_refused(shapes):
     network, params, _ = made()
-    with pytest.raises(ValueError, match=r"goal: got float32.*observation float32.*vmap"):
+    with pytest.raises(ValueError, match=r"goal: got float32.*of the observation, .*vmap"):
         network.apply(params, *map(jnp.ones, shapes))
 
 

@@ -3,9 +3,11 @@
 import math
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, Argument, count, flag, floats, option, optional, plain_number, thing
+from wrong_arguments import JUNK, NO_ARRAYS, Argument, count, flag, floats, option, optional, plain_number, thing
 from wrong_calls import door
 
 from hindsight_jax import networks, types
@@ -49,6 +51,14 @@ def used(kind, **inputs):
     return function
 
 
+PIXELS = np.zeros((2, 44, 44, 3), np.uint8)
+NO_PIXELS = {f"dtype {kind}": jnp.asarray(PIXELS, kind) for kind in ("float32", "int32", "int8", "bool", "float16")}
+SMALL = {
+    "few": jnp.asarray(PIXELS[:, :35, :35]),
+    "oblong": jnp.asarray(PIXELS[:, :40]),
+    "flat": jnp.asarray(PIXELS[0, 0]),
+}
+IMAGE = Argument(jnp.asarray(PIXELS), NO_ARRAYS | NO_PIXELS | SMALL | {"no channels": jnp.asarray(PIXELS[..., :0])})
 SITUATION = {"observation": rows(2), "goal": rows(2)}
 HIDDEN = {"hidden_sizes": SIZES, "layer_norm": flag()}
 NOT_STD = {label: value for label, value in JUNK.items() if label not in ("integer", "float")}
@@ -80,6 +90,12 @@ DOORS = {
         called={"sizes": "hidden_sizes"},
     ),
     "joined": door(networks.joined, **SITUATION, **RANGES, blames=BLAMES, any_blamed=True),
+    "ImageEncoder": network(
+        networks.ImageEncoder,
+        {"image": IMAGE},
+        last_stride=Argument(1, {}, {k: v for k, v in JUNK.items() if k != "boolean"} | {"0": 0, "3": 3, "1.5": 1.5}),
+        spatial_softmax=flag(False),
+    ),
     "MLP": network(networks.MLP, {"x": rows(2, alone=True)}, num_outputs=count(), **LAYERS),
     "QNetwork": network(
         networks.QNetwork, SITUATION, action=action(FLAT, box=ARM, no_bins=types.Discrete(1, 0)), **LAYERS, **RANGES
