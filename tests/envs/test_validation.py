@@ -29,6 +29,8 @@ METHODS = (
     "reachable",
     "reachable_from",
     "scene",
+    "bodies",
+    "bodies_at",
 )
 
 
@@ -146,6 +148,8 @@ def methods(env):
         "reachable": door(env.reachable, goal=goal),
         "reachable_from": door(env.reachable_from, start=floats(*spec.observation_shape), goal=goal, any_blamed=True),
         "scene": door(env.scene, state=state),
+        "bodies": door(env.bodies, state=state),
+        "bodies_at": door(env.bodies_at, goal=goal),
     }
 
 
@@ -161,7 +165,9 @@ def test_every_wrong_call_of_a_task_is_refused(name):
     assert set(calls) == {"constructor", *METHODS}
     assert wrong_calls.thin(calls) == {}
     for what, tried in calls.items():
-        if what != "constructor" and (what not in ("step", "scene") or name in STEPPED):  # calls_of has made one
+        if what != "constructor" and (
+            what not in ("step", "scene", "bodies") or name in STEPPED
+        ):  # calls_of has made one
             tried.right_call()
         assert wrong_calls.complaints(tried) == {}, what
 
