@@ -80,11 +80,8 @@ PICTURES = Argument(
 
 
 def room_of(**arguments):
-    return {
-        "any_blamed": True,
-        "blames": ("size", "scenes[0]", "scenes[1]", "scene.kinds", "scene", "bodies.kinds", "bodies", "scenery.kinds"),
-        **arguments,
-    }
+    blames = ("size", "scenes[0]", "scenes[1]", "scene.kinds", "scene", "bodies.kinds", "bodies", "scenery.kinds")
+    return {"any_blamed": True, "blames": blames, **arguments}
 
 
 def composed(first, second):
