@@ -52,6 +52,7 @@ class Reach(physics.PhysicsTask):
         """The hand at the goal."""
         return self.engine.bodies(goal)
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A ball that holds the hand's point at a success."""
         goal = state.obs["desired_goal"]

@@ -109,6 +109,7 @@ class Claw(physics.PhysicsTask):
         """The valve at the goal's angle, and the fingers as every episode begins."""
         return self.engine.bodies(jnp.array(START).at[9].set(jnp.arctan2(goal[1], goal[0])))
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A shell around the red lobe's end at the goal angle, reaching a little beyond it."""
         goal = state.obs["desired_goal"]

@@ -118,6 +118,7 @@ class Door(physics.PhysicsTask):
         """The door at the goal's angle, and the hand above the handle of the shut door."""
         return self.engine.bodies(jnp.concatenate([jnp.array(START[0]), goal]))
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """The panel at the goal angle, a little larger, so that a door at its goal is green all over."""
         goal = state.obs["desired_goal"]

@@ -101,6 +101,7 @@ class FlipBit(base.PureTask):
         places = enumerate(self._places())
         return rendering.compose(*(rendering.box((x, y, 0.1), (0.3, 0.3, 0.1), rgba[i]) for i, (x, y) in places))
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A plate under each bit, red where the bit is wrong."""
         is_wrong = (state.obs["observation"] != state.obs["desired_goal"])[:, None]

@@ -110,6 +110,7 @@ class FourRooms(physics.PhysicsTask):
         """The ball at the goal."""
         return self.engine.bodies(goal)
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc that holds the ball's centre at a success."""
         goal = state.obs["desired_goal"]

@@ -131,6 +131,7 @@ class GridFourRooms(base.PureTask):
         """The walker in the goal's cell."""
         return rendering.sphere(at(goal, 0.32), 0.32, AGENT)
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A translucent block in the goal's cell."""
         return (rendering.box(at(state.obs["desired_goal"], 0.25), (0.42, 0.42, 0.25), GOAL),)

@@ -181,6 +181,7 @@ class LunarLander(physics.PhysicsTask):
         root = jnp.stack([x - CENTRE * jnp.sin(angle), z + CENTRE * jnp.cos(angle), angle])
         return self.engine.bodies(jnp.append(root, jnp.full(2, LEGS_OUT, jnp.float32)))
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A panel behind the lander: at a success the hull's origin is in front of it."""
         goal = state.obs["desired_goal"]

@@ -124,6 +124,7 @@ class Navigation(base.PureTask):
         """The ball at the goal."""
         return rendering.sphere(at(goal, 0.1), RADIUS, POINT)
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc that holds the ball at a success, if K <= 2. For K > 2 a chart below the floor shows all errors."""
         now, goal = state.obs["observation"], state.obs["desired_goal"]

@@ -130,6 +130,7 @@ class Push(physics.PhysicsTask):
             rendering.sphere(at(goal[:2], 0.13), 0.025, TOOL),
         )
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """The goal's puck and hand."""
         goal = state.obs["desired_goal"]

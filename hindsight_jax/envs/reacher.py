@@ -134,6 +134,7 @@ class Reacher(physics.PhysicsTask):
         """The fingertip at the goal, with the elbow to its left; where no arm reaches it, as near as can be."""
         return self.engine.bodies(elbows_left(goal))
 
+    @checks.validated(_validation.check_state)
     def markers(self, state: base.State) -> Sequence[rendering.Scene]:
         """A disc that holds the fingertip's centre at a success."""
         goal = state.obs["desired_goal"]

@@ -71,7 +71,7 @@ def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int 
 
     def observe(bodies: Scene) -> jax.Array:
         picture.check_scene("bodies", bodies)
-        draw = lambda bodies: _draw(bodies, rays, pixels)
+        draw = lambda bodies: _draw(bodies, camera.perspective, rays, pixels)
         return jax.lax.platform_dependent(bodies, cpu=jax.custom_batching.sequential_vmap(draw), default=draw)
 
     return observe
@@ -99,23 +99,30 @@ def _rays(scenery: Scene | None, camera: Camera, pixels: int, antialias: int):
     return jax.lax.map(sample, picture.offsets(antialias))
 
 
-def _draw(bodies: Scene, rays, pixels: int) -> jax.Array:
+def _draw(bodies: Scene, perspective: bool, rays, pixels: int) -> jax.Array:
     """u8[P, P, 3]: the mean over the S rays, one at a time, so that what is in use stays small."""
     light = jnp.asarray(picture.axes_of(jnp.array(picture.LIGHT))[:, 2])
     one_by_one = [jax.tree.map(lambda x, i=i: x[i], bodies) for i in range(len(bodies.kinds))]
     primitives = [dataclasses.replace(row, kinds=(kind,)) for row, kind in zip(one_by_one, bodies.kinds, strict=True)]
 
+    (origins, directions), surfaces = rays
+    # All rays of a pinhole share their origin, and parallel rays their direction; XLA then computes some of it once.
+    origin, direction = (tuple(x[0] for x in vector) for vector in (origins, directions))
+
     def add(total, sample):
-        (origin, direction), surface = sample
+        varying, surface = sample
+        line = (origin, varying) if perspective else (varying, direction)
         for primitive in primitives:
-            surface = _nearer(surface, primitive, origin, direction, light)
+            surface = _nearer(surface, primitive, *line, light)
         length = jax.lax.rsqrt(jnp.maximum(surface.square, shapes.TINY**2))
         sun = jnp.maximum(length * surface.sunwards, 0.0)
         shade = picture.AMBIENT + picture.SKY * (length * surface.upwards) + picture.SUN * sun
         return tuple(channel + shade * new for channel, new in zip(total, surface[4:], strict=True)), None
 
-    total, _ = jax.lax.scan(add, (jnp.zeros((pixels, pixels), jnp.float32),) * 3, rays)
-    num_rays = rays[1].depth.shape[0]
+    total, _ = jax.lax.scan(
+        add, (jnp.zeros((pixels, pixels), jnp.float32),) * 3, (directions if perspective else origins, surfaces)
+    )
+    num_rays = surfaces.depth.shape[0]
     red, green, blue = (picture.to_uint8(channel / num_rays).astype(jnp.uint32) for channel in total)
     # One word a pixel: as three channels of one array, each would compute the picture anew.
     return jax.lax.bitcast_convert_type(red | (green << 8) | (blue << 16), jnp.uint8)[..., :3]

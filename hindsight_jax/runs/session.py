@@ -252,7 +252,7 @@ class Session:
         if not video.has_picture(self.setup.env):
             if self.processes.is_first:
                 task = type(self.setup.env).__name__
-                streams.print_line(f"{self.name}: no policy.gif, since {task} has no scene() and camera()")
+                streams.print_line(f"{self.name}: no policy.gif, since {task} has no bodies() and camera()")
             self.report()
             return
         agent = training.local_member(self.state.members.agent, shown)

@@ -240,5 +240,5 @@ def test_goals_are_uniform_on_the_circle_or_in_their_range(play):
 
 def test_the_goals_shell_is_where_the_red_lobes_end_is_to_be(play):
     goal = jnp.array([-0.6, 0.8])
-    (shell,) = play.env.markers(play.start.replace(obs={"desired_goal": goal}))
+    (shell,) = play.env.markers(physics_contract.row(play.first, 0).replace(obs={"desired_goal": goal}))
     np.testing.assert_allclose(shell.position, [[-0.0525, 0.07, 0.102]], atol=1e-6)  # 0.0875 m outwards

@@ -29,7 +29,11 @@ METHODS = (
     "reachable",
     "reachable_from",
     "scene",
+    "bodies",
+    "bodies_at",
+    "markers",
 )
+ON_STATES = ("step", "scene", "bodies", "markers")
 
 
 def box(right):
@@ -146,6 +150,9 @@ def methods(env):
         "reachable": door(env.reachable, goal=goal),
         "reachable_from": door(env.reachable_from, start=floats(*spec.observation_shape), goal=goal, any_blamed=True),
         "scene": door(env.scene, state=state),
+        "bodies": door(env.bodies, state=state),
+        "bodies_at": door(env.bodies_at, goal=floats(*spec.goal_shape)),
+        "markers": door(env.markers, state=state),
     }
 
 
@@ -161,7 +168,7 @@ def test_every_wrong_call_of_a_task_is_refused(name):
     assert set(calls) == {"constructor", *METHODS}
     assert wrong_calls.thin(calls) == {}
     for what, tried in calls.items():
-        if what != "constructor" and (what not in ("step", "scene") or name in STEPPED):  # calls_of has made one
+        if what != "constructor" and (what not in ON_STATES or name in STEPPED):  # calls_of has made one
             tried.right_call()
         assert wrong_calls.complaints(tried) == {}, what
 
@@ -249,7 +256,7 @@ def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
 
 def test_every_method_with_arguments_is_tried():
     task = {name for name in dir(base.GoalEnv) if not name.startswith("_")}
-    without = {"action_size", "backend", "camera", "observation_size", "spec", "unwrapped"}
+    without = {"action_size", "backend", "camera", "scenery", "observation_size", "spec", "unwrapped"}
     ours = {"first_state", "next_state"}  # for those who write a task
     assert task - without - ours == set(METHODS)
 

@@ -6,7 +6,7 @@ import math
 import jax.numpy as jnp
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, Argument, count, floats, optional, thing
+from wrong_arguments import JUNK, Argument, count, flag, floats, optional, thing
 from wrong_calls import door
 
 from hindsight_jax import rendering
@@ -80,11 +80,16 @@ PICTURES = Argument(
 
 
 def room_of(**arguments):
-    return {"any_blamed": True, "blames": ("size", "scenes[0]", "scenes[1]", "scene.kinds", "scene"), **arguments}
+    blames = ("size", "scenes[0]", "scenes[1]", "scene.kinds", "scene", "bodies.kinds", "bodies", "scenery.kinds")
+    return {"any_blamed": True, "blames": blames, **arguments}
 
 
 def composed(first, second):
     return rendering.compose(first, second)
+
+
+def observed(scenery, camera, bodies, pixels):
+    return rendering.observer(scenery, camera, pixels, antialias=1)(bodies)
 
 
 DOORS = {
@@ -116,9 +121,13 @@ DOORS = {
             width=count(4),
             height=count(4),
             antialias=count(1),
+            shadows=flag(True),
             light=vector(0.0, 0.0, 1.0),
             background=Argument(jnp.zeros((2, 3)), {}, vector(0.0, 0.0, 1.0).known),
         ),
+    ),
+    "observer": door(
+        observed, **room_of(scenery=optional(SCENE), camera=thing(CAMERA, scene=BALL), bodies=SCENE, pixels=count(4))
     ),
     "to_uint8": door(rendering.to_uint8, image=floats(2, 2, 3)._replace(static=floats().static, sizes={})),
     "contact_sheet": door(rendering.contact_sheet, images=PICTURES, columns=count(), gap=GAP),

@@ -188,7 +188,7 @@ def test_a_task_without_a_picture_leaves_all_but_the_gif_says_so_and_resumes(hea
         again.resume([])
         code, output = ended(again)
         assert code == 0
-        assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Undrawn has no scene() and camera()"
+        assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Undrawn has no bodies() and camera()"
         assert {entry.name for entry in (tmp_path / "run").iterdir()} == {
             "config.json", "metrics.jsonl", "tensorboard", "curves.png", "checkpoints", "summary.json",
         }  # fmt: skip
