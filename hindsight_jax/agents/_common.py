@@ -25,7 +25,8 @@ TargetRate = Annotated[Any, Allowed("target network's step towards the online on
 TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24)]
 HiddenSizes = Annotated[tuple[int, ...], Allowed("units of the hidden layers, such as 400,300", 1, 65536)]
 LayerNorm = Annotated[bool, Allowed("layer normalisation before each ReLU")]
-ScaleInputs = Annotated[bool, Allowed("map observation and goal from their ranges to [-1, 1]")]
+COORDINATES = Need({"env.goals": ("state", None)})  # a goal of coordinates, not an image
+ScaleInputs = Annotated[bool, Allowed("map observation and goal from their ranges to [-1, 1]", needs=(COORDINATES,))]
 _PIXELS = Need({"env.pixels": (0,)}, differs=True)
 LastStride = Annotated[int, Allowed("stride of the encoder's last convolution; hEM's is 2", 1, 2, needs=(_PIXELS,))]
 SpatialSoftmax = Annotated[bool, Allowed("features are each map's mean place, not the map", needs=(_PIXELS,))]

@@ -20,7 +20,9 @@ SMALLEST_STD = 0.01  # so that a coordinate that hardly changes is not blown up
 
 
 ActionL2 = Annotated[Any, Allowed("weight of the mean square of the actor's action, in units of Q", 0.0, 1e6)]
-NormaliseInputs = Annotated[bool, Allowed("inputs less their running mean, over their deviation")]
+NormaliseInputs = Annotated[
+    bool, Allowed("inputs less their running mean, over their deviation", needs=(_common.COORDINATES,))
+]
 ClipTargets = Annotated[bool, Allowed("targets are clipped to [-1 / (1 - gamma), 0], as DDPG + HER was released")]
 
 

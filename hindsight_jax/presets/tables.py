@@ -349,7 +349,7 @@ def _from_images(task: str, hem: Mapping[str, Value] = _NOTHING) -> Environment:
     images: dict[str, Value] = {"env.pixels": 48, "agent.last_stride": 2}
     is_hem_s = known.paper == "hem"
     return known._replace(
-        help=f"{known.help}, seen as images",
+        help=f"{task} from images",
         config=dict(known.config) | images,
         hem=hem,
         paper="hem" if is_hem_s else None,

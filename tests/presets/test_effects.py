@@ -28,10 +28,13 @@ BOX = types.Range((-1.0, -1.0), (1.0, 1.0))
 class Stand(GoalEnv):
     """A task of two coordinates that neither starts nor moves."""
 
-    def __init__(self, continuous, horizon, arguments=()):
+    def __init__(self, continuous, horizon, arguments=(), images=None):
         self.arguments = arguments
         action = types.Box(2) if continuous else types.Discrete(2, 3)
         self._spec = types.EnvSpec((2,), (2,), action, horizon, 0.5, False, BOX, BOX)
+        if images is not None:
+            shape = (images.pixels, images.pixels, 3 * images.frames)
+            self._spec = self._spec._replace(observation_shape=shape, observation_range=None, images=images)
 
     spec = property(lambda self: self._spec)
 
@@ -55,7 +58,8 @@ def _stands(monkeypatch):
         entry = presets.ENVIRONMENTS[task]
         steps = arguments.get("horizon") or entry.horizon or arguments["size"]
         continuous = arguments.get("actions", entry.actions[0]) == "continuous"
-        return Stand(continuous, steps, (task, *sorted(arguments.items())))
+        images = arguments.get("pixels") and types.Images(36, arguments["frames"], arguments["goals"] == "image")
+        return Stand(continuous, steps, (task, *sorted(arguments.items())), images or None)
 
     monkeypatch.setattr(envs, "make", make)
 
@@ -69,9 +73,9 @@ def needed(function, *arguments):
 
 
 @functools.cache
-def of_agent(kind, options, continuous):
+def of_agent(kind, options, continuous, images):
     """(program, numbers): what agents with these options compute, and the hyper-parameters that it needs."""
-    env, make = Stand(continuous, horizon=3), presets.AGENTS[kind].make
+    env, make = Stand(continuous, horizon=3, images=images), presets.AGENTS[kind].make
     parameters = inspect.signature(make).parameters
     agent = make(env.spec, **dict(options), **{n: getattr(env, n) for n in ("distance", "success") if n in parameters})
     key, two, four = jax.random.key(0), jnp.zeros(2), jnp.zeros((4, 2))
@@ -84,13 +88,19 @@ def of_agent(kind, options, continuous):
     else:
         one = jnp.zeros(4)
         batch = types.Transition(four, many(4), four, four, four, four, one, one, flag, flag, whole)
+    goal = two
+    if images is not None:
+        seen = jnp.zeros((4, *env.spec.observation_shape), jnp.uint8)
+        picture = seen[..., :3] if images.goals else None
+        batch = batch._replace(observation=seen, next_observation=seen, goal_image=picture)
+        two, goal = seen[0], two if picture is None else picture[0]
 
     def learn(state):
         new, metrics = agent.update(state, batch, key)
         return new._replace(hparams=None), metrics  # those are passed on
 
     state = agent.init(key)
-    act = lambda explore: needed(lambda state: agent.act(state, two, two, key, explore), state)
+    act = lambda explore: needed(lambda state: agent.act(state, two, goal, key, explore), state)
     programs, leaves = zip(needed(learn, state), act(True), act(False), strict=True)
     numbers = {path.rpartition(".")[2] for paths in leaves for path in paths if ".hparams." in path}
     first = needed(lambda key: agent.init(key)._replace(hparams=None), key)[0]
@@ -133,7 +143,7 @@ def computed(name, config):
     env, sizes = setup.env, setup.run.spec.sizes
     numbers, options = hyperparameters(presets.AGENTS[kind].make)
     given = tuple((option, config[f"agent.{option}"]) for option in options if f"agent.{option}" in config)
-    program, used = of_agent(kind, given, isinstance(env.spec.action, types.Box))
+    program, used = of_agent(kind, given, isinstance(env.spec.action, types.Box), env.spec.images)
     values = tuple((number, config.get(f"agent.{number}", numbers[number].default)) for number in sorted(used))
     relabelling = tuple((field, value) for field, value in config.items() if field.startswith("relabel."))
     rows = of_sampling(relabelling, Unhashed(setup)) if relabelling else ()

@@ -42,6 +42,7 @@ def test_a_tasks_signature_becomes_its_fields():
         "env.threshold": presets.all_fields()["env.threshold"]._replace(default=0.25),
         "env.friction": fields.Field(0.5, "of the floor", 0.0, 2.0),
         "env.kind": fields.Field("ice", "of the floor", options=("ice", "sand")),
+        "env.pixels": presets.all_fields()["env.pixels"],
     }
     assert {"env.friction", "env.kind"} <= set(presets.all_fields())
     config = presets.config("her_cells")

@@ -4,25 +4,31 @@ import hashlib
 import json
 
 import pytest
-from named_runs import CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, PAPER, TABLE_1
+from named_runs import CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, IMAGES, PAPER, SEEN, TABLE_1
 
 from hindsight_jax import fields, presets
 
 # sha256 of each task's configs, its first 16 digits: a change of a table shows here, and must be one that was meant.
 #   cd tests/presets; PYTHONPATH=../support python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
 DIGESTS = {
-    "claw": "5c94e60e43a5a4c1",
-    "door": "f60e55e86253bd89",
-    "fetch_reach": "ea9a187523dad587",
-    "flip_bit": "63c88cbf4be129ef",
-    "four_rooms": "86d2b89c577dc2d5",
-    "grid_four_rooms": "8f69802452f2fe4e",
-    "lunar_lander": "680b1f897e1a9942",
-    "navigation": "d33edda64753ebf3",
-    "point_mass": "282609a2e7216ad8",
-    "push": "e39138a4187b7aaa",
-    "reacher": "d6c4975b99643482",
-    "sawyer_reach": "582d017054c7b9d6",
+    "claw": "ebf5c0f69a0e82f5",
+    "door": "6502403010efaf9a",
+    "fetch_reach": "3bc33240b88f83e9",
+    "flip_bit": "05e17a18048bcfec",
+    "four_rooms": "d33b147cbbf9629a",
+    "grid_four_rooms": "854555ba2efd1df6",
+    "lunar_lander": "ac8bc0cf12e2f8d5",
+    "navigation": "2c127ca9d855d794",
+    "point_mass": "a1f18efbbd1ff620",
+    "push": "f7934c75639fb8a8",
+    "reacher": "781ce58c205338d6",
+    "sawyer_reach": "5e9563c13ee00b35",
+    "fetch_reach_pixels": "04d636c4827de058",
+    "sawyer_reach_pixels": "f4622fd22730c1e6",
+    "point_mass_pixels": "eeffc7d125b0e0b4",
+    "reacher_pixels": "936a281deb6ca8c1",
+    "push_pixels": "99614d536ef48632",
+    "four_rooms_pixels": "d4f2a9f5dfbfdb5c",
 }
 
 
@@ -40,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 240
+    assert len(set(presets.names())) == len(EVERY_NAME) == 314
 
 
 # Values
@@ -67,6 +73,8 @@ ENV_FIELDS = {
     "navigation": ("num_envs", "actions", "size", "horizon", "threshold"),
     "grid_four_rooms": ("num_envs", "horizon", "slip"),
 }
+ENV_FIELDS |= {image: ENV_FIELDS[task] for image, task in zip(IMAGES, SEEN, strict=True)}
+OF_IMAGES = {"env.frames", "env.goals", "agent.last_stride", "agent.spatial_softmax"}
 EVERY_RUN = (
     "seed", "seeds", "total_steps", "evaluation.episodes", "evaluation.every", "checkpoint.seconds", "checkpoint.keep",
     "on_nan",
@@ -100,6 +108,8 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         prefers = presets.ALGORITHMS[algorithm].actions[0]
         continuous = prefers == "continuous" and task not in DISCRETE_ONLY
         expected -= {"env.bins"} if continuous else set()
+        expected |= {"env.pixels"} if kind != "policy_gradient" else set()
+        expected |= OF_IMAGES if task in IMAGES else set()
         expected |= {"agent.noise", "agent.std"} if continuous and kind == "imitation" else set()
         assert set(presets.fields_of(name)) == expected, name
 
@@ -121,6 +131,7 @@ def every_part():
     for environment, task in presets.ENVIRONMENTS.items():
         yield environment, task.config
         yield f"{environment} in HDM", task.hdm
+        yield f"{environment} in hEM", task.hem
         for part, changes in presets.TUNED.get(environment, {}).items():
             yield f"{part} on {environment}", changes
 
@@ -205,6 +216,7 @@ SCHEDULE = {
     "evaluation.episodes": 200,
 }
 OURS = {  # what the paper does not say, or what changes no number of its curve
+    "env.pixels",
     "seed",
     "seeds",
     "agent.acting",
@@ -290,6 +302,11 @@ def test_hems_schedules_have_the_numbers_that_we_chose_for_the_paper(algorithm):
     expected = HEM_SCHEDULE if algorithm == "hem" else DDPG_SCHEDULE
     for name in [name for name in PAPER if presets.split(name)[0] == algorithm]:
         config, numbers = presets.config(name), dict(expected)
-        if presets.split(name)[1] in DISCRETE_ONLY:
+        task = presets.split(name)[1]
+        if task in DISCRETE_ONLY:
             del numbers["agent.noise"]
+        if task in IMAGES:
+            numbers |= {"env.pixels": 48, "env.frames": 1, "env.goals": "state", "agent.last_stride": 2}
+        if name in ("hem_fetch_reach_pixels_paper", "hem_reacher_pixels_paper"):
+            numbers["env.num_envs"] = 80
         assert {field: config[field] for field in numbers} == numbers, name

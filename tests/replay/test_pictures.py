@@ -76,9 +76,7 @@ def test_numbers_of_members_count_on_from_ring_to_ring():
     filled = [ring.add(ring.init(), episodes(first=i)) for i in range(3)]
     rings = jax.tree.map(lambda *x: jnp.stack(x), *filled)
     keys = jax.random.split(jax.random.key(1), 3)
-    draw = lambda state, key, member: ring.draw(
-        state, key, 32, LAW, relabel.reward_by_index(), member=member
-    )
+    draw = lambda state, key, member: ring.draw(state, key, 32, LAW, relabel.reward_by_index(), member=member)
     batches = jax.vmap(draw)(rings, keys, jnp.arange(3))
     assert batches.observation.shape == (3, 32, 2)
     assert batches.observation.dtype == jnp.int32

@@ -176,6 +176,9 @@ def test_wrong_shapes_and_dtypes_are_refused_inside_of_jit_and_vmap(name):
 
 
 def test_the_table_holds_every_function_with_twenty_wrong_calls():
-    functions = {name for name, value in RING._asdict().items() if callable(value)} - {"init", "look_up"}  # test_pictures
+    functions = {name for name, value in RING._asdict().items() if callable(value)} - {
+        "init",
+        "look_up",
+    }  # test_pictures
     assert functions | {"make_ring"} == {name.split(":")[0] for name in DOORS}
     assert wrong_calls.thin(DOORS) == {}
