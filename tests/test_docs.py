@@ -160,10 +160,10 @@ def tasks():
             presets.ENVIRONMENTS.update(before)
 
 
-def test_a_task_and_its_picture_are_40_lines_or_fewer():
+def test_a_task_and_its_picture_are_42_lines_or_fewer():
     assert (len(TASK_BLOCKS), len(TASK_COMMANDS)) == (5, 2)
-    assert "These are 40 lines of code or fewer, the picture included" in TASK_PAGE
-    assert code_lines(TASK_BLOCKS[DODGE]) <= 40
+    assert "These are 42 lines of code or fewer, the picture included" in TASK_PAGE
+    assert code_lines(TASK_BLOCKS[DODGE]) <= 42
 
 
 def test_the_tasks_have_names_fields_and_help(tasks):
