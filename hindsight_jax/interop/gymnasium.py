@@ -39,7 +39,8 @@ class GymnasiumEnv(gymnasium.Env):
     """A task as a goal-conditioned Gymnasium environment, with the interface that stable-baselines3's HER uses.
 
     * observation_space: Dict of "observation" f32[O], "achieved_goal" and "desired_goal" f32[G]. The Boxes hold every
-      finite float32, since nothing enforces the usual ranges of `task.spec`.
+      finite float32, since nothing enforces the usual ranges of `task.spec`. With `pixels` (`envs.make`) the
+      observation is an image, Box(0, 255, (pixels, pixels, 3 frames), uint8); the goals stay vectors.
     * action_space: Discrete(K) for a flat set, MultiDiscrete([K] * D) for D > 1, Box(-1, 1) f32[D] for continuous ones.
     * reward: `reward_reached` if the new state is a success, else `reward_otherwise`.
     * terminated: a success, in a task that ends at success. truncated: the last step of the horizon, unless terminated.
@@ -54,7 +55,8 @@ class GymnasiumEnv(gymnasium.Env):
       render_size: pixels.
       **overrides: arguments of the task, if it is given by name.
 
-    Raises ValueError for an unknown task, override or render mode, a bad render size, and options of `reset`; from
+    Raises ValueError for an unknown task, override or render mode, a bad render size, goals that are images (whoever
+    relabels here changes the vectors, and the image would still show the old goal), and options of `reset`; from
     `step` for an action outside the action space (one of a Box must be finite, and is clipped to [-1, 1]), before a
     reset and after an episode's end; from `render` before a reset or without a render mode.
 
@@ -89,6 +91,9 @@ class GymnasiumEnv(gymnasium.Env):
                 got = checks.describe(value)
                 checks.fail(name, got, "it must be a finite number", "The default is 0 at a success and -1 elsewhere.")
         self.task = _task(task, overrides)
+        if self.task.spec.images is not None and self.task.spec.images.goals:
+            rule = "the goals of this interface are vectors: relabelled elsewhere, an image would show the old goal"
+            checks.fail("goals", "'image'", rule, "Use goals='state'.")
         self.render_mode = render_mode
         self.action_space = action_space(self.task.spec.action)
         self.observation_space = observation_space(self.task.spec)
@@ -153,10 +158,12 @@ class GymnasiumEnv(gymnasium.Env):
             checks.fail("render", got, "it needs both", "Use render_mode='rgb_array', and call reset() first.")
         return np.array(self._compiled.picture(self._state, self._render_size))
 
-    def _unpack(self, packed: jax.Array) -> tuple[dict[str, np.ndarray], bool, bool]:
+    def _unpack(self, packed: "_Packed") -> tuple[dict[str, np.ndarray], bool, bool]:
         """The observation, success and done; the arrays are copies, since callers may keep and change them."""
-        flat = np.asarray(packed)
+        flat = np.asarray(packed.numbers)
         observation = {name: flat[part].reshape(shape).copy() for name, part, shape in self._layout}
+        if packed.image is not None:
+            observation["observation"] = np.array(packed.image)
         return observation, bool(flat[-2]), bool(flat[-1])
 
     def _info(self, success: bool) -> dict[str, Any]:
@@ -221,22 +228,38 @@ def observation_space(spec: types.EnvSpec) -> spaces.Dict:
     def box(shape: tuple[int, ...]) -> spaces.Box:
         return spaces.Box(-checks.FLOAT32_MAX, checks.FLOAT32_MAX, shape, np.float32)
 
-    return spaces.Dict({name: box(shape) for name, _, shape in _layout(spec)})
+    parts = {name: box(shape) for name, _, shape in _layout(spec)}
+    if spec.images is not None:
+        parts["observation"] = spaces.Box(0, 255, spec.observation_shape, np.uint8)
+    return spaces.Dict(parts)
+
+
+def _parts(spec: types.EnvSpec) -> tuple[str, ...]:
+    """The parts of the observation that are packed as numbers."""
+    return PARTS if spec.images is None else PARTS[1:]
 
 
 def _layout(spec: types.EnvSpec) -> list[tuple[str, slice, tuple[int, ...]]]:
-    """Name, slice of `packed` and shape of each part of the observation."""
-    shapes = (spec.observation_shape, spec.goal_shape, spec.goal_shape)
+    """Name, slice of the packed numbers and shape of each part of the observation that is no image."""
+    parts = _parts(spec)
+    shapes = [spec.observation_shape if part == "observation" else spec.goal_shape for part in parts]
     ends = itertools.accumulate(map(math.prod, shapes), initial=0)
     slices = itertools.starmap(slice, itertools.pairwise(ends))
-    return list(zip(PARTS, slices, shapes, strict=True))
+    return list(zip(parts, slices, shapes, strict=True))
+
+
+class _Packed(NamedTuple):
+    """What a step shows, in one array for one transfer, and an image."""
+
+    numbers: jax.Array  # f32[..], the observation's parts, success and done
+    image: jax.Array | None  # u8[P, P, 3 F], where observations are images
 
 
 class _Compiled(NamedTuple):
-    """A task's functions. `packed` is f32[O + 2 G + 2], the observation's parts, success and done, for one transfer."""
+    """A task's functions."""
 
-    reset: Callable[[np.uint32], tuple[State, jax.Array]]  # seed -> (state, packed)
-    step: Callable[[State, np.ndarray], tuple[State, jax.Array]]
+    reset: Callable[[np.uint32], tuple[State, _Packed]]
+    step: Callable[[State, np.ndarray], tuple[State, _Packed]]
     success: Callable[[np.ndarray], jax.Array]  # f32[2, B, *G], achieved and desired -> bool[B]
     picture: Callable[[State, int], jax.Array]  # (state, pixels) -> u8[pixels, pixels, 3]
 
@@ -245,11 +268,12 @@ class _Compiled(NamedTuple):
 def _compile(task: GoalEnv) -> _Compiled:
     """The functions of a task, compiled at their first call and shared by all its environments."""
 
-    def packed(state: State) -> tuple[State, jax.Array]:
-        parts = [state.obs[name].ravel() for name in PARTS]
+    def packed(state: State) -> tuple[State, _Packed]:
+        parts = [state.obs[name].ravel() for name in _parts(task.spec)]
         success = task.success(state.obs["achieved_goal"], state.obs["desired_goal"])
         flags = jnp.stack([success, state.done > 0]).astype(jnp.float32)
-        return state, jnp.concatenate([*parts, flags])
+        image = None if task.spec.images is None else state.obs["observation"]
+        return state, _Packed(jnp.concatenate([*parts, flags]), image)
 
     def picture(state: State, pixels: int) -> jax.Array:
         return rendering.to_uint8(rendering.render(task.scene(state), task.camera(), pixels, pixels))

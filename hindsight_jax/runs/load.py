@@ -56,6 +56,8 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
         env, policy = run.setup.env, jax.jit(run.policy(member=0))
         state = env.reset(jax.random.key(0))
         action = policy(state.obs["observation"], state.obs["desired_goal"], jax.random.key(1))
+
+    Where goals are images a policy takes state.obs["goal_image"].
     """
     if which not in ("best", "last"):
         checks.fail("which", repr(which), "it must be best or last", "Use 'best'.")

@@ -31,13 +31,14 @@ def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array,
     """One episode for each of `num_goals` random starts and goals, u8[F, H, W, 3], with F = horizon + 1 frames.
 
     `policy(observation [*O], goal [*G], key) -> action [D]`. A tile's border is green while its state is a success.
+    Where states are seen as images, what the policy sees stands to the right: the newest frame, then an image goal.
     """
     key_reset, key_steps = jax.random.split(key)
     first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, num_goals))
 
     def step(states: Any, key: jax.Array) -> tuple[Any, Any]:
-        obs = states.obs
-        action = jax.vmap(policy)(obs["observation"], obs["desired_goal"], jax.random.split(key, num_goals))
+        goal = states.obs.get("goal_image", states.obs["desired_goal"])
+        action = jax.vmap(policy)(states.obs["observation"], goal, jax.random.split(key, num_goals))
         return jax.vmap(env.step)(states, action), states
 
     def picture(state: Any) -> jax.Array:
@@ -45,16 +46,26 @@ def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array,
         reached = env.success(state.obs["achieved_goal"], state.obs["desired_goal"])
         border = jnp.ones((SIZE, SIZE), bool).at[3:-3, 3:-3].set(False)[:, :, None]
         colour = jnp.where(reached, jnp.array(REACHED), jnp.array(PENDING))
-        return jnp.where(border, colour[None, None, :], image)
+        tile = jnp.where(border, colour[None, None, :], image)
+        return tile if env.spec.images is None else jnp.concatenate([tile, *_seen(state.obs)], axis=1)
+
+    columns = COLUMNS if env.spec.images is None else COLUMNS - 1  # their tiles are wide
 
     @jax.jit
     def frames(first: Any) -> jax.Array:
         last, states = jax.lax.scan(step, first, jax.random.split(key_steps, env.spec.horizon))
         states = jax.tree.map(lambda rest, end: jnp.concatenate([rest, end[None]]), states, last)
-        tiled = lambda states: rendering.contact_sheet(jax.lax.map(picture, states), COLUMNS)
+        tiled = lambda states: rendering.contact_sheet(jax.lax.map(picture, states), columns)
         return rendering.to_uint8(jax.lax.map(tiled, states))
 
     return np.asarray(frames(first))
+
+
+def _seen(obs: dict[str, jax.Array]) -> list[jax.Array]:
+    """What a policy sees, f32[SIZE, SIZE, 3] each: the newest frame and, if there is one, the image of the goal."""
+    images = [obs["observation"][..., -3:], *([obs["goal_image"]] if "goal_image" in obs else [])]
+    nearest = np.arange(SIZE) * images[0].shape[0] // SIZE
+    return [image[nearest][:, nearest].astype(jnp.float32) / 255 for image in images]
 
 
 def encode_gif(frames: Any, frames_per_second: float) -> bytes:

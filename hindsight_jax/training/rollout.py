@@ -41,7 +41,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
     goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")
-    seen_goal = goal if goal_image is None else goal_image
+    seen_goal = first.obs.get("goal_image", goal)
     newest = (lambda observation: observation) if env.spec.images is None else (lambda stack: stack[..., -3:])
 
     def step(state, key):
