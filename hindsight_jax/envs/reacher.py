@@ -142,8 +142,8 @@ class Reacher(physics.PhysicsTask):
         return (rendering.cylinder(centre, self.spec.threshold * 2.0 * BORDER, 0.002, rendering.MARKER),)
 
     def camera(self) -> rendering.Camera:
-        """From above."""
-        return rendering.orthographic((0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=0.66)
+        """From above, on what the arm can reach; the walls, which nothing touches, are outside of the picture."""
+        return rendering.orthographic((0.0, 0.0, 1.0), target=(0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0), height=0.48)
 
 
 def elbows_left(tip: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """`ImageEnv`: what is seen of a task, and what stays the task's own."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def test_the_newest_frame_is_last_and_the_first_fills_the_start():
     stacks = [np.asarray(state.obs["observation"]) for state in images]
     assert {stack.shape for stack in stacks} == {(PIXELS, PIXELS, 6)}
     np.testing.assert_array_equal(stacks[0][..., :3], stacks[0][..., 3:])
-    for before, after in zip(stacks, stacks[1:]):  # noqa: B905 - neighbours
+    for before, after in itertools.pairwise(stacks):
         np.testing.assert_array_equal(after[..., :3], before[..., 3:])
         assert np.any(after[..., 3:] != before[..., 3:])  # the hand moved
 
@@ -107,7 +108,7 @@ def test_a_rollout_keeps_one_frame_a_state_and_the_goal_s_image():
 
 
 def test_auto_reset_and_states_of_another_task():
-    _, env, reset, step = tasks("sawyer_reach", frames=2)
+    env = tasks("sawyer_reach", frames=2)[1]
     wrapped = envs.AutoReset(env, horizon=2)
     state = jax.jit(wrapped.reset)(jax.random.key(0))
     for _ in range(2):
