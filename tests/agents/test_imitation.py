@@ -115,7 +115,7 @@ def collected_variance(variance):
 
 def learnt_from_itself(agent, batch_size=512, updates=300):
     """(entropy before, mean entropy of the last updates), of updates on what the agent collects."""
-    here = types.Transition(*(jnp.zeros((batch_size, *np.shape(x)[1:]), x.dtype) for x in reference.transitions(ARM)))
+    here = jax.tree.map(lambda x: jnp.zeros((batch_size, *x.shape[1:]), x.dtype), reference.transitions(ARM))
 
     def step(state, key):
         act = lambda key: agent.act(state, here.observation[0], here.goal[0], key, True)
