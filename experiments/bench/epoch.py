@@ -69,7 +69,8 @@ def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -
     members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
     collect, sample = spread(run.collect, devices), spread(run.sample, devices)
     learn = spread(run.learn, devices, training.default_chunk(devices))
-    learners, keys = members._replace(replay=None), jax.device_put(keys, members.key.sharding)
+    of_states = run.spec.env.spec.images is None  # learning reads the ring for images alone
+    learners, keys = members._replace(replay=None) if of_states else members, jax.device_put(keys, members.key.sharding)
     batches = sample(members, keys)
     return [
         lambda: collect(members, keys),

@@ -6,6 +6,7 @@
 | ring | an update on rings of 1e4 to 1e6 transitions |
 | run | a whole run and each part of its epoch, beside a matrix product on the same machine |
 | algorithms | an update of every algorithm, beside its useful operations at the matrix product's speed |
+| images | drawing observations, and an update from them, beside its useful operations |
 | peers | other libraries that do the same work, where they are installed |
 | scaling | an update over members, batch, environments, devices and settings of a grid |
 | startup | the start of a run, with an empty and with a full compile cache |
@@ -18,7 +19,7 @@ figures of one run of the benchmark only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.bench import epoch, peers, ring, safety_cost, scaling, startup, update_cost
+from experiments.bench import epoch, images, peers, ring, safety_cost, scaling, startup, update_cost
 from experiments.environments import speed as env_speed
 from hindsight_jax import presets
 from hindsight_jax.runs import provenance
@@ -94,6 +95,7 @@ PARTS: dict[str, OneTable | SeveralTables] = {
     "ring": OneTable(ring.measure),
     "run": OneTable(epoch.measure),
     "algorithms": SeveralTables(measure_algorithms),
+    "images": SeveralTables(images.measure),
     "peers": SeveralTables(measure_peers),
     "scaling": SeveralTables(scaling.measure),
     "startup": SeveralTables(startup.measure),

@@ -71,7 +71,8 @@ def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> t
 def random_transitions(key: jax.Array, spec: types.EnvSpec, count: int) -> types.Transition:
     """B transitions of noise; about half of them have the next state as their goal."""
     keys = jax.random.split(key, 4)
-    observation = jax.random.normal(keys[0], (2, count, *spec.observation_shape))
+    shape = (2, count, *spec.observation_shape)
+    observation = jax.random.normal(keys[0], shape) if spec.images is None else jax.random.bits(keys[0], shape, "uint8")
     goal = jax.random.normal(keys[1], (3, count, *spec.goal_shape))
     reached = jax.random.bernoulli(keys[2], shape=(count,))
     return types.Transition(

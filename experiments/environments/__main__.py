@@ -1,7 +1,7 @@
 """What the tasks are before any training: python -m experiments.environments [--tasks push door]
 [--episodes=1000] [--rounds=8] [--load=FILE] [--output=FILE] [--plot=PNG] [--page=MD]; a picture of all tasks:
-python -m experiments.environments --gallery=PNG; and the goals that navigation's discrete actions can reach, by the
-number of dimensions: python -m experiments.environments --navigation 2 5 10 20.
+python -m experiments.environments --gallery=PNG; what policies see of some, as images: --inputs=PNG; and the goals that
+navigation's discrete actions can reach, by the number of dimensions: --navigation 2 5 10 20.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.bench.timing import ROUNDS
-from experiments.environments import gallery, report
+from experiments.environments import gallery, inputs, report
 from experiments.environments.measure import measure, reachable_share
 from hindsight_jax import envs
 from hindsight_jax.runs import jax_flags, provenance
@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(argv)
     if arguments.gallery:
         arguments.gallery.write_bytes(gallery.draw({name: envs.make(name) for name in arguments.tasks}))
+        return 0
+    if arguments.inputs:
+        arguments.inputs.write_bytes(inputs.draw([name for name in inputs.TASKS if name in arguments.tasks]))
         return 0
     if arguments.navigation:
         show_navigation(arguments.navigation)
@@ -73,6 +76,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=pathlib.Path, help="a JSON file for the figures")
     parser.add_argument("--plot", type=pathlib.Path, help="a PNG of the figures")
     parser.add_argument("--page", type=pathlib.Path, help="a Markdown page whose table of figures is rewritten")
+    parser.add_argument("--inputs", type=pathlib.Path, help="a PNG of what policies see; nothing is measured")
     parser.add_argument("--gallery", type=pathlib.Path, help="a PNG of all tasks, a tile each; nothing is measured")
     parser.add_argument(
         "--navigation",
@@ -97,7 +101,7 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
             parser.error(f"--{name}: got {getattr(arguments, name)}, but it must be at least {low}")
     if min(arguments.navigation or [1]) < 1:
         parser.error(f"--navigation: got {min(arguments.navigation)}, but it must be at least 1")
-    for name in ("gallery", "navigation"):
+    for name in ("gallery", "inputs", "navigation"):
         if getattr(arguments, name) and (arguments.load or arguments.output or arguments.plot or arguments.page):
             parser.error(f"--{name}: it measures no task; leave out --load, --output, --plot and --page, or call twice")
     for name in ("load", "page"):

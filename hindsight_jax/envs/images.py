@@ -104,7 +104,7 @@ class ImageEnv(base.GoalEnv):
 
     def reset(self, rng: jax.Array) -> base.State:
         state = self.task.reset(rng)
-        frame = self._draw(self.task.bodies(state))
+        frame = self.frame(state)
         assert self._spec.images is not None
         stack = jnp.concatenate([frame] * self._spec.images.frames, axis=-1)
         goal = state.obs["desired_goal"]
@@ -115,10 +115,14 @@ class ImageEnv(base.GoalEnv):
     def step(self, state: base.State, action: jax.Array) -> base.State:
         seen: Any = state.pipeline_state
         after = self.task.step(self._of_task(state), action)
-        stack = jnp.concatenate([seen.stack[..., 3:], self._draw(self.task.bodies(after))], axis=-1)
+        stack = jnp.concatenate([seen.stack[..., 3:], self.frame(after)], axis=-1)
         return self._state(
             after, seen.replace(task=after.pipeline_state, observation=after.obs["observation"], stack=stack)
         )
+
+    def frame(self, state: base.State) -> jax.Array:
+        """u8[P, P, 3], the image of a state of `task`."""
+        return self._draw(self.task.bodies(state))
 
     def image_of(self, goal: jax.Array) -> jax.Array:
         """u8[P, P, 3], the image of a state whose achieved goal is `goal`."""
