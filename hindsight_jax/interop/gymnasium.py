@@ -161,9 +161,8 @@ class GymnasiumEnv(gymnasium.Env):
     def _unpack(self, packed: "_Packed") -> tuple[dict[str, np.ndarray], bool, bool]:
         """The observation, success and done; the arrays are copies, since callers may keep and change them."""
         flat = np.asarray(packed.numbers)
-        observation = {name: flat[part].reshape(shape).copy() for name, part, shape in self._layout}
-        if packed.image is not None:
-            observation["observation"] = np.array(packed.image)
+        image = {} if packed.image is None else {"observation": np.array(packed.image)}
+        observation = image | {name: flat[part].reshape(shape).copy() for name, part, shape in self._layout}
         return observation, bool(flat[-2]), bool(flat[-1])
 
     def _info(self, success: bool) -> dict[str, Any]:

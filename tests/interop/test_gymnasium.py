@@ -44,6 +44,48 @@ class Traced(probes.Chain):
         return super().success(achieved, desired)
 
 
+def seen():
+    """A cheap task as images: two frames of a ball on a floor."""
+    return GymnasiumEnv("navigation", size=2, pixels=36, frames=2, render_mode="rgb_array", render_size=16)
+
+
+def test_images_are_bytes_and_goals_stay_vectors():
+    env = seen()
+    image = gymnasium.spaces.Box(0, 255, (36, 36, 6), np.uint8)
+    assert env.observation_space["observation"] == image
+    check_env(env)
+    first, _ = env.reset(seed=3)
+    assert list(first) == ["observation", "achieved_goal", "desired_goal"]
+    seed = np.random.default_rng(3).integers(2**32, dtype=np.uint32)
+    state = jax.jit(env.task.reset)(jax.random.key(seed))
+    after, *_ = env.step(env.action_space.sample())
+    for observation in (first, after):
+        assert image.contains(observation["observation"])
+        assert {observation[name].dtype for name in ("achieved_goal", "desired_goal")} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(first["observation"], state.obs["observation"])
+    np.testing.assert_array_equal(first["desired_goal"], state.obs["desired_goal"])
+    np.testing.assert_array_equal(after["observation"][..., :3], first["observation"][..., 3:])
+
+
+def test_goals_that_are_images_are_refused():
+    with pytest.raises(ValueError, match="goals: got 'image', but the goals of this interface are vectors"):
+        GymnasiumEnv("navigation", size=2, pixels=36, goals="image")
+
+
+@pytest.mark.seldom
+def test_stable_baselines3_learns_from_images_with_hindsight():
+    stable_baselines3 = pytest.importorskip("stable_baselines3")
+    pytest.importorskip("stable_baselines3.common.env_checker").check_env(seen())
+    buffer = {"n_sampled_goal": 4, "goal_selection_strategy": "future"}
+    ddpg = stable_baselines3.DDPG(
+        "MultiInputPolicy", seen(), replay_buffer_class=stable_baselines3.HerReplayBuffer, buffer_size=200,
+        replay_buffer_kwargs=buffer, learning_starts=60, batch_size=4, policy_kwargs={"net_arch": [8]},
+    )  # fmt: skip
+    assert any("cnn" in name for name, _ in ddpg.policy.actor.named_parameters())
+    ddpg.learn(70)
+    assert ddpg.replay_buffer.observations["observation"].dtype == np.uint8
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_gymnasium_s_checker_has_nothing_to_say(name):
     """Warnings are errors here. It resets, steps and draws, and compares seeds."""

@@ -158,6 +158,28 @@ def test_large_gifs_are_brought_under_the_limit():
         assert image.n_frames == 60
 
 
+def test_what_the_policy_sees_stands_beside_what_a_person_sees():
+    """The newest frame, each of its 36 pixels as a square of four, and the image of the goal, which stays."""
+    env = envs.make("navigation", size=2, horizon=2, pixels=36, frames=2, goals="image")
+    seen = []
+
+    def policy(observation, goal, key):
+        seen.append((observation.shape, goal.shape))
+        return jnp.ones(2)
+
+    key = jax.random.key(1)
+    frames = video.record_video(env, policy, key, num_goals=1)
+    assert set(seen) == {((36, 36, 6), (36, 36, 3))}
+    side = video.SIZE
+    assert frames[:, :side, : 3 * side].shape == (3, side, 3 * side, 3)
+    first = jax.jit(env.reset)(jax.random.split(jax.random.split(key)[0], 1)[0])
+    square = lambda image: np.repeat(np.repeat(image, 4, axis=0), 4, axis=1)
+    np.testing.assert_array_equal(frames[0, :side, side : 2 * side], square(first.obs["observation"][..., 3:]))
+    assert np.any(frames[1, :side, side : 2 * side] != frames[0, :side, side : 2 * side])
+    for frame in frames:
+        np.testing.assert_array_equal(frame[:side, 2 * side : 3 * side], square(first.obs["goal_image"]))
+
+
 @pytest.mark.parametrize(
     "bad",
     [
