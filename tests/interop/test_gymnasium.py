@@ -46,7 +46,9 @@ class Traced(probes.Chain):
 
 def seen():
     """A cheap task as images: two frames of a ball on a floor."""
-    return GymnasiumEnv("navigation", size=2, pixels=36, frames=2, render_mode="rgb_array", render_size=16)
+    register()
+    arguments = {"size": 2, "pixels": 36, "frames": 2, "render_mode": "rgb_array", "render_size": 16}
+    return gymnasium.make("hindsight_jax/Navigation-v0", **arguments).unwrapped
 
 
 def test_images_are_bytes_and_goals_stay_vectors():
