@@ -129,7 +129,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     "reacher": {"q_learning": _ENDS, "imitation": _NEAR},
     "fetch_reach_pixels": {"q_learning": _ENDS, "hem": _FIXED},
     "sawyer_reach_pixels": {"q_learning": _ENDS, "hem": _FIXED},
-    "point_mass_pixels": {"q_learning": _ENDS, "imitation": _NEAR},
+    "point_mass_pixels": {"q_learning": _ENDS},  # hEM's own exploration: the mode, from images, stays where it is
     "reacher_pixels": {"q_learning": _ENDS, "imitation": _NEAR},
     "four_rooms_pixels": {"q_learning": _KEPT | {"agent.bounded": True}},
     "push_pixels": {"q_learning": {"agent.target_period": 1, "agent.hindsight_bound": True}},

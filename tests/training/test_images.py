@@ -12,15 +12,16 @@ from hindsight_jax import training
 from hindsight_jax.training import epoch as epochs
 from hindsight_jax.training.sharding import in_chunks
 
-IMAGES = {"env.pixels": 36, "env.frames": 2, "env.goals": "image", "agent.updates_per_epoch": 2}
+IMAGES = {"env.size": 2, "env.pixels": 36, "env.frames": 2, "env.goals": "image", "agent.updates_per_epoch": 2}
 
 
 @functools.cache
 def run():
     """DDPG, whose batches hold both images of s and s', and goals of the past as well as the episodes' own."""
-    return small("her_ddpg_dense_sawyer_reach_pixels", **IMAGES).run
+    return small("her_ddpg_dense_navigation", **IMAGES).run
 
 
+@pytest.mark.seldom
 def test_members_learn_from_their_own_frames():
     """Both members at once, one after another as on a CPU's cores, and each alone: the same numbers."""
     keys = training.member_keys(0, 2)
@@ -62,11 +63,12 @@ def test_the_steps_of_an_epoch_are_the_epoch():
         run().learn(after._replace(replay=None), batches, keys.learn)
 
 
+@pytest.mark.seldom
 def test_no_epoch_copies_the_ring():
     """What is in use beside the state does not grow with the ring."""
     sizes = []
     for capacity in (8, 80):
-        of_size = small("hem_sawyer_reach_pixels", **IMAGES | {"replay.capacity": capacity}).run
+        of_size = small("hem_navigation", **IMAGES | {"replay.capacity": capacity}).run
         population = training.make_population(of_size, chunk=1)
         compiled = population.advance.lower(population.template(training.member_keys(0, 2)), 1).compile()
         sizes.append(compiled.memory_analysis().temp_size_in_bytes)
