@@ -21,8 +21,8 @@ _NOTHING = np.uint8(255)  # each byte of a picture that nobody drew: -1, as in e
 class Pictures(NamedTuple):
     """What numbers stand for: n >= 0 is frame n, -1 is none, and -2 - k is the picture of trajectory k's own goal."""
 
-    frames: jax.Array  # u8[M C (T+1), P, P, 3]
-    goals: jax.Array | None  # u8[M C, P, P, 3], where goals are images
+    frames: jax.Array  # u8[.., P, P, 3], M C (T+1) of them
+    goals: jax.Array | None  # u8[.., P, P, 3], M C of them, where goals are images
 
 
 def of_rings(state: ReplayState) -> Pictures:
