@@ -3,7 +3,7 @@
 Dimension key: P pixels of an image's side, F frames of an observation, G goal dims.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,9 +53,7 @@ class ImageEnv(base.GoalEnv):
     ((48, 48, 6), 'uint8', (3,))
     """
 
-    def __init__(
-        self, task: base.GoalEnv, pixels: int = 48, frames: int = 1, goals: Literal["state", "image"] = "state"
-    ):
+    def __init__(self, task: base.GoalEnv, pixels: int = 48, frames: int = 1, goals: str = "state"):
         _check(task, pixels, frames, goals)
         self.task = task
         images = types.Images(int(pixels), int(frames), goals == "image")
@@ -131,7 +129,8 @@ class ImageEnv(base.GoalEnv):
     def _state(self, state: base.State, seen: Seen) -> base.State:
         """The task's state with what is seen in place of the observation."""
         goal_image = {} if seen.goal_image is None else {"goal_image": seen.goal_image}
-        return state.replace(pipeline_state=seen, obs={**state.obs, "observation": seen.stack, **goal_image})
+        obs: Any = state.obs
+        return state.replace(pipeline_state=seen, obs=obs | {"observation": seen.stack} | goal_image)
 
     def _of_task(self, state: base.State) -> base.State:
         """The state as the task knows it."""

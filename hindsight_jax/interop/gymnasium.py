@@ -227,7 +227,7 @@ def observation_space(spec: types.EnvSpec) -> spaces.Dict:
     def box(shape: tuple[int, ...]) -> spaces.Box:
         return spaces.Box(-checks.FLOAT32_MAX, checks.FLOAT32_MAX, shape, np.float32)
 
-    parts = {name: box(shape) for name, _, shape in _layout(spec)}
+    parts: dict[str, spaces.Space] = {name: box(shape) for name, _, shape in _layout(spec)}
     if spec.images is not None:
         parts["observation"] = spaces.Box(0, 255, spec.observation_shape, np.uint8)
     return spaces.Dict(parts)

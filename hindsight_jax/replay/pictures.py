@@ -65,6 +65,6 @@ def look_up(pictures: Pictures, batch: Transition) -> Transition:
     )
 
 
-def _shown(condition: jax.Array, yes: jax.Array, no: jax.Array) -> jax.Array:
+def _shown(condition: jax.Array, yes: jax.Array, no: jax.typing.ArrayLike) -> jax.Array:
     """jnp.where, row by row: bool[B] and u8[B, P, P, 3]."""
     return jnp.where(condition[:, None, None, None], yes, no)

@@ -97,6 +97,7 @@ def check_batches(batches: Any, kind: str, count: int) -> None:
         if value is None and name == "goal_image":
             continue
         checks.array(f"batches.{name}", value)
+        assert value is not None
         if jnp.shape(value)[:1] != (count,):
             rule = f"its first axis must be the {count} updates of an epoch"
             checks.fail(f"batches.{name}", checks.describe(value), rule, remedy)
