@@ -22,9 +22,8 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
         _check_counts(config)
     _check_seeds(config)
     _check_length(config)
-    if 0 < config.get("env.pixels", 0) < SMALLEST_IMAGE:
-        rule = f"it must be 0, or at least {SMALLEST_IMAGE}: three layers without padding take no smaller image"
-        checks.fail("env.pixels", config["env.pixels"], rule, "Use 48.")
+    if config.get("env.pixels"):
+        _check_images(config)
     if "relabel.rewards" in config:
         _check_rewards(config)
     if imitates:
@@ -40,6 +39,18 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
     if config.get("agent.clip_targets") and config.get("agent.gamma") == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
+
+
+def _check_images(v: Mapping[str, Any]) -> None:
+    """The encoder's layers, of 8 x 8 by 4, 4 x 4 by 2 and 3 x 3 without padding, leave enough places."""
+    if v["env.pixels"] < SMALLEST_IMAGE:
+        rule = f"it must be 0, or at least {SMALLEST_IMAGE}: three layers without padding take no smaller image"
+        checks.fail("env.pixels", v["env.pixels"], rule, "Use 48.")
+    second = ((v["env.pixels"] - 8) // 4 + 1 - 4) // 2 + 1
+    places = (second - 3) // v["agent.last_stride"] + 1
+    if v["agent.spatial_softmax"] and places < 2:
+        rule = f"a mean place needs at least 2 x 2 of them, and {v['env.pixels']} pixels leave {places} x {places}"
+        checks.fail("agent.spatial_softmax", "true", rule, "Use agent.last_stride=1, more pixels, or false.")
 
 
 def _check_seeds(v: Mapping[str, Any]) -> None:

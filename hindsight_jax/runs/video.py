@@ -14,7 +14,7 @@ import numpy as np
 from hindsight_jax import checks, rendering
 from hindsight_jax.envs.base import GoalEnv
 
-COLUMNS = 3
+VIEWS, COLUMNS = 6, 3
 SIZE = 144  # pixels of a tile
 REACHED, PENDING = (0.20, 0.65, 0.30), (0.82, 0.82, 0.82)  # border of a tile: the state is a success, or not
 MAX_BYTES = 300_000  # of a GIF
@@ -27,12 +27,15 @@ def has_picture(env: GoalEnv) -> bool:
     return drawn and task.camera is not GoalEnv.camera
 
 
-def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, num_goals: int = 6) -> np.ndarray:
-    """One episode for each of `num_goals` random starts and goals, u8[F, H, W, 3], with F = horizon + 1 frames.
+def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
+    """Episodes of random starts and goals, a tile each, u8[F, H, W, 3], with F = horizon + 1 frames.
 
     `policy(observation [*O], goal [*G], key) -> action [D]`. A tile's border is green while its state is a success.
-    Where states are seen as images, what the policy sees stands to the right: the newest frame, then an image goal.
+    Six tiles; or, where states are seen as images, half as many or a third, a row each: to the right of it stands what
+    the policy sees, the newest frame and then an image goal.
     """
+    images = env.spec.images
+    columns, num_goals = (COLUMNS, VIEWS) if images is None else (1, VIEWS // (3 if images.goals else 2))
     key_reset, key_steps = jax.random.split(key)
     first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, num_goals))
 
@@ -47,9 +50,7 @@ def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array,
         border = jnp.ones((SIZE, SIZE), bool).at[3:-3, 3:-3].set(False)[:, :, None]
         colour = jnp.where(reached, jnp.array(REACHED), jnp.array(PENDING))
         tile = jnp.where(border, colour[None, None, :], image)
-        return tile if env.spec.images is None else jnp.concatenate([tile, *_seen(state.obs)], axis=1)
-
-    columns = COLUMNS if env.spec.images is None else COLUMNS - 1  # their tiles are wide
+        return tile if images is None else jnp.concatenate([tile, *_seen(state.obs)], axis=1)
 
     @jax.jit
     def frames(first: Any) -> jax.Array:

@@ -60,7 +60,7 @@ def _stands(monkeypatch):
         entry = presets.ENVIRONMENTS[task]
         steps = arguments.get("horizon") or entry.horizon or arguments["size"]
         continuous = arguments.get("actions", entry.actions[0]) == "continuous"
-        images = arguments.get("pixels") and types.Images(36, arguments["frames"], arguments["goals"] == "image")
+        images = arguments.get("pixels") and types.Images(48, arguments["frames"], arguments["goals"] == "image")
         return Stand(continuous, steps, (task, *sorted(arguments.items())), images or None)
 
     monkeypatch.setattr(envs, "make", make)

@@ -115,3 +115,23 @@ def test_the_rules_count_with_what_a_run_has(name, good, bad, message):
     presets.check(name, config)
     with pytest.raises(ValueError, match=message):
         presets.check(name, config | bad)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ({"env.pixels": 36}, {"env.pixels": 35}, r"^env\.pixels: got 35, but it must be 0, or at least 36"),
+        # 47 pixels leave 10, 4 and then 2 places a side, or 1 by a stride of 2
+        (
+            {"env.pixels": 47, "agent.spatial_softmax": True},
+            {"agent.last_stride": 2},
+            r"^agent\.spatial_softmax: .* 47 pixels leave 1 x 1",
+        ),
+        ({"agent.spatial_softmax": False, "agent.last_stride": 2}, {"agent.spatial_softmax": True}, "leave 1 x 1"),
+    ],
+)
+def test_an_image_leaves_places_for_its_encoder(good, bad, message):
+    config = presets.config("hem_sawyer_reach_pixels") | good
+    presets.check("hem_sawyer_reach_pixels", config)
+    with pytest.raises(ValueError, match=message):
+        presets.check("hem_sawyer_reach_pixels", config | bad)
