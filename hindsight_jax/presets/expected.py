@@ -46,6 +46,10 @@ EXPECTED: dict[str, Expected] = {
     "her_ddpg_dense_fetch_reach": Expected(success=0.997, minutes=1.4, seeds=3, cores=1, source="reaching.json"),
     "hem_sawyer_reach": Expected(success=1.000, minutes=1.3, seeds=3, cores=1, source="reaching.json"),
     "her_ddpg_dense_sawyer_reach": Expected(success=0.472, minutes=1.6, seeds=3, cores=1, source="reaching.json"),
+    "hem_fetch_reach_pixels": Expected(success=0.962, minutes=8.9, seeds=3, cores=1, source="images.json"),
+    "hem_sawyer_reach_pixels": Expected(success=0.977, minutes=9.9, seeds=3, cores=1, source="images.json"),
+    "her_ddpg_dense_fetch_reach_pixels": Expected(success=0.673, minutes=17.2, seeds=3, cores=1, source="images.json"),
+    "her_ddpg_dense_sawyer_reach_pixels": Expected(success=0.120, minutes=17.3, seeds=3, cores=1, source="images.json"),
     "hem_reacher": Expected(success=0.972, minutes=6.9, seeds=3, cores=1, source="reaching.json"),
     "hem_point_mass": Expected(success=0.958, minutes=3.1, seeds=3, cores=1, source="reaching.json"),
 }
