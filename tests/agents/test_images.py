@@ -108,6 +108,7 @@ LEARNING = {
 }
 
 
+@pytest.mark.seldom
 @every_agent
 @goals_of_both_kinds
 def test_agents_learn_to_do_what_an_image_says(name, goals):

@@ -77,6 +77,7 @@ def test_reachers_fingertip_is_at_the_goal_or_as_near_as_can_be():
     np.testing.assert_allclose(tip(jnp.array([0.0, 0.5])), [0.0, 0.21], atol=1e-5)  # stretched
 
 
+@pytest.mark.seldom
 def test_doors_panel_and_claws_valve_turn_to_the_goal():
     env = envs.make("door")
     shut, ajar = (env.bodies_at(jnp.array([angle])) for angle in (0.0, 0.5))
@@ -92,6 +93,7 @@ def test_doors_panel_and_claws_valve_turn_to_the_goal():
     assert 0 < moved.sum() < len(moved)
 
 
+@pytest.mark.seldom
 def test_the_lander_at_a_goal_has_its_place_and_angle():
     env = envs.make("lunar_lander")
     goal = jnp.array([0.3, 0.2, 0.4, 0.0, 0.0])

@@ -77,12 +77,13 @@ def test_numbers_of_members_count_on_from_ring_to_ring():
     rings = jax.tree.map(lambda *x: jnp.stack(x), *filled)
     keys = jax.random.split(jax.random.key(1), 3)
     draw = lambda state, key, member: ring.draw(state, key, 32, LAW, relabel.reward_by_index(), member=member)
-    batches = jax.vmap(draw)(rings, keys, jnp.arange(3))
+    batches = jax.jit(jax.vmap(draw))(rings, keys, jnp.arange(3))
     assert batches.observation.shape == (3, 32, 2)
     assert batches.observation.dtype == jnp.int32
-    seen = jax.vmap(functools.partial(ring.look_up, rings))(batches)
+    seen = jax.jit(jax.vmap(functools.partial(ring.look_up, rings)))(batches)
+    sample = jax.jit(lambda state, key: ring.sample(state, key, 32, LAW, relabel.reward_by_index()))
     for i, state in enumerate(filled):
-        alone = ring.sample(state, keys[i], 32, LAW, relabel.reward_by_index())
+        alone = sample(state, keys[i])
         jax.tree.map(np.testing.assert_array_equal, alone, jax.tree.map(lambda x: x[i], seen))  # noqa: B023
 
 

@@ -46,6 +46,7 @@ def raw(tree):
     return jax.tree.map(lambda x: np.asarray(jax.random.key_data(x) if is_key(x) else x), tree)
 
 
+@pytest.mark.seldom
 def test_the_steps_of_an_epoch_are_the_epoch():
     """collect, store, sample and learn: batches hold numbers of frames, and learning looks them up."""
     state = jax.jit(run().init)(jax.random.key(1))

@@ -2,12 +2,14 @@
 
 import jax
 import numpy as np
+import pytest
 from PIL import Image
 
 from experiments.environments import gallery, inputs
 from hindsight_jax import envs
 
 
+@pytest.mark.seldom
 def test_tiles_are_the_observations_of_the_states(monkeypatch, tmp_path):
     monkeypatch.setattr(gallery, "EPISODES", 4)
     monkeypatch.setattr(inputs, "SIZES", (36, 42))
