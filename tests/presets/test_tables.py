@@ -25,10 +25,10 @@ DIGESTS = {
     "sawyer_reach": "5e9563c13ee00b35",
     "fetch_reach_pixels": "04d636c4827de058",
     "sawyer_reach_pixels": "f4622fd22730c1e6",
-    "point_mass_pixels": "6a869e14bb916333",
-    "reacher_pixels": "936a281deb6ca8c1",
-    "push_pixels": "99614d536ef48632",
-    "four_rooms_pixels": "d4f2a9f5dfbfdb5c",
+    "point_mass_pixels": "9031f71219e77468",
+    "reacher_pixels": "af0a01625cbe7ee2",
+    "push_pixels": "a6d830745c76ff48",
+    "four_rooms_pixels": "814266b12b3efab4",
 }
 
 
