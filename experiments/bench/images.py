@@ -29,7 +29,7 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
     return {
         **{f"images/s, {pixels} pixels": images_per_second(pixels) for pixels in SIZES},
         **{f"update of {RUN}, {pixels} pixels": update(pixels) for pixels in SIZES},
-        f"run of {RUN}, {seeds} seeds": run(seeds),
+        f"run of {RUN}": run(seeds),
     }
 
 
