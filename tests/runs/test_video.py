@@ -159,6 +159,19 @@ def test_large_gifs_are_brought_under_the_limit():
         assert image.n_frames == 60
 
 
+def test_a_border_that_is_green_for_a_moment_stays_green():
+    """Before a background of many shades, and with as few colours and pixels as a GIF may get."""
+    shades = np.linspace(40, 250, video.SIZE, dtype=np.uint8)
+    background = np.stack(np.broadcast_arrays(shades[:, None], shades[None, :], np.uint8(200)), axis=-1)
+    frames = np.repeat(background[None], 40, axis=0)
+    frames[-6:, ~np.pad(np.ones((video.SIZE - 6,) * 2, bool), 3)] = GREEN
+    for colours, shrink in ((32, 1), (16, 2)):
+        with Image.open(io.BytesIO(video._gif(frames, 20.0, colours, shrink))) as image:
+            image.seek(image.n_frames - 1)
+            shown = np.asarray(image.convert("RGB")).astype(int)[video.SIZE // 2 // shrink, 0]
+        assert shown[1] - max(shown[0], shown[2]) > 60  # of GREEN it is 90
+
+
 def test_what_the_policy_sees_stands_beside_what_a_person_sees():
     """The newest frame, each of its 36 pixels as a square of four, and the image of the goal, which stays."""
     env = envs.make("navigation", size=2, horizon=2, pixels=36, frames=2, goals="image")
