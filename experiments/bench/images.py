@@ -1,8 +1,8 @@
-"""Images: how fast they are drawn, what an update from them costs, and that the ring's size does not matter to it.
+"""Images: how fast they are drawn, what an update from them costs, whatever the ring's size, and how fast a run is.
 
 Every device works for itself, as in a population: a CPU's core draws and learns for the members on it.
 
-Dimension key: M devices, N states, U updates of a call, B batch, P pixels of a side.
+Dimension key: M devices or seeds, N states, U updates of a call, B batch, P pixels of a side.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,12 @@ RUN = "hem_sawyer_reach_pixels"
 
 
 def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
-    """Tables: images per second of all devices, and milliseconds of an update of one member on each device."""
-    del name, seeds
+    """Tables: images/s of all devices, milliseconds of an update of one member on each device, and rates of a run."""
+    del name
     return {
         **{f"images/s, {pixels} pixels": images_per_second(pixels) for pixels in SIZES},
         **{f"update of {RUN}, {pixels} pixels": update(pixels) for pixels in SIZES},
+        f"run of {RUN}": run(seeds),
     }
 
 
@@ -95,6 +96,38 @@ def _learner(pixels: int, capacity: int) -> tuple[Callable[[], Any], float]:
     members = spread(setup.run.init, devices)(training.member_keys(0, len(devices)))
     keys = jax.device_put(members.key, members.key.sharding)
     batches = spread(setup.run.sample, devices)(members, keys)
-    learn = spread(setup.run.learn, devices)
+
+    def learnt(*arguments: Any) -> Any:
+        """The agent and the metrics: a run donates its ring, and this call would copy it to return it."""
+        members, metrics = setup.run.learn(*arguments)
+        return members.agent, metrics
+
+    learn = spread(learnt, devices)
     assert setup.flops_per_update is not None
     return lambda: learn(members, batches, keys), setup.flops_per_update
+
+
+def run(seeds: int) -> dict[str, float]:
+    """Rates of a run of M seeds, from one interval of it: the epochs between two evaluations, and an evaluation."""
+    values = presets.config(RUN)
+    setup = presets.build(RUN, values)
+    population, keys = training.make_population(setup.run, training.devices_for(seeds)), training.member_keys(0, seeds)
+    population.compile(keys)
+    holder, epochs = [population.init(keys)], setup.epochs_between_evaluations
+
+    def interval() -> Any:
+        holder[0] = population.advance(holder[0], epochs)
+        return population.evaluate(holder[0], keys)
+
+    product, operations = matrix_product()
+    seconds, matmul = best_of(interval, product, rounds=ROUNDS)
+    updates = seeds * epochs * values["agent.updates_per_epoch"]
+    assert setup.flops_per_update is not None
+    useful = updates * setup.flops_per_update / seconds
+    return {
+        "env_steps_per_second_all_members": seeds * epochs * values["env.num_envs"] * setup.env.spec.horizon / seconds,
+        "updates_per_second_all_members": updates / seconds,
+        "matmul_peak_gflops": operations / matmul / 1e9,
+        "whole_run_gflops": useful / 1e9,
+        "whole_run_share_of_peak": useful * matmul / operations,
+    }

@@ -6,7 +6,7 @@
 | ring | an update on rings of 1e4 to 1e6 transitions |
 | run | a whole run and each part of its epoch, beside a matrix product on the same machine |
 | algorithms | an update of every algorithm, beside its useful operations at the matrix product's speed |
-| images | drawing observations, and an update from them, beside its useful operations |
+| images | drawing observations, an update from them, beside its useful operations, and a run |
 | peers | other libraries that do the same work, where they are installed |
 | scaling | an update over members, batch, environments, devices and settings of a grid |
 | startup | the start of a run, with an empty and with a full compile cache |

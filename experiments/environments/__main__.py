@@ -104,6 +104,8 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     for name in ("gallery", "inputs", "navigation"):
         if getattr(arguments, name) and (arguments.load or arguments.output or arguments.plot or arguments.page):
             parser.error(f"--{name}: it measures no task; leave out --load, --output, --plot and --page, or call twice")
+    if arguments.inputs and not set(arguments.tasks) & set(inputs.TASKS):
+        parser.error(f"--inputs: it draws {', '.join(inputs.TASKS)}; add one of them to --tasks")
     for name in ("load", "page"):
         path = getattr(arguments, name)
         if path and not path.is_file():

@@ -6,8 +6,8 @@
 
 Dimension key: O observation dims, G goal dims, D action dims, K bins per dim; * any number of batch axes.
 
-A step is one compiled call and one transfer from the device; all environments of a task in a process share its
-compiled functions.
+A step is one compiled call and one transfer from the device, and a second for an image; all environments of a task in a
+process share its compiled functions.
 """
 
 import functools

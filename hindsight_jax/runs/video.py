@@ -98,7 +98,11 @@ def encode_gif(frames: Any, frames_per_second: float) -> bytes:
 
 
 def _gif(frames: np.ndarray, frames_per_second: float, colours: int, shrink: int) -> bytes:
-    """A GIF with one palette for all frames, so that pixels that do not change take no bytes."""
+    """A GIF with one palette for all frames, so that pixels that do not change take no bytes.
+
+    The palette covers what colours there are, however few pixels have them: a median cut would lose the green of a
+    border or of a small marker to the shades of the background.
+    """
     from PIL import Image
 
     images = [Image.fromarray(frame) for frame in frames]
@@ -106,7 +110,7 @@ def _gif(frames: np.ndarray, frames_per_second: float, colours: int, shrink: int
         size = (max(images[0].width // shrink, 1), max(images[0].height // shrink, 1))
         images = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
     sample = np.concatenate([np.asarray(images[i]) for i in np.linspace(0, len(images) - 1, 8).astype(int)])
-    palette = Image.fromarray(sample).quantize(colours, method=Image.Quantize.MEDIANCUT)
+    palette = Image.fromarray(sample).quantize(colours, method=Image.Quantize.MAXCOVERAGE)
     indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     buffer = io.BytesIO()
     duration = 10 * max(round(100 / frames_per_second), 2)  # milliseconds

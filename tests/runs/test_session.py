@@ -1,6 +1,7 @@
 """A session in this process: each kind of agent, a seed that breaks and harms no other, a grid, refusals."""
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -12,6 +13,7 @@ import numpy as np
 import probes
 import pytest
 
+import hindsight_jax
 from experiments.reproduce import collect
 from hindsight_jax import presets, training
 from hindsight_jax.checkpoints import files
@@ -318,10 +320,12 @@ TINY = {
 }
 BITS = {"env.size": 3, "total_steps": 27, "evaluation.every": 6}  # epochs of 6 steps, behind a warm-up of 0 or 6
 LINE = {"env.size": 1, "env.horizon": 3, "total_steps": 27, "evaluation.every": 6}
+SEEN = LINE | {"env.size": 2, "env.pixels": 36, "env.frames": 2, "env.goals": "image"}
 KINDS = {
     "hpg_flip_bit": (BITS, 5, {"loss", "return_mean", "hit_fraction", "entropy", "effective_sample_share"}),
     "hem_flip_bit": (BITS, 4, {"loss", "entropy"}),
     "her_ddpg_navigation": (LINE, 4, {"loss", "td_loss", "actor_loss", "q_mean", "reward_mean"}),
+    "hem_navigation": (SEEN, 4, {"loss", "entropy"}),  # from images
 }
 
 
@@ -338,7 +342,7 @@ def kind(request, record_video):
     population = training.make_population(experiment.run)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "build", lambda name, config: experiment)
-        patch.setattr(training, "make_population", lambda run, devices: population)
+        patch.setattr(training, "make_population", lambda run, devices=None: population)
         patch.setattr(video, "SIZE", 24)
         patch.setattr(video, "record_video", record_video)
         yield name, config
@@ -370,6 +374,20 @@ def test_a_run_of_each_kind_leaves_rows_plots_a_gif_a_checkpoint_and_a_summary(k
     assert all(0.0 <= row["success_end"] <= row["success_any"] <= 1.0 for row in table)
     assert done.workdir.read_summary()["env_steps"] == 30
     assert done.warned == set()
+
+
+def test_policies_of_each_kind_are_loaded(done):
+    """They act on what the environment shows, as the agents of the run's end do."""
+    loaded = hindsight_jax.load(done.workdir.path, which="last")
+    obs = jax.jit(loaded.setup.env.reset)(jax.random.key(0)).obs
+    given = (obs["observation"], obs.get("goal_image", obs["desired_goal"]), jax.random.key(1))
+    for member in range(2):
+        agent = jax.tree.map(lambda leaf: leaf[member], done.state.members.agent)  # noqa: B023
+        action = jax.jit(loaded.policy(member))(*given)
+        assert action.shape == (loaded.setup.env.spec.action.num_dims,)
+        np.testing.assert_array_equal(
+            action, jax.jit(functools.partial(done.setup.agent.act, agent, explore=False))(*given)
+        )
 
 
 def test_results_hold_q_where_values_are_learnt(kind, done):

@@ -99,17 +99,20 @@ def test_a_task_has_a_picture_if_it_writes_both_methods(chain):
 
 @pytest.mark.seldom  # compiles push
 def test_push_is_recorded():
-    """Two goals, one within reach from the start and one beyond: three steps move a puck by less than 0.1 m."""
+    """Goals within reach from the start, and goals beyond: three steps move a puck by less than 0.1 m."""
     env = envs.make("push", horizon=3, threshold=0.15)
-    keys = jax.random.split(jax.random.key(0), 200)
-    resets = jax.vmap(lambda key: jax.random.split(jax.random.split(key)[0], 2))(keys)
+    keys = jax.random.split(jax.random.key(0), 50)
+    resets = jax.vmap(lambda key: jax.random.split(jax.random.split(key)[0], video.VIEWS))(keys)
     obs = jax.jit(jax.vmap(jax.vmap(env.reset)))(resets).obs
-    distance = env.distance(obs["achieved_goal"], obs["desired_goal"])  # [200, 2]
-    found = np.flatnonzero((distance[:, 0] < 0.05) & (distance[:, 1] > 0.25))
-    frames = video.record_video(env, lambda observation, goal, key: jnp.array([8]), keys[found[0]], num_goals=2)
-    assert frames.shape == (4, video.SIZE, 3 * video.SIZE + 4, 3)
+    distance = np.asarray(env.distance(obs["achieved_goal"], obs["desired_goal"]))  # [50, VIEWS]
+    near, far = distance < 0.05, distance > 0.25
+    chosen = np.flatnonzero(near.any(axis=1) & far.any(axis=1))[0]
+    frames = video.record_video(env, lambda observation, goal, key: jnp.array([8]), keys[chosen])
+    assert frames.shape == (4, 2 * video.SIZE + 2, 3 * video.SIZE + 4, 3)
     assert frames.dtype == np.uint8
-    np.testing.assert_array_equal(is_green(frames, 2), [[True, False]] * 4)
+    green = is_green(frames, video.VIEWS)
+    assert np.all(green[:, near[chosen]])
+    assert not np.any(green[:, far[chosen]])
     assert np.any(frames[0] != frames[3])  # the hand moved
 
 
@@ -154,6 +157,19 @@ def test_large_gifs_are_brought_under_the_limit():
     assert len(data) < video.MAX_BYTES
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames == 60
+
+
+def test_a_border_that_is_green_for_a_moment_stays_green():
+    """Before a background of many shades, and with as few colours and pixels as a GIF may get."""
+    shades = np.linspace(40, 250, video.SIZE, dtype=np.uint8)
+    background = np.stack(np.broadcast_arrays(shades[:, None], shades[None, :], np.uint8(200)), axis=-1)
+    frames = np.repeat(background[None], 40, axis=0)
+    frames[-6:, ~np.pad(np.ones((video.SIZE - 6,) * 2, bool), 3)] = GREEN
+    for colours, shrink in ((32, 1), (16, 2)):
+        with Image.open(io.BytesIO(video._gif(frames, 20.0, colours, shrink))) as image:
+            image.seek(image.n_frames - 1)
+            shown = np.asarray(image.convert("RGB")).astype(int)[video.SIZE // 2 // shrink, 0]
+        assert shown[1] - max(shown[0], shown[2]) > 60  # of GREEN it is 90
 
 
 def test_what_the_policy_sees_stands_beside_what_a_person_sees():

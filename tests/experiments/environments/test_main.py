@@ -108,6 +108,8 @@ def test_the_gallery_is_drawn_and_nothing_is_measured(measured, monkeypatch, tmp
         (["--episodes=many"], "invalid int value: 'many'"),
         (["--rounds=0"], "--rounds: got 0, but it must be at least 1"),
         (["--gallery=a.png", "--plot=b.png"], "--gallery: it measures no task"),
+        (["--inputs=a.png", "--plot=b.png"], "--inputs: it measures no task"),
+        (["--inputs=a.png", "--tasks", "door"], "--inputs: it draws point_mass, reacher, "),
         (["--navigation", "2", "--output=b.json"], "--navigation: it measures no task"),
         (["--navigation", "2", "0"], "--navigation: got 0, but it must be at least 1"),
         (["--load=nowhere.json"], "--load: got nowhere.json, but there is no such file"),
