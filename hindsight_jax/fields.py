@@ -31,6 +31,8 @@ class Need(NamedTuple):
     (True, False, False, 'agent.backup=mellow')
     >>> str(Need({"relabel.preference": (0.0,)}, differs=True))
     'relabel.preference other than 0'
+    >>> Need({"env.goals": ("state", None)}).holds({})
+    True
     """
 
     alternatives: Mapping[str, tuple[Value | None, ...]]

@@ -89,6 +89,12 @@ class Range(NamedTuple):
     high: tuple[float, ...]
 
 
+LEAST_PIXELS, MOST_PIXELS = (
+    36,
+    512,
+)  # of an image's side: what the encoder's layers can take, and a limit to typing errors
+
+
 class Images(NamedTuple):
     """States that are seen as images, u8[P, P, 3 F]: the F newest frames, the newest last, s_0's before the start."""
 

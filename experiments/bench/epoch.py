@@ -68,7 +68,7 @@ def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -
     """Calls of an epoch's collect, sample and learn, each compiled as a population compiles it."""
     members = jax.tree.map(jnp.copy, state.members)  # a copy: advance donates its state
     collect, sample = spread(run.collect, devices), spread(run.sample, devices)
-    learn = spread(run.learn, devices, training.default_chunk(devices))
+    learn = spread(learnt(run), devices, training.default_chunk(devices))
     of_states = run.spec.env.spec.images is None  # learning reads the ring for images alone
     learners, keys = members._replace(replay=None) if of_states else members, jax.device_put(keys, members.key.sharding)
     batches = sample(members, keys)
@@ -77,3 +77,13 @@ def parts_alone(run: Any, state: Any, keys: jax.Array, devices: Sequence[Any]) -
         lambda: sample(members, keys),
         lambda: learn(learners, batches, keys),
     ]
+
+
+def learnt(run: Any) -> Callable[..., Any]:
+    """`run.learn`, but of the agent and the metrics alone: a run donates its ring, and to return it is to copy it."""
+
+    def learn(*arguments: Any) -> Any:
+        learner, metrics = run.learn(*arguments)
+        return learner.agent, metrics
+
+    return learn

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from experiments.bench.epoch import learnt
 from experiments.bench.timing import best_of, matrix_product, spread
 from hindsight_jax import envs, presets, rendering, training
 
@@ -96,13 +97,7 @@ def _learner(pixels: int, capacity: int) -> tuple[Callable[[], Any], float]:
     members = spread(setup.run.init, devices)(training.member_keys(0, len(devices)))
     keys = jax.device_put(members.key, members.key.sharding)
     batches = spread(setup.run.sample, devices)(members, keys)
-
-    def learnt(*arguments: Any) -> Any:
-        """The agent and the metrics: a run donates its ring, and this call would copy it to return it."""
-        members, metrics = setup.run.learn(*arguments)
-        return members.agent, metrics
-
-    learn = spread(learnt, devices)
+    learn = spread(learnt(setup.run), devices)
     assert setup.flops_per_update is not None
     return lambda: learn(members, batches, keys), setup.flops_per_update
 

@@ -11,8 +11,8 @@ from hindsight_jax.envs.registry import make, names, register
 _LAZY = {  # name -> module
     "AutoReset": "hindsight_jax.envs.wrappers",
     "Engine": "hindsight_jax.envs.physics",
-    "ImageEnv": "hindsight_jax.envs.images",
     "GoalEnv": "hindsight_jax.envs.base",
+    "ImageEnv": "hindsight_jax.envs.images",
     "PhysicsTask": "hindsight_jax.envs.physics",
     "PipelineState": "hindsight_jax.envs.base",
     "PureTask": "hindsight_jax.envs.base",

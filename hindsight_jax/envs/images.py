@@ -12,8 +12,6 @@ from flax import struct
 from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import _validation, base
 
-SMALLEST, LARGEST = 36, 512  # pixels; what three layers without padding can take, and a limit against typing errors
-
 
 @struct.dataclass
 class Seen:
@@ -56,7 +54,7 @@ class ImageEnv(base.GoalEnv):
     def __init__(self, task: base.GoalEnv, pixels: int = 48, frames: int = 1, goals: str = "state"):
         _check(task, pixels, frames, goals)
         self.task = task
-        images = types.Images(int(pixels), int(frames), goals == "image")
+        self._images = images = types.Images(int(pixels), int(frames), goals == "image")
         shape = (images.pixels, images.pixels, 3 * images.frames)
         self._spec = task.spec._replace(observation_shape=shape, observation_range=None, images=images)
         self._draw = rendering.observer(task.scenery(), task.camera(), images.pixels)
@@ -72,12 +70,8 @@ class ImageEnv(base.GoalEnv):
     @property
     def observation_size(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the observation's parts."""
-        return {**super().observation_size, **({"goal_image": self.spec.seen_goal_shape} if self._sees_goals else {})}
-
-    @property
-    def _sees_goals(self) -> bool:
-        assert self._spec.images is not None
-        return self._spec.images.goals
+        goal_image = {"goal_image": self.spec.seen_goal_shape} if self._images.goals else {}
+        return super().observation_size | goal_image
 
     def achieved_goal(self, observation: jax.Array) -> jax.Array:
         """Raises ValueError: an image does not tell."""
@@ -103,10 +97,9 @@ class ImageEnv(base.GoalEnv):
     def reset(self, rng: jax.Array) -> base.State:
         state = self.task.reset(rng)
         frame = self.frame(state)
-        assert self._spec.images is not None
-        stack = jnp.concatenate([frame] * self._spec.images.frames, axis=-1)
+        stack = jnp.concatenate([frame] * self._images.frames, axis=-1)
         goal = state.obs["desired_goal"]
-        goal_image = self.image_of(goal) if self._sees_goals else None
+        goal_image = self.image_of(goal) if self._images.goals else None
         return self._state(state, Seen(state.pipeline_state, state.obs["observation"], goal, stack, goal_image))
 
     @checks.validated(_validation.check_state)
@@ -164,8 +157,9 @@ def _check(task: Any, pixels: Any, frames: Any, goals: Any) -> None:
         checks.fail("task", "a task of images", "it must be a task of states", "Pass task.task.")
     remedy = "48 and 84 are hEM's."
     checks.positive_int("pixels", pixels, remedy)
-    if not SMALLEST <= pixels <= LARGEST:
-        checks.fail("pixels", pixels, f"it must lie in {SMALLEST}..{LARGEST}", remedy)
+    least, most = types.LEAST_PIXELS, types.MOST_PIXELS
+    if not least <= pixels <= most:
+        checks.fail("pixels", pixels, f"it must lie in {least}..{most}", remedy)
     checks.positive_int("frames", frames, "One frame hides velocities, two show them.")
     _validation.choose("goals", goals, {"state": None, "image": None})
     kind = type(task)

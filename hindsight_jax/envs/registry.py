@@ -57,7 +57,8 @@ def register(name: str, make: "Callable[..., GoalEnv]", *, replace: bool = False
       make: a subclass of GoalEnv, or a function that returns a GoalEnv; its keyword arguments are the overrides.
       replace: True to replace the task registered under this name. Built-in tasks cannot be replaced.
 
-    Raises ValueError for a name that is not a lower-case identifier or is taken, and for `make` that is not callable.
+    Raises ValueError for a name that is not a lower-case identifier or is taken, and for `make` that is not callable or
+    has an argument `pixels`, `frames` or `goals`, which `envs.make` has itself.
     """
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
         rule = "it must be a lower-case identifier"
@@ -69,6 +70,9 @@ def register(name: str, make: "Callable[..., GoalEnv]", *, replace: bool = False
     if name in _REGISTERED and not replace:
         checks.fail("name", repr(name), "it must not be registered already", "Pass replace=True, or use another name.")
     checks.function("make", make, "Pass a subclass of GoalEnv, or a function that returns a GoalEnv.")
+    for argument in set(_keyword_arguments(make) or ()) & {"pixels", "frames", "goals"}:
+        rule = "envs.make has an argument of that name, which says how a task is seen, and would not pass it on"
+        checks.fail("make", f"a function with an argument {argument!r}", rule, "Rename it.")
     _REGISTERED[name] = make
 
 

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, types
 from hindsight_jax.networks.mlp import uniform_fan_in
 
 
@@ -22,9 +22,6 @@ class Layer(NamedTuple):
     maps: int
     side: int  # of the kernel, in places of the layer before
     stride: int
-
-
-LEAST_PIXELS = 36  # 36, 8, 3, 1 places a side
 
 
 class ImageEncoder(nn.Module):
@@ -38,8 +35,8 @@ class ImageEncoder(nn.Module):
 
     Parameters: kernel_i [k, k, C, M] and bias_i [M], which begin as `uniform_fan_in` has them.
 
-    On a CPU a convolution is computed as a matrix product of patches: XLA's own is many times slower inside of
-    `jax.lax.scan`, where training runs. Elsewhere it is XLA's.
+    On a CPU a convolution is computed as a matrix product of patches: XLA's own is slow inside of `jax.lax.scan`,
+    where training runs. Elsewhere it is XLA's.
 
     Raises ValueError for another dtype than uint8, less than 36 pixels, or too few of them for a mean place.
 
@@ -99,13 +96,14 @@ class ImageEncoder(nn.Module):
 
 
 def check_image(name: str, value: Any) -> None:
-    """u8[B.., P, P, C] with P >= 36 and C >= 1."""
+    """u8[B.., P, P, C] with P >= 36, which leave 8, 3 and 1 places a side, and C >= 1."""
     checks.pixels(name, value)
     shape = jnp.shape(value)
     if len(shape) < 3 or shape[-3] != shape[-2] or shape[-1] < 1:
         checks.fail(name, checks.describe(value), "its last axes must be [P, P, C]", "Put the channels last.")
-    if shape[-2] < LEAST_PIXELS:
-        rule = f"it must have at least {LEAST_PIXELS} x {LEAST_PIXELS} pixels"
+    least = types.LEAST_PIXELS
+    if shape[-2] < least:
+        rule = f"it must have at least {least} x {least} pixels"
         checks.fail(name, checks.describe(value), rule, "Three convolutions without padding leave nothing of less.")
 
 
@@ -177,8 +175,8 @@ def _slices(x: jax.Array, axis: int, layer: Layer) -> list[jax.Array]:
 def _product(patches: jax.Array, kernel: jax.Array) -> jax.Array:
     """[B, H, W, k k C] times the kernel [k, k, C, M] -> [B, H, W, M].
 
-    The gradient of a kernel is a product over thousands of places. XLA's CPU takes half the time or less if it gives
-    [M, k k C]: so the kernel enters transposed, and the barrier keeps XLA from undoing that.
+    The gradient of a kernel is a product over thousands of places. XLA's CPU is faster if it gives [M, k k C]: so
+    the kernel enters transposed, and the barrier keeps XLA from undoing that.
     """
     transposed = jax.lax.optimization_barrier(kernel.reshape(-1, kernel.shape[-1]).T)
     return jax.lax.dot_general(patches, transposed, (((3,), (1,)), ((), ())))

@@ -5,6 +5,7 @@ Those that an agent declares, `agent.*`, stand where it takes them (`fields.decl
 
 from hindsight_jax.checks import INT32_MAX
 from hindsight_jax.fields import Field, Need
+from hindsight_jax.types import MOST_PIXELS
 
 _HINDSIGHT = Need({"relabel.behaviour": (1.0,)}, differs=True)  # some goals are hindsight goals
 _NOT_NEXT = Need({"relabel.next_state": (1.0,)}, differs=True)
@@ -73,7 +74,9 @@ _IMAGES = Need({"env.pixels": (0,)}, differs=True)
 
 # Runs whose agent can see images.
 IMAGES: dict[str, Field] = {
-    "env.pixels": Field(0, "side of the images that states are seen as, such as 48; 0: states as they are", 0, 512),
+    "env.pixels": Field(
+        0, "side of the images that states are seen as, such as 48; 0: states as they are", 0, MOST_PIXELS
+    ),
     "env.frames": Field(1, "newest frames in an image observation", 1, 16, needs=(_IMAGES,)),
     "env.goals": Field(
         "state", "a policy is shown a goal's coordinates, or its image", options=("state", "image"), needs=(_IMAGES,)

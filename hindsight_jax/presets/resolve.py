@@ -311,7 +311,10 @@ def _refuse_misfit(name: str, algorithm: str, environment: str) -> None:
     if _is_blind(algorithm, environment):
         rule = f"{algorithm} cannot learn from images"
         checks.fail(
-            "name", fields.short(name), rule, f"Take {environment.removesuffix('_pixels')}, or another algorithm."
+            "name",
+            fields.short(name),
+            rule,
+            f"Take another algorithm, or {ENVIRONMENTS[environment].task or environment}.",
         )
     if _misfit(algorithm, environment):
         needs, has = " or ".join(ALGORITHMS[algorithm].actions), " or ".join(ENVIRONMENTS[environment].actions)

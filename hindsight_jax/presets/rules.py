@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hindsight_jax import checks
+from hindsight_jax import checks, types
 from hindsight_jax.checks import INT32_MAX
 from hindsight_jax.fields import text
 
-SMALLEST_IMAGE = 36  # pixels of a side
+TWO_PLACES = {1: 44, 2: 52}  # last stride -> least pixels of which `networks.ImageEncoder` leaves 2 x 2 places
 
 
 def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = False) -> None:
@@ -42,14 +42,12 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
 
 
 def _check_images(v: Mapping[str, Any]) -> None:
-    """The encoder's layers, of 8 x 8 by 4, 4 x 4 by 2 and 3 x 3 without padding, leave enough places."""
-    if v["env.pixels"] < SMALLEST_IMAGE:
-        rule = f"it must be 0, or at least {SMALLEST_IMAGE}: three layers without padding take no smaller image"
+    """The encoder's layers, which have no padding, leave enough places."""
+    if v["env.pixels"] < types.LEAST_PIXELS:
+        rule = f"it must be 0, or at least {types.LEAST_PIXELS}: three layers without padding take no smaller image"
         checks.fail("env.pixels", v["env.pixels"], rule, "Use 48.")
-    second = ((v["env.pixels"] - 8) // 4 + 1 - 4) // 2 + 1
-    places = (second - 3) // v["agent.last_stride"] + 1
-    if v["agent.spatial_softmax"] and places < 2:
-        rule = f"a mean place needs at least 2 x 2 of them, and {v['env.pixels']} pixels leave {places} x {places}"
+    if v["agent.spatial_softmax"] and v["env.pixels"] < TWO_PLACES[v["agent.last_stride"]]:
+        rule = f"a mean place needs at least 2 x 2 of them, and {v['env.pixels']} pixels leave 1 x 1"
         checks.fail("agent.spatial_softmax", "true", rule, "Use agent.last_stride=1, more pixels, or false.")
 
 

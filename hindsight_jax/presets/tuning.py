@@ -50,7 +50,7 @@ _TWO_FRAMES: dict[str, Value] = {
     "agent.batch_size": 256,
 }  # velocities; and a smaller batch pays for it
 
-# HDM's tasks from images: an update costs some fifty times that from states.
+# HDM's tasks from images, whose updates cost many times those from states.
 _BRIEF: dict[str, Value] = {
     "total_steps": 100_000,
     "evaluation.every": 10_000,

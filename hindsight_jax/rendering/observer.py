@@ -36,7 +36,7 @@ class _Surface(NamedTuple):
 def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int = 2) -> Callable[[Scene], jax.Array]:
     """A function of the moving bodies, `observe(bodies) -> u8[pixels, pixels, 3]`: the picture that a policy sees.
 
-    It is `render` of scenery and bodies with `shadows=False`, up to a step of the 255, and some ten times as fast.
+    It is `render` of scenery and bodies with `shadows=False`, up to a step of the 255, and faster.
     It works inside `jax.jit`, `jax.vmap` and `jax.lax.scan`. On a CPU `jax.vmap` draws picture after picture, which
     keeps a picture's arrays in the processor's cache, and each on one core.
 

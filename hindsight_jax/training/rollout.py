@@ -29,8 +29,8 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
 
     The policy is given an image where goals are images. All states s_0 .. s_T are kept, the last included; where states
-    are images, the newest frame of each. If the spec ends at success, an episode's length is the number
-    of actions up to its first success; states after it are masked by `length` and never read.
+    are images, the newest frame of each. If the spec ends at success, an episode's length is the number of actions up
+    to its first success; states after it are masked by `length` and never read.
 
     Raises ValueError if an argument is of another type, or if the policy returns an action of another shape or dtype.
     """
@@ -41,7 +41,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
     goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")
-    seen_goal = first.obs.get("goal_image", goal)
+    seen_goal = goal if goal_image is None else goal_image
     newest = (lambda observation: observation) if env.spec.images is None else (lambda stack: stack[..., -3:])
 
     def step(state, key):

@@ -1,6 +1,7 @@
 """make, names and register: which names are known, and which calls are refused."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -163,6 +164,20 @@ def test_a_registered_task_is_replaced_only_if_asked():
     envs.register("line", longer, replace=True)
     assert envs.make("line").spec.horizon == 9
     assert envs.names().count("line") == 1
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("argument", ["pixels", "frames", "goals"])
+def test_an_argument_of_make_itself_is_refused_of_a_task(argument):
+    class Taken(Line):
+        def __init__(self, **arguments):
+            super().__init__()
+
+    own = inspect.Parameter(argument, inspect.Parameter.KEYWORD_ONLY, default=1)
+    Taken.__signature__ = inspect.Signature([own])
+    with pytest.raises(ValueError, match=f"^make: got a function with an argument '{argument}', but envs.make has"):
+        envs.register("line", Taken)
+    assert "line" not in envs.names()
 
 
 @pytest.mark.usefixtures("own")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hindsight_jax import presets
+from hindsight_jax import networks, presets
 from hindsight_jax.presets import rules
 
 
@@ -135,3 +135,9 @@ def test_an_image_leaves_places_for_its_encoder(good, bad, message):
     presets.check("hem_sawyer_reach_pixels", config)
     with pytest.raises(ValueError, match=message):
         presets.check("hem_sawyer_reach_pixels", config | bad)
+
+
+def test_the_least_pixels_of_two_places_are_the_encoder_s():
+    for stride, least in rules.TWO_PLACES.items():
+        places = lambda pixels: networks.ImageEncoder(stride).sides(pixels)[-1]  # noqa: B023
+        assert (places(least - 1), places(least)) == (1, 2)
