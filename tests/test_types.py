@@ -69,9 +69,9 @@ def test_specs_are_static_and_equal_by_value():
 def test_fields_stand_in_the_order_of_the_contract():
     """Tuples by position would otherwise change their meaning silently."""
     assert types.Trajectory._fields == (
-        "observation", "achieved_goal", "action", "desired_goal", "length", "terminal",
+        "observation", "achieved_goal", "action", "desired_goal", "length", "terminal", "goal_image",
     )  # fmt: skip
     assert types.Transition._fields == (
         "observation", "action", "next_observation", "goal", "achieved_goal", "next_achieved_goal", "reward",
-        "discount", "is_next", "relabelled", "offset",
+        "discount", "is_next", "relabelled", "offset", "goal_image",
     )  # fmt: skip

@@ -57,7 +57,8 @@ class ImageEnv(base.GoalEnv):
         self._images = images = types.Images(int(pixels), int(frames), goals == "image")
         shape = (images.pixels, images.pixels, 3 * images.frames)
         self._spec = task.spec._replace(observation_shape=shape, observation_range=None, images=images)
-        self._draw = rendering.observer(task.scenery(), task.camera(), images.pixels)
+        with jax.ensure_compile_time_eval():  # a task may be made inside of jax.jit
+            self._draw = rendering.observer(task.scenery(), task.camera(), images.pixels)
 
     @property
     def spec(self) -> types.EnvSpec:

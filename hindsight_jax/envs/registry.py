@@ -106,7 +106,11 @@ def make(name: str, *, pixels: int = 0, frames: int = 1, goals: str = "state", *
     from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
 
     checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
-    if isinstance(pixels, int) and not pixels and (frames, goals) == (1, "state"):
+    if isinstance(pixels, int) and not pixels:
+        for argument, value, default in (("frames", frames, 1), ("goals", goals, "state")):
+            if value != default:
+                rule = "it says how images are seen, and needs pixels"
+                checks.fail(f"override of {name}", repr(argument), rule, "Pass pixels=48, too.")
         return env
     from hindsight_jax.envs.images import ImageEnv
 

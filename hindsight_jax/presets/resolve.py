@@ -120,7 +120,8 @@ def hyperparameters(make: Callable[..., Any]) -> tuple[dict[str, Field], dict[st
     >>> from hindsight_jax import agents
     >>> numbers, options = hyperparameters(agents.imitation)
     >>> list(numbers), list(options)[2:]
-    (['learning_rate', 'epsilon', 'noise'], ['scale_inputs', 'exploration', 'acting', 'std'])
+    (['learning_rate', 'epsilon', 'noise'], \
+['scale_inputs', 'exploration', 'acting', 'std', 'last_stride', 'spatial_softmax'])
     """
     defaults = default_hparams(make)
     declared = fields.declared(type(defaults))

@@ -107,8 +107,8 @@ def test_what_cannot_be_seen_is_refused():
         ({"pixels": 48.5}, "pixels"),
         ({"pixels": True}, "pixels"),
         ({"pixels": 48, "frames": 0}, "frames"),
-        ({"frames": 2}, "pixels"),
-        ({"goals": "image"}, "pixels"),
+        ({"frames": 2}, "override of navigation"),
+        ({"goals": "image"}, "override of navigation"),
         ({"pixels": 48, "goals": "picture"}, "goals"),
     ):
         with pytest.raises(ValueError, match=f"^{name}: got"):

@@ -214,6 +214,13 @@ def others():
             replace=flag(),
         ),
         "typed": door(envs.typed, rng=typed_or_raw),
+        "ImageEnv": door(
+            envs.ImageEnv,
+            task=thing(task, wrapped=wrapped, a_class=type(task), a_name="push", seen=envs.ImageEnv(task)),
+            pixels=count(48)._replace(sizes={"too few": 35, "too many": 513}),
+            frames=count(),
+            goals=option("state"),
+        ),
         "AutoReset": door(
             envs.AutoReset,
             env=thing(task, wrapped=wrapped, a_class=type(task), a_name="push", a_spec=task.spec),
@@ -231,7 +238,16 @@ def others():
 MISSPELT = ("siz", "sizes", "Size", "SIZE", "horizont", "Horizon", "steps", "starts", "goal", "goals", "bins", "action")
 MISSPELT += ("actions", "tolerance", "thresh", "thresholds", "seed", "name_", "_size", "size_", "size ", "", " ", "é")
 NO_IDENTIFIERS = ("", " ", "Task", "my task", "my-task", "2d", "_task", "task\n", "täsk", "a.b", "push", "claw")
-TRIED = ("make", "make: of an override", "register", "typed", "AutoReset", "AutoReset: reset", "AutoReset: step")
+TRIED = (
+    "make",
+    "make: of an override",
+    "register",
+    "typed",
+    "ImageEnv",
+    "AutoReset",
+    "AutoReset: reset",
+    "AutoReset: step",
+)
 # What tasks are written with: their own tests try them.
 WRITING = ("Engine", "PhysicsTask", "PipelineState", "PureTask", "State", "action_set", "check_task", "choice", "held")
 WRITING += ("moves", "straight")

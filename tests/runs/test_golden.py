@@ -50,7 +50,7 @@ def test_its_config_is_written_as_it_was(copy):
     written = flat(config_file.to_json(config))
     young = {field: written.pop(field) for field in written.keys() - stored.keys()}
     assert written == stored
-    assert young == {"relabel.law": "future", "relabel.absorbing": False}
+    assert young == {"relabel.law": "future", "relabel.absorbing": False, "env.pixels": 0}
 
 
 def flat(nested):
