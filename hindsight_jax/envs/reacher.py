@@ -151,7 +151,7 @@ def elbows_left(tip: jax.Array) -> jax.Array:
 
     By the law of cosines, |tip|² = UPPER² + LOWER² + 2 UPPER LOWER cos(elbow).
 
-    >>> jnp.round(elbows_left(jnp.array([0.1, 0.11])), 3).tolist()  # the upper link along x, the lower one along y
+    >>> [round(x, 3) for x in elbows_left(jnp.array([0.1, 0.11])).tolist()]  # the upper link along x, the lower along y
     [0.0, 1.571]
     """
     cosine = (jnp.sum(tip**2) - UPPER**2 - LOWER**2) / (2.0 * UPPER * LOWER)
