@@ -24,7 +24,7 @@ Noise = Annotated[
 TargetRate = Annotated[Any, Allowed("target network's step towards the online one; 1 copies it", 0.0, 1.0)]
 TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24)]
 HiddenSizes = Annotated[tuple[int, ...], Allowed("units of the hidden layers, such as 400,300", 1, 65536)]
-LayerNorm = Annotated[bool, Allowed("layer normalisation before each ReLU, of an encoder, too")]
+LayerNorm = Annotated[bool, Allowed("layer normalisation before each ReLU")]
 COORDINATES = Need({"env.goals": ("state", None)})  # a goal of coordinates, not an image
 ScaleInputs = Annotated[bool, Allowed("map observation and goal from their ranges to [-1, 1]", needs=(COORDINATES,))]
 _PIXELS = Need({"env.pixels": (0,)}, differs=True)
@@ -50,15 +50,13 @@ def continuous(spec: types.EnvSpec, who: str) -> types.Box:
     checks.fail("spec.action", spec.action, f"{who} needs a Box of actions", remedy)
 
 
-def encoder(
-    spec: types.EnvSpec, last_stride: int, spatial_softmax: bool, layer_norm: bool
-) -> networks.ImageEncoder | None:
+def encoder(spec: types.EnvSpec, last_stride: int, spatial_softmax: bool) -> networks.ImageEncoder | None:
     """The encoder of a network for this spec; None, if its observations are no images.
 
     Raises ValueError for options of an encoder that is none.
     """
     if spec.images is not None:
-        return networks.ImageEncoder(last_stride, spatial_softmax, layer_norm)
+        return networks.ImageEncoder(last_stride, spatial_softmax)
     for name, value, default in (("last_stride", last_stride, 1), ("spatial_softmax", spatial_softmax, False)):
         if value != default:
             remedy = "Leave it out, or make the environment with pixels=48, say."

@@ -116,7 +116,7 @@ def actor_critic(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    encoder = _common.encoder(spec, last_stride, spatial_softmax, layer_norm)
+    encoder = _common.encoder(spec, last_stride, spatial_softmax)
     actor = networks.DeterministicPolicy(_common.continuous(spec, "DDPG"), hidden_sizes, layer_norm, encoder)
     options = _Options(
         spec=spec,

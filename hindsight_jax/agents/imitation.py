@@ -91,7 +91,7 @@ def imitation(
     >>> agent.act(state, jnp.zeros(2), jnp.ones(2), jax.random.key(1), explore=True).shape
     (3,)
     """
-    encoder = _common.encoder(spec, last_stride, spatial_softmax, layer_norm)
+    encoder = _common.encoder(spec, last_stride, spatial_softmax)
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std, encoder=encoder)
     options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration, acting=acting)
     return Agent(

@@ -130,7 +130,7 @@ def q_learning(
         layer_norm=layer_norm,
         observation_range=spec.observation_range if scale_inputs else None,
         goal_range=spec.goal_range if scale_inputs else None,
-        encoder=_common.encoder(spec, last_stride, spatial_softmax, layer_norm),
+        encoder=_common.encoder(spec, last_stride, spatial_softmax),
     )
     options = _Options(
         spec=spec,

@@ -33,12 +33,7 @@ class ImageEncoder(nn.Module):
     column) in [-1, 1], under the softmax over its places of the last convolution, before the ReLU: behind it a map that
     is 0 everywhere would get no gradient.
 
-    With `layer_norm` what a convolution gives at a place is normalised over its maps, before the ReLU. Without, a few
-    updates may switch a map off everywhere: most places of an image are alike, so that one step of Adam moves the map
-    by the same amount at all of them. A map that is 0 everywhere gets no gradient, and stays so.
-
-    Parameters: kernel_i [k, k, C, M] and bias_i [M], which begin as `uniform_fan_in` has them, and norm_i, those of
-    `flax.linen.LayerNorm`.
+    Parameters: kernel_i [k, k, C, M] and bias_i [M], which begin as `uniform_fan_in` has them.
 
     On a CPU a convolution is computed as a matrix product of patches: XLA's own is slow inside of `jax.lax.scan`,
     where training runs. Elsewhere it is XLA's.
@@ -54,22 +49,18 @@ class ImageEncoder(nn.Module):
 
     last_stride: int = 1
     spatial_softmax: bool = False
-    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         """The features, [B, features]."""
         stack = self.layers()
-        for name in ("spatial_softmax", "layer_norm"):
-            checks.flag(name, getattr(self, name), "It is static, and so cannot be traced.")
+        checks.flag("spatial_softmax", self.spatial_softmax, "It is static, and so cannot be traced.")
         check_image("image", image)
         weights, channels = [], jnp.shape(image)[-1]
         for i, (maps, side, _) in enumerate(stack):
             init = uniform_fan_in(side * side * channels)
             kernel = self.param(f"kernel_{i}", init, (side, side, channels, maps))
-            bias = self.param(f"bias_{i}", init, (maps,))
-            norm = self.param(f"norm_{i}", _initial_norm, maps) if self.layer_norm else None
-            weights.append((kernel, bias, norm))
+            weights.append((kernel, self.param(f"bias_{i}", init, (maps,))))
             channels = maps
         leading = jnp.shape(image)[:-3]
         rows = jnp.reshape(image, (math.prod(leading), *jnp.shape(image)[-3:]))
@@ -147,31 +138,21 @@ def _scaled(image: jax.Array) -> jax.Array:
 def by_convolutions(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax.Array:
     """The last layer's maps [B, H, W, M] before their ReLU, by XLA's convolutions."""
     x = _scaled(image)
-    for i, (layer, (kernel, *shift)) in enumerate(zip(stack, weights, strict=True)):
+    for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
         x = nn.relu(x) if i else x
         strides, names = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
         x = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=names)
-        x = _shifted(x, *shift)
+        x = x + bias[None, None, None]
     return x
 
 
 def by_products(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax.Array:
     """The same, by products of patches. Pixels are scaled behind the copy, which then moves a quarter of the bytes."""
     x = image
-    for i, (layer, (kernel, *shift)) in enumerate(zip(stack, weights, strict=True)):
+    for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
         x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
-        x = _shifted(_product(x, kernel), *shift)
+        x = _product(x, kernel) + bias[None, None, None]
     return x
-
-
-def _initial_norm(key: jax.Array, maps: int) -> dict[str, jax.Array]:
-    return nn.LayerNorm().init(key, jnp.zeros(maps))["params"]
-
-
-def _shifted(x: jax.Array, bias: jax.Array, norm: dict[str, jax.Array] | None) -> jax.Array:
-    """A convolution's maps [B, H, W, M] with their biases, normalised if `norm` is given."""
-    x = x + bias[None, None, None]
-    return x if norm is None else nn.LayerNorm().apply({"params": norm}, x)
 
 
 def _patches(x: jax.Array, layer: Layer) -> jax.Array:

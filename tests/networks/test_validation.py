@@ -95,7 +95,6 @@ DOORS = {
         {"image": IMAGE},
         last_stride=Argument(1, {}, {k: v for k, v in JUNK.items() if k != "boolean"} | {"0": 0, "3": 3, "1.5": 1.5}),
         spatial_softmax=flag(False),
-        layer_norm=flag(False),
     ),
     "MLP": network(networks.MLP, {"x": rows(2, alone=True)}, num_outputs=count(), **LAYERS),
     "QNetwork": network(
