@@ -101,15 +101,13 @@ def test_members_equal_a_loop():
         jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5), together, alone)
 
 
-def test_first_weights_are_uniform_within_the_root_of_the_fan_in():
+def test_first_weights_have_a_variance_of_2_over_fan_in_and_biases_are_0():
     _, params, _ = made((1, LEAST, LEAST, 6))
     shapes = {"kernel_0": (8, 8, 6, 32), "kernel_1": (4, 4, 32, 64), "kernel_2": (3, 3, 64, 64)}
     assert {n: p.shape for n, p in params["params"].items() if "kernel" in n} == shapes
     for i, fan_in in enumerate((384, 512, 576)):
-        for name in (f"kernel_{i}", f"bias_{i}"):
-            values = np.ravel(params["params"][name]) * fan_in**0.5
-            assert 0.85 < np.abs(values).max() <= 1.000001
-            assert abs(np.mean(np.square(values)) - 1 / 3) < 0.15
+        assert abs(np.var(params["params"][f"kernel_{i}"]) * fan_in / 2 - 1) < 0.05
+        assert not np.any(params["params"][f"bias_{i}"])
 
 
 # Mean places
