@@ -29,6 +29,7 @@ def register_algorithm(
     like: str | None = None,
     batch: Literal["transitions", "trajectories"] = "transitions",
     reads_rewards: bool = False,
+    images: bool = False,
     replace: bool = False,
 ) -> None:
     """Gives an algorithm a name with every task that has its kind of action: `<name>_push`, and so on.
@@ -45,8 +46,10 @@ def register_algorithm(
       config: values that define the algorithm, by dotted field; nothing tunes these.
       schedule: values that a task's own and tuned numbers may change.
       like: an algorithm whose schedule and tuned numbers it takes, where it has those fields.
-      batch: what the agents of a constructor learn from. Only for a constructor, as the next one.
+      batch: what the agents of a constructor learn from. Only for a constructor, as the next two.
       reads_rewards: whether its agents read rewards and discounts, so that runs have the fields relabel.reward_*.
+      images: whether its agents see images, where the spec has `images`, so that runs have the fields env.pixels,
+        env.frames and env.goals, and `<name>_push_pixels` is one.
       replace: overwrite an algorithm that was registered before.
 
     Raises:
@@ -69,10 +72,10 @@ def register_algorithm(
     _check_actions(actions)
     _check_like(name, like)
     if isinstance(agent, str):
-        _check_known_kind(agent, batch, reads_rewards)
+        _check_known_kind(agent, batch, reads_rewards, images)
         added = {}
     else:
-        added = {name: _agent_kind(agent, batch, reads_rewards)}
+        added = {name: _agent_kind(agent, batch, reads_rewards, images)}
     kind = agent if isinstance(agent, str) else name
     with _all_or_nothing():
         AGENTS.update(added)
@@ -182,27 +185,29 @@ def _env_fields(make: Callable[..., Any]) -> dict[str, Field]:
     return found
 
 
-def _check_known_kind(agent: str, batch: Any, reads_rewards: Any) -> None:
+def _check_known_kind(agent: str, batch: Any, reads_rewards: Any, images: Any) -> None:
     """ValueError unless the table has this kind of agent, and knows alone what it learns from."""
     if agent not in AGENTS:
         checks.fail("agent", repr(agent), f"it must be a constructor or one of {', '.join(AGENTS)}")
-    for argument, value, default in (("batch", batch, "transitions"), ("reads_rewards", reads_rewards, False)):
+    own = (("batch", batch, "transitions"), ("reads_rewards", reads_rewards, False), ("images", images, False))
+    for argument, value, default in own:
         if value != default:
             checks.fail(argument, repr(value), "only a constructor of your own has it", "Leave it out.")
 
 
-def _agent_kind(agent: Any, batch: Any, reads_rewards: Any) -> AgentKind:
+def _agent_kind(agent: Any, batch: Any, reads_rewards: Any, images: Any) -> AgentKind:
     """The kind of agent that a constructor makes."""
     checks.function("agent", agent, "Pass make(spec, *, hparams=Hparams(), ...), or the name of a kind.")
     if batch not in ("transitions", "trajectories"):
         checks.fail("batch", repr(batch), "it must be transitions or trajectories")
     checks.flag("reads_rewards", reads_rewards, "Say whether update reads batch.reward and batch.discount.")
+    checks.flag("images", images, "Say whether its networks take uint8 images where spec.images is set.")
     default_hparams(agent)
     numbers, options = resolve.hyperparameters(agent)
     of_the_run = {field.removeprefix("agent.") for field in run_fields.RING if field.startswith("agent.")}
     for name in options.keys() & (numbers.keys() | of_the_run) or numbers.keys() & of_the_run:
         checks.fail("agent", f"a declaration of {name}", "the name is declared already", "Give it another.")
-    return AgentKind(agent, batch, reads_rewards)
+    return AgentKind(agent, batch, reads_rewards, images=images)
 
 
 def _check_members_own() -> None:

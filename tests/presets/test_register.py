@@ -109,6 +109,16 @@ def test_runs_that_read_no_rewards_have_no_fields_of_rewards():
     assert not [field for field in presets.fields_of("averaging_push") if field.startswith("relabel.reward")]
 
 
+def test_an_agent_that_sees_images_has_their_tasks_and_fields():
+    register_averaging()
+    assert "averaging_push_pixels" not in presets.names()
+    assert "env.pixels" not in presets.fields_of("averaging_push")
+    register_averaging(images=True, replace=True)
+    assert presets.config("averaging_push_pixels")["env.pixels"] == 48
+    seen = presets.changed("averaging_push", presets.config("averaging_push"), {"env.pixels": 40, "env.frames": 2})
+    assert presets.build("averaging_push", seen).env.spec.observation_shape == (40, 40, 6)
+
+
 def test_tuned_numbers_reach_a_constructor_that_has_the_fields():
     register_averaging(like="gcsl", config={"agent.pull": 1})
     gcsl = presets.config("gcsl_flip_bit")
@@ -229,6 +239,8 @@ def gamma_as_an_option(spec, *, hparams: Hparams = HPARAMS, gamma: Annotated[flo
         ("mine", {"reads_rewards": True}, r"^reads_rewards: got True, but only a constructor of your own has it"),
         ("mine", {"agent": averaging, "batch": "rows"}, r"^batch: got 'rows', but it must be transitions or traj"),
         ("mine", {"agent": averaging, "reads_rewards": 1}, r"^reads_rewards: got 1, but it must be True or False"),
+        ("mine", {"images": True}, r"^images: got True, but only a constructor of your own has it"),
+        ("mine", {"agent": averaging, "images": 1}, r"^images: got 1, but it must be True or False"),
         ("mine", {"agent": without_hparams}, r"^agent: got .*must have a parameter `hparams` whose default is a Named"),
         (
             "mine",
