@@ -88,7 +88,7 @@ def test_names_build_the_network_and_the_numbers_of_their_configs(task, given):
 @pytest.mark.parametrize("algorithm", ["hdm", "hem", "her_ddpg_dense"])
 def test_names_of_images_build_an_encoder_and_a_ring_of_frames(algorithm):
     """Layers [32, 8, 4], [64, 4, 2] and [64, 3, 1], which leave 2 x 2 of 48 pixels."""
-    overrides = {"env.frames": 2, "env.goals": "image", "replay.capacity": 20}
+    overrides = {"env.frames": 2, "env.goals": "image", "replay.capacity": 80}
     setup = built(f"{algorithm}_sawyer_reach_pixels", **overrides)[1]
     assert setup.env.spec.images == types.Images(48, 2, True)
     params = jax.eval_shape(setup.agent.init, jax.random.key(0)).params
@@ -96,7 +96,7 @@ def test_names_of_images_build_an_encoder_and_a_ring_of_frames(algorithm):
     one = [(3, 3, 64, 64), (4, 4, 32, 64), (8, 8, 6, 32)]
     assert kernels == sorted(one * (2 if algorithm == "her_ddpg_dense" else 1))
     assert (2 * 2 * 2 * 64, 256) in {leaf.shape for leaf in jax.tree.leaves(params)}  # state and goal
-    frames = 20 * (51 + 1) * 48 * 48 * 3  # and the goal's own
+    frames = 80 * (51 + 1) * 48 * 48 * 3  # and the goal's own
     assert frames < setup.num_bytes_of_ring < 1.01 * frames
     memory = training.memory_use(setup.run)
     assert memory.ring == setup.num_bytes_of_ring
