@@ -14,7 +14,7 @@ def test_rates_and_costs_agree_with_one_another(monkeypatch):
     monkeypatch.setattr(timing, "SIDE", 64)
     for name, value in (("TASKS", ("four_rooms",)), ("STATES", 2), ("REPEATS", 1), ("UPDATES", 1), ("ROUNDS", 1)):
         monkeypatch.setattr(images, name, value)
-    monkeypatch.setattr(images, "CAPACITIES", (20, 40))
+    monkeypatch.setattr(images, "CAPACITIES", (80, 160))
     rates = images.images_per_second(36)
     assert list(rates) == ["four_rooms", "four_rooms, as people see it"]
     cost = images.update(36)
