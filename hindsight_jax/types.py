@@ -89,10 +89,8 @@ class Range(NamedTuple):
     high: tuple[float, ...]
 
 
-LEAST_PIXELS, MOST_PIXELS = (
-    36,
-    512,
-)  # of an image's side: what the encoder's layers can take, and a limit to typing errors
+LEAST_PIXELS = 36  # of an image's side: what the encoder's layers can take
+MOST_PIXELS = 512  # a limit to typing errors
 
 
 class Images(NamedTuple):

@@ -46,11 +46,8 @@ def _check_images(v: Mapping[str, Any]) -> None:
     if v["env.pixels"] < types.LEAST_PIXELS:
         rule = f"it must be 0, or at least {types.LEAST_PIXELS}: three layers without padding take no smaller image"
         checks.fail("env.pixels", v["env.pixels"], rule, "Use 48.")
-    spatial, stride = (
-        v.get("agent.spatial_softmax"),
-        v.get("agent.last_stride", 1),
-    )  # a registered agent may have neither
-    if spatial and v["env.pixels"] < TWO_PLACES[stride]:
+    spatial_softmax = v.get("agent.spatial_softmax")  # a registered agent may lack it, and the stride
+    if spatial_softmax and v["env.pixels"] < TWO_PLACES[v.get("agent.last_stride", 1)]:
         rule = f"a mean place needs at least 2 x 2 of them, and {v['env.pixels']} pixels leave 1 x 1"
         checks.fail("agent.spatial_softmax", "true", rule, "Use agent.last_stride=1, more pixels, or false.")
 

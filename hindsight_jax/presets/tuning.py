@@ -45,7 +45,7 @@ _REACH: dict[str, Value] = _RHYTHM | {
 # From images: hEM's encoder with more places left, and rings and checkpoints that count frames.
 _SEEN: dict[str, Value] = {"agent.last_stride": 1, "replay.capacity": 1_000, "checkpoint.seconds": 600.0}
 # hEM's tasks: an update takes so long that four times as many steps between two cost little, and with 20 trajectories a
-# collection the network learns their actions by heart (docs/results.md).
+# collection the network learns their actions by heart (BUILD_NOTES.md).
 _MANY: dict[str, Value] = _SEEN | {"env.num_envs": 80, "evaluation.every": 20_000}
 _HAND_SEEN: dict[str, Value] = _HAND | _MANY | {"total_steps": 100_000}
 
