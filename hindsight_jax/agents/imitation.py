@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from hindsight_jax import checks, losses, types
 from hindsight_jax.agents import _common, _validation, flops, policies
@@ -25,6 +26,9 @@ Std = Annotated[
         1e6,
         needs=(_common.CONTINUOUS,),
     ),
+]
+Averaging = Annotated[
+    int, Allowed("updates that the weights it acts with are a running mean of; 0: it acts with the newest", 0, 2**24)
 ]
 
 
@@ -43,6 +47,7 @@ class ImitationState(NamedTuple):
     adam: Any
     updates: jax.Array  # i32[]
     hparams: ImitationHparams
+    averaged: Any = None  # the parameters that act, where they are averaged; else None
 
 
 @_validation.constructor
@@ -56,6 +61,7 @@ def imitation(
     exploration: Exploration = "sample",
     acting: Acting = "mode",
     std: Std = 0.0,
+    averaging: Averaging = 0,
     last_stride: _common.LastStride = 1,
     spatial_softmax: _common.SpatialSoftmax = False,
 ) -> Agent:
@@ -72,6 +78,9 @@ def imitation(
     * std: the deviation for a Box; 0 learns one. Where a sample explores, a learnt one holds the noise, too: with noise
       0.5 around a mean of 0 it settles at 0.66, where the clip of the actions ends its growth. The paper has one
       deviation, and does not say which or whether it is learnt.
+    * averaging: n > 0 acts with a mean of the weights, Polyak's, over about n updates: after update t it moves by
+      1 / min(t, n) towards the new ones. Hindsight's actions are mostly noise where a task wants small ones; what one
+      batch teaches of it the next one takes back, and a mean does not show it. The papers have none.
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer; images
       have none.
     * last_stride, spatial_softmax: of the `networks.ImageEncoder` that the network has where the spec has images.
@@ -93,7 +102,9 @@ def imitation(
     """
     encoder = _common.encoder(spec, last_stride, spatial_softmax)
     policy = policies.policy(spec, hidden_sizes, layer_norm, scale_inputs, std=std, encoder=encoder)
-    options = _Options(spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration, acting=acting)
+    options = _Options(
+        spec=spec, policy=policy, hidden_sizes=hidden_sizes, exploration=exploration, acting=acting, averaging=averaging
+    )
     return Agent(
         init=checks.bind(_init, options, hparams),
         act=checks.bind(_act, options),
@@ -110,6 +121,7 @@ class _Options(NamedTuple):
     hidden_sizes: tuple[int, ...]
     exploration: str
     acting: str
+    averaging: int
 
 
 @checks.validated(_validation.init)
@@ -123,7 +135,8 @@ def _init(
     """
     numbers = override(defaults, hparams)
     params = options.policy.network.init(key, *_common.example_inputs(options.spec))
-    return ImitationState(params, _common.ADAM.init(params), updates=jnp.zeros((), jnp.int32), hparams=numbers)
+    averaged = params if options.averaging else None
+    return ImitationState(params, _common.ADAM.init(params), jnp.zeros((), jnp.int32), numbers, averaged)
 
 
 @checks.validated(_validation.act(ImitationState))
@@ -131,7 +144,8 @@ def _act(
     options: _Options, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
     """An action [D] for observation [*O] and goal [*G], as the option `acting` says; exploring, as `exploration`."""
-    head = policies.head_of_one(options.policy, state.params, observation, goal)
+    params = state.averaged if options.averaging else state.params
+    head = policies.head_of_one(options.policy, params, observation, goal)
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
     choice = options.exploration if explore else options.acting
     action = options.policy.sample(head, key_sample) if choice == "sample" else options.policy.mode(head)
@@ -149,7 +163,10 @@ def _update(options: _Options, state: ImitationState, batch: types.Transition, k
     del key  # an imitation update draws nothing
     (loss, metrics), gradient = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)(options, state.params, batch)
     params, adam = _common.adam_step(state.params, state.adam, gradient, state.hparams.learning_rate)
-    return ImitationState(params, adam, state.updates + 1, state.hparams), metrics | {"loss": loss}
+    updates, averaged = state.updates + 1, state.averaged
+    if options.averaging:
+        averaged = optax.incremental_update(params, averaged, 1.0 / jnp.minimum(updates, options.averaging))
+    return ImitationState(params, adam, updates, state.hparams, averaged), metrics | {"loss": loss}
 
 
 def _batch_loss(options: _Options, params: Any, batch: types.Transition):

@@ -121,7 +121,7 @@ def hyperparameters(make: Callable[..., Any]) -> tuple[dict[str, Field], dict[st
     >>> numbers, options = hyperparameters(agents.imitation)
     >>> list(numbers), list(options)[2:]
     (['learning_rate', 'epsilon', 'noise'], \
-['scale_inputs', 'exploration', 'acting', 'std', 'last_stride', 'spatial_softmax'])
+['scale_inputs', 'exploration', 'acting', 'std', 'averaging', 'last_stride', 'spatial_softmax'])
     """
     defaults = default_hparams(make)
     declared = fields.declared(type(defaults))

@@ -22,6 +22,7 @@ ADDED: dict[str, fields.Value] = {
     "agent.imitation_weight": 1.0,
     "agent.std": 0.0,
     "agent.acting": "mode",
+    "agent.averaging": 0,
     "agent.activation": "relu",
     "agent.first_weights": "fan_in",
     "relabel.law": "future",

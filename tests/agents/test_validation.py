@@ -81,6 +81,7 @@ OPTIONS = {
         "exploration": option("mode"),
         "acting": option("mode"),
         "std": no_deviation(),
+        "averaging": whole(0, "0", "NumPy 0"),
     },
     "policy_gradient": {
         "success": thing(success),

@@ -57,7 +57,9 @@ AGENT_FIELDS = {
         *NETWORK, "gamma", "epsilon", "target_rate", "target_period", "scale_inputs", "backup", "imitation",
         "next_state", "bounded", "hindsight_bound", "evaluated", "batch_size", "updates_per_epoch",
     ),
-    "imitation": (*NETWORK, "epsilon", "exploration", "acting", "scale_inputs", "batch_size", "updates_per_epoch"),
+    "imitation": (
+        *NETWORK, "epsilon", "exploration", "acting", "averaging", "scale_inputs", "batch_size", "updates_per_epoch",
+    ),
     "actor_critic": (
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
         "action_l2", "batch_size", "updates_per_epoch",
@@ -220,6 +222,7 @@ OURS = {  # what the paper does not say, or what changes no number of its curve
     "seed",
     "seeds",
     "agent.acting",
+    "agent.averaging",
     "replay.capacity",
     "checkpoint.seconds",
     "checkpoint.keep",
