@@ -28,7 +28,7 @@ Std = Annotated[
     ),
 ]
 Averaging = Annotated[
-    int, Allowed("updates that the weights it acts with are a running mean of; 0: it acts with the newest", 0, 2**24)
+    int, Allowed("acting without exploration, updates over which the weights are averaged; 0: the newest act", 0, 2**24)
 ]
 
 
@@ -47,7 +47,7 @@ class ImitationState(NamedTuple):
     adam: Any
     updates: jax.Array  # i32[]
     hparams: ImitationHparams
-    averaged: Any = None  # the parameters that act, where they are averaged; else None
+    averaged: Any = None  # parameters that act without exploration, where they are averaged; else None
 
 
 @_validation.constructor
@@ -78,9 +78,10 @@ def imitation(
     * std: the deviation for a Box; 0 learns one. Where a sample explores, a learnt one holds the noise, too: with noise
       0.5 around a mean of 0 it settles at 0.66, where the clip of the actions ends its growth. The paper has one
       deviation, and does not say which or whether it is learnt.
-    * averaging: n > 0 acts with a mean of the weights, Polyak's, over about n updates: after update t it moves by
-      1 / min(t, n) towards the new ones. Hindsight's actions are mostly noise where a task wants small ones; what one
-      batch teaches of it the next one takes back, and a mean does not show it. The papers have none.
+    * averaging: n > 0 acts, without exploration, with a mean of the weights over about n updates (Polyak's): after
+      update t it moves by 1 / min(t, n) towards the new ones. Hindsight's actions are mostly noise where a task wants
+      small ones: what one batch teaches of it the next one takes back, and a mean does not show it. The papers have
+      none.
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer; images
       have none.
     * last_stride, spatial_softmax: of the `networks.ImageEncoder` that the network has where the spec has images.
@@ -144,7 +145,7 @@ def _act(
     options: _Options, state: ImitationState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
     """An action [D] for observation [*O] and goal [*G], as the option `acting` says; exploring, as `exploration`."""
-    params = state.averaged if options.averaging else state.params
+    params = state.averaged if options.averaging and not explore else state.params
     head = policies.head_of_one(options.policy, params, observation, goal)
     key_sample, key_noise, key_uniform = jax.random.split(key, 3)
     choice = options.exploration if explore else options.acting

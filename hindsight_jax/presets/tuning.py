@@ -49,7 +49,7 @@ _SEEN: dict[str, Value] = {"agent.last_stride": 1, "replay.capacity": 1_000, "ch
 _MANY: dict[str, Value] = _SEEN | {"env.num_envs": 80, "evaluation.every": 20_000}
 _HAND_SEEN: dict[str, Value] = _HAND | _MANY | {"total_steps": 100_000}
 
-# Two frames show velocities; averaged weights act, since an update's own noise is as large as the actions wanted.
+# Two frames show velocities; evaluations act with averaged weights, since an update's noise is as large as the actions.
 _REACH_SEEN: dict[str, Value] = (
     _REACH | _MANY | {"env.frames": 2, "agent.batch_size": 256, "total_steps": 320_000} | {"agent.averaging": 200}
 )

@@ -147,7 +147,7 @@ def test_a_sample_has_the_fixed_deviation(exploration, variance):
     reference.assert_clipped_gaussian(drawn, (0.5, -0.25), math.sqrt(variance))
 
 
-def test_averaged_weights_are_a_running_mean_and_act():
+def test_averaged_weights_are_a_running_mean_and_act_without_exploration():
     """Over 3 updates: p1, (p1 + p2) / 2, (p1 + p2 + p3) / 3, then 2/3 of the mean and 1/3 of p4. They learn nothing."""
     agent, (plain, update) = made(ARM, averaging=3), row(ARM)
     state, newest = agent.init(jax.random.key(0)), plain.init(jax.random.key(0))
@@ -161,11 +161,11 @@ def test_averaged_weights_are_a_running_mean_and_act():
         mean = jax.tree.map(lambda *p, shares=shares: sum(w * x for w, x in zip(shares, p, strict=True)), *seen)
         jax.tree.map(close, state.averaged, mean)
     jax.tree.map(close, state.params, newest.params)
-    for explore in (False, True):
-        inputs = jnp.ones(3), jnp.ones(2), jax.random.key(1), explore
-        action = agent.act(state, *inputs)
-        np.testing.assert_array_equal(action, plain.act(newest._replace(params=state.averaged), *inputs))
-        assert not np.allclose(action, plain.act(newest, *inputs), atol=1e-6)
+    inputs = jnp.ones(3), jnp.ones(2), jax.random.key(1)
+    exploring, acting = (agent.act(state, *inputs, explore) for explore in (True, False))
+    np.testing.assert_array_equal(acting, plain.act(newest._replace(params=state.averaged), *inputs, False))
+    np.testing.assert_allclose(exploring, plain.act(newest, *inputs, True), atol=1e-6)
+    assert not np.allclose(acting, plain.act(newest, *inputs, False), atol=1e-6)
 
 
 # Actions
