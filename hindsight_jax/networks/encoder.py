@@ -14,8 +14,6 @@ import jax.numpy as jnp
 
 from hindsight_jax import checks, types
 
-LEAK = 0.1
-
 
 class Layer(NamedTuple):
     """A convolution without padding."""
@@ -26,15 +24,13 @@ class Layer(NamedTuple):
 
 
 class ImageEncoder(nn.Module):
-    """Three convolutions with leaky ReLU, u8[B, P, P, C] -> f32[B, features]: the network of hEM [M, appendix C.2].
+    """Three convolutions with ReLU, u8[B, P, P, C] -> f32[B, features]: the network of hEM [M, appendix C.2].
 
     Their maps, kernels and strides are 32 of 8 x 8 by 4, 64 of 4 x 4 by 2, 64 of 3 x 3 by `last_stride`, without
     padding, on pixels / 255 - 1/2. The paper's last stride is 2: at 48 pixels it leaves one place, and 1 leaves 2 x 2,
     for 8 % more work. Features are the flattened maps; with `spatial_softmax` each map's mean place, a pair (row,
-    column) in [-1, 1], under the softmax over its places of the last convolution, before the ReLU.
-
-    The ReLU is max(x, 0.1 x), where the paper has max(x, 0). Most of an image never moves, so an update moves all
-    places of a map the same way, and a map that ends below 0 everywhere would get no gradient again.
+    column) in [-1, 1], under the softmax over its places of the last convolution, before the ReLU: behind it a map that
+    is 0 everywhere would get no gradient.
 
     Parameters: kernel_i [k, k, C, M], which begin as He et al. (2015) have them, normal with variance 2 / fan-in, and
     bias_i [M], which begin as 0. What moves is a small part of an image: first weights as small as `uniform_fan_in`'s
@@ -71,7 +67,7 @@ class ImageEncoder(nn.Module):
         maps = jax.lax.platform_dependent(
             rows, weights, cpu=partial(by_products, stack), default=partial(by_convolutions, stack)
         )
-        features = mean_places(maps) if self.spatial_softmax else _flat(leaky(maps))
+        features = mean_places(maps) if self.spatial_softmax else _flat(nn.relu(maps))
         return features.reshape(*leading, features.shape[-1])
 
     def layers(self) -> tuple[Layer, ...]:
@@ -129,11 +125,6 @@ def mean_places(maps: jax.Array) -> jax.Array:
     return jnp.concatenate([mean(-2, row), mean(-3, column)], axis=-1)
 
 
-def leaky(x: jax.Array) -> jax.Array:
-    """max(x, 0.1 x)."""
-    return nn.leaky_relu(x, LEAK)
-
-
 def _flat(maps: jax.Array) -> jax.Array:
     """[B, H, W, M] -> [B, H W M]."""
     return maps.reshape(maps.shape[0], math.prod(maps.shape[1:]))
@@ -148,7 +139,7 @@ def by_convolutions(stack: tuple[Layer, ...], image: jax.Array, weights: Any) ->
     """The last layer's maps [B, H, W, M] before their ReLU, by XLA's convolutions."""
     x = _scaled(image)
     for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
-        x = leaky(x) if i else x
+        x = nn.relu(x) if i else x
         strides, names = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
         x = jax.lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=names)
         x = x + bias[None, None, None]
@@ -159,7 +150,7 @@ def by_products(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax
     """The same, by products of patches. Pixels are scaled behind the copy, which then moves a quarter of the bytes."""
     x = image
     for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
-        x = _patches(leaky(x), layer) if i else _scaled(_patches(x, layer))
+        x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
         x = _product(x, kernel) + bias[None, None, None]
     return x
 
