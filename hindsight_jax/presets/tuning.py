@@ -59,7 +59,7 @@ _BRIEF: dict[str, Value] = {
     "total_steps": 100_000,
     "evaluation.every": 10_000,
     "agent.learning_rate": 1e-3,
-    "env.num_envs": 8,
+    "env.num_envs": 32,
 }
 
 # By environment, for every algorithm that has the field.

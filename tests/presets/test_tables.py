@@ -27,8 +27,8 @@ DIGESTS = {
     "sawyer_reach_pixels": "932e23632fee68b3",
     "point_mass_pixels": "9ac0da16ecef365e",
     "reacher_pixels": "dc361881269b27c9",
-    "push_pixels": "c7183a020130d491",
-    "four_rooms_pixels": "807b9da83b1333a8",
+    "push_pixels": "6df511eb7bf4918a",
+    "four_rooms_pixels": "8cfef716b677e924",
 }
 
 
