@@ -82,7 +82,7 @@ SCHEDULES: dict[str, dict[str, Value]] = {
     "fetch_reach_pixels": _HAND_SEEN,
     "sawyer_reach_pixels": _HAND_SEEN,
     "point_mass_pixels": _REACH_SEEN,
-    "reacher_pixels": _REACH_SEEN | {"total_steps": 640_000, "evaluation.every": 40_000},
+    "reacher_pixels": _REACH_SEEN | {"total_steps": 480_000},
     "four_rooms_pixels": _LEAN | _SEEN | _BRIEF,
     "push_pixels": _LEAN | _SEEN | _BRIEF,
     "flip_bit": _PURE | {"agent.hidden_sizes": (256,)},

@@ -26,7 +26,7 @@ DIGESTS = {
     "fetch_reach_pixels": "c935c8f1f3cc346b",
     "sawyer_reach_pixels": "932e23632fee68b3",
     "point_mass_pixels": "9ac0da16ecef365e",
-    "reacher_pixels": "dc361881269b27c9",
+    "reacher_pixels": "b2aa49e838aff748",
     "push_pixels": "6df511eb7bf4918a",
     "four_rooms_pixels": "8cfef716b677e924",
 }
