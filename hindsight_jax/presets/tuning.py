@@ -50,9 +50,7 @@ _MANY: dict[str, Value] = _SEEN | {"env.num_envs": 80, "evaluation.every": 20_00
 _HAND_SEEN: dict[str, Value] = _HAND | _MANY | {"total_steps": 100_000}
 
 # Two frames show velocities; evaluations act with averaged weights, since an update's noise is as large as the actions.
-_REACH_SEEN: dict[str, Value] = (
-    _REACH | _MANY | {"env.frames": 2, "agent.batch_size": 256, "total_steps": 320_000} | {"agent.averaging": 200}
-)
+_REACH_SEEN: dict[str, Value] = _REACH | _MANY | {"env.frames": 2, "agent.batch_size": 256} | {"agent.averaging": 200}
 
 # HDM's tasks from images, whose updates cost many times those from states.
 _BRIEF: dict[str, Value] = {
@@ -81,7 +79,7 @@ SCHEDULES: dict[str, dict[str, Value]] = {
     "reacher": _REACH | {"total_steps": 300_000},
     "fetch_reach_pixels": _HAND_SEEN,
     "sawyer_reach_pixels": _HAND_SEEN,
-    "point_mass_pixels": _REACH_SEEN,
+    "point_mass_pixels": _REACH_SEEN | {"total_steps": 200_000},  # success falls again after that
     "reacher_pixels": _REACH_SEEN | {"total_steps": 480_000},
     "four_rooms_pixels": _LEAN | _SEEN | _BRIEF,
     "push_pixels": _LEAN | _SEEN | _BRIEF,

@@ -25,7 +25,7 @@ DIGESTS = {
     "sawyer_reach": "d7112a4b29c55c62",
     "fetch_reach_pixels": "c935c8f1f3cc346b",
     "sawyer_reach_pixels": "932e23632fee68b3",
-    "point_mass_pixels": "9ac0da16ecef365e",
+    "point_mass_pixels": "d274feafa7e9799c",
     "reacher_pixels": "b2aa49e838aff748",
     "push_pixels": "6df511eb7bf4918a",
     "four_rooms_pixels": "8cfef716b677e924",
