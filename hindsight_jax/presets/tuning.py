@@ -50,7 +50,7 @@ _MANY: dict[str, Value] = _SEEN | {"env.num_envs": 80, "evaluation.every": 20_00
 _HAND_SEEN: dict[str, Value] = _HAND | _MANY | {"total_steps": 100_000}
 
 # Two frames show velocities; evaluations act with averaged weights, since an update's noise is as large as the actions.
-_REACH_SEEN: dict[str, Value] = _REACH | _MANY | {"env.frames": 2, "agent.batch_size": 256} | {"agent.averaging": 200}
+_REACH_SEEN: dict[str, Value] = _REACH | _MANY | {"env.frames": 2, "agent.batch_size": 256, "agent.averaging": 200}
 
 # HDM's tasks from images, whose updates cost many times those from states.
 _BRIEF: dict[str, Value] = {
