@@ -11,7 +11,7 @@ from images (48 pixels, two frames), and from
 
 Each is told by its success with its newest weights, and with the average that `agent.averaging` acts with.
 
-Dimension key: N episodes, T horizon, B batch, U updates.
+Dimension key: N episodes, T horizon, P pixels of a side, D action dims.
 """
 
 import json
@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import agents, checks, envs, training, types
+from hindsight_jax import agents, checks, envs, relabel, replay, training, types
 from hindsight_jax.checkpoints.checkpoints import CheckpointError
 from hindsight_jax.envs import images
 from hindsight_jax.runs import strict_json
@@ -32,21 +32,17 @@ from hindsight_jax.runs.load import Saved, load
 
 PIXELS, FRAMES = 48, 2
 EPISODES, AT_ONCE = 1_200, 100
-HIDDEN_SIZES, LEARNING_RATE, AVERAGING = (256, 256), 1e-3, 100
+HIDDEN_SIZES, LEARNING_RATE, AVERAGING = (256, 256), 1e-3, 200
 UPDATES, EVERY, BATCH = 1_600, 400, 256
 TRIED = 200  # episodes of an evaluation
 
 
 class Episodes(NamedTuple):
-    """What a policy did, NumPy arrays [N, T, ..], of which the first `length` steps count."""
+    """What a policy did: NumPy arrays."""
 
-    frame: Any  # u8[N, T, P, P, 3]
-    observation: Any  # f32[N, T, O]
-    achieved_goal: Any  # f32[N, T, G]
-    mode: Any  # f32[N, T, D], the action meant
-    action: Any  # f32[N, T, D], the action taken
-    goal: Any  # f32[N, G]
-    length: Any  # i32[N]
+    played: types.Trajectory  # [N, ..], with coordinates and the actions that were taken
+    frame: Any  # u8[N, T+1, P, P, 3], of each state
+    mode: Any  # f32[N, T, D], the actions that were meant
 
 
 def expert(run: Saved) -> agents.ImitationState:
@@ -61,7 +57,7 @@ def expert(run: Saved) -> agents.ImitationState:
 
 def watch(run: Saved, seen: envs.ImageEnv, count: int) -> Episodes:
     """`count` episodes of the run's policy as it explores, with what `seen` shows of them."""
-    agent, horizon = expert(run), seen.spec.horizon
+    agent = expert(run)
     act = lambda observation, goal, key, explore: run.setup.agent.act(agent, observation, goal, key, explore)
 
     def episode(key: jax.Array) -> Episodes:
@@ -69,59 +65,49 @@ def watch(run: Saved, seen: envs.ImageEnv, count: int) -> Episodes:
         start = seen.reset(key_start)
         goal = start.obs["desired_goal"]
 
-        def step(carry: Any, key: jax.Array):
-            state, going = carry
-            own: Any = state.pipeline_state
-            mode, action = (act(own.observation, goal, key, explore) for explore in (False, True))
-            after = seen.step(state, action)
-            shown = state.obs["observation"][..., -3:], own.observation, state.obs["achieved_goal"], mode, action
-            return (after, going & (after.done == 0)), (shown, going)
+        def shown(state: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+            return state.pipeline_state.observation, state.obs["achieved_goal"], state.obs["observation"][..., -3:]
 
-        _, (steps, going) = jax.lax.scan(step, (start, jnp.array(True)), jax.random.split(key_steps, horizon))
-        return Episodes(*steps, goal, jnp.sum(going))
+        def step(state: Any, key: jax.Array):
+            mode, action = (act(state.pipeline_state.observation, goal, key, explore) for explore in (False, True))
+            after = seen.step(state, action)
+            return after, (shown(after), mode, action, after.done > 0)
+
+        _, (after, mode, action, ended) = jax.lax.scan(step, start, jax.random.split(key_steps, seen.spec.horizon))
+        with_start = lambda first, rest: jnp.concatenate([first[None], rest])
+        observation, achieved, frame = jax.tree.map(with_start, shown(start), after)
+        length = jnp.where(jnp.any(ended), jnp.argmax(ended) + 1, seen.spec.horizon).astype(jnp.int32)
+        return Episodes(types.Trajectory(observation, achieved, action, goal, length, jnp.any(ended)), frame, mode)
 
     some = jax.jit(jax.vmap(episode))
     keys = jax.random.split(jax.random.key(0), count).reshape(-1, min(count, AT_ONCE))
     return jax.tree.map(lambda *x: np.concatenate(x), *(jax.device_get(some(part)) for part in keys))
 
 
-def batches(episodes: Episodes, labels: str, shown: str, count: int, seed: int) -> types.Transition:
-    """`count` batches [U, B] of labelled steps: uniform steps, and of hindsight a uniform later place.
-
-    Images stand as the numbers of their frames [U, B, F], which `learn` looks up.
-    """
-    draw = np.random.default_rng(seed)
-    whole = np.flatnonzero(episodes.length > 1)  # the last step has nothing after it that is stored
-    of = draw.choice(whole, (count, BATCH))
-    before = lambda limit: np.floor(draw.random(limit.shape) * limit).astype(np.int32)
-    t = before(episodes.length[of] - 1)
-    later = t + 1 + before(episodes.length[of] - 1 - t)
-    own = labels == "modes"
-    goal = episodes.goal[of] if own else episodes.achieved_goal[of, later]
-    action = (episodes.mode if own else episodes.action)[of, t]
-    horizon = episodes.frame.shape[1]
-    numbers = np.stack([of * horizon + np.maximum(t - back, 0) for back in reversed(range(FRAMES))], axis=-1)
-    observation = episodes.observation[of, t] if shown == "states" else numbers
-    zero = np.zeros(of.shape, np.float32)
-    return types.Transition(
-        observation, action, observation, goal, goal, goal, zero, zero, zero > 0, zero == 0, np.ones(of.shape, np.int32)
-    )
+def memory(episodes: Episodes, labels: str, shown: str) -> tuple[replay.Replay, replay.ReplayState, relabel.Law]:
+    """A ring that holds the episodes as `shown`, with the actions of `labels`, and the law of their goals."""
+    of_modes = labels == "modes"
+    observation = episodes.frame if shown == "images" else episodes.played.observation
+    action = episodes.mode if of_modes else episodes.played.action
+    held = jax.tree.map(jnp.asarray, episodes.played._replace(observation=observation, action=action))
+    one = jax.tree.map(lambda x: x[0], held)
+    ring = replay.make_ring(one, capacity=len(action), frames=FRAMES if shown == "images" else 1)
+    return ring, jax.jit(ring.add)(ring.init(), held), relabel.behaviour() if of_modes else relabel.future()
 
 
 def learn(seen: envs.ImageEnv, episodes: Episodes, labels: str, shown: str) -> list[dict[str, Any]]:
     """The curve of one policy: updates, loss, and success with its newest and with its averaged weights."""
     env = seen if shown == "images" else seen.task
     agent = agents.imitation(env.spec, hidden_sizes=HIDDEN_SIZES, scale_inputs=True, averaging=AVERAGING)
-    frames = jnp.asarray(episodes.frame.reshape(-1, PIXELS, PIXELS, 3))
+    ring, held, law = memory(episodes, labels, shown)
 
-    def update(state: Any, batch: types.Transition):
-        if shown == "images":
-            look_up = jnp.concatenate([frames[number] for number in batch.observation.T], axis=-1)
-            batch = batch._replace(observation=look_up, next_observation=look_up)
-        state, metrics = agent.update(state, batch, jax.random.key(0))
+    def update(state: Any, key: jax.Array):
+        key_sample, key_update = jax.random.split(key)
+        batch = ring.sample(held, key_sample, BATCH, law, relabel.reward_by_index())
+        state, metrics = agent.update(state, batch, key_update)
         return state, metrics["loss"]
 
-    many = jax.jit(lambda state, batch: jax.lax.scan(update, state, batch))
+    many = jax.jit(lambda state, key: jax.lax.scan(update, state, jax.random.split(key, EVERY)))
 
     @jax.jit
     def success(state: Any) -> jax.Array:
@@ -130,7 +116,7 @@ def learn(seen: envs.ImageEnv, episodes: Episodes, labels: str, shown: str) -> l
 
     state, curve = agent.init(jax.random.key(0), {"learning_rate": LEARNING_RATE}), []
     for part in range(UPDATES // EVERY):
-        state, loss = many(state, batches(episodes, labels, shown, EVERY, seed=part))
+        state, loss = many(state, jax.random.key(part))
         curve.append(
             {
                 "updates": (part + 1) * EVERY,
@@ -149,14 +135,15 @@ def measure(workdir: Path) -> dict[str, Any]:
     expert(run)
     seen = images.ImageEnv(run.setup.env, PIXELS, FRAMES)
     episodes = watch(run, seen, EPISODES)
-    counts = np.arange(seen.spec.horizon) < episodes.length[:, None]
+    length = episodes.played.length
+    counts = np.arange(seen.spec.horizon) < length[:, None]
     spread = lambda x: [round(float(s), 3) for s in x[counts].std(0)]
     return {
         "run": run.name,
         "episodes": EPISODES,
-        "ended_early": round(float(np.mean(episodes.length < seen.spec.horizon)), 3),  # by a success
+        "ended_early": round(float(np.mean(length < seen.spec.horizon)), 3),  # by a success
         "deviation_of_modes": spread(episodes.mode),
-        "deviation_of_actions": spread(episodes.action),
+        "deviation_of_actions": spread(episodes.played.action),
         "curves": {
             f"{shown}, {labels}": learn(seen, episodes, labels, shown)
             for shown in ("states", "images")

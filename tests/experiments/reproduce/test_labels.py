@@ -1,45 +1,50 @@
-"""What the labels of a policy cost another: the batches on identity-coded episodes, refusals, a run from end to end."""
+"""What the labels of a policy cost another: the labels of identity-coded episodes, refusals, a run from end to end."""
 
 import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from experiments.reproduce import labels
+from hindsight_jax import relabel, types
 from hindsight_jax.runs.load import load
-
-LENGTH = np.array([5, 1, 3])
 
 
 def coded():
     """Three episodes of up to five steps; each number is 100 n + t, of modes less and of own goals more by a half."""
-    code = (100.0 * np.arange(3)[:, None] + np.arange(5))[..., None].astype(np.float32)
-    frame = np.zeros((3, 5, 1, 1, 3), np.uint8)
-    return labels.Episodes(frame, code, code, code - 0.5, code, code[:, 0] + 0.5, LENGTH)
+    code = (100.0 * np.arange(3)[:, None] + np.arange(6))[..., None].astype(np.float32)
+    length, done = np.array([5, 1, 3], np.int32), np.zeros(3, bool)
+    played = types.Trajectory(code, code, code[:, :-1], code[:, 0] + 0.5, length, done)
+    frame = np.broadcast_to(code[..., None, None] // 100 + 16 * (code[..., None, None] % 100), (3, 6, 40, 40, 3))
+    return labels.Episodes(played, frame.astype(np.uint8), mode=code[:, :-1] - 0.5)
 
 
-def test_hindsight_is_of_the_same_episode_and_later():
-    batch = labels.batches(coded(), "hindsight", "states", 20, seed=0)
-    (n, t), (of, later) = (divmod(x[..., 0], 100) for x in (batch.observation, batch.goal))
-    np.testing.assert_array_equal(n, of)
-    assert set(n.ravel()) == {0, 2}  # one step alone has no later place
-    assert np.all((t < later) & (later < LENGTH[n.astype(int)]))
-    assert {(a, b) for a, b in zip(t[n == 2], later[n == 2], strict=True)} == {(0, 1), (0, 2), (1, 2)}
-    np.testing.assert_array_equal(batch.action, batch.observation)  # as it was taken
+def drawn(of, shown):
+    ring, held, law = labels.memory(coded(), of, shown)
+    return ring.sample(held, jax.random.key(0), 200, law, relabel.reward_by_index())
 
 
-def test_modes_are_of_the_episodes_own_goal():
-    batch = labels.batches(coded(), "modes", "states", 4, seed=0)
+def test_hindsight_is_the_action_taken_for_a_place_later_in_the_episode():
+    batch = drawn("hindsight", "states")
+    np.testing.assert_array_equal(batch.action, batch.observation)
+    np.testing.assert_array_equal(batch.goal // 100, batch.observation // 100)
+    assert np.all(batch.goal > batch.observation)
+
+
+def test_modes_are_the_actions_meant_for_the_episodes_own_goal():
+    batch = drawn("modes", "states")
     np.testing.assert_array_equal(batch.action, batch.observation - 0.5)
     np.testing.assert_array_equal(batch.goal, batch.observation // 100 * 100 + 0.5)
 
 
-def test_frames_are_those_of_the_step_and_the_one_before():
-    numbers, states = (labels.batches(coded(), "modes", shown, 4, seed=0).observation for shown in ("images", "states"))
-    n, t = divmod(states[..., 0], 100)
-    np.testing.assert_array_equal(numbers, np.stack([5 * n + np.maximum(t - 1, 0), 5 * n + t], axis=-1))
+def test_images_show_the_step_and_the_one_before():
+    batch = drawn("hindsight", "images")
+    before, now = batch.observation[:, 0, 0, 0], batch.observation[:, 0, 0, 3]
+    np.testing.assert_array_equal(now, batch.action[:, 0] // 100 + 16 * (batch.action[:, 0] % 100))
+    np.testing.assert_array_equal(before, np.where(now < 16, now, now - 16))
 
 
 @pytest.mark.parametrize("argv", [[], ["a.json"], ["a.json", "b", "c"]])
