@@ -101,13 +101,15 @@ def learn(seen: envs.ImageEnv, episodes: Episodes, labels: str, shown: str) -> l
     agent = agents.imitation(env.spec, hidden_sizes=HIDDEN_SIZES, scale_inputs=True, averaging=AVERAGING)
     ring, held, law = memory(episodes, labels, shown)
 
-    def update(state: Any, key: jax.Array):
-        key_sample, key_update = jax.random.split(key)
-        batch = ring.sample(held, key_sample, BATCH, law, relabel.reward_by_index())
-        state, metrics = agent.update(state, batch, key_update)
-        return state, metrics["loss"]
+    @jax.jit
+    def many(state: Any, held: replay.ReplayState, key: jax.Array):
+        def update(state: Any, key: jax.Array):
+            key_sample, key_update = jax.random.split(key)
+            batch = ring.sample(held, key_sample, BATCH, law, relabel.reward_by_index())
+            state, metrics = agent.update(state, batch, key_update)
+            return state, metrics["loss"]
 
-    many = jax.jit(lambda state, key: jax.lax.scan(update, state, jax.random.split(key, EVERY)))
+        return jax.lax.scan(update, state, jax.random.split(key, EVERY))
 
     @jax.jit
     def success(state: Any) -> jax.Array:
@@ -116,7 +118,7 @@ def learn(seen: envs.ImageEnv, episodes: Episodes, labels: str, shown: str) -> l
 
     state, curve = agent.init(jax.random.key(0), {"learning_rate": LEARNING_RATE}), []
     for part in range(UPDATES // EVERY):
-        state, loss = many(state, jax.random.key(part))
+        state, loss = many(state, held, jax.random.key(part))
         curve.append(
             {
                 "updates": (part + 1) * EVERY,
