@@ -27,7 +27,7 @@ import numpy as np
 from hindsight_jax import agents, checks, envs, relabel, replay, training, types
 from hindsight_jax.checkpoints.checkpoints import CheckpointError
 from hindsight_jax.envs import images
-from hindsight_jax.runs import strict_json
+from hindsight_jax.runs import provenance, strict_json
 from hindsight_jax.runs.load import Saved, load
 
 PIXELS, FRAMES = 48, 2
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: python -m experiments.reproduce.labels NUMBERS.json WORKDIR", file=sys.stderr)
         return 2
     try:
-        numbers = measure(Path(argv[1]))
+        numbers = provenance.describe(argv) | measure(Path(argv[1]))
         Path(argv[0]).write_text(json.dumps(strict_json.plain(numbers), indent=1) + "\n")
     except (CheckpointError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
