@@ -5,7 +5,7 @@ The docstring of a check states its rule.
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
 checked when the value is known (outside `jax.jit`) and skipped for tracers.
 
-`validated` puts a check in front of a function, and `bind` fixes a function's first arguments.
+`validated` puts a check in front of a function, and `bind` makes a public function of one that has more arguments.
 """
 
 import functools
@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from hindsight_jax import numerics
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest finite float32
@@ -56,7 +58,7 @@ def validated(check: Callable[..., Any]) -> Callable[[Callable[..., Any]], Calla
 
 
 def bind(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
-    """functools.partial(function, *fixed) that keeps name and docstring, so that help() shows them.
+    """functools.partial(function, *fixed) that users call: `numerics.steady`, with name and docstring for help().
 
     >>> def power(exponent, base):
     ...     return base**exponent
@@ -65,6 +67,7 @@ def bind(function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
     (9, 'power')
     """
 
+    @numerics.steady
     @functools.wraps(function)
     def bound(*args: Any, **kwargs: Any) -> Any:
         return function(*fixed, *args, **kwargs)

@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, numerics, types
 from hindsight_jax.envs import _validation
 from hindsight_jax.envs.base import GoalEnv, State
 
 _BATCH = 7  # of the formulas, which must keep leading axes
 
 
+@numerics.steady
 def check_task(env: GoalEnv) -> None:
     """Checks a task of your own: ValueError that names the first method whose result does not fit the spec.
 
@@ -35,7 +36,7 @@ def check_task(env: GoalEnv) -> None:
     task = type(env).__name__
     _check_spec(f"{task}.spec", env.spec)
     _check_formulas(task, env)
-    first = jax.eval_shape(env.reset, jax.random.key(0))
+    first = jax.eval_shape(env.reset, numerics.key(0))
     _check_state(f"{task}.reset", env, first)
     kind = env.spec.action
     action = jax.ShapeDtypeStruct((kind.num_dims,), jnp.float32 if isinstance(kind, types.Box) else jnp.int32)
@@ -75,7 +76,7 @@ def _check_spec(name: str, spec: Any) -> None:
 
 def _check_formulas(task: str, env: GoalEnv) -> None:
     """Shapes and dtypes of the methods without a state, of one example and of a batch."""
-    spec, key = env.spec, jax.random.key(0)
+    spec, key = env.spec, numerics.key(0)
     one_goal = jax.ShapeDtypeStruct(spec.goal_shape, jnp.float32)
     _check(f"{task}.sample_goal", jax.eval_shape(env.sample_goal, key), spec.goal_shape)
     _check(f"{task}.reachable", jax.eval_shape(env.reachable, one_goal), (), bool)

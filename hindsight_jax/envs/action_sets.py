@@ -6,10 +6,11 @@ Dimension key: D action dims, M moves of an action.
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, numerics, types
 from hindsight_jax.envs import _validation
 
 
+@numerics.steady
 def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The index i32[] that an action of a flat Discrete(1, num_actions) holds, and whether it is valid, bool[].
 
@@ -26,6 +27,7 @@ def choice(num_actions: int, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     return index, (index >= 0) & (index < num_actions)
 
 
+@numerics.steady
 def moves(kind: types.Discrete | types.Box, action: jax.Array, num_moves: int) -> tuple[jax.Array, jax.Array]:
     """Decodes an action: its moves f32[num_moves] in [-1, 1], and whether it is valid, bool[].
 

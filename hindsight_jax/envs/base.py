@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import checks, numerics, rendering, types
 from hindsight_jax.envs import _quiet_imports
 from hindsight_jax.envs._validation import (
     check_goal,
@@ -55,8 +55,11 @@ class PipelineState:
     goal: jax.Array  # [*G]
 
 
+@numerics.steady
 def typed(rng: jax.Array) -> jax.Array:
-    """One typed key, from a typed or a raw one (brax's wrappers hand out raw uint32[2] keys).
+    """One typed key of threefry, from a typed or a raw one (brax's wrappers hand out raw keys).
+
+    A key of rbg, raw uint32[4], gives the threefry key of the same seed: see `numerics.threefry`.
 
     >>> typed(jax.random.PRNGKey(0)) == jax.random.key(0)
     Array(True, dtype=bool)
@@ -66,9 +69,10 @@ def typed(rng: jax.Array) -> jax.Array:
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         checks.shape("rng", rng, (), remedy)
         return rng
-    if dtype != jnp.uint32 or jnp.shape(rng) != (2,):
-        checks.fail("rng", checks.describe(rng), "it must be one typed key, or a raw one of uint32[2]", remedy)
-    return jax.random.wrap_key_data(rng, impl="threefry2x32")
+    if dtype != jnp.uint32 or jnp.shape(rng) not in ((2,), (4,)):
+        rule = "it must be one typed key, or a raw one of uint32[2] (threefry) or uint32[4] (rbg)"
+        checks.fail("rng", checks.describe(rng), rule, remedy)
+    return numerics.threefry(jnp.asarray(rng))
 
 
 class GoalEnv(Env):
@@ -96,6 +100,10 @@ class GoalEnv(Env):
     tasks that ship also check the arguments of each method before it runs (`checks.validated`): ValueError for a wrong
     rank or dtype, a raw or a batched key, two goals of different shapes, another task's state.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        numerics.steady_methods(cls)  # a user's own task, too, computes in float32
 
     @property
     @abc.abstractmethod
@@ -182,7 +190,7 @@ class GoalEnv(Env):
     @functools.cached_property
     def _carried(self) -> Any:
         """The shapes of what a state carries from step to step; `first_state` sets them, where it is called first."""
-        return jax.eval_shape(self.reset, jax.random.key(0)).pipeline_state
+        return jax.eval_shape(self.reset, numerics.key(0)).pipeline_state
 
     def first_state(self, pipeline_state: Any, observation: jax.Array) -> State:
         """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
@@ -237,6 +245,9 @@ class GoalEnv(Env):
     def backend(self) -> str:
         """'mjx' where a physics engine steps; pure-JAX tasks override it."""
         return "mjx"
+
+
+numerics.steady_methods(GoalEnv)
 
 
 class PureTask(GoalEnv):

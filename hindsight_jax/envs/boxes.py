@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, numerics, types
 
 
 def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[float], remedy: str) -> types.Range:
@@ -35,6 +35,7 @@ def _coordinate(value: Any) -> float:
     return float(value)
 
 
+@numerics.steady
 def uniform(key: jax.Array, box: types.Range) -> jax.Array:
     """A point uniform in a box of n dimensions, f32[n].
 
@@ -44,6 +45,7 @@ def uniform(key: jax.Array, box: types.Range) -> jax.Array:
     return jax.random.uniform(key, (len(box.low),), jnp.float32, *map(jnp.array, box))
 
 
+@numerics.steady
 def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
     """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import checks, numerics, rendering, types
 from hindsight_jax.envs import _quiet_imports, _validation, action_sets, base
 
 with _quiet_imports.without_warp_message():
@@ -157,6 +157,9 @@ class Engine:
         return rendering.Scene(kinds, *(jnp.asarray(array, jnp.float32) for array in rest))
 
 
+numerics.steady_methods(Engine)
+
+
 class PhysicsTask(base.GoalEnv):
     """A task whose state is an Engine's; `PipelineState.physics` is a `Physics`.
 
@@ -242,6 +245,7 @@ class PhysicsTask(base.GoalEnv):
         return self.engine.bodies(now.physics.qpos)
 
 
+@numerics.steady
 def held(control: jax.Array, num_substeps: int) -> jax.Array:
     """The same control f32[U] in every substep, f32[S, U].
 
@@ -251,6 +255,7 @@ def held(control: jax.Array, num_substeps: int) -> jax.Array:
     return jnp.broadcast_to(control[None], (num_substeps, *control.shape))
 
 
+@numerics.steady
 def straight(start: jax.Array, end: jax.Array, num_substeps: int) -> jax.Array:
     """The controls f32[S, U] of a straight line at a constant speed, from `start` (left out) to `end` f32[U].
 

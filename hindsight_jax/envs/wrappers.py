@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.envs import base
 
 
@@ -80,6 +80,9 @@ class AutoReset(base.Wrapper):
             done=ended.astype(after.done.dtype),
             info=info,
         )
+
+
+numerics.steady_methods(AutoReset)
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, envs, rendering, types
+from hindsight_jax import checks, envs, numerics, rendering, types
 from hindsight_jax.envs.base import GoalEnv, State
 
 try:
@@ -278,7 +278,7 @@ def _compile(task: GoalEnv) -> _Compiled:
         return rendering.to_uint8(rendering.render(task.scene(state), task.camera(), pixels, pixels))
 
     return _Compiled(
-        reset=jax.jit(lambda seed: packed(task.reset(jax.random.key(seed)))),
+        reset=jax.jit(lambda seed: packed(task.reset(numerics.key(seed)))),
         step=jax.jit(lambda state, action: packed(task.step(state, action))),
         success=jax.jit(lambda goals: jax.vmap(task.success)(*goals)),
         picture=jax.jit(picture, static_argnums=1),

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.relabel import _validation
 
 BEHAVIOUR = -1  # the index that keeps the behaviour goal
@@ -53,6 +53,7 @@ class Law(abc.ABC):
         """(probability f32[], law) of every component, those of nested mixtures included."""
         return [(jnp.float32(1.0), self)]
 
+    @numerics.steady
     def sample(self, key: jax.Array, t: Any, length: Any) -> jax.Array:
         """Draws the index of the state whose achieved goal becomes the goal.
 
@@ -76,6 +77,7 @@ class Law(abc.ABC):
         exists = (t >= 0) & (t < length) & self._is_valid()
         return jnp.where(exists, self._draw(key, t, length), INVALID)
 
+    @numerics.steady
     def pmf(self, t: Any, length: Any, horizon: int) -> jax.Array:
         """The exact distribution of `sample`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.relabel import _validation
 
 
@@ -29,6 +29,7 @@ class Preference:
         _validation.boolean("changed(achieved_goal, goal)", flag, (), "It is called for one step: reduce with jnp.any.")
         return flag
 
+    @numerics.steady
     def choose(self, key: jax.Array, changed_flags: jax.Array) -> jax.Array:
         """With `probability` the first candidate whose flag is True (0 if all are False), else candidate 0.
 

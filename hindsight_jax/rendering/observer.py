@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.rendering import picture, shapes
 from hindsight_jax.rendering.scene import Camera, Scene
 
@@ -33,6 +33,7 @@ class _Surface(NamedTuple):
     blue: Any
 
 
+@numerics.steady
 def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int = 2) -> Callable[[Scene], jax.Array]:
     """A function of the moving bodies, `observe(bodies) -> u8[pixels, pixels, 3]`: the picture that a policy sees.
 
@@ -69,6 +70,7 @@ def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int 
     with jax.ensure_compile_time_eval():
         rays = jax.tree.map(np.asarray, _rays(scenery, camera, pixels, antialias))
 
+    @numerics.steady
     def observe(bodies: Scene) -> jax.Array:
         picture.check_scene("bodies", bodies)
         draw = lambda bodies: _draw(bodies, camera.perspective, rays, pixels)

@@ -13,7 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.rendering import shapes
 from hindsight_jax.rendering.scene import PLANE, Camera, Scene, Vector, as_array, frame, unit
 
@@ -24,6 +24,7 @@ _LIGHT_SIZE = 0.12  # width of the light over its distance; a larger one softens
 _NEAR = 1e-4  # metres; a primitive nearer than this to a surface does not shade it
 
 
+@numerics.steady
 def render(
     scene: Scene,
     camera: Camera,
@@ -57,6 +58,7 @@ def render(
     return _render(scene, camera, width, height, antialias, shadows, light, background)
 
 
+@numerics.steady
 def to_uint8(image: jax.Array) -> jax.Array:
     """Converts an image or images f32[..., 3] in [0, 1] to bytes, round(255 x); values outside are clipped.
 
@@ -69,6 +71,7 @@ def to_uint8(image: jax.Array) -> jax.Array:
     return jnp.round(jnp.clip(image, 0.0, 1.0) * 255).astype(jnp.uint8)
 
 
+@numerics.steady
 def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
     """Tiles images f32[M, H, W, 3] row by row into one, f32[rows (H + gap) - gap, columns (W + gap) - gap, 3].
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 
 # The kinds have MuJoCo's numbers (mjtGeom), so a model's `geom_type` serves as `Scene.kinds`.
 PLANE, SPHERE, CAPSULE, CYLINDER, BOX = 0, 2, 3, 5, 6
@@ -116,6 +116,7 @@ def plane(position: Vector, rgba: Vector, half_extents: Vector = (0.0, 0.0), rot
     return _primitive(PLANE, position, (*as_array("half_extents", half_extents, (2,)), 0.0), rgba, rotation)
 
 
+@numerics.steady
 def compose(*scenes: Scene) -> Scene:
     """Joins scenes into one. A constructor's primitive is a scene of one, so compositions nest.
 
@@ -134,6 +135,7 @@ def compose(*scenes: Scene) -> Scene:
     return Scene(kinds, **{name: jnp.concatenate([getattr(scene, name) for scene in scenes]) for name in arrays})
 
 
+@numerics.steady
 def yaw(angle: Scalar) -> jax.Array:
     """The rotation f32[3, 3] by `angle` (radians, counter-clockwise seen from above) about the world's z.
 
@@ -145,6 +147,7 @@ def yaw(angle: Scalar) -> jax.Array:
     return jnp.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+@numerics.steady
 def orthographic(position: Vector, target: Vector, up: Vector, height: Scalar) -> Camera:
     """A camera of parallel rays, from position [3] towards target [3]; the picture is `height` metres high.
 
@@ -160,6 +163,7 @@ def orthographic(position: Vector, target: Vector, up: Vector, height: Scalar) -
     return Camera(perspective=False, position=position, rotation=rotation, extent=half)
 
 
+@numerics.steady
 def pinhole(position: Vector, target: Vector, up: Vector, fov_degrees: Scalar) -> Camera:
     """A camera of rays from one point, position [3], towards target [3]; the vertical field of view is in degrees.
 
@@ -202,6 +206,7 @@ def frame(z: jax.Array) -> jax.Array:
     return jnp.stack([jnp.cross(y, z), y, z], axis=1)
 
 
+@numerics.steady
 def _primitive(kind: int, position, size, rgba, rotation) -> Scene:
     """Checks the arguments of a constructor, and makes a scene of one primitive."""
     rotation = jnp.eye(3) if rotation is None else as_array("rotation", rotation, (3, 3))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, relabel
+from hindsight_jax import checks, numerics, relabel
 from hindsight_jax.relabel import RewardFn
 from hindsight_jax.replay import _validation, pictures
 from hindsight_jax.replay.sampling import draw_batch
@@ -32,6 +32,7 @@ class Replay(NamedTuple):
     capacity: int  # C, in trajectories
 
 
+@numerics.steady
 def make_ring(example: Trajectory, capacity: int, frames: int = 1) -> Replay:
     """A ring for trajectories like `example`.
 

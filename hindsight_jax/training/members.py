@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.training import _validation
 
 
@@ -29,7 +29,7 @@ class Members(NamedTuple):
 
     def keys(self) -> jax.Array:
         """Typed keys [M]: members with the same seed have the same key, whatever their setting."""
-        return jax.vmap(jax.random.key)(jnp.array(self.seeds, jnp.int32))
+        return jax.vmap(numerics.key)(jnp.array(self.seeds, jnp.int32))
 
     def overrides(self, fields: Iterable[str]) -> dict[str, jax.Array]:
         """The settings' numbers, field -> f32[M], as `Population.init` takes them. ValueError for an unknown field."""

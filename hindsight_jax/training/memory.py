@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.training.run import Run
 
 _MEMINFO = Path("/proc/meminfo")
@@ -38,7 +38,7 @@ class MemoryUse(NamedTuple):
 def memory_use(run: Run) -> MemoryUse:
     """The bytes of one member of the run, from shapes alone. Raises ValueError unless `run` is a Run."""
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
-    key = jax.random.key(0)
+    key = numerics.key(0)
     state = jax.eval_shape(run.init_without_warmup, key)
     batches = jax.eval_shape(run.sample, state, key)
     ring, agent = num_bytes(state.replay), num_bytes(state.agent)

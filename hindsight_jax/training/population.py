@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.training import _validation
 from hindsight_jax.training.programs import LAYOUT, PopulationSpec, Programs, make_programs
 from hindsight_jax.training.run import Run
@@ -46,7 +46,7 @@ def member_keys(seed: int, num_members: int) -> jax.Array:
     """
     checks.positive_int("num_members", num_members, "A population has at least one member.")
     _validation.check_seed("seed", seed, last=num_members - 1)
-    return jax.vmap(jax.random.key)(jnp.arange(seed, seed + num_members))
+    return jax.vmap(numerics.key)(jnp.arange(seed, seed + num_members, dtype=jnp.int32))
 
 
 def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int | None = None) -> Population:

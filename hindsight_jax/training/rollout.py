@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import checks, numerics, types
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.training import _validation
 
@@ -25,6 +25,7 @@ class Rollout(NamedTuple):
     distance_end: jax.Array  # f32[N], in the environment's units
 
 
+@numerics.steady
 def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Rollout:
     """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, relabel, types
+from hindsight_jax import checks, numerics, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
@@ -39,6 +39,7 @@ class Run(NamedTuple):
     check: Callable[[Mapping[str, Any]], None]
 
 
+@numerics.steady
 def make_run(
     env: GoalEnv,
     agent: Agent,
@@ -212,11 +213,12 @@ def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
         _resolve("preference", run.preference, of_member)
 
 
+@numerics.steady
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
     """A trajectory of zeros of the environment's shapes, for `replay.make_ring`. ValueError unless `env` is a task."""
     _validation.check_env(env)
     spec = env.spec
-    action = jax.eval_shape(spec.action.sample, jax.random.key(0))
+    action = jax.eval_shape(spec.action.sample, numerics.key(0))
     if spec.images is None:
         states, goal_image = jnp.zeros((spec.horizon + 1, *spec.observation_shape)), None
     else:
