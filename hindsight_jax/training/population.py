@@ -122,9 +122,12 @@ def evaluate_on_all_processes(programs: Programs, state: PopulationState, keys: 
 def compile_programs(programs: Programs, keys: jax.Array, overrides: Mapping[str, jax.Array] | None = None) -> None:
     """Compiles init, advance, evaluate and record at once, each in a thread, so that their first calls find them ready.
 
-    Without this call each compiles when it is first called. Takes and refuses what `init` does.
+    Without this call each compiles when it is first called. Takes and refuses what `init` does. Under `jax.disable_jit`
+    there is nothing to compile.
     """
     keys, overrides = _checked_members(programs.spec, keys, overrides)
+    if jax.config.jax_disable_jit:
+        return
     mesh, state = programs.spec.mesh, template(programs, keys)
     keys, overrides = put_on_all_processes(mesh, keys), put_on_all_processes(mesh, overrides)
     results = with_sharding(mesh, EACH, jax.eval_shape(programs.evaluate, state, keys))

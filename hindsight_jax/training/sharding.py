@@ -141,8 +141,12 @@ def default_chunk(devices: Sequence[Any]) -> int | None:
 
 
 def shard(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:
-    """The function, run by each device for its own members. Without a mesh there is one device, and nothing to map."""
-    if mesh is None:
+    """The function, run by each device for its own members.
+
+    Without a mesh there is one device, and nothing to map. Under `jax.disable_jit` each operation is run by itself, on
+    all members: mapped over devices, each would be compiled anew at every call.
+    """
+    if mesh is None or (jax.config.jax_disable_jit and not mesh.is_multi_process):
         return function
     return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
 
