@@ -264,6 +264,17 @@ def test_numpy_numbers_are_taken(skipped):
     assert result.grid == {"agent.gamma": (0.5, 0.75, 1.0)}
 
 
+@pytest.mark.slow
+def test_a_study_can_be_stepped_through_without_jit():
+    """What a debugger sees of each operation, within tens of seconds; only the order of sums differs."""
+    usual = trained()
+    with jax.disable_jit():
+        found = trained()
+    assert usual.metrics.keys() == found.metrics.keys()
+    for metric, array in usual.metrics.items():
+        np.testing.assert_allclose(found[metric], array, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["hdm_flip_bit", "hem_flip_bit", "hpg_flip_bit", "her_ddpg_navigation"])
 def test_every_population_field_may_stand_in_a_grid_of_one_program(name, skipped):
     known = set(presets.fields_of(name)) - (

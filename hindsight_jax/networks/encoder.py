@@ -120,7 +120,7 @@ def mean_places(maps: jax.Array) -> jax.Array:
         rule = "a mean place needs at least 2 x 2 of them"
         checks.fail("image", f"maps of {height} x {width} places", rule, "Take more pixels, or a last stride of 1.")
     share = jax.nn.softmax(maps, axis=(-3, -2))
-    row, column = jnp.linspace(-1.0, 1.0, height), jnp.linspace(-1.0, 1.0, width)
+    row, column = (jnp.linspace(-1.0, 1.0, count, dtype=share.dtype) for count in (height, width))
     mean = lambda axis, place: jnp.einsum("...pm,p->...m", jnp.sum(share, axis=axis), place)
     return jnp.concatenate([mean(-2, row), mean(-3, column)], axis=-1)
 

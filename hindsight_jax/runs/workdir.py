@@ -129,16 +129,13 @@ class WorkDir:
     def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> list[str]:
         """Stores the values of the resumed run, and appends its env steps and provenance to `resumed`.
 
-        Returns those of commit, dirty, versions, device, precision and xla_flags that changed: results may depend on
-        them, bit for bit.
+        Returns what changed since the process before (`provenance.changed`): results may depend on it, bit for bit.
         """
         document = self.read_config()
         entry = {"env_steps": max(self._last_steps.values(), default=0), **provenance.describe(argv)}
         document |= {"config": config, "resumed": [*document.get("resumed", []), entry]}
         self._write_json("config.json", document)
-        previous = [document, *document["resumed"]][-2]
-        kinds = ("commit", "dirty", "versions", "device", "precision", "xla_flags")
-        return [kind for kind in kinds if entry.get(kind) != previous.get(kind)]
+        return provenance.changed(entry, [document, *document["resumed"]][-2])
 
     def read_config(self) -> dict[str, Any]:
         """Undoes `write_config`: {"name", "config", "versions", "device", "commit", ...}.

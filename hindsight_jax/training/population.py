@@ -36,7 +36,7 @@ class Population(NamedTuple):
 
 
 def member_keys(seed: int, num_members: int) -> jax.Array:
-    """Typed keys [M]: member i has the key jax.random.key(seed + i).
+    """Typed keys [M]: member i has the key jax.random.key(seed + i) of threefry, whatever `jax_default_prng_impl` is.
 
     Raises ValueError if num_members is not a positive integer, or if a seed does not fit into an int32.
 

@@ -157,6 +157,17 @@ def test_resets_need_no_jit_and_take_raw_keys(play):
     same(play.env.reset(jax.random.key_data(KEYS[5])), row(play.first, 5))
 
 
+def test_a_key_of_another_generator_is_read_as_its_seed_s():
+    env = envs.make("flip_bit", size=8)
+    usual = env.reset(jax.random.key(5))
+    for impl in ("rbg", "unsafe_rbg"):
+        same(env.reset(jax.random.key(5, impl=impl)), usual)
+        with jax.default_prng_impl(impl):
+            same(env.reset(jax.random.PRNGKey(5)), usual)  # uint32[4]
+    with pytest.raises(ValueError, match=r"rng: got uint32\[3\], but .* uint32\[4\] \(rbg\)\. Pass one key"):
+        env.reset(jnp.zeros(3, jnp.uint32))
+
+
 @quickly()  # each task's own file plays its shortest episodes
 def test_an_episode_of_a_rollout_ends_at_its_first_success(play):
     env, horizon = play.env, play.env.spec.horizon

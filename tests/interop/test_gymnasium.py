@@ -69,6 +69,20 @@ def test_images_are_bytes_and_goals_stay_vectors():
     np.testing.assert_array_equal(after["observation"][..., :3], first["observation"][..., 3:])
 
 
+@pytest.mark.parametrize("name", ["flip_bit", pytest.param("point_mass", marks=pytest.mark.slow)])
+def test_steps_are_of_float32_and_the_same_for_every_setting_of_jax(name):
+    def played():
+        env = GymnasiumEnv(name)
+        env.action_space.seed(0)
+        steps = [env.reset(seed=3)[0], *(env.step(env.action_space.sample())[0] for _ in range(2))]
+        return [(part, str(array.dtype), array.tolist()) for step in steps for part, array in step.items()]
+
+    usual = played()
+    assert {dtype for _, dtype, _ in usual} == {"float32"}
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.default_prng_impl("rbg"):
+        assert played() == usual
+
+
 def test_goals_that_are_images_are_refused():
     with pytest.raises(ValueError, match="goals: got 'image', but the goals of this interface are vectors"):
         GymnasiumEnv("navigation", size=2, pixels=36, goals="image")

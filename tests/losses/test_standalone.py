@@ -104,7 +104,7 @@ EXPECTED = """\
 all reached before: False
 all reached after: True
 loss falls: True
-ours: ['checks', 'losses']
+ours: ['checks', 'losses', 'numerics']
 others: []
 No module named 'flax'
 """

@@ -10,6 +10,7 @@ import subprocess
 
 import jax
 import pytest
+from golden import GOLDEN
 
 from hindsight_jax.runs import provenance
 
@@ -33,6 +34,39 @@ def test_device_and_precision_are_those_of_this_process():
     assert provenance.precision()["matmul"] == "default"
     with jax.default_matmul_precision("highest"):
         assert provenance.precision()["matmul"] == "highest"
+
+
+def test_settings_that_change_numbers_are_named_one_by_one(monkeypatch):
+    now = provenance.describe()
+    assert now["settings"].keys() <= provenance.SETTINGS.keys()
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    with jax.threefry_partitionable(False), jax.numpy_dtype_promotion("strict"), jax.enable_x64(True):
+        then = provenance.describe()
+    expected = ["precision", "jax_threefry_partitionable", "jax_numpy_dtype_promotion", "NVIDIA_TF32_OVERRIDE"]
+    assert provenance.changed(then, now) == provenance.changed(now, then) == expected
+    assert provenance.changed(now, now) == []
+
+
+def test_what_an_earlier_version_did_not_record_is_its_default_or_not_compared(monkeypatch):
+    golden = json.loads((GOLDEN / "config.json").read_text())
+    monkeypatch.setattr(provenance, "settings", lambda: dict(provenance.SETTINGS))
+    now = {**provenance.describe(), **{kind: golden[kind] for kind in ("commit", "dirty", "precision", "xla_flags")}}
+    now |= {"versions": golden["versions"] | {"new": "1.0"}, "device": now["device"] | golden["device"]}
+    assert "processor" in now["device"].keys() - golden["device"].keys()
+    assert provenance.changed(now, golden) == []
+    now["settings"] |= {"jax_threefry_partitionable": False}
+    assert provenance.changed(now, golden) == ["jax_threefry_partitionable"]
+
+
+@pytest.mark.parametrize(
+    ("text", "model"), [("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\n", "A CPU @ 2 GHz"), (None, "?")]
+)
+def test_the_processor_is_linux_s_word_for_it_or_python_s(text, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(platform, "processor", lambda: "?")
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    assert provenance.processor() == model
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 
+import jax
 import numpy as np
 import pytest
 from evaluations import evaluation, record
@@ -267,6 +268,16 @@ def test_resumptions_are_on_record(run):
     assert [entry["arguments"] for entry in config["resumed"]] == [["--resume"], ["--resume", "--workdir=c"]]
     assert config["resumed"][0]["env_steps"] == 100
     assert config["arguments"] == ["--workdir=first"]
+
+
+def test_a_resume_names_the_settings_that_changed(run):
+    run.append_records(evaluation(100))
+    assert run.note_resume({}) == []
+    with jax.threefry_partitionable(False), jax.default_prng_impl("rbg"), jax.disable_jit():
+        changed = run.note_resume({})
+        assert run.note_resume({}) == []
+    assert changed == ["jax_default_prng_impl", "jax_threefry_partitionable", "jax_disable_jit"]
+    assert run.note_resume({}) == changed  # and back
 
 
 def test_pictures_and_summary(run):

@@ -22,3 +22,13 @@ def test_members_are_settings_times_seeds_and_settings_of_a_seed_share_its_key()
 def test_seeds_alone_have_the_keys_of_member_keys():
     ours, theirs = training.members(range(5, 8)).keys(), training.member_keys(5, 3)
     np.testing.assert_array_equal(jax.random.key_data(ours), jax.random.key_data(theirs))
+
+
+def test_keys_are_threefry_s_whatever_generator_is_jax_s_default():
+    usual = training.members([3, 4]).keys()
+    with jax.default_prng_impl("rbg"), jax.enable_x64(True):
+        found = training.members([3, 4]).keys()
+        below = training.member_keys(-2, 2)
+    assert found.dtype == usual.dtype
+    np.testing.assert_array_equal(jax.random.key_data(found), jax.random.key_data(usual))
+    np.testing.assert_array_equal(jax.random.key_data(below), jax.random.key_data(training.member_keys(-2, 2)))

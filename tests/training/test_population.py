@@ -159,6 +159,14 @@ def test_keys_of_members_are_those_of_their_seeds():
         training.member_keys(0, 0)
 
 
+def test_keys_of_another_generator_start_the_members_of_their_seeds():
+    """rbg draws for all members from the first one's key."""
+    usual, _ = started()
+    with jax.default_prng_impl("rbg"):
+        keys = jax.vmap(jax.random.key)(jnp.arange(4))
+    assert_same_bits(tiny().init(keys), usual)
+
+
 # Members that differ
 
 

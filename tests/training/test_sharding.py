@@ -32,3 +32,13 @@ def test_arrays_and_typed_keys_go_where_they_are_put():
     keys = jax.random.split(jax.random.key(0), 2)
     np.testing.assert_array_equal(jax.random.key_data(member_sharding.put(keys, sharding)), jax.random.key_data(keys))
     assert member_sharding.put(np.arange(3), sharding).sharding == sharding
+
+
+def test_without_jit_operations_are_not_mapped_over_devices():
+    """Each operation of an eager shard_map would be compiled at every call."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), (member_sharding.AXIS,))
+    double = lambda x: 2 * x
+    mapped = lambda: member_sharding.shard(mesh, double, member_sharding.EACH, member_sharding.EACH)
+    assert mapped() is not double
+    with jax.disable_jit():
+        assert mapped() is double
