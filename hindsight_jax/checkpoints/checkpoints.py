@@ -63,6 +63,9 @@ class Checkpoints:
         checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
         if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
             checks.fail("directory", repr(directory), "it must be a path", "Name the directory of the run.")
+        if "://" in os.fsdecode(directory):
+            rule = "it must be a path of this system, and that is an address"
+            checks.fail("directory", repr(directory), rule, "Mount it, and name the directory where it is mounted.")
         self.directory = Path(directory).absolute()
         self.keep = int(keep)
         self._damaged: set[Path] = set()  # found by restore; set aside by the next save
@@ -127,6 +130,7 @@ class Checkpoints:
                 temporary.mkdir()
             entries = files.write_arrays(temporary, leaves)
             if files.is_first():
+                files.check_readable(temporary, entries, leaves)
                 files.write_manifest(temporary, step, entries, extra)
                 self._commit(temporary, self.directory / f"step_{step:012d}")
             files.wait_for_all(f"step {step}")
@@ -208,11 +212,13 @@ class Checkpoints:
                 f"{[files.step_of(folder) for folder in self._complete()]}. Restore with any number of processes."
             )
         code = getattr(error, "errno", None) or _os_error_code(error)
+        remedy = "Free some space or make the directory writable, then save again, or resume from them"
+        if isinstance(error, files.Damaged):
+            remedy = "Check the disk, or choose a directory with plain letters in its path"
         return OSError(
             code,
             f"{os.strerror(code)}: the checkpoint of step {step} was not saved ({files.first_line(error)}). "
-            f"Stored steps are untouched: {[files.step_of(folder) for folder in self._complete()]}. "
-            "Free some space or make the directory writable, then save again, or resume from them",
+            f"Stored steps are untouched: {[files.step_of(folder) for folder in self._complete()]}. {remedy}",
             str(self.directory),
         )
 

@@ -1,10 +1,12 @@
 """The files of one checkpoint: arrays written by orbax, and a manifest with the SHA-256 of every file."""
 
+import collections
 import contextlib
 import errno
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from hindsight_jax import checks
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
+_DESCRIPTORS = Path("/proc/self/fd")  # of Linux
 _MAX_MANIFEST_BYTES = 64 * 2**20  # a leaf takes some hundred bytes
 
 
@@ -49,14 +52,34 @@ def orbax() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Switches off absl's log: orbax logs the traceback of every thread that fails, and raises the error too."""
+def _checkpointer() -> Iterator[Any]:
+    """orbax's, synchronous, so that its errors surface.
+
+    Switches off absl's log: orbax logs the traceback of every thread that fails, and raises the error too.
+    """
+    ocp = orbax()
     logger = logging.getLogger("absl")
     before, logger.disabled = logger.disabled, True
     try:
-        yield
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            yield checkpointer
     finally:
         logger.disabled = before
+
+
+@contextlib.contextmanager
+def _neutral(folder: Path) -> Iterator[Path]:
+    """Another path of the folder, without the characters of its parents: it goes through an open descriptor.
+
+    orbax and tensorstore read more into a path than the system does. They glob it, so that `lr[0.1]` is not found and
+    `a*` finds the arrays of another run; take `gs:` for a bucket; and take neither `**` nor names outside of UTF-8.
+    """
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        through = _DESCRIPTORS / str(descriptor)
+        yield through / folder.name if through.is_dir() else folder  # no such paths: `check_readable` has the last word
+    finally:
+        os.close(descriptor)
 
 
 def is_first() -> bool:
@@ -101,10 +124,41 @@ def write_arrays(folder: Path, leaves: dict[str, Leaf]) -> dict[str, Any]:
         entries[path] = {"shape": list(leaf.shape), "dtype": leaf.dtype, "array": name}
         if name is not None:
             arrays[name] = leaf.data
-    ocp = orbax()
-    with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:  # synchronous: its errors surface
-        checkpointer.save(folder / _ARRAYS, arrays)
+    with _neutral(folder) as path, _checkpointer() as checkpointer:
+        checkpointer.save(path / _ARRAYS, arrays)
     return entries
+
+
+def check_readable(folder: Path, entries: dict[str, Any], leaves: dict[str, Leaf]) -> None:
+    """Raises Damaged unless a restore would find every array that `write_arrays` wrote, and all of its pieces.
+
+    Reads what describes the arrays, and the last byte of each piece: a ring of gigabytes is not read again.
+    """
+    arrays = {entries[path]["array"]: leaf.data for path, leaf in leaves.items() if leaf.data.size}
+    try:
+        with _neutral(folder) as path:
+            with _checkpointer() as checkpointer:
+                described = checkpointer.metadata(path / _ARRAYS).item_metadata.tree
+            _check_described(described, arrays)
+            _check_pieces(path, {name: one.storage.chunk_shape for name, one in described.items()}, arrays)
+    except Damaged:
+        raise
+    except Exception as error:
+        raise Damaged(f"orbax cannot read it: {first_line(error)}") from error
+
+
+def _check_pieces(folder: Path, chunks: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Raises Damaged unless every piece of every array is stored to its last byte: orbax fills missing ones with 0."""
+    import tensorstore
+
+    base = {"driver": "file", "path": f"{folder / _ARRAYS}/"}
+    stored = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+    reads = {key.decode(): stored.read(key, byte_range=slice(-1, None)) for key in stored.list().result()}
+    found = collections.Counter(key.rpartition("/")[0] for key, read in reads.items() if len(read.result().value) == 1)
+    for name, array in arrays.items():
+        pieces = math.prod(-(-whole // size) for whole, size in zip(array.shape, chunks[name], strict=True))
+        if found[name] != 1 + pieces:  # and its description
+            raise Damaged(f"array {name}: {found[name] - 1} of its {pieces} pieces are there")
 
 
 def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:
@@ -157,17 +211,16 @@ def check_files(folder: Path, files: dict[str, str]) -> None:
 
 def read_arrays(folder: Path, entries: dict[str, Any], expected: dict[str, Any]) -> dict[str, np.ndarray]:
     """Path -> the stored numbers. No dtype is passed to orbax, which would cast to it."""
-    ocp = orbax()
     numbers = {
         path: jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf for path, leaf in expected.items()
     }
     names = {path: entries[path]["array"] for path, leaf in expected.items() if leaf.size}
-    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names.values()}
+    as_numpy = {name: orbax().RestoreArgs(restore_type=np.ndarray) for name in names.values()}
     try:
-        with _quiet(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            described = checkpointer.metadata(folder / _ARRAYS).item_metadata.tree
+        with _neutral(folder) as through, _checkpointer() as checkpointer:
+            described = checkpointer.metadata(through / _ARRAYS).item_metadata.tree
             _check_described(described, {name: numbers[path] for path, name in names.items()})
-            stored = checkpointer.restore(folder / _ARRAYS, restore_args=as_numpy)
+            stored = checkpointer.restore(through / _ARRAYS, restore_args=as_numpy)
     except Damaged:
         raise
     except Exception as error:  # the SHA-256 of every file is right, so this version of orbax cannot read them
