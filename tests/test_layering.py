@@ -12,6 +12,7 @@ PACKAGE = ROOT / "hindsight_jax"
 ALLOWED = {
     "types": set(),
     "numerics": set(),
+    "backend": set(),
     "checks": {"types", "numerics"},
     "fields": {"checks"},
     "statistics": {"types", "checks"},
@@ -21,14 +22,15 @@ ALLOWED = {
     "networks": {"types", "checks"},
     "replay": {"types", "checks", "numerics", "relabel"},
     "rendering": {"types", "checks", "numerics"},
-    "envs": {"types", "checks", "numerics", "rendering"},
+    "envs": {"types", "backend", "checks", "numerics", "rendering"},
     "agents": {"types", "checks", "fields", "losses", "networks"},
-    "training": {"types", "checks", "numerics", "relabel", "replay", "agents.base", "envs.base"},
-    "checkpoints": {"checks", "training.sharding"},
+    "training": {"types", "backend", "checks", "numerics", "relabel", "replay", "agents.base", "envs.base"},
+    "checkpoints": {"backend", "checks", "training.sharding"},
     "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
     "study": {"checks", "fields", "presets", "statistics", "plotting", "training"},
     "runs": {
         "types",
+        "backend",
         "checks",
         "fields",
         "rendering",
@@ -40,7 +42,7 @@ ALLOWED = {
         "checkpoints",
     },
     "cli": {"checks", "fields", "presets", "runs"},
-    "interop": {"types", "checks", "numerics", "envs", "rendering"},
+    "interop": {"types", "backend", "checks", "numerics", "envs", "rendering"},
     "__init__": set(),
 }
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from experiments.bench import picture
 from experiments.bench.measure import PARTS, measure
-from hindsight_jax import presets
+from hindsight_jax import backend, presets
 from hindsight_jax.runs.jax_flags import configure_jax
 
 
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints every table, and writes the figures and their picture where asked; the exit status."""
     arguments = parse(argv)
     configure_jax(arguments.seeds)
+    backend.start_or_exit()
     console = Console(file=sys.stdout, width=110)
     figures = measure(
         arguments.config, arguments.seeds, arguments.parts, lambda title, part: show(console, title, part)

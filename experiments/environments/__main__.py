@@ -21,7 +21,7 @@ from rich.table import Table
 from experiments.bench.timing import ROUNDS
 from experiments.environments import gallery, inputs, report
 from experiments.environments.measure import measure, reachable_share
-from hindsight_jax import envs
+from hindsight_jax import backend, envs
 from hindsight_jax.runs import jax_flags, provenance
 
 
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints the tables, and writes the files asked for; the exit status."""
     jax_flags.avoid_deadlock()
     arguments = parse(argv)
+    backend.start_or_exit()
     if arguments.gallery:
         arguments.gallery.write_bytes(gallery.draw({name: envs.make(name) for name in arguments.tasks}))
         return 0

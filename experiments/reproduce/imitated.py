@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.theory import drawing
-from hindsight_jax import checks, losses, presets, training, types
+from hindsight_jax import backend, checks, losses, presets, training, types
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.envs import four_rooms
 from hindsight_jax.runs import config_file, strict_json
@@ -270,6 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         usage = "usage: python -m experiments.reproduce.imitated NUMBERS.json PICTURE.png LABEL=WORKDIR ..."
         print(usage, file=sys.stderr)
         return 2
+    backend.start_or_exit()
     numbers, picture = map(Path, argv[:2])
     try:
         runs = {label: load(Path(path)) for label, _, path in (argument.partition("=") for argument in argv[2:])}

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import agents, checks, envs, relabel, replay, training, types
+from hindsight_jax import agents, backend, checks, envs, relabel, replay, training, types
 from hindsight_jax.checkpoints.checkpoints import CheckpointError
 from hindsight_jax.envs import images
 from hindsight_jax.runs import provenance, strict_json
@@ -160,6 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(argv) != 2:
         print("usage: python -m experiments.reproduce.labels NUMBERS.json WORKDIR", file=sys.stderr)
         return 2
+    backend.start_or_exit()
     try:
         numbers = provenance.describe(argv) | measure(Path(argv[1]))
         Path(argv[0]).write_text(json.dumps(strict_json.plain(numbers), indent=1) + "\n")

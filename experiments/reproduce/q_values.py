@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, presets, relabel, replay, training, types
+from hindsight_jax import backend, checks, presets, relabel, replay, training, types
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file
 from hindsight_jax.runs.files import WorkDirError
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(argv) != 1 or not argv[0].startswith("--workdir="):
         print("usage: python -m experiments.reproduce.q_values --workdir=DIR", file=sys.stderr)
         return 2
+    backend.start_or_exit()
     path = Path(argv[0].removeprefix("--workdir="))
     try:
         WorkDir.open(path)

@@ -20,6 +20,7 @@ from rich.table import Table
 from experiments.theory import page
 from experiments.theory.claims import CLAIMS
 from experiments.theory.results import Claim
+from hindsight_jax import backend
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in arguments.claims:
         if name not in CLAIMS:
             parser.error(f"claim: got {name!r}, but it must be one of {', '.join(CLAIMS)}; leave it out for all")
+    backend.start_or_exit()
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

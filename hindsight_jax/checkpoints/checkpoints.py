@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks
+from hindsight_jax import backend, checks
 from hindsight_jax.checkpoints import files
 from hindsight_jax.checkpoints.background import Background
 from hindsight_jax.training import sharding
@@ -159,6 +159,7 @@ class Checkpoints:
           CheckpointError: there is no checkpoint, or every one is damaged. Nothing is deleted.
         """
         expected = _leaves("template", template, (jax.ShapeDtypeStruct, jax.Array, np.ndarray))
+        backend.start()
         self.wait()
         self._damaged.clear()
         damage: list[str] = []

@@ -33,6 +33,15 @@ class Text(flags.ArgumentParser):
         return argument
 
 
+class Directory(Text):
+    """Parses a path; refuses gs://bucket/run and the like, of which a path would make a local folder `gs:`."""
+
+    def parse(self, argument: str) -> str:
+        if "://" in argument:
+            raise ValueError(f"got {short(argument)}, but it must be a path of this system. Mount the storage first.")
+        return super().parse(argument)
+
+
 class Whole(flags.ArgumentParser):
     """Parses an integer in [low, high]."""
 
@@ -169,7 +178,7 @@ def of_runs() -> Flags:
         [
             Flag("config", Text(), "the name of a run, such as hdm_push", "hdm_push"),
             Flag("config.grid", Text(), "fields with several values each, as JSON", f"'{GRID_EXAMPLE}'"),
-            Flag("workdir", Text(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
+            Flag("workdir", Directory(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
             switch("resume", "go on with the run in --workdir"),
             switch("explain", "print the memory and the time that the run will take, after a trial of some seconds"),
             Repeated("import", Text(), "a module of yours that registers algorithms or tasks; repeatable", "my_module"),

@@ -3,11 +3,10 @@
 import math
 import pathlib
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hindsight_jax import fields, presets
+from hindsight_jax import presets
 from hindsight_jax.cli import help
 from hindsight_jax.cli.arguments import Arguments, parse
 from hindsight_jax.cli.flags import UsageError
@@ -34,7 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: Arguments, argv: Sequence[str]) -> int:
     """Trains or explains a run; returns the exit code."""
-    workdir = arguments.workdir or pathlib.Path("runs", f"{arguments.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     configure_jax(members_here(arguments))
     # Imported here: it takes seconds, and bad arguments must be refused at once.
     from hindsight_jax.runs import launch, processes
@@ -49,11 +47,11 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
             explain(arguments, joined)
             return 0
         with GracefulExit() as interrupt:
-            code = launch.train(
+            return launch.train(
                 arguments.name,
                 arguments.config,
                 arguments.grid,
-                workdir,
+                arguments.workdir,
                 resume=arguments.resume,
                 argv=argv,
                 processes=joined,
@@ -64,10 +62,6 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
         if joined.count > 1:
             processes.leave(1, joined)
         return 1
-    if joined.is_first:
-        again = f"; go on with: {fields.COMMAND} --resume --workdir={workdir}" if code else ""
-        streams.print_line(f"{arguments.name}: results in {workdir}{again}")
-    return code
 
 
 def members_here(arguments: Arguments) -> int:

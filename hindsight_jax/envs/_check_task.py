@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, numerics, types
+from hindsight_jax import backend, checks, numerics, types
 from hindsight_jax.envs import _validation
 from hindsight_jax.envs.base import GoalEnv, State
 
@@ -36,6 +36,7 @@ def check_task(env: GoalEnv) -> None:
     task = type(env).__name__
     _check_spec(f"{task}.spec", env.spec)
     _check_formulas(task, env)
+    backend.start()
     first = jax.eval_shape(env.reset, numerics.key(0))
     _check_state(f"{task}.reset", env, first)
     kind = env.spec.action

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, numerics, rendering, types
+from hindsight_jax import backend, checks, numerics, rendering, types
 from hindsight_jax.envs import _quiet_imports, _validation, action_sets, base
 
 with _quiet_imports.without_warp_message():
@@ -87,6 +87,7 @@ class Engine:
             rule = "its actuators must be stateless, for a state holds positions and velocities alone"
             remedy = "Remove their dyntype, timeconst and delay, and muscles."
             checks.fail("model", _short(model), rule, remedy)
+        backend.start()
         with jax.numpy_rank_promotion("allow"):
             try:
                 self._mjx_model = mjx.put_model(self.model, impl="jax")

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, envs, numerics, rendering, types
+from hindsight_jax import backend, checks, envs, numerics, rendering, types
 from hindsight_jax.envs.base import GoalEnv, State
 
 try:
@@ -111,6 +111,8 @@ class GymnasiumEnv(gymnasium.Env):
         super().reset(seed=seed)
         if options:
             checks.fail("options", options, "a reset takes none", "Make the task with other overrides instead.")
+        if self._state is None:
+            backend.start()
         self._state, packed = self._compiled.reset(self.np_random.integers(2**32, dtype=np.uint32))
         self._steps, self._ended = 0, False
         observation, success, _ = self._unpack(packed)

@@ -4,7 +4,8 @@ DIR/config.json, summary.json                  the whole grid; the summaries of 
 DIR/agent.hidden_sizes=64,64/metrics.jsonl ...  a whole work directory each, trained one after another
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,37 +30,45 @@ def train(
     name: str,
     config: Mapping[str, Any],
     grid: presets.Grid,
-    path: Path,
+    path: Path | None,
     *,
     resume: bool,
     argv: Sequence[str],
     processes: Processes,
     interrupt: GracefulExit,
 ) -> int:
-    """Trains every program in turn. Returns the exit code of the first that was stopped, else 0.
+    """Trains every program in turn, and prints where. Returns the exit code of the first that was stopped, else 0.
+
+    Without a path it is runs/NAME-DATE, or runs/NAME-DATE-2, ... where another run has taken that.
 
     Raises SessionError if a session cannot begin or go on, or if the file system refuses.
     """
     streams.open_standard_descriptors()
-    parts = list(split(name, config, grid, path, resume))
-    whole = None
-    if len(parts) > 1:
+    numbered, path = path is None, path or Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    create, whole = WorkDir.create_unused if numbered else WorkDir.create, None
+    if presets.programs(grid)[1]:
         with refusals():
-            whole = _whole(name, config, grid, path, resume, argv) if processes.is_first else None
+            whole = _whole(name, config, grid, path, resume, argv, create) if processes.is_first else None
             processes.wait()
+        create = WorkDir.create
+    parts = list(split(name, config, grid, whole.path if whole else path.absolute(), resume))
     for number, part in enumerate(parts):
         if whole is not None:
             streams.print_line(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
         with session(
-            name, part.config, part.grid, part.path, resume=part.resume, argv=argv, processes=processes
+            name, part.config, part.grid, part.path, resume=part.resume, argv=argv, processes=processes, create=create
         ) as run:
             code = run.train(interrupt)
         if code:
-            return code
-    if whole is not None:
+            break
+    if whole is not None and not code:
         with refusals():
             whole.write_programs({part.path.name: WorkDir.open(part.path).read_summary() for part in parts})
-    return 0
+    if processes.is_first:
+        path = path.with_name((whole or run.workdir).path.name) if numbered else path
+        again = f"; go on with: {fields.COMMAND} --resume --workdir={path}" if code else ""
+        streams.print_line(f"{name}: results in {path}{again}")
+    return code
 
 
 def split(
@@ -82,7 +91,13 @@ def split(
 
 
 def _whole(
-    name: str, config: Mapping[str, Any], grid: presets.Grid, path: Path, resume: bool, argv: Sequence[str]
+    name: str,
+    config: Mapping[str, Any],
+    grid: presets.Grid,
+    path: Path,
+    resume: bool,
+    argv: Sequence[str],
+    create: Callable[[Path], WorkDir],
 ) -> WorkDir:
     """Opens or creates the directory above the programs'."""
     nested = config_file.to_json(config)
@@ -90,6 +105,6 @@ def _whole(
         workdir = WorkDir.open(path)
         workdir.note_resume(nested, argv)
         return workdir
-    workdir = WorkDir.create(path)
+    workdir = create(path)
     workdir.write_config(nested, name=name, grid=config_file.grid_to_json(grid), argv=argv)
     return workdir

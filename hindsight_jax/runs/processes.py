@@ -13,6 +13,8 @@ from typing import NamedTuple, NoReturn
 import jax
 import numpy as np
 
+from hindsight_jax import backend
+
 SECONDS_TO_START = 300  # in which all processes must start
 SECONDS_OF_SILENCE = 60  # after which a process that hangs counts as gone; JAX notices at once one that ends
 SECONDS_OF_GRACE = 2.0  # for the other processes to print their errors
@@ -64,13 +66,14 @@ class Processes(NamedTuple):
 
 
 def join(address: Address | None) -> Processes:
-    """Connects the processes of a run, before JAX's backend starts. Without an address the run has one process.
+    """Connects the processes of a run, and starts JAX's backend. Without an address the run has one process.
 
     JAX asks SLURM, Open MPI, Kubernetes or the TPU pod for the entries of the address that are None.
 
-    Raises ProcessesError if the others do not connect.
+    Raises ProcessesError if the others do not connect, BackendError if the backend does not start.
     """
     if address is None:
+        backend.start()
         return Processes()
     jax.config.update("jax_enable_preemption_service", False)  # it would catch SIGTERM: see signals.py
     try:
@@ -81,6 +84,7 @@ def join(address: Address | None) -> Processes:
         reason = str(error).strip().splitlines()[0]
         remedy = "Start all of them, or give --coordinator=HOST:PORT --processes=N --process=I to each."
         raise ProcessesError(f"the run's processes could not come together ({reason}). {remedy}") from error
+    backend.start()
     return Processes(jax.process_index(), jax.process_count())
 
 

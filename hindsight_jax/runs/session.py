@@ -5,7 +5,7 @@ import io
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from hindsight_jax import checks, fields, presets, training
+from hindsight_jax.backend import BackendError
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file, estimate, streams, summary, video
 from hindsight_jax.runs.files import WorkDirError
@@ -311,6 +312,7 @@ def session(
     resume: bool = False,
     argv: Sequence[str] = (),
     processes: Processes | None = None,
+    create: Callable[[Path], WorkDir] = WorkDir.create,
 ) -> Iterator[Session]:
     """A started or resumed session in the work directory `path`. Its first process locks the directory for the block.
 
@@ -322,6 +324,7 @@ def session(
       resume: whether to go on with the run in `path`.
       argv: the command line's arguments, for config.json.
       processes: of this run; this one alone by default.
+      create: makes the directory of a new run: `WorkDir.create`, or `WorkDir.create_unused`, which may choose another.
 
     Raises:
       SessionError: the file system, a lock, a checkpoint, the memory or another process refuses; names the remedy.
@@ -332,7 +335,7 @@ def session(
             setup = presets.build(name, config)
             estimate.check_memory(estimate.estimate_run(name, config, grid, setup))  # before a folder is made
             if processes.is_first:
-                workdir = WorkDir.open(path) if resume else WorkDir.create(path)
+                workdir = WorkDir.open(path) if resume else create(path)
                 stack.enter_context(Lock(workdir.path))
             processes.wait()
             if not processes.is_first:
@@ -353,17 +356,22 @@ def session(
             raise
 
 
-_REFUSED = (WorkDirError, LockedError, CheckpointError, ProcessesError, estimate.MemoryRefusal, OSError)
+_REFUSED = (BackendError, WorkDirError, LockedError, CheckpointError, ProcessesError, estimate.MemoryRefusal, OSError)
 
 
 @contextlib.contextmanager
 def refusals(*kinds: type[Exception]) -> Iterator[None]:
     """Turns errors of these kinds, by default all whose message names a remedy, into SessionError.
 
-    Other errors are bugs, and keep their traceback.
+    So it does with the device's memory being full. Other errors are bugs, and keep their traceback.
     """
     kinds = kinds or _REFUSED
     try:
         yield
     except kinds as error:
         raise SessionError(str(error)) from error
+    except jax.errors.JaxRuntimeError as error:
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+            raise
+        remedy = "Use fewer seeds or settings, or lower --config.replay.capacity; nothing saved is lost."
+        raise SessionError(f"the device's memory is full ({str(error).splitlines()[0][:200]}). {remedy}") from error

@@ -10,7 +10,9 @@
 A file that is written whole is written under another name and renamed, so it is the old or the new one, never a half.
 """
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import time
@@ -31,7 +33,7 @@ FORMAT = 1
 
 
 class WorkDir:
-    """One run's directory, from `create` or `open`. Further processes of the same run `join`.
+    """One run's directory, from `create`, `create_unused` or `open`. Further processes of the same run `join`.
 
     One run uses it at a time: the caller holds a `Lock`. Every method raises `WorkDirError` where the file system
     refuses: full disk, no permission, a directory that is gone.
@@ -45,8 +47,8 @@ class WorkDir:
     """
 
     def __init__(self, path: Path, process: int = 0) -> None:
-        """Use `create`, `open` or `join`."""
-        self.path = path
+        """Use `create`, `create_unused`, `open` or `join`."""
+        self.path = path = path.absolute()  # of the folder where the run began, whatever the current one is later
         self._records = path / (f"metrics-{process}.jsonl" if process else "metrics.jsonl")
         self._events = Events(path / "tensorboard")
         self._size = 0  # bytes of this process's whole records
@@ -73,6 +75,25 @@ class WorkDir:
             workdir._records.touch()
             sync_directory(workdir.path)
         return workdir
+
+    @classmethod
+    def create_unused(cls, path: str | os.PathLike[str]) -> "WorkDir":
+        """As `create`, at the first of path, path-2, path-3, ... that is not there: no two processes get the same one.
+
+        >>> import tempfile
+        >>> parent = tempfile.mkdtemp()
+        >>> [WorkDir.create_unused(f"{parent}/run").path.name for _ in range(3)]
+        ['run', 'run-2', 'run-3']
+        """
+        first = Path(path)
+        with explain_errors(first, "cannot make the work directory"):
+            first.parent.mkdir(parents=True, exist_ok=True)
+            for number in itertools.count(1):
+                unused = first if number == 1 else first.with_name(f"{first.name}-{number}")
+                with contextlib.suppress(FileExistsError):
+                    unused.mkdir()
+                    break
+        return cls.create(unused)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "WorkDir":

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, numerics, relabel, types
+from hindsight_jax import backend, checks, numerics, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
@@ -217,6 +217,7 @@ def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
     """A trajectory of zeros of the environment's shapes, for `replay.make_ring`. ValueError unless `env` is a task."""
     _validation.check_env(env)
+    backend.start()
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, numerics.key(0))
     if spec.images is None:

@@ -59,6 +59,28 @@ def test_what_only_the_system_refuses_ends_with_1_or_2_and_leaves_nothing(server
     assert sorted(tmp_path.rglob("*")) == [folder]
 
 
+FULL = """
+import jax
+def full(*_, **__):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+jax.device_put = full
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "got"),
+    [
+        ("import jax; jax.config.update('jax_platforms', 'nonsense')", "JAX_PLATFORMS=nonsense"),
+        (FULL, "Out of memory"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--explain"], ['--config.grid={"agent.hidden_sizes": [[4], [8]]}']])
+def test_a_device_that_cannot_be_used_is_refused_before_a_folder_is_made(server, tmp_path, setup, got, more):
+    ended = server.run(*TINY, *more, cwd=tmp_path, setup=f"{setup}\n{QUICK}")
+    check(*ended[:3], 1, got, "or set JAX_PLATFORMS=cpu.")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its permissions")
 def test_a_directory_without_permission_is_refused(server, tmp_path):
     for folder in (tmp_path, *tmp_path.parents):

@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+from fork_server import TINY
 
 from hindsight_jax.runs import records
 
@@ -87,6 +88,22 @@ def test_a_run_leaves_what_it_promises(whole):
     config = json.loads((whole.path / "config.json").read_text())
     assert config["config"]["agent"]["hidden_sizes"] == [8]
     assert json.loads((whole.path / "summary.json").read_text())["env_steps"] == 54
+
+
+NOON = "import time; time.strftime = lambda format: 'NOON'"
+
+
+def test_runs_that_begin_in_the_same_second_get_a_directory_each(server, assert_whole, tmp_path):
+    processes = [server.start(*TINY, cwd=tmp_path, setup=NOON) for _ in range(3)]
+    ended = [process.wait() for process in processes]
+    assert [(one.code, one.errors) for one in ended] == [(0, "")] * 3
+    names = [f"her_flip_bit-NOON{number}" for number in ("", "-2", "-3")]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
+    assert sorted(one.output.splitlines()[-1] for one in ended) == [
+        f"her_flip_bit: results in runs/{name}" for name in names
+    ]
+    for name in names:
+        assert_whole(tmp_path / "runs" / name)
 
 
 def test_no_file_names_this_machine(whole, tmp_path_factory):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -26,9 +27,9 @@ class Trained:
         self.calls, self.codes = [], []
 
     @contextlib.contextmanager
-    def __call__(self, name, config, grid, path, *, resume, argv, processes):
+    def __call__(self, name, config, grid, path, *, resume, argv, processes, create):
         self.calls.append((path.name, resume, dict(grid), config["agent.hidden_sizes"]))
-        workdir = WorkDir.open(path) if resume else WorkDir.create(path)
+        workdir = self.workdir = WorkDir.open(path) if resume else create(path)
         if not resume:
             workdir.write_config(config_file.to_json(config), name=name, argv=argv)
         workdir.write_summary(num_episodes=1, seconds={})
@@ -46,7 +47,7 @@ def trained(monkeypatch):
 
 
 def run(path, *argv):
-    asked = cli_arguments.parse([*argv, f"--workdir={path}"])
+    asked = cli_arguments.parse([*argv, *([] if path is None else [f"--workdir={path}"])])
     return launch.train(
         asked.name,
         asked.config,
@@ -97,6 +98,26 @@ def test_a_grid_of_numbers_is_one_program_in_the_directory_itself(trained, tmp_p
     assert run(tmp_path / "run", "--config=hdm_push", f"--config.grid={grid}") == 0
     values = config_file.resolve("hdm_push")
     assert [call[::2] for call in trained.calls] == [("run", config_file.parse_grid("hdm_push", values, grid))]
+
+
+def test_a_grid_of_one_network_is_resumed_from_the_directory_above(trained, tmp_path):
+    trained.codes = [143]
+    assert run(tmp_path / "run", "--config=hdm_push", '--config.grid={"agent.hidden_sizes": [[8]]}') == 143
+    assert run(tmp_path / "run", "--resume") == 0
+    assert [call[:2] for call in trained.calls] == [(NAMES[0], False), (NAMES[0], True)]
+
+
+@pytest.mark.parametrize("grid", [[], [GRID]])
+def test_a_directory_that_the_user_did_not_name_is_always_a_new_one(trained, tmp_path, monkeypatch, capsys, grid):
+    """The current folder may change while a run trains."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda format: "NOON")
+    monkeypatch.setattr(Trained, "train", lambda self, graceful_exit: os.chdir("/") or 0)
+    for number in ("", "-2"):
+        monkeypatch.chdir(tmp_path)
+        assert run(None, "--config=hdm_push", *grid) == 0
+        assert f"results in runs/hdm_push-NOON{number}\n" in capsys.readouterr().out
+        assert (tmp_path / f"runs/hdm_push-NOON{number}/summary.json").exists()
 
 
 def test_a_used_directory_is_refused(trained, tmp_path):

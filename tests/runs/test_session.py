@@ -434,3 +434,13 @@ def test_a_used_directory_is_refused_by_name(tmp_path):
     with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), refused:
         pytest.fail("it started")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_device_is_refused_with_a_remedy_and_other_errors_of_jax_are_bugs():
+    with (
+        pytest.raises(session.SessionError, match=r"device's memory is full \(RESOURCE_EXHAUSTED.* Use fewer seeds"),
+        session.refusals(),
+    ):
+        jnp.zeros(10**14)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), session.refusals():
+        raise jax.errors.JaxRuntimeError("INTERNAL: a bug")

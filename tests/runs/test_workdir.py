@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -219,6 +220,23 @@ def test_a_used_directory_is_refused_and_left_alone(run, tmp_path):
     (tmp_path / "home" / "thesis.tex").write_text("mine")
     with pytest.raises(WorkDirError, match=r"thesis\.tex"):
         WorkDir.create(tmp_path / "home")
+
+
+def test_directories_that_are_made_at_once_are_different_ones(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: WorkDir.create_unused(tmp_path / "runs" / "a"), range(16)))
+    names = ["a", *(f"a-{number}" for number in range(2, 17))]
+    assert sorted(one.path.name for one in made) == sorted(names)
+
+
+def test_a_relative_path_is_of_the_folder_where_it_was_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = WorkDir.create("run")
+    monkeypatch.chdir("/")
+    run.write_config({}, name="hdm_push")
+    run.append_records(evaluation(100))
+    assert (tmp_path / "run" / "config.json").exists()
+    assert len(WorkDir.open(tmp_path / "run").read_records()) == 3
 
 
 def test_an_empty_directory_or_a_start_that_was_killed_is_taken(tmp_path):

@@ -154,6 +154,7 @@ BAD_OVERRIDES = [
     ("--config=her_push", "'hdm_push' and 'her_push'", "Leave one out"),
     ("--workdir=a --workdir=b", "'a' and 'b'", "Leave one out"),
     ("--workdir=", "--workdir", "--workdir=DIR"),
+    ("--workdir=gs://bucket/run", "'gs://bucket/run'", "Mount the storage first"),
     ("--workdir", "--workdir", "--workdir=DIR"),
     ("--workdir --resume", "--workdir", "--workdir=DIR"),
     ("--resume", "--resume", "--workdir=DIR"),
