@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import backend, checks, numerics, types
-from hindsight_jax.envs import _validation
+from hindsight_jax.envs import _validation, continuity
 from hindsight_jax.envs.base import GoalEnv, State
 
 _BATCH = 7  # of the formulas, which must keep leading axes
@@ -19,14 +19,14 @@ _BATCH = 7  # of the formulas, which must keep leading axes
 def check_task(env: GoalEnv) -> None:
     """Checks a task of your own: ValueError that names the first method whose result does not fit the spec.
 
-    It traces each method once (jax.eval_shape) and compiles nothing, so it belongs into the task's test. An error in
-    the task's own code is raised as it is.
+    It traces the methods (jax.eval_shape) and compiles nothing, so it belongs into the task's test. An error in the
+    task's own code is raised as it is.
 
       - `spec` is an EnvSpec of shapes, ranges of their lengths, an action set, a horizon and a threshold;
       - `achieved_goal`, `distance` and `success` keep leading axes;
       - `sample_goal` draws one goal, and `reachable` and `reachable_from` are bool[];
       - `reset` returns a State that carries a goal and observes three arrays, with a scalar reward and end;
-      - `step` returns a State of the same structure, shapes and dtypes.
+      - `step` returns a State of the same structure, shapes and dtypes, of the same episode.
 
     >>> from hindsight_jax import envs
     >>> envs.check_task(envs.make("flip_bit", size=3))
@@ -44,6 +44,7 @@ def check_task(env: GoalEnv) -> None:
     after = jax.eval_shape(env.step, first, action)
     _check_state(f"{task}.step", env, after)
     _validation.check_same(f"{task}.step", after, first, "Return self.next_state(...), as reset returns first_state.")
+    continuity.check_continues(env)
 
 
 def _check_spec(name: str, spec: Any) -> None:

@@ -3,7 +3,9 @@
 Dimension key: M members, T horizon, U updates of an epoch.
 """
 
+import contextlib
 import inspect
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,20 +15,35 @@ import numpy as np
 
 from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
+from hindsight_jax.envs import continuity
+from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay
 from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState
 
+_CHECKED: Any = weakref.WeakValueDictionary()  # id -> environment
 _TASK = ("reset", "step", "success", "distance")
 _BATCHES = {"transitions": types.Transition, "trajectories": types.Trajectory}
 
 
 def check_env(env: Any) -> None:
-    """Checks for a task: an EnvSpec, and the functions that are called here."""
+    """Checks for a task: an EnvSpec, the functions that are called here, and a `step` that begins no other episode."""
     has = lambda name: callable(getattr(env, name, None))
     if not isinstance(getattr(env, "spec", None), types.EnvSpec) or not all(map(has, _TASK)):
         got = f"the class {env.__name__}" if isinstance(env, type) else type(env).__name__
         rule = f"it must be a GoalEnv, or have its spec, {', '.join(_TASK)}"
         checks.fail("env", got, rule, "Make it with envs.make(name), or derive it from envs.GoalEnv.")
+    if not _ships(env) and _CHECKED.get(id(env)) is not env:
+        continuity.check_continues(env)
+        with contextlib.suppress(TypeError):  # not every class allows weak references
+            _CHECKED[id(env)] = env
+
+
+def _ships(env: Any) -> bool:
+    """Whether it is a task of this package as it came: tests have traced those, so that no run has to."""
+    if not isinstance(env, GoalEnv) or not type(env).__module__.startswith("hindsight_jax.envs."):
+        return False
+    own = vars(env)
+    return not {"reset", "step"} & own.keys() and ("task" not in own or _ships(own["task"]))
 
 
 def check_agent(agent: Any) -> None:

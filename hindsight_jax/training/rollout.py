@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, numerics, types
+from hindsight_jax.envs import continuity
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.training import _validation
 
@@ -33,7 +34,8 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     are images, the newest frame of each. If the spec ends at success, an episode's length is the number of actions up
     to its first success; states after it are masked by `length` and never read.
 
-    Raises ValueError if an argument is of another type, or if the policy returns an action of another shape or dtype.
+    Raises ValueError if an argument is of another type, if the environment resets itself (`envs.AutoReset`, wrappers of
+    brax), or if the policy returns an action of another shape or dtype.
     """
     _validation.check_env(env)
     _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
@@ -48,11 +50,12 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     def step(state, key):
         action = jax.vmap(policy)(state.obs["observation"], seen_goal, jax.random.split(key, num_envs))
         state = jax.vmap(env.step)(state, action)
-        return state, (action, newest(state.obs["observation"]), state.obs["achieved_goal"])
+        seen = state.obs
+        return state, (action, newest(seen["observation"]), seen["achieved_goal"], seen["desired_goal"])
 
     horizon = env.spec.horizon
-    _, (action, observation, achieved) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
-    # action [T, N, D], observation [T, N, *O], achieved [T, N, *G] -> [N, T, ..], and s_0 in front of the states
+    _, (action, observation, achieved, goals) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
+    # action [T, N, D], observation [T, N, *O], achieved, goals [T, N, *G] -> [N, T, ..], and s_0 in front of the states
     with_start = lambda start, rest: jnp.concatenate([start[:, None], jnp.swapaxes(rest, 0, 1)], axis=1)
     observation = with_start(newest(first.obs["observation"]), observation)
     achieved = with_start(first.obs["achieved_goal"], achieved)
@@ -61,6 +64,8 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     success_any = jnp.any(success, axis=1)
     ends = success_any & env.spec.ends_at_success
     length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
+    if checks.is_concrete(goals):  # else they are not looked at, and not computed
+        continuity.check_goals_stay(env, jnp.swapaxes(goals, 0, 1), goal, length)
     last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
     at_end = jax.vmap(lambda states, i: states[i])(achieved, length)  # [N, *G], phi(s_length)
     return Rollout(

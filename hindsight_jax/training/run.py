@@ -67,8 +67,8 @@ def make_run(
     collected. Its ring holds those and no others (capacity = num_envs), it has no law, and no warm-up.
 
     Raises:
-      ValueError: if an argument is of another type, if the ring's trajectories are not the environment's, or if the
-        sizes do not fit the agent or the ring.
+      ValueError: if an argument is of another type, if the environment resets itself, if the ring's trajectories are
+        not the environment's, or if the sizes do not fit the agent or the ring.
     """
     _validation.check_env(env)
     _validation.check_agent(agent)
@@ -215,7 +215,10 @@ def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
 
 @numerics.steady
 def example_trajectory(env: GoalEnv) -> types.Trajectory:
-    """A trajectory of zeros of the environment's shapes, for `replay.make_ring`. ValueError unless `env` is a task."""
+    """A trajectory of zeros of the environment's shapes, for `replay.make_ring`.
+
+    Raises ValueError unless `env` is a task, and one that does not reset itself.
+    """
     _validation.check_env(env)
     backend.start()
     spec = env.spec
