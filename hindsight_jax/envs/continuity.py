@@ -114,7 +114,7 @@ class _Step:
             for name, leaf in inputs.items()
             if name not in by_itself and not (_is_note(name) or _is_goal(name) or _is_key(leaf) or name == "action")
         ]
-        self._before = self._goals | self._bits["action"] | self._set(self._carried.__contains__)
+        self._before = self._goals | self._set(self._carried.__contains__)
         counts = lambda name: name in by_itself and not _is_goal(name) and not _is_key(inputs[name])
         is_count = lambda leaf: leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.integer)
         self._counters = self._set(lambda name: counts(name) and (_is_note(name) or is_count(inputs[name])))
@@ -140,12 +140,14 @@ class _Step:
         return ""
 
     def _forgets_the_state(self) -> str:
-        """In some case what is achieved, and a part of what is carried, comes from nothing of the state before."""
-        decisive = self._goals | self._counters | self._set(_is_note)
-        case = self._reads(self._forgetful(decisive))
-        forgotten = [name for name in self._carried if name in case and not case[name] & self._before]
-        if "obs.achieved_goal" in forgotten and any(not name.startswith("obs.") for name in forgotten):
-            return f"can put another state in place of the episode's ({', '.join(forgotten[:3])})"
+        """In some case what is achieved, or all that is carried, comes from nothing of the state before."""
+        of_action = lambda name: name.startswith("info.") and self._read.get(name, 0) & self._bits["action"]
+        told = self._set(lambda name: _is_note(name) and not of_action(name))  # a delayed action decides as an action
+        case = self._reads(self._forgetful(self._goals | self._counters | told))
+        forgotten = {name for name in self._carried if name in case and not case[name] & self._before}
+        physics = {name for name in self._carried if not name.startswith("obs.")}
+        if forgotten & physics and ("obs.achieved_goal" in forgotten or physics <= forgotten):
+            return f"can put another state in place of the episode's ({', '.join(sorted(forgotten)[:3])})"
         return ""
 
     def _counts_to_the_end(self) -> str:
@@ -157,9 +159,10 @@ class _Step:
 
     def _forgetful(self, decisive: int) -> _reads.Choice:
         """Of choices that these inputs decide, the case that is computed from nothing of the state before."""
+        here = self._before | self._bits["action"]
 
         def choice(decides: int, cases: Any) -> int:
-            blank = [case for case in cases if not case & self._before] if decides & decisive else []
+            blank = [case for case in cases if not case & here] if decides & decisive else []
             return blank[0] if blank else _reads.all_cases(decides, cases)
 
         return choice

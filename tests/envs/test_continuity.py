@@ -111,6 +111,26 @@ class SameGoal(Around):
         return after.replace(pipeline_state=after.pipeline_state.replace(cell=mine), obs=obs)
 
 
+class LateStart(Around):
+    """Another start for the same goal, which the step after it observes first."""
+
+    def reset(self, rng):
+        return self.env.reset(rng).replace(info={"t": jnp.zeros((), jnp.int32)})
+
+    def step(self, state, action):
+        after, t = self.env.step(state, action), state.info["t"] + 1
+        cell = jnp.where(t % 4 == 0, 0, after.pipeline_state.cell)
+        return after.replace(pipeline_state=after.pipeline_state.replace(cell=cell), info={"t": t})
+
+
+class EarlyStart(Around):
+    """Another start for the same goal, at the step after an end."""
+
+    def step(self, state, action):
+        cell = jnp.where(state.done > 0, 0, state.pipeline_state.cell)
+        return self.env.step(state.replace(pipeline_state=state.pipeline_state.replace(cell=cell)), action)
+
+
 class NextGoal(Chain):
     """The next goal, drawn ahead, once this one is reached; its start is where the last episode ended."""
 
@@ -160,6 +180,8 @@ RESETTING = {
     "at the next step": (BeforeStep(ENDS), "another goal"),
     "by arithmetic": (ByArithmetic(ENDS), "another goal"),
     "the same goal": (SameGoal(ENDS), "another state in place of the episode's"),
+    "a late start": (LateStart(Chain()), "another state"),
+    "an early start": (EarlyStart(ENDS), "another state"),
     "the next goal": (NextGoal(), "another goal"),
     "a time limit": (TimeLimit(ENDS), "can end an episode"),
     "a time limit alone": (TimeLimit(Chain()), "can end an episode"),
@@ -206,6 +228,15 @@ class Delayed(Around):
 
     def step(self, state, action):
         return self.env.step(state, state.info["action"]).replace(info={"action": jnp.asarray(action, jnp.int32)})
+
+
+class Placed(Chain):
+    """An action is the next cell."""
+
+    def step(self, state, action):
+        old, cell = state.pipeline_state, jnp.asarray(action)[0]
+        cell = jnp.where((cell >= 0) & (cell < 5), cell, old.cell)
+        return self.next_state(state, old.replace(cell=cell), self.one_hot(cell), jnp.array(True))
 
 
 class Frozen(Around):
@@ -281,6 +312,8 @@ HONEST = {
     "scaled": Scaled(ENDS),
     "rewarded": Rewarded(ENDS),
     "delayed": Delayed(ENDS),
+    "placed": Placed(),
+    "placed late": Delayed(Placed(ends_at_success=True)),
     "frozen": Frozen(ENDS),
     "blinking": Blinking(ENDS),
     "a trapdoor": Trapdoor(ends_at_success=True),
