@@ -5,11 +5,16 @@ The docstring of a check states its rule.
 Shapes and dtypes are known while tracing, so these checks cost nothing in a compiled function. Rules on *values* are
 checked when the value is known (outside `jax.jit`) and skipped for tracers.
 
+One number or truth value, where it must be known, is taken from Python, NumPy and JAX alike: `whole`, `number` and
+`flag` return Python's. A float is no integer, even 3.0, and a boolean is no number.
+
 `validated` puts a check in front of a function, and `bind` makes a public function of one that has more arguments.
 """
 
 import functools
 import inspect
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +26,7 @@ from hindsight_jax import numerics
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest finite float32
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # the smallest above 0 that arithmetic does not flush to 0
 
 
 def fail(name: str, got: Any, rule: str, remedy: str = "") -> NoReturn:
@@ -85,18 +91,39 @@ def is_concrete(value: Any) -> bool:
 def describe(value: Any) -> str:
     """'float32[3, 4]' for arrays, repr otherwise."""
     if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
+        kind = f"{type(value).__name__} of " if _is_subclass(value) else ""
+        return f"{kind}{value.dtype}{list(value.shape)}"
     return repr(value)
 
 
 def is_array(value: Any) -> bool:
-    """True for an array of numbers, booleans or keys, a ShapeDtypeStruct or a Python number; not for None or a list."""
+    """True for an array of numbers, booleans or keys, a ShapeDtypeStruct or a Python number; not for None or a list.
+
+    Not for a subclass of NumPy's array, either: jnp.asarray would drop its mask or its unit.
+    """
     known = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, bool, int, float, complex)
-    return isinstance(value, known) and getattr(getattr(value, "dtype", None), "kind", "") not in tuple("OSUMm")
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return isinstance(value, known) and kind not in tuple("OSUMm") and not _is_subclass(value)
+
+
+def _is_subclass(value: Any) -> bool:
+    """Whether it is NumPy's array and more: masked, a matrix, with a unit. A file in memory is an array."""
+    return isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap)
+
+
+def plain_array(name: str, value: Any) -> None:
+    """The value is not of a subclass of NumPy's array, such as a masked array; lists are looked through."""
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            plain_array(name, entry)
+    elif _is_subclass(value):
+        rule = "it must be a plain array: its mask, its unit or its own arithmetic would be lost"
+        fail(name, f"a {describe(value)}", rule, "Fill or drop what is masked, convert units, and pass np.array(...).")
 
 
 def array(name: str, value: Any, remedy: str = "Make it an array with jnp.asarray.") -> None:
     """The value is an array or a number, as defined by `is_array`."""
+    plain_array(name, value)
     if not is_array(value):
         fail(name, describe(value), "it must be an array or a number", remedy)
 
@@ -143,12 +170,6 @@ def boolean(name: str, value: Any, remedy: str = "Compare, or cast it with .asty
         fail(name, describe(value), "its dtype must be bool", remedy)
 
 
-def flag(name: str, value: Any, remedy: str) -> None:
-    """The value is a Python boolean, hence known while tracing."""
-    if not isinstance(value, bool):
-        fail(name, describe(value), "it must be True or False", remedy)
-
-
 def function(name: str, value: Any, remedy: str) -> None:
     """The value can be called."""
     if not callable(value):
@@ -164,6 +185,7 @@ def instance(name: str, value: Any, kind: type, remedy: str) -> None:
 
 def real(name: str, value: Any, remedy: str = "Write it as a float such as 1.0.") -> None:
     """The value is one or more real numbers, floating or integer; booleans are refused."""
+    plain_array(name, value)
     kind: Any = jnp.result_type(value) if is_array(value) else None
     if kind is None or not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
         fail(name, describe(value), "it must be a real number", remedy)
@@ -178,10 +200,96 @@ def in_range(name: str, value: Any, low: float, high: float, remedy: str) -> Non
             fail(name, value, f"it must lie in [{low}, {high}]", remedy)
 
 
-def positive_int(name: str, value: Any, remedy: str) -> None:
-    """The value is a Python or NumPy int >= 1; booleans are refused."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        fail(name, repr(value), "it must be an integer >= 1", remedy)
+def fits(name: str, value: Any, remedy: str, dtype: Any = np.float32) -> None:
+    """The floating type holds each number: none becomes infinite, none that is not 0 becomes 0; skipped for tracers."""
+    if not is_concrete(value):
+        return
+    limits, size = jnp.finfo(dtype), np.abs(np.asarray(value, np.float64))
+    large, small = np.isfinite(size) & (size > float(limits.max)), (size > 0) & (size < float(limits.tiny))
+    for found, held in ((large, "infinity"), (small, "0")):
+        if np.any(found):
+            fail(name, short(value), f"{jnp.dtype(dtype)}, in which it is used, holds it as {held}", remedy)
+
+
+def plain(value: Any) -> Any:
+    """Python's bool, int or float, where the value is one of NumPy or JAX, an array without axes included.
+
+    Anything else is returned as it is: text, arrays with axes, tracers.
+
+    >>> plain(np.int64(3)), plain(jnp.float32(0.5)), plain(np.array(True)), plain(np.array([3]))
+    (3, 0.5, True, array([3]))
+    """
+    known = isinstance(value, (np.generic, np.ndarray, jax.Array)) and is_array(value) and is_concrete(value)
+    if known and value.ndim == 0:
+        for kind, convert in ((jnp.bool_, bool), (jnp.integer, int), (jnp.floating, float)):
+            if jnp.issubdtype(value.dtype, kind):
+                return convert(value)
+    return value
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it: repr cut to 60 characters; of arrays with axes and tracers the type.
+
+    >>> short(np.int64(3)), short(np.zeros(1)), len(short("x" * 100))
+    ('np.int64(3)', 'float64[1]', 60)
+    """
+    if not is_concrete(value):
+        return f"a traced {describe(value)}"
+    if getattr(value, "ndim", 0) or _is_subclass(value):
+        return describe(value)
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def whole(name: str, value: Any, low: float, high: float, remedy: str, rule: str = "") -> int:
+    """One integer in [low, high], known now, from Python, NumPy or JAX; returned as a Python int.
+
+    >>> whole("seed", np.int64(3), 0, math.inf, "")
+    3
+    >>> whole("seed", 3.0, 0, math.inf, "Leave it out for 0.")
+    Traceback (most recent call last):
+    ValueError: seed: got 3.0, but it must be an integer >= 0. Leave it out for 0.
+    """
+    found = plain(value)
+    if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
+        span = f">= {low}" if high == math.inf else f"in [{low}, {high}]"
+        fail(name, short(value), rule or f"it must be an integer {span}", remedy)
+    return int(found)
+
+
+def number(
+    name: str, value: Any, low: float, high: float, remedy: str, rule: str = "", dtype: Any = np.float32
+) -> float:
+    """One real number in [low, high] that `dtype` can hold, from Python, NumPy or JAX; returned as a Python float.
+
+    >>> number("slip", np.float32(0.5), 0.0, 1.0, "")
+    0.5
+    >>> number("slip", True, 0.0, 1.0, "HPG's code has 0.2.")
+    Traceback (most recent call last):
+    ValueError: slip: got True, but it must be a number in [0, 1]. HPG's code has 0.2.
+    >>> number("slip", 1e-50, 0.0, 1.0, "Use 0.")
+    Traceback (most recent call last):
+    ValueError: slip: got 1e-50, but float32, in which it is used, holds it as 0. Use 0.
+    """
+    found = plain(value)
+    good = isinstance(found, numbers.Real) and not isinstance(found, bool) and low <= found <= high
+    if not good or (isinstance(found, int) and abs(found) > 2**1000):  # an int beyond the floats lies in no range
+        fail(name, short(value), rule or f"it must be a number in [{low:g}, {high:g}]", remedy)
+    fits(name, float(found), remedy, dtype)
+    return float(found)
+
+
+def flag(name: str, value: Any, remedy: str) -> bool:
+    """True or False, of Python, NumPy or JAX, known while tracing; returned as a Python bool."""
+    found = plain(value)
+    if not isinstance(found, bool):
+        fail(name, short(value), "it must be True or False", remedy)
+    return found
+
+
+def positive_int(name: str, value: Any, remedy: str) -> int:
+    """One integer >= 1, as `whole` takes it."""
+    return whole(name, value, 1, math.inf, remedy)
 
 
 def typed_key(name: str, value: Any) -> None:

@@ -8,12 +8,15 @@ import difflib
 import functools
 import inspect
 import math
-import numbers
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+import jax
+import numpy as np
+
 from hindsight_jax import checks
+from hindsight_jax.checks import short
 
 COMMAND = "hindsight-jax"  # what is installed; `python -m experiments.run` is the same program
 
@@ -144,42 +147,35 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def checked(name: str, field: Field, value: Any) -> Any:
-    """`value` in the type of the field's default: whole floats become ints and ints floats; nothing else is converted.
+    """`value` in the type of the field's default, from Python, NumPy or JAX; ints become floats, and lists tuples.
 
-    Raises ValueError for another type, NaN, or a value out of range.
+    Nothing else is converted: a float is no integer, even 3.0. Raises ValueError for another type, NaN, a value out of
+    range, and a number that float32 holds as 0 or infinity.
 
-    >>> checked("steps", Field(10, "steps", 1, 1e9), 1e6), checked("sizes", Field((8,), "layers", 1, 512), [256, 256])
-    (1000000, (256, 256))
+    >>> checked("share", Field(0.5, "share", 0.0, 1.0), 1), checked("sizes", Field((8,), "layers", 1, 512), [256, 256])
+    (1.0, (256, 256))
     """
+    checks.plain_array(name, value)
     remedy = f"It is: {field.help}. Default: {text(field.default)}."
+    rule = f"it must be {allowed(field)}"
     if isinstance(field.default, tuple):
-        if not isinstance(value, (tuple, list)) or not value:
-            checks.fail(name, short(value), f"it must be {allowed(field)}", remedy)
-        return tuple(_number(name, field, 0, entry, remedy) for entry in value)
+        listed = value.tolist() if isinstance(value, (np.ndarray, jax.Array)) else value
+        if not isinstance(listed, (tuple, list)) or not listed:
+            checks.fail(name, short(value), rule, remedy)
+        return tuple(checks.whole(name, entry, field.low, field.high, remedy, rule) for entry in listed)
     if isinstance(field.default, bool):
-        if not isinstance(value, bool):
-            checks.fail(name, short(value), f"it must be {allowed(field)}", remedy)
-        return value
+        truth = checks.plain(value)
+        if not isinstance(truth, bool):
+            checks.fail(name, short(value), rule, remedy)
+        return truth
     if isinstance(field.default, str):
         if not isinstance(value, str) or value not in field.options:
             hint = did_you_mean(str(value), field.options)
-            checks.fail(name, short(value), f"it must be {allowed(field)}", hint + remedy)
-        return value
-    return _number(name, field, field.default, value, remedy)
-
-
-def _number(name: str, field: Field, like: Any, value: Any, remedy: str) -> Any:
-    """`value` in the type of `like`, if it lies in the field's range."""
-    whole = isinstance(like, int)
-    good = _is_number(value) and field.low <= value <= field.high
-    # An int beyond the floats is refused; the infinite float passes where the range is open.
-    if not good or (whole and value != math.floor(value)) or (isinstance(value, int) and abs(value) > 2**1000):
-        checks.fail(name, short(value), f"it must be {allowed(field)}", remedy)
-    return int(value) if whole else float(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+            checks.fail(name, short(value), rule, hint + remedy)
+        return str(value)
+    if isinstance(field.default, int):
+        return checks.whole(name, value, field.low, field.high, remedy, rule)
+    return checks.number(name, value, field.low, field.high, remedy, rule)
 
 
 def allowed(field: Field) -> str:
@@ -234,13 +230,3 @@ def from_json(value: Any) -> Any:
     (inf, [8, 8])
     """
     return (INFINITE | {"inf": math.inf, "-inf": -math.inf}).get(value, value) if isinstance(value, str) else value
-
-
-def short(value: Any) -> str:
-    """repr, cut to what fits a message.
-
-    >>> short("x" * 100)[-6:]
-    'xxx...'
-    """
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -6,6 +6,7 @@ No seed is ever dropped silently: an entry that is NaN or infinite raises a Valu
 caller asks for it, makes every result that depends on it NaN. One seed has no interval: `low` and `high` are NaN.
 """
 
+import math
 import numbers
 from typing import NamedTuple
 
@@ -44,8 +45,7 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
     >>> interval([0.5, 0.7, 0.9]).mean.round(3), interval([0.5, 0.7, 0.9]).low.round(3)  # 0.7 - 4.303 * 0.2 / sqrt(3)
     (np.float64(0.7), np.float64(0.203))
     """
-    values = _seeds("x", x)
-    _check_confidence(confidence)
+    values, confidence = _seeds("x", x), _checked_confidence(confidence)
     if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
         checks.fail(
             "nan_policy",
@@ -110,16 +110,13 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # the mean of .6 .7 .7 .8, without .5 and .9
     np.float64(0.7)
     """
-    values = _seeds("x", x)
-    _check_confidence(confidence)
+    values, confidence = _seeds("x", x), _checked_confidence(confidence)
     if values.ndim > 2:
         checks.fail("x", checks.describe(values), "it must be [S] or [S, K]", "Reshape the tasks to one axis.")
     if not np.isfinite(values).all():
         _refuse("x", np.isfinite(values))
-    if isinstance(num_resamples, bool) or not isinstance(num_resamples, int) or num_resamples < 100:
-        checks.fail("num_resamples", repr(num_resamples), "it must be an integer >= 100", "Leave it out for 2000.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Leave it out for 0.")
+    num_resamples = checks.whole("num_resamples", num_resamples, 100, math.inf, "Leave it out for 2000.")
+    seed = checks.whole("seed", seed, 0, math.inf, "Leave it out for 0.")
     table = values.reshape(values.shape[0], -1)  # [S, K]
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
@@ -168,6 +165,7 @@ def _t_quantile(degrees: float, confidence: float) -> float:
 def _seeds(name: str, x: ArrayLike) -> np.ndarray:
     """Converts x to float64[S, ...], with S >= 1 and no empty axis."""
     remedy = "Pass an array [S, ...] with every value of every seed."
+    checks.plain_array(name, x)
     try:
         entries = np.asarray(x)
     except (TypeError, ValueError):
@@ -193,8 +191,8 @@ def _refuse(name: str, finite: np.ndarray) -> None:
     )
 
 
-def _check_confidence(confidence: float) -> None:
-    """Raises ValueError unless 0 < confidence < 1."""
-    real = isinstance(confidence, numbers.Real) and not isinstance(confidence, bool)
-    if not real or not 0.0 < float(confidence) < 1.0:
-        checks.fail("confidence", checks.describe(confidence), "it must lie in (0, 1)", "Use 0.95 for 95 %.")
+def _checked_confidence(confidence: float) -> float:
+    """The confidence as a Python float; ValueError unless 0 < confidence < 1."""
+    above, below = math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0)
+    rule = "it must lie in (0, 1)"
+    return checks.number("confidence", confidence, above, below, "Use 0.95 for 95 %.", rule, np.float64)

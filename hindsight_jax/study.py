@@ -192,9 +192,9 @@ def _checked(name: str, seeds: Any, grid: Any, overrides: Any, total_steps: Any)
 
 
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        checks.positive_int("seeds", seeds, "Give how many, or a sequence of seeds.")
-        return tuple(range(seeds))
+    count = checks.plain(seeds)
+    if isinstance(count, int) and not isinstance(count, bool):
+        return tuple(range(checks.positive_int("seeds", count, "Give how many, or a sequence of seeds.")))
     remedy = "Give how many, or a sequence of different seeds such as range(20, 25)."
     return presets.entries(
         "seeds", presets.all_fields()["seed"], seeds, "it must be a count or a sequence of integers", remedy
@@ -204,8 +204,7 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
 def _members_at_once(setup: presets.Setup, wanted: int | None) -> int:
     """How many members are trained together: what is wanted, or what fits into half of the free memory."""
     if wanted is not None:
-        checks.positive_int("members_at_once", wanted, "Leave it out to train as many together as fit.")
-        return wanted
+        return checks.positive_int("members_at_once", wanted, "Leave it out to train as many together as fit.")
     one, free = training.memory_use(setup.run).total, training.free_memory()
     if free is not None and one > free // 2:
         rule = f"a member needs {one:,} bytes, and half of the free memory, {free // 2:,}, is for activations"

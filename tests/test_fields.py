@@ -5,6 +5,7 @@ import functools
 import math
 from typing import Annotated, Any, Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -138,16 +139,24 @@ def test_a_declaration_that_forbids_its_own_default_is_refused(source, message):
     ("field", "value", "expected"),
     [
         (COUNT, np.int64(3), 3),
-        (COUNT, 3.0, 3),
+        (COUNT, jnp.int32(3), 3),
+        (COUNT, np.array(3), 3),
         (COUNT, 1, 1),
         (COUNT, 4096, 4096),
         (SHARE, np.float32(0.5), 0.5),
         (SHARE, 1, 1.0),
         (SHARE, 0.0, 0.0),
         (OPEN, math.inf, math.inf),
-        (SIZES, [np.int32(5), 6.0], (5, 6)),
+        (SIZES, [np.int32(5), 6], (5, 6)),
+        (SIZES, np.array([5, 6]), (5, 6)),
+        (SIZES, jnp.array([5, 6]), (5, 6)),
         (FLAG, False, False),
+        (FLAG, np.bool_(True), True),
+        (FLAG, jnp.array(False), False),
+        (SHARE, jnp.float32(0.25), 0.25),
+        (SHARE, np.array(1), 1.0),
         (WORD, "max", "max"),
+        (WORD, np.str_("max"), "max"),
     ],
 )
 def test_values_get_the_type_of_the_default(field, value, expected):
@@ -157,17 +166,31 @@ def test_values_get_the_type_of_the_default(field, value, expected):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *((COUNT, value) for value in (True, "3", 3.5, math.nan, math.inf, None, [3], 3 + 0j, np.array([3]), 0, 4097)),
-        *((SHARE, value) for value in (math.nan, np.float32(np.nan), False, -1e-9, math.nextafter(1, 2), "0.5")),
+        *((COUNT, value) for value in (True, np.True_, "3", 3.0, np.float64(3), 3.5, math.nan, math.inf, None, [3], 3 + 0j, np.array([3]), 0, 4097)),
+        *((SHARE, value) for value in (math.nan, np.float32(np.nan), np.array([0.5]), False, -1e-9, math.nextafter(1, 2), "0.5")),
         *((OPEN, value) for value in (-math.inf, 10**400, -0.1)),
-        *((SIZES, value) for value in ((), 256, (256, True), (256, 1.5), "256", (0,), (513,), {8: 1})),
-        *((FLAG, value) for value in (1, "true", None, np.bool_(True))),
+        *((SIZES, value) for value in ((), 256, (256, True), (256, 1.5), (256.0,), np.array([256.0]), "256", (0,), (513,), {8: 1})),
+        *((FLAG, value) for value in (1, "true", None, np.array([True]), np.int64(1))),
         *((WORD, value) for value in (1, "minimum", None, "Double", ["max"])),
     ],
 )
 def test_other_values_are_refused_by_name_with_the_help_and_the_default(field, value):
     rule = rf"^name: got .*, but it must be .* It is: {field.help}\. Default: "
     with pytest.raises(ValueError, match=rule):
+        checked("name", field, value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (SHARE, 1e-50, r"got 1e-50, but float32, in which it is used, holds it as 0\. It is: share of goals"),
+        (OPEN, 1e39, r"got 1e\+39, but float32, in which it is used, holds it as infinity"),
+        (SHARE, np.ma.masked, r"got a MaskedConstant of float64\[\], but it must be a plain array"),
+        (SIZES, np.ma.array([256]), r"got a MaskedArray of int64\[1\], but it must be a plain array"),
+    ],
+)
+def test_no_value_becomes_another_in_silence(field, value, message):
+    with pytest.raises(ValueError, match=f"^name: {message}"):
         checked("name", field, value)
 
 

@@ -21,8 +21,9 @@ def constructor(make: _Constructor) -> _Constructor:
     """A decorator for make(spec, *, hparams=Hparams(), ...) -> Agent: arguments are checked before `make` is called.
 
     `spec` must be an EnvSpec, and `hparams` of its default's type and in the ranges that this declares. A parameter
-    that declares what it takes (`fields.Allowed`) gets its value in the declared type: a list becomes a tuple, 256.0
-    becomes 256. The agent's `check` knows the declared ranges of `hparams`, unless `make` gives the agent another.
+    that declares what it takes (`fields.Allowed`) gets its value in the declared type: a list becomes a tuple,
+    np.int64(256) becomes 256. The agent's `check` knows the declared ranges of `hparams`, unless `make` gives the agent
+    another.
 
     Raises ValueError for another argument, and at once if `make` has no such `hparams`.
     """

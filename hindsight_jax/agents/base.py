@@ -107,3 +107,4 @@ def _check_number(name: str, value: Any) -> None:
     """One real number: a Python one or an array, not a boolean."""
     checks.real(name, value, "Pass a float, or an array f32[].")
     checks.shape(name, value, (), "Give one number to each member: map init with jax.vmap.")
+    checks.fits(name, value, "Use a number that float32 holds.")

@@ -15,6 +15,7 @@ part of the arrays, the first one all other files. Any number of processes may r
 import errno
 import functools
 import json
+import math
 import os
 import re
 import shutil
@@ -60,14 +61,13 @@ class Checkpoints:
 
     def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
         """Makes the directory if it is not there (OSError if that fails) and reads nothing."""
-        checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
+        self.keep = checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
         if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
             checks.fail("directory", repr(directory), "it must be a path", "Name the directory of the run.")
         if "://" in os.fsdecode(directory):
             rule = "it must be a path of this system, and that is an address"
             checks.fail("directory", repr(directory), rule, "Mount it, and name the directory where it is mounted.")
         self.directory = Path(directory).absolute()
-        self.keep = int(keep)
         self._damaged: set[Path] = set()  # found by restore; set aside by the next save
         self._writer = Background()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -197,13 +197,12 @@ class Checkpoints:
         return [path for path in self._folders() if path not in self._damaged and (path / files.MANIFEST).is_file()]
 
     def _check_step(self, step: int) -> int:
-        if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0:
-            checks.fail("step", repr(step), "it must be an integer >= 0", "Count environment steps or updates.")
+        step = checks.whole("step", step, 0, math.inf, "Count environment steps or updates.")
         latest = self.latest_step()
         if latest is not None and step <= latest:
             remedy = "Restore before going on, skip a save when latest_step() == step, or use a new directory."
             checks.fail("step", step, f"step {latest} is stored in {self.directory} and steps must grow", remedy)
-        return int(step)
+        return step
 
     def _not_saved(self, step: int, error: Exception) -> Exception:
         if jax.process_count() > 1 and not isinstance(error, OSError) and not _is_of_the_system(error):

@@ -52,14 +52,12 @@ def _check_spec(name: str, spec: Any) -> None:
     checks.instance(name, spec, types.EnvSpec, "Return types.EnvSpec(observation_shape=..., ...).")
     for entry in ("observation", "goal"):
         shape, limits = getattr(spec, f"{entry}_shape"), getattr(spec, f"{entry}_range")
-        if not isinstance(shape, tuple) or not all(isinstance(size, int) and size > 0 for size in shape):
+        if not isinstance(shape, tuple) or not all(_counts(size) for size in shape):
             checks.fail(f"{name}.{entry}_shape", repr(shape), "it must be a tuple of integers >= 1", "Write (2,), say.")
         checks.instance(f"{name}.{entry}_range", limits, types.Range, "Write types.Range((0.0, 0.0), (1.0, 1.0)), say.")
         count = math.prod(shape)
         good = len(limits.low) == len(limits.high) == count and all(
-            isinstance(low, numbers.Real)
-            and isinstance(high, numbers.Real)
-            and -math.inf < float(low) < float(high) < math.inf
+            _is_number(low) and _is_number(high) and -math.inf < float(low) < float(high) < math.inf
             for low, high in zip(*limits, strict=True)
         )
         if not good:
@@ -72,8 +70,20 @@ def _check_spec(name: str, spec: Any) -> None:
     for entry, value in spec.action._asdict().items():
         checks.positive_int(f"{name}.action.{entry}", value, "It counts an action's numbers, or the values of each.")
     checks.positive_int(f"{name}.horizon", spec.horizon, "It is the number of steps of an episode.")
-    _validation.check_threshold(spec.threshold, "It is in the units of `distance`.")
+    _validation.threshold(spec.threshold, "It is in the units of `distance`.")
     checks.flag(f"{name}.ends_at_success", spec.ends_at_success, "Say whether the first success ends an episode.")
+
+
+def _counts(value: Any) -> bool:
+    """Whether it is an integer >= 1, of Python, NumPy or JAX."""
+    plain = checks.plain(value)
+    return isinstance(plain, int) and not isinstance(plain, bool) and plain > 0
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one real number, of Python, NumPy or JAX."""
+    plain = checks.plain(value)
+    return isinstance(plain, numbers.Real) and not isinstance(plain, bool)
 
 
 def _check_formulas(task: str, env: GoalEnv) -> None:

@@ -4,7 +4,7 @@ Those that a method carries (`checks.validated`) take the method's arguments, th
 """
 
 import math
-import numbers
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,16 +26,10 @@ def choose(name: str, value: Any, options: Mapping[str, Any]) -> Any:
     return options[value]
 
 
-def check_threshold(value: Any, remedy: str) -> None:
-    """The value is a real number, positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
-        checks.fail("threshold", repr(value), "it must be a finite number > 0", remedy)
-
-
-def check_number(name: str, value: Any, remedy: str, high: float = 1.0) -> None:
-    """The value is a real number in [0, high], by default a probability."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 <= float(value) <= high:
-        checks.fail(name, repr(value), f"it must be a number in [0, {high:g}]", remedy)
+def threshold(value: Any, remedy: str) -> float:
+    """The threshold, a real number, positive and finite, as a Python float."""
+    above, rule = math.nextafter(0.0, 1.0), "it must be a finite number > 0"
+    return checks.number("threshold", value, above, sys.float_info.max, remedy, rule)
 
 
 def check_observation(env: Any, observation: Any) -> None:

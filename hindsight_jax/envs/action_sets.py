@@ -80,7 +80,7 @@ def action_set(actions: str, bins: int, num_moves: int, *, factorised: bool = Fa
     >>> action_set("continuous", 3, 2)
     Box(num_dims=2)
     """
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 101:
-        checks.fail("bins", repr(bins), "it must be an integer in [2, 101]", "GCSL's code has 3: -1, 0 and +1.")
+    bins = checks.whole("bins", bins, 2, 101, "GCSL's code has 3: -1, 0 and +1.")
+    num_moves = checks.positive_int("num_moves", num_moves, "It is how many moves an action of the set holds.")
     flat = types.Discrete(num_moves, bins) if factorised else types.Discrete(1, bins**num_moves)
     return _validation.choose("actions", actions, {"discrete": flat, "continuous": types.Box(num_moves)})

@@ -1,10 +1,12 @@
 """Boxes of coordinates: parsing their bounds, and uniform points in them."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hindsight_jax import checks, numerics, types
 
@@ -16,9 +18,10 @@ def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[flo
     Range(low=(0.0, 0.0), high=(1.0, 1.0))
     """
     rule = f"it must be (low, high), {len(low)} numbers each, with {tuple(low)} <= low <= high <= {tuple(high)}"
+    checks.plain_array(name, value)
     try:
         first, last = (tuple(_coordinate(x) for x in corner) for corner in value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         checks.fail(name, repr(value), rule, remedy)
     ordered = len(first) == len(last) == len(low) and all(
         a <= x <= y <= b for a, x, y, b in zip(low, first, last, high, strict=True)
@@ -29,10 +32,8 @@ def parse_bounds(name: str, value: Any, low: Sequence[float], high: Sequence[flo
 
 
 def _coordinate(value: Any) -> float:
-    """The number as a float; TypeError for strings and booleans, which `float` would accept."""
-    if isinstance(value, (str, bytes, bool)):
-        raise TypeError(value)
-    return float(value)
+    """The number as a float; ValueError for what is no finite number, such as text, which `float` would accept."""
+    return checks.number("", value, -sys.float_info.max, sys.float_info.max, "", dtype=np.float64)
 
 
 @numerics.steady

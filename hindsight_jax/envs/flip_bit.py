@@ -42,19 +42,16 @@ class FlipBit(base.PureTask):
     """
 
     def __init__(self, size: int = 25, start: str = "uniform", horizon: int | None = None, threshold: float = 0.5):
-        checks.positive_int("size", size, "The paper's are 25 and 50.")
+        size = checks.positive_int("size", size, "The paper's are 25 and 50.")
         horizon = size if horizon is None else horizon
-        checks.positive_int("horizon", horizon, "Leave it out for the number of bits.")
-        _validation.check_threshold(threshold, "Use 0.5: every bit must be right.")
         self._uniform_start = _validation.choose("start", start, STARTS)
-        size = int(size)
         bits = types.Range((0.0,) * size, (1.0,) * size)
         self._spec = types.EnvSpec(
             observation_shape=(size,),
             goal_shape=(size,),
             action=types.Discrete(1, size),
-            horizon=int(horizon),
-            threshold=float(threshold),
+            horizon=checks.positive_int("horizon", horizon, "Leave it out for the number of bits."),
+            threshold=_validation.threshold(threshold, "Use 0.5: every bit must be right."),
             ends_at_success=True,
             observation_range=bits,
             goal_range=bits,

@@ -72,21 +72,18 @@ class GridFourRooms(base.PureTask):
     """
 
     def __init__(self, horizon: int = 31, slip: float = 0.2, threshold: float = 0.5):
-        checks.positive_int("horizon", horizon, "HPG's code has 31.")
-        _validation.check_number("slip", slip, "HPG's code has 0.2.")
-        _validation.check_threshold(threshold, "Use 0.5: the walker must be in the goal's cell.")
+        self.slip = checks.number("slip", slip, 0.0, 1.0, "HPG's code has 0.2.")
         cells = types.Range((0.0, 0.0), (SIZE - 1.0, SIZE - 1.0))
         self._spec = types.EnvSpec(
             observation_shape=(2,),
             goal_shape=(2,),
             action=types.Discrete(1, 4),
-            horizon=int(horizon),
-            threshold=float(threshold),
+            horizon=checks.positive_int("horizon", horizon, "HPG's code has 31."),
+            threshold=_validation.threshold(threshold, "Use 0.5: the walker must be in the goal's cell."),
             ends_at_success=True,
             observation_range=cells,
             goal_range=cells,
         )
-        self.slip = float(slip)
 
     @checks.validated(_validation.check_goals)
     def distance(self, achieved: jax.Array, desired: jax.Array) -> jax.Array:

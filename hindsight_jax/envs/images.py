@@ -52,9 +52,11 @@ class ImageEnv(base.GoalEnv):
     """
 
     def __init__(self, task: base.GoalEnv, pixels: int = 48, frames: int = 1, goals: str = "state"):
-        _check(task, pixels, frames, goals)
+        _check(task, goals)
         self.task = task
-        self._images = images = types.Images(int(pixels), int(frames), goals == "image")
+        pixels = checks.whole("pixels", pixels, types.LEAST_PIXELS, types.MOST_PIXELS, "48 and 84 are hEM's.")
+        frames = checks.positive_int("frames", frames, "One frame hides velocities, two show them.")
+        self._images = images = types.Images(pixels, frames, goals == "image")
         shape = (images.pixels, images.pixels, 3 * images.frames)
         self._spec = task.spec._replace(observation_shape=shape, observation_range=None, images=images)
         with jax.ensure_compile_time_eval():  # a task may be made inside of jax.jit
@@ -151,17 +153,11 @@ class ImageEnv(base.GoalEnv):
         return self.task.camera()
 
 
-def _check(task: Any, pixels: Any, frames: Any, goals: Any) -> None:
-    """Checks the arguments of ImageEnv."""
+def _check(task: Any, goals: Any) -> None:
+    """Checks the arguments of ImageEnv that are no numbers."""
     checks.instance("task", task, base.GoalEnv, "Make one with envs.make(name).")
     if isinstance(task, ImageEnv):
         checks.fail("task", "a task of images", "it must be a task of states", "Pass task.task.")
-    remedy = "48 and 84 are hEM's."
-    checks.positive_int("pixels", pixels, remedy)
-    least, most = types.LEAST_PIXELS, types.MOST_PIXELS
-    if not least <= pixels <= most:
-        checks.fail("pixels", pixels, f"it must lie in {least}..{most}", remedy)
-    checks.positive_int("frames", frames, "One frame hides velocities, two show them.")
     _validation.choose("goals", goals, {"state": None, "image": None})
     kind = type(task)
     needed = ["bodies", "camera", *(["bodies_at"] if goals == "image" else [])]

@@ -82,9 +82,8 @@ class LunarLander(physics.PhysicsTask):
         start_force: float = 1000.0,
         goal_spread: float = 0.3,
     ):
-        _validation.check_number("start_force", start_force, "The original's is 1000 N.", high=2000.0)
-        _validation.check_number("goal_spread", goal_spread, "The original's is 0.3.", high=2.0)
-        self._start_force, self._goal_spread = float(start_force), float(goal_spread)
+        self._start_force = checks.number("start_force", start_force, 0.0, 2000.0, "The original's is 1000 N.")
+        self._goal_spread = checks.number("goal_spread", goal_spread, 0.0, 2.0, "The original's is 0.3.")
         action = _validation.choose(
             "actions", actions, {"discrete": types.Discrete(1, len(MOVES)), "continuous": types.Box(2)}
         )

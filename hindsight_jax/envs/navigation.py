@@ -51,18 +51,15 @@ class Navigation(base.PureTask):
     """
 
     def __init__(self, size: int = 2, actions: str = "continuous", horizon: int = 50, threshold: float = 0.1):
-        checks.positive_int("size", size, "The paper goes up to 80 dimensions.")
-        checks.positive_int("horizon", horizon, "Leave it out for 50.")
-        _validation.check_threshold(threshold, "The paper's is 0.1.")
-        size = int(size)
+        size = checks.positive_int("size", size, "The paper goes up to 80 dimensions.")
         action = _validation.choose("actions", actions, ACTIONS)(size)
         cube = types.Range((-1.0,) * size, (1.0,) * size)
         self._spec = types.EnvSpec(
             observation_shape=(size,),
             goal_shape=(size,),
             action=action,
-            horizon=int(horizon),
-            threshold=float(threshold),
+            horizon=checks.positive_int("horizon", horizon, "Leave it out for 50."),
+            threshold=_validation.threshold(threshold, "The paper's is 0.1."),
             ends_at_success=True,
             observation_range=cube,
             goal_range=cube,

@@ -192,14 +192,12 @@ class PhysicsTask(base.GoalEnv):
         observation_range: types.Range,
         goal_range: types.Range,
     ):
-        checks.positive_int("horizon", horizon, "It is the number of steps of an episode.")
-        _validation.check_threshold(threshold, "It is in the units of `distance`.")
         self._spec = types.EnvSpec(
             observation_shape=(len(observation_range.low),),
             goal_shape=(len(goal_range.low),),
             action=action,
-            horizon=int(horizon),
-            threshold=float(threshold),
+            horizon=checks.positive_int("horizon", horizon, "It is the number of steps of an episode."),
+            threshold=_validation.threshold(threshold, "It is in the units of `distance`."),
             ends_at_success=ends_at_success,
             observation_range=observation_range,
             goal_range=goal_range,

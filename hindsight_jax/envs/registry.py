@@ -66,7 +66,7 @@ def register(name: str, make: "Callable[..., GoalEnv]", *, replace: bool = False
     if name in _TASKS:
         rule = "it must not be the name of a built-in task, which cannot be replaced"
         checks.fail("name", repr(name), rule, f"Use another name, such as 'my_{name}'.")
-    checks.flag("replace", replace, "Pass True to replace the task registered under this name.")
+    replace = checks.flag("replace", replace, "Pass True to replace the task registered under this name.")
     if name in _REGISTERED and not replace:
         checks.fail("name", repr(name), "it must not be registered already", "Pass replace=True, or use another name.")
     checks.function("make", make, "Pass a subclass of GoalEnv, or a function that returns a GoalEnv.")
@@ -106,7 +106,7 @@ def make(name: str, *, pixels: int = 0, frames: int = 1, goals: str = "state", *
     from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
 
     checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
-    if isinstance(pixels, int) and not pixels:
+    if checks.whole("pixels", pixels, 0, checks.INT32_MAX, "Use 48, or 0 for states as they are.") == 0:
         for argument, value, default in (("frames", frames, 1), ("goals", goals, "state")):
             if value != default:
                 rule = "it says how images are seen, and needs pixels"

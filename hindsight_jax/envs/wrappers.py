@@ -44,9 +44,8 @@ class AutoReset(base.Wrapper):
                 "Make one with envs.make(name), and apply AutoReset before other wrappers.",
             )
         horizon = env.spec.horizon if horizon is None else horizon
-        checks.positive_int("horizon", horizon, "Leave it out for the task's own.")
         super().__init__(env)
-        self.horizon = horizon
+        self.horizon = checks.positive_int("horizon", horizon, "Leave it out for the task's own.")
 
     def reset(self, rng: jax.Array) -> base.State:
         """The first state of the first episode; `rng` is typed or raw."""

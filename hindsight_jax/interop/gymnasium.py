@@ -13,7 +13,7 @@ process share its compiled functions.
 import functools
 import itertools
 import math
-import numbers
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -81,15 +81,15 @@ class GymnasiumEnv(gymnasium.Env):
         render_size: int = 256,
         **overrides: Any,
     ):
-        checks.positive_int("render_size", render_size, "Leave it out for 256.")
+        self._render_size = checks.positive_int("render_size", render_size, "Leave it out for 256.")
         known = isinstance(render_mode, str) and render_mode in self.metadata["render_modes"]
         if render_mode is not None and not known:
             got = checks.describe(render_mode)
             checks.fail("render_mode", got, "it must be None or 'rgb_array'", "Use 'rgb_array' for render().")
-        for name, value in (("reward_reached", reward_reached), ("reward_otherwise", reward_otherwise)):
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-                got = checks.describe(value)
-                checks.fail(name, got, "it must be a finite number", "The default is 0 at a success and -1 elsewhere.")
+        most, rule = sys.float_info.max, "it must be a finite number"
+        remedy = "The default is 0 at a success and -1 elsewhere."
+        reward_reached = checks.number("reward_reached", reward_reached, -most, most, remedy, rule)
+        reward_otherwise = checks.number("reward_otherwise", reward_otherwise, -most, most, remedy, rule)
         self.task = _task(task, overrides)
         if self.task.spec.images is not None and self.task.spec.images.goals:
             rule = "the goals of this interface are vectors: relabelled elsewhere, an image would show the old goal"
@@ -99,15 +99,14 @@ class GymnasiumEnv(gymnasium.Env):
         self.observation_space = observation_space(self.task.spec)
         self._rewards = np.array([reward_otherwise, reward_reached], np.float32)
         self._layout = _layout(self.task.spec)
-        self._render_size = int(render_size)
         self._compiled = _compile(self.task)
         self._state: State | None = None
         self._steps, self._ended = 0, False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Draws a new start and goal from the environment's generator, and returns (observation, info)."""
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-            checks.fail("seed", checks.describe(seed), "it must be an integer >= 0", "Leave it out to draw anew.")
+        if seed is not None:
+            seed = checks.whole("seed", seed, 0, math.inf, "Leave it out to draw anew.")
         super().reset(seed=seed)
         if options:
             checks.fail("options", options, "a reset takes none", "Make the task with other overrides instead.")

@@ -103,4 +103,5 @@ def hyper_parameter(
     checks.rank(name, value, 0, "A hyper-parameter is one number: map with jax.vmap over several.")
     checks.real(name, value)
     checks.in_range(name, value, low, high, remedy)
+    checks.fits(name, value, remedy, dtype)
     return jnp.asarray(value, dtype)

@@ -72,10 +72,8 @@ class ImageEncoder(nn.Module):
 
     def layers(self) -> tuple[Layer, ...]:
         """The three convolutions."""
-        stride = self.last_stride
-        if isinstance(stride, bool) or not isinstance(stride, int) or stride not in (1, 2):
-            checks.fail("last_stride", checks.describe(stride), "it must be 1 or 2", "The paper's is 2.")
-        return Layer(32, 8, 4), Layer(64, 4, 2), Layer(64, 3, self.last_stride)
+        stride = checks.whole("last_stride", self.last_stride, 1, 2, "The paper's is 2.", "it must be 1 or 2")
+        return Layer(32, 8, 4), Layer(64, 4, 2), Layer(64, 3, stride)
 
     def sides(self, pixels: int) -> tuple[int, ...]:
         """The places along a side of each layer's maps, for an image of `pixels` x `pixels`.

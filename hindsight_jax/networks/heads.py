@@ -8,6 +8,7 @@ side, C channels.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,12 +69,11 @@ class GaussianPolicy(nn.Module):
     def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, O], [B, G] -> mean [B, D] and log std [B, D]."""
         _check_kind(self.action, types.Box)
-        if isinstance(self.std, bool) or not isinstance(self.std, (int, float)) or not 0 <= self.std < math.inf:
-            checks.fail("std", checks.describe(self.std), "it must be a finite number >= 0", "0 learns it.")
+        std = checks.number("std", self.std, 0.0, sys.float_info.max, "0 learns it.", "it must be a finite number >= 0")
         x = _inputs(self, observation, goal)
         mean = _mlp(self, self.action.num_dims)(x)
-        if self.std:
-            return mean, jnp.full_like(mean, math.log(self.std))
+        if std:
+            return mean, jnp.full_like(mean, math.log(std))
         log_std = self.param("log_std", nn.initializers.zeros, ())
         held = log_std + jax.lax.stop_gradient(jnp.clip(log_std, -5.0, 2.0) - log_std)
         return mean, jnp.broadcast_to(held, mean.shape)

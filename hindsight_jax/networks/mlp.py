@@ -3,6 +3,7 @@
 Dimension key: B batch (any leading axes), O observation dims, G goal dims."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,7 @@ from hindsight_jax import checks, types
 
 def uniform_fan_in(fan_in: int) -> Any:
     """An initialiser: uniform in +-1/sqrt(fan_in), for weights and biases alike (HDM's released networks)."""
-    checks.positive_int("fan_in", fan_in, "It is the number of a layer's inputs.")
-    bound = fan_in**-0.5
+    bound = checks.positive_int("fan_in", fan_in, "It is the number of a layer's inputs.") ** -0.5
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
@@ -31,8 +31,8 @@ def small_normal(std: float) -> Any:
     >>> print(f"{weights.std():.4f} {abs(weights).max():.3f}")  # the cut leaves 0.88 of the deviation
     0.0088 0.020
     """
-    if isinstance(std, bool) or not isinstance(std, (int, float)) or not 0 < std < math.inf:
-        checks.fail("std", checks.describe(std), "it must be a number > 0", "Take 0.01.")
+    above = math.nextafter(0.0, 1.0)
+    std = checks.number("std", std, above, sys.float_info.max, "Take 0.01.", "it must be a finite number > 0")
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
@@ -66,8 +66,8 @@ def scale_to_range(x: jax.Array, bounds: types.Range) -> jax.Array:
     return 2 * ((x - low) / (high - low)) - 1  # exact at both ends
 
 
-def check_hidden_sizes(sizes: Any) -> None:
-    """ValueError if these are not the widths of hidden layers, a tuple or a list of integers >= 1.
+def check_hidden_sizes(sizes: Any) -> tuple[int, ...]:
+    """The widths of hidden layers as Python ints; ValueError unless they are a tuple or a list of integers >= 1.
 
     >>> check_hidden_sizes((256, 0))
     Traceback (most recent call last):
@@ -76,8 +76,8 @@ def check_hidden_sizes(sizes: Any) -> None:
     if not isinstance(sizes, (tuple, list)):
         rule = "it must be a tuple of widths"
         checks.fail("hidden_sizes", checks.describe(sizes), rule, "Write (256, 256), or () for none.")
-    for i, size in enumerate(sizes):
-        checks.positive_int(f"hidden_sizes[{i}]", size, "It is the width of a layer.")
+    width = lambda i, size: checks.positive_int(f"hidden_sizes[{i}]", size, "It is the width of a layer.")
+    return tuple(width(i, size) for i, size in enumerate(sizes))
 
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh}
@@ -100,18 +100,18 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The outputs, [B, num_outputs]."""
         check_features("x", x)
-        check_hidden_sizes(self.hidden_sizes)
-        checks.positive_int("num_outputs", self.num_outputs, "It is the width of the last layer.")
-        checks.flag("layer_norm", self.layer_norm, "It is static, and so cannot be traced.")
+        sizes = check_hidden_sizes(self.hidden_sizes)
+        num_outputs = checks.positive_int("num_outputs", self.num_outputs, "It is the width of the last layer.")
+        layer_norm = checks.flag("layer_norm", self.layer_norm, "It is static, and so cannot be traced.")
         if not isinstance(self.activation, str) or self.activation not in ACTIVATIONS:
             rule = f"it must be one of {', '.join(ACTIVATIONS)}"
             checks.fail("activation", checks.describe(self.activation), rule, "Leave it out for ReLU.")
-        for size in self.hidden_sizes:
+        for size in sizes:
             x = self._dense(x, size)
-            if self.layer_norm:
+            if layer_norm:
                 x = nn.LayerNorm()(x)
             x = ACTIVATIONS[self.activation](x)
-        return self._dense(x, self.num_outputs)
+        return self._dense(x, num_outputs)
 
     def _dense(self, x: jax.Array, size: int) -> jax.Array:
         if self.initial_std is not None:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from hindsight_jax import checks, fields
@@ -72,13 +73,20 @@ def programs(grid: Grid) -> tuple[dict[str, tuple[Any, ...]], dict[str, tuple[An
 
 
 def entries(where: str, spec: fields.Field, given: Any, rule: str, remedy: str) -> tuple[Any, ...]:
-    """The values of a sequence, typed as the field's. Each must differ from the others, or it is a ValueError."""
-    listed = given.tolist() if isinstance(given, np.ndarray) else given
+    """The values of a sequence or an array, typed as the field's.
+
+    Each must differ from the others in float32, in which a run computes, or it is a ValueError.
+    """
+    checks.plain_array(where, given)
+    listed = np.asarray(given).tolist() if isinstance(given, (np.ndarray, jax.Array)) else given
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence) or not listed:
         checks.fail(where, fields.short(given), rule, remedy)
     typed = tuple(fields.checked(where, spec, entry) for entry in listed)
-    if len(set(typed)) < len(typed):
-        checks.fail(where, fields.short(given), "a value must not come twice", "Drop what repeats.")
+    if len({np.float32(value) if isinstance(value, float) else value for value in typed}) < len(typed):
+        same = "a value must not come twice"
+        if len(set(typed)) == len(typed):
+            same += ", and float32, in which a run computes, cannot tell some of these apart"
+        checks.fail(where, fields.short(given), same, "Drop what repeats.")
     return typed
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -126,13 +127,15 @@ def register_environment(
     _check_name(name, ENVIRONMENTS, replace)
     _check_help(help)
     checks.function("make", make, "Pass a subclass of envs.GoalEnv, or a function that returns one.")
-    checks.flag("random", random, "Say whether two equal actions in equal states may have different results.")
+    random = checks.flag("random", random, "Say whether two equal actions in equal states may have different results.")
     kinds = _default_actions(make) if actions is None else actions
     _check_actions(kinds)
     steps = _default(make, "horizon") if horizon is None else horizon
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        rule = "it must be the task's number of steps, an integer >= 1"
-        checks.fail("horizon", steps, rule, "Pass horizon=50, or give the task's parameter `horizon` a default.")
+    rule, remedy = (
+        "it must be the task's number of steps, an integer >= 1",
+        "Pass horizon=50, or give the task's parameter `horizon` a default.",
+    )
+    steps = checks.whole("horizon", steps, 1, math.inf, remedy, rule)
     entry = Environment(
         actions=tuple(kinds), help=help, fields=_env_fields(make), horizon=steps, config={}, random=random
     )
@@ -200,8 +203,10 @@ def _agent_kind(agent: Any, batch: Any, reads_rewards: Any, images: Any) -> Agen
     checks.function("agent", agent, "Pass make(spec, *, hparams=Hparams(), ...), or the name of a kind.")
     if batch not in ("transitions", "trajectories"):
         checks.fail("batch", repr(batch), "it must be transitions or trajectories")
-    checks.flag("reads_rewards", reads_rewards, "Say whether update reads batch.reward and batch.discount.")
-    checks.flag("images", images, "Say whether its networks take uint8 images where spec.images is set.")
+    reads_rewards = checks.flag(
+        "reads_rewards", reads_rewards, "Say whether update reads batch.reward and batch.discount."
+    )
+    images = checks.flag("images", images, "Say whether its networks take uint8 images where spec.images is set.")
     default_hparams(agent)
     numbers, options = resolve.hyperparameters(agent)
     of_the_run = {field.removeprefix("agent.") for field in run_fields.RING if field.startswith("agent.")}

@@ -204,8 +204,8 @@ def complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError for a field that is missing, unknown or without effect, of a wrong type or out of range, and for
     values that do not fit each other.
 
-    >>> complete("hdm_push", config("hdm_push") | {"total_steps": 2e5})["total_steps"]
-    200000
+    >>> complete("hdm_push", config("hdm_push") | {"agent.beta": 1})["agent.beta"]
+    1.0
     """
     if not isinstance(given, Mapping):
         remedy = "Start from presets.config(name)."

@@ -12,6 +12,7 @@ def scalar(name: str, value: Any) -> jax.Array:
     """Converts a real scalar to f32[]. ValueError for booleans and for arrays of another rank."""
     checks.real(name, value, "Pass a float or an f32[].")
     checks.rank(name, value, 0, "Map over a population with jax.vmap.")
+    checks.fits(name, value, "Use a number that float32 holds.")
     return jnp.asarray(value, jnp.float32)
 
 

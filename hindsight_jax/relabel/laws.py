@@ -96,7 +96,7 @@ class Law(abc.ABC):
         >>> mixture((0.5, behaviour()), (0.5, future())).pmf(1, 3, 4).tolist()  # s_2 and s_3 are later than s_1
         [0.5, 0.0, 0.0, 0.25, 0.25, 0.0]
         """
-        checks.positive_int("horizon", horizon, "Pass the T of the ring, a Python int.")
+        horizon = checks.positive_int("horizon", horizon, "Pass the T of the ring.")
         t, length = _step(t, length, horizon)
         index = jnp.arange(-1, horizon + 1, dtype=jnp.int32)
         exists = (t >= 0) & (t < length) & (length <= horizon) & self._is_valid()

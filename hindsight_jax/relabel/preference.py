@@ -75,7 +75,7 @@ def prefer(
     8
     """
     checks.function("changed", changed, "Write changed(achieved_t, goal) -> bool[].")
-    checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
+    num_candidates = checks.positive_int("num_candidates", num_candidates, "1 switches the preference off.")
     value = _validation.scalar("probability", probability)
     checks.in_range("probability", probability, 0.0, 1.0, "0 switches the preference off.")
-    return Preference(value, changed, int(num_candidates))
+    return Preference(value, changed, num_candidates)

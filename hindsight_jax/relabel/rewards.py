@@ -58,7 +58,7 @@ def reward_by_index(reached: Any = 0.0, otherwise: Any = -1.0, *, absorbing: boo
         _validation.scalar(name, value)
         if checks.is_concrete(value) and not math.isfinite(value):
             checks.fail(name, value, "it must be finite", "The defaults are reached=0.0 and otherwise=-1.0.")
-    checks.flag("absorbing", absorbing, "It is static, and so cannot be traced.")
+    absorbing = checks.flag("absorbing", absorbing, "It is static, and so cannot be traced.")
 
     def reward_fn(step: Step) -> tuple[jax.Array, jax.Array]:
         _check_step(step)

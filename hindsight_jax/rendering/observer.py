@@ -59,8 +59,11 @@ def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int 
     >>> images.shape, images.dtype.name, images[0, 24, 14].tolist()
     ((2, 48, 48, 3), 'uint8', [255, 0, 0])
     """
-    for name, value in (("pixels", pixels), ("antialias", antialias)):
-        checks.positive_int(name, value, "Use 48 to 84 pixels and antialias=2, for example.")
+    remedy = "Use 48 to 84 pixels and antialias=2, for example."
+    pixels, antialias = (
+        checks.positive_int("pixels", pixels, remedy),
+        checks.positive_int("antialias", antialias, remedy),
+    )
     picture.check_camera(camera)
     if scenery is not None:
         picture.check_scene("scenery", scenery)

@@ -9,6 +9,7 @@ Dimension key: N primitives, H height, W width, M images. A vector is a tuple of
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -49,11 +50,11 @@ def render(
     >>> image.shape, bool(image[12, 16, 0] > image[12, 16, 1]), bool(image[0, 0, 0] > image[0, 0, 1])
     ((24, 32, 3), True, False)
     """
-    for name, value in (("width", width), ("height", height), ("antialias", antialias)):
-        checks.positive_int(name, value, "Use 64 to 256 pixels and antialias=2, for example.")
+    count = lambda name, value: checks.positive_int(name, value, "Use 64 to 256 pixels and antialias=2, for example.")
+    width, height, antialias = count("width", width), count("height", height), count("antialias", antialias)
     check_scene("scene", scene)
     check_camera(camera)
-    checks.flag("shadows", shadows, "Pass False for a picture without shadows.")
+    shadows = checks.flag("shadows", shadows, "Pass False for a picture without shadows.")
     light, background = as_array("light", light, (3,)), as_array("background", background, (2, 3))
     return _render(scene, camera, width, height, antialias, shadows, light, background)
 
@@ -83,9 +84,8 @@ def contact_sheet(images: jax.Array, columns: int, gap: int = 2) -> jax.Array:
     """
     checks.rank("images", images, 4, "Give it [M, H, W, 3]; map it over frames with jax.vmap.")
     checks.floating("images", images, "Tile floats, and call to_uint8 after.")
-    checks.positive_int("columns", columns, "Use 3 to show six images in two rows.")
-    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
-        checks.fail("gap", checks.describe(gap), "it must be an integer >= 0", "Use 0 for tiles that touch.")
+    columns = checks.positive_int("columns", columns, "Use 3 to show six images in two rows.")
+    gap = checks.whole("gap", gap, 0, math.inf, "Use 0 for tiles that touch.")
     count, height, width, channels = images.shape
     if 0 in images.shape or channels != 3:
         rule = "it must be [M, H, W, 3] with no axis empty"

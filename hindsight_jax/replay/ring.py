@@ -69,19 +69,19 @@ def make_ring(example: Trajectory, capacity: int, frames: int = 1) -> Replay:
     (5, 2)
     """
     horizon = _validation.check_example(example)
-    checks.positive_int("capacity", capacity, "It counts trajectories.")
+    capacity = checks.positive_int("capacity", capacity, "It counts trajectories.")
     has_images = _validation.has_images(example)
     rows = horizon + 1 if has_images else horizon  # what is numbered: frames, or pairs
     if capacity * rows >= 2**31:
         rule = f"capacity * {'frames' if has_images else 'horizon'} ({rows}) must stay below 2^31"
         checks.fail("capacity", capacity, rule, f"Use at most {(2**31 - 1) // rows:,} trajectories.")
-    checks.positive_int("frames", frames, "It counts the frames of an image observation.")
+    frames = checks.positive_int("frames", frames, "It counts the frames of an image observation.")
     if frames > 1 and not has_images:
         rule = "observations that are no images are not stacked"
         checks.fail("frames", frames, rule, "Leave it out, or store frames uint8[T+1, P, P, 3].")
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), example)
     storage = jax.tree.map(lambda x: jax.ShapeDtypeStruct((capacity, *x.shape), x.dtype), one)
-    ring = RingSpec(one, storage, capacity=int(capacity), horizon=horizon, frames=int(frames) if has_images else 0)
+    ring = RingSpec(one, storage, capacity=capacity, horizon=horizon, frames=frames if has_images else 0)
     return Replay(
         init=checks.bind(init, ring),
         add=checks.bind(add, ring),

@@ -122,12 +122,18 @@ def parse_grid(
     """
     remedy = f"Write {GRID_EXAMPLE}."
     try:
-        document = json.loads(written, object_pairs_hook=_unique_keys)
+        document = json.loads(written, object_pairs_hook=_unique_keys, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"grid: got {fields.short(written)}, which is not JSON ({error}). {remedy}") from None
     if not isinstance(document, dict) or not document:
         checks.fail("grid", fields.short(written), "it must be an object of lists", remedy)
     return grid_from_json(name, config, document, taken)
+
+
+def _number(written: str) -> int | float:
+    """The number, whole ones as integers: 1e3 counts a thousand, as it does behind a flag."""
+    number = float(written)
+    return int(number) if number.is_integer() else number
 
 
 def grid_from_json(

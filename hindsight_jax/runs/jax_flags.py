@@ -29,7 +29,7 @@ def configure(num_members: int | None = None) -> None:
     avoid_deadlock()
     if num_members is None:
         return
-    checks.positive_int("num_members", num_members, "Pass the number of seeds times settings.")
+    num_members = checks.positive_int("num_members", num_members, "Pass the number of seeds times settings.")
     cores = num_cores()
     devices = max(count for count in range(1, cores + 1) if num_members % count == 0)
     if devices > 1 and DEVICES not in os.environ["XLA_FLAGS"]:

@@ -32,10 +32,14 @@ class Saved(NamedTuple):
     env_steps: np.ndarray  # i64[M], of each agent
 
     def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-        """One member's policy(observation [*O], goal [*G], key) -> action [D], which may be jitted and mapped."""
+        """One member's policy(observation [*O], goal [*G], key) -> action [D], which may be jitted and mapped.
+
+        Raises ValueError for a member that is not there.
+        """
         count = len(self.members.seeds)
-        if not 0 <= member < count:
-            checks.fail("member", member, f"there are {count}, counted from 0", f"Use 0 to {count - 1}.")
+        rule = f"it must be an integer: there are {count} members, counted from 0"
+        member = checks.whole("member", member, 0, count - 1, f"Use 0 to {count - 1}.", rule)
+        explore = checks.flag("explore", explore, "Pass True for the policy that collects.")
         agent = jax.tree.map(lambda x: x[member], self.agents)
         return lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, explore)
 

@@ -55,12 +55,11 @@ class Progress:
         Raises:
           ValueError: total_steps, members or settings below 1, or start outside of [0, total_steps].
         """
-        checks.positive_int("total_steps", total_steps, "Pass env steps per seed.")
-        checks.positive_int("members", members, "Pass the number of members.")
-        checks.positive_int("settings", settings, "Pass 1 without a grid.")
-        checks.in_range("start", start, 0, total_steps, "Pass the env steps of the checkpoint.")
-        self._total, self._name, self._start = total_steps, name, start
-        self._members, self._settings = members, settings
+        self._total = checks.positive_int("total_steps", total_steps, "Pass env steps per seed.")
+        self._members = checks.positive_int("members", members, "Pass the number of members.")
+        self._settings = checks.positive_int("settings", settings, "Pass 1 without a grid.")
+        self._start = checks.whole("start", start, 0, self._total, "Pass the env steps of the checkpoint.")
+        self._name = name
         self._stream = standard_output() if stream is None else Unbreakable(stream)
         self._live = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._verbose, self._clock = verbose, clock

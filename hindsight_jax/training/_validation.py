@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
@@ -145,12 +144,10 @@ def check_devices(devices: Any) -> None:
         checks.fail("devices", checks.describe(devices), rule, "Pass jax.devices(), or leave it out.")
 
 
-def check_seed(name: str, seed: Any, last: int = 0) -> None:
-    """Checks that `seed` and `seed + last` fit into an int32."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not -(2**31) <= seed <= 2**31 - 1 - last:
-        rule = "it, and every seed that follows from it, must be an integer in [-2^31, 2^31)"
-        checks.fail(name, checks.describe(seed), rule, f"Use one in 0..{2**31 - 1 - last}.")
+def checked_seed(name: str, seed: Any, last: int = 0) -> int:
+    """The seed as a Python int; ValueError unless `seed` and `seed + last` fit into an int32."""
+    rule, most = "it, and every seed that follows from it, must be an integer in [-2^31, 2^31)", 2**31 - 1 - last
+    return checks.whole(name, seed, -(2**31), most, f"Use one in 0..{most}.", rule)
 
 
 # The arguments of a run's functions
@@ -202,16 +199,22 @@ def check_frozen(run: RunSpec, state: RunState) -> None:
         checks.fail("state", "a member that is not frozen", rule, "Pass a member whose column `frozen` is 1.")
 
 
-def check_sizes(sizes: Any, ring: Replay, agent: Agent) -> None:
-    """Checks that counts are positive and fit the ring; on policy: one update, a ring of its own, no warm-up."""
+def checked_sizes(sizes: Any, ring: Replay, agent: Agent) -> RunSizes:
+    """The sizes as Python ints; ValueError unless they are positive and fit the ring.
+
+    On policy: one update, a ring of its own, no warm-up.
+    """
     checks.instance("sizes", sizes, RunSizes, "Write training.RunSizes(...).")
     on_policy = {"warmup_trajectories": 0, "updates_per_epoch": 1} if agent.batch == "trajectories" else {}
+    counts = {}
     for name, value in sizes._asdict().items():
-        if name not in on_policy:
-            checks.positive_int(f"sizes.{name}", value, "Every size of a run is a count.")
-        elif value != on_policy[name]:
-            rule = f"it must be {on_policy[name]} for an agent that learns from the trajectories of its own policy"
-            checks.fail(f"sizes.{name}", value, rule, f"Write {name}={on_policy[name]}.")
+        if name in on_policy:
+            only = on_policy[name]
+            rule = f"it must be {only} for an agent that learns from the trajectories of its own policy"
+            counts[name] = checks.whole(f"sizes.{name}", value, only, only, f"Write {name}={only}.", rule)
+        else:
+            counts[name] = checks.positive_int(f"sizes.{name}", value, "Every size of a run is a count.")
+    sizes = RunSizes(**counts)
     for name in ("warmup_trajectories", "num_envs"):
         if getattr(sizes, name) > ring.capacity:
             rule = f"it must be at most the ring's capacity, {ring.capacity}"
@@ -219,6 +222,7 @@ def check_sizes(sizes: Any, ring: Replay, agent: Agent) -> None:
     if on_policy and ring.capacity != sizes.num_envs:
         rule = f"it must hold the trajectories of one collection, {sizes.num_envs}"
         checks.fail("ring.capacity", ring.capacity, rule, "Make the ring with capacity=sizes.num_envs.")
+    return sizes
 
 
 # The arguments of a population's functions

@@ -22,8 +22,7 @@ class Members(NamedTuple):
 
     def chunks(self, size: int) -> list["Members"]:
         """The members in order, cut into chunks of at most `size`, whose lengths differ by at most one."""
-        checks.positive_int("size", size, "It counts the members of a chunk.")
-        count = -(-len(self.seeds) // size)
+        count = -(-len(self.seeds) // checks.positive_int("size", size, "It counts the members of a chunk."))
         bounds = [len(self.seeds) * i // count for i in range(count + 1)]
         return [Members(self.seeds[a:b], self.settings[a:b]) for a, b in itertools.pairwise(bounds)]
 
@@ -43,6 +42,7 @@ class Members(NamedTuple):
                 rule = f"each must be one of {list(setting)}"
                 checks.fail("fields", repr(name), rule, "Pass fields that every setting has.")
             checks.real(f"settings[{name!r}]", setting[name])
+            checks.fits(f"settings[{name!r}]", setting[name], "Use a number that float32 holds.")
         return {field: jnp.array([setting[field] for setting in self.settings], jnp.float32) for field in names}
 
 
@@ -58,8 +58,7 @@ def members(seeds: Sequence[int], settings: Sequence[Mapping[str, Any]] = ({},))
         if not isinstance(given, Sequence) or isinstance(given, (str, bytes)) or not given:
             rule = "it must be a list of one or more"  # an iterator would be exhausted after the first setting
             checks.fail(name, checks.describe(given), rule, "Write seeds=range(4), settings=[{}], for example.")
-    for seed in seeds:
-        _validation.check_seed("seeds", seed)
+    seeds = [_validation.checked_seed("seeds", seed) for seed in seeds]
     for setting in settings:
         checks.instance("settings", setting, Mapping, 'Write [{"agent.gamma": 0.9}], for example.')
         if set(setting) != set(settings[0]):

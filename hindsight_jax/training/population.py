@@ -44,8 +44,8 @@ def member_keys(seed: int, num_members: int) -> jax.Array:
     >>> bool(keys[1] == jax.random.key(4))
     True
     """
-    checks.positive_int("num_members", num_members, "A population has at least one member.")
-    _validation.check_seed("seed", seed, last=num_members - 1)
+    num_members = checks.positive_int("num_members", num_members, "A population has at least one member.")
+    seed = _validation.checked_seed("seed", seed, last=num_members - 1)
     return jax.vmap(numerics.key)(jnp.arange(seed, seed + num_members, dtype=jnp.int32))
 
 
@@ -68,7 +68,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
       ValueError: if an argument is of another type.
     """
     if chunk is not None:
-        checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
+        chunk = checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     if devices is not None:
         _validation.check_devices(devices)
@@ -149,6 +149,7 @@ def _checked_members(spec: PopulationSpec, keys: Any, overrides: Any) -> tuple[j
     _validation.check_keys("keys", keys)
     for name, value in overrides.items():
         checks.real(f"overrides[{name!r}]", value)
+        checks.fits(f"overrides[{name!r}]", value, "Use numbers that float32 holds.")
         checks.shape(f"overrides[{name!r}]", value, keys.shape, "Give one number to each member.")
     if spec.mesh is not None and len(keys) % spec.mesh.size:
         rule = f"each of the {spec.mesh.size} devices must have as many members as the others"

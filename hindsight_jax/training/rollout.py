@@ -40,7 +40,7 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     _validation.check_env(env)
     _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
     checks.typed_key("key", key)
-    checks.positive_int("num_envs", num_envs, "Play at least one episode.")
+    num_envs = checks.positive_int("num_envs", num_envs, "Play at least one episode.")
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
     goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")

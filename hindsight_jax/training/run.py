@@ -73,7 +73,7 @@ def make_run(
     _validation.check_env(env)
     _validation.check_agent(agent)
     _validation.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
-    _validation.check_sizes(sizes, ring, agent)
+    sizes = _validation.checked_sizes(sizes, ring, agent)
     _validation.check_goals(law, reward_fn, preference)
     if (law is None) != (agent.batch == "trajectories"):
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."

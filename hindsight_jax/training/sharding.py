@@ -62,9 +62,8 @@ def local_member(tree: Any, member: int) -> Any:
         size = _num_members("tree", leaf, size)
     if size is None:
         checks.fail("tree", checks.describe(tree), "it must hold at least one array", "Pass state.members.")
-    whole = isinstance(member, (int, np.integer)) and not isinstance(member, bool)
-    if not whole or not 0 <= member < size:
-        checks.fail("member", checks.describe(member), f"it must be an integer in 0..{size - 1}", "Count from 0.")
+    rule = f"it must be an integer in 0..{size - 1}"
+    member = checks.whole("member", member, 0, size - 1, "Count from 0.", rule)
     entries = [entry(leaf) for leaf in leaves]
     return None if entries[0] is None else jax.tree.unflatten(structure, entries)
 
@@ -100,7 +99,7 @@ def devices_for(num_members: int, devices: Sequence[Any] | None = None) -> tuple
     >>> len(devices_for(1))
     1
     """
-    checks.positive_int("num_members", num_members, "A population has at least one member.")
+    num_members = checks.positive_int("num_members", num_members, "A population has at least one member.")
     if devices is not None:
         _validation.check_devices(devices)
     by_process: dict[int, list[Any]] = {}

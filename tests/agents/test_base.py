@@ -97,7 +97,7 @@ def test_what_is_not_one_number_is_refused(value):
 
 def test_a_constructor_gives_arguments_their_declared_types():
     assert made(SPEC).flops(1) == (Ranged(0.25), (8,), 2, "a", None)
-    given = made(SPEC, hparams=Ranged(1.0), sizes=[np.int64(4), 2.0], count=3.0, kind="b", free="any").flops(1)
+    given = made(SPEC, hparams=Ranged(1.0), sizes=[np.int64(4), 2], count=jnp.int32(3), kind="b", free="any").flops(1)
     assert repr(given) == repr((Ranged(1.0), (4, 2), 3, "b", "any"))
     assert made(SPEC, sizes=()).flops(1)[1] == ()  # no hidden layers
 

@@ -12,7 +12,7 @@ CONFIG = presets.config(NAME)
 
 
 def test_axes_are_typed_in_the_order_given():
-    grid = {"agent.hidden_sizes": [[8], (16, 16)], "agent.beta": np.linspace(0, 1, 3), "env.num_envs": (1.0, 2)}
+    grid = {"agent.hidden_sizes": [[8], (16, 16)], "agent.beta": np.linspace(0, 1, 3), "env.num_envs": (np.int64(1), 2)}
     expected = {"agent.hidden_sizes": ((8,), (16, 16)), "agent.beta": (0.0, 0.5, 1.0), "env.num_envs": (1, 2)}
     found = presets.check_grid(NAME, CONFIG, grid)
     assert repr(found) == repr(expected)

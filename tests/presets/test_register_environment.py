@@ -34,7 +34,7 @@ class Cells(probes.Chain):
 
 
 def test_a_tasks_signature_becomes_its_fields():
-    presets.register_environment("cells", Cells, help="cells in a row", config={"total_steps": 5e4})
+    presets.register_environment("cells", Cells, help="cells in a row", config={"total_steps": 50_000})
     known = presets.fields_of("her_cells")
     assert {field: spec for field, spec in known.items() if field.startswith("env.")} == {
         "env.num_envs": presets.all_fields()["env.num_envs"],

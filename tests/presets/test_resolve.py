@@ -1,5 +1,6 @@
 """Names and their complete configurations: splitting, refusals with the reason, types, missing and needless fields."""
 
+import numpy as np
 import pytest
 from named_runs import EVERY_NAME, HDM_TASKS, HEM_TASKS, MISFITS, WITHOUT_PAPER
 
@@ -95,9 +96,9 @@ def test_two_configs_share_nothing():
 
 
 def test_complete_gives_every_value_its_type():
-    """Whole floats become ints, ints floats and lists tuples; nothing is added or left out."""
+    """NumPy's numbers become Python's, ints floats and lists tuples; nothing is added or left out."""
     config = presets.config("hdm_push")
-    same = config | {"seeds": float(config["seeds"]), "agent.beta": 1, "agent.hidden_sizes": [256, 256]}
+    same = config | {"seeds": np.int32(config["seeds"]), "agent.beta": 1, "agent.hidden_sizes": [256, 256]}
     assert repr(presets.complete("hdm_push", same)) == repr(config)
 
 
@@ -142,7 +143,7 @@ def test_values_that_make_no_run_are_refused(change, message):
 
 
 def test_only_complete_and_check_ask_whether_values_fit_each_other():
-    config = presets.config("hdm_push", {"total_steps": 10_000.0})
+    config = presets.config("hdm_push", {"total_steps": np.int64(10_000)})
     assert config == presets.config("hdm_push") | {"total_steps": 10_000}
     with pytest.raises(ValueError, match=r"^total_steps: .* the warm-up takes 10000 steps"):
         presets.check("hdm_push", config)

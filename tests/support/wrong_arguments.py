@@ -32,6 +32,9 @@ NO_ARRAYS: dict[str, Any] = {
     "array of objects": np.array([None]),
     "array of strings": np.array("a"),
     "dates": np.array(1, "M8[s]"),
+    "masked array": np.ma.array([1.0, 2.0], mask=[False, True]),
+    "masked number": np.ma.masked,
+    "matrix": np.ones((1, 1)).view(np.matrix),
 }
 JUNK: dict[str, Any] = {
     **{label: value for label, value in NO_ARRAYS.items() if not callable(value)},
@@ -208,6 +211,9 @@ def count(right: int = 3) -> Argument:
         "bytes": b"3",
         "NumPy 0": np.int64(0),
         "NumPy float": np.float64(2),
+        "NumPy boolean": np.bool_(True),
+        "NumPy [1]": np.array([2]),
+        "masked": np.ma.masked,
         "JAX float": jnp.float32(2),
         "JAX batch": jnp.array([2, 2]),
     }
@@ -226,9 +232,10 @@ def option(right: str) -> Argument:
 
 
 def flag(right: bool = False) -> Argument:
-    """A Python boolean."""
+    """One boolean, known while tracing."""
     junk = {label: value for label, value in JUNK.items() if label != "boolean"}
-    return Argument(right, {"traced": jnp.array(True), "NumPy": np.bool_(True)}, junk | {"0": 0, "1": 1})
+    one = {"[1]": jnp.array([True]), "NumPy [1]": np.array([True]), "NumPy 1": np.int64(1), "1.0": jnp.float32(1)}
+    return Argument(right, one, junk | {"0": 0, "1": 1})
 
 
 def zeros_like(shapes: Any) -> Any:
