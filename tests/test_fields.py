@@ -166,10 +166,34 @@ def test_values_get_the_type_of_the_default(field, value, expected):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *((COUNT, value) for value in (True, np.True_, "3", 3.0, np.float64(3), 3.5, math.nan, math.inf, None, [3], 3 + 0j, np.array([3]), 0, 4097)),
-        *((SHARE, value) for value in (math.nan, np.float32(np.nan), np.array([0.5]), False, -1e-9, math.nextafter(1, 2), "0.5")),
+        *(
+            (COUNT, value)
+            for value in (
+                True,
+                np.True_,
+                "3",
+                3.0,
+                np.float64(3),
+                3.5,
+                math.nan,
+                math.inf,
+                None,
+                [3],
+                3 + 0j,
+                np.array([3]),
+                0,
+                4097,
+            )
+        ),
+        *(
+            (SHARE, value)
+            for value in (math.nan, np.float32(np.nan), np.array([0.5]), False, -1e-9, math.nextafter(1, 2), "0.5")
+        ),
         *((OPEN, value) for value in (-math.inf, 10**400, -0.1)),
-        *((SIZES, value) for value in ((), 256, (256, True), (256, 1.5), (256.0,), np.array([256.0]), "256", (0,), (513,), {8: 1})),
+        *(
+            (SIZES, value)
+            for value in ((), 256, (256, True), (256, 1.5), (256.0,), np.array([256.0]), "256", (0,), (513,), {8: 1})
+        ),
         *((FLAG, value) for value in (1, "true", None, np.array([True]), np.int64(1))),
         *((WORD, value) for value in (1, "minimum", None, "Double", ["max"])),
     ],

@@ -27,6 +27,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from hindsight_jax import checks, numerics, rendering, types
@@ -129,6 +130,54 @@ class GoalEnv(Env):
     @abc.abstractmethod
     def step(self, state: State, action: jax.Array) -> State:
         """One control step with one action of `spec.action`."""
+
+    def reset_to(self, rng: jax.Array, *, start: jax.Array | None = None, goal: jax.Array | None = None) -> State:
+        """`reset`, but with this start f32[..] (see `is_start`), this goal f32[*G], or both.
+
+        What is left out is as `reset` draws it. A goal that is given may lie at the start, or out of reach
+        (`reachable`). Raises ValueError for a wrong shape or dtype, a start in a task that takes none, and, outside of
+        `jax.jit`, one where no episode can begin.
+
+        >>> from hindsight_jax import envs
+        >>> env = envs.make("flip_bit", size=3)
+        >>> env.reset_to(jax.random.key(0), goal=jnp.array([1.0, 0.0, 1.0])).obs["desired_goal"].tolist()
+        [1.0, 0.0, 1.0]
+        """
+        if start is not None:
+            self.check_start(start)
+            start = jnp.asarray(start, jnp.float32)
+        if goal is not None:
+            checks.floating("goal", goal)
+            checks.shape("goal", goal, self.spec.goal_shape, "Pass one goal of this task.")
+            goal = jnp.asarray(goal, jnp.float32)
+        return self._reset_to(rng, start, goal)
+
+    def _reset_to(self, rng: jax.Array, start: jax.Array | None, goal: jax.Array | None) -> State:
+        """`reset_to`, of a start and a goal that fit the task."""
+        state = self.reset(rng)
+        now: Any = state.pipeline_state
+        obs: Any = state.obs
+        now, observation = (now, obs["observation"]) if start is None else self.start_at(now, start)
+        return self.first_state(now if goal is None else now.replace(goal=goal), observation)
+
+    def check_start(self, start: jax.Array) -> None:
+        """ValueError for a start of a wrong shape or dtype, and, outside of `jax.jit`, where no episode can begin."""
+        checks.floating("start", start)
+        valid = self.is_start(jnp.asarray(start, jnp.float32))
+        if checks.is_concrete(valid) and not valid:
+            remedy = "The task's is_start says where it can."
+            checks.fail("start", np.asarray(start).tolist(), "an episode must be able to begin there", remedy)
+
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether an episode can begin there; by default a task takes no starts.
+
+        A task that takes some also defines `start_at`. Raises ValueError for a wrong shape, and where none is taken.
+        """
+        checks.fail("start", checks.describe(start), f"{type(self).__name__} draws every start itself", "Leave it out.")
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        """What `step` carries, `now`, moved to a start, and the observation there, where `is_start` takes starts."""
+        raise NotImplementedError(f"{type(self).__name__} has an is_start, and needs start_at(now, start).")
 
     @checks.validated(check_goal)
     def reachable(self, goal: jax.Array) -> jax.Array:

@@ -47,6 +47,17 @@ def uniform(key: jax.Array, box: types.Range) -> jax.Array:
 
 
 @numerics.steady
+def inside(point: jax.Array, box: types.Range) -> jax.Array:
+    """bool[]: whether a point f32[n] lies in a box, faces included.
+
+    >>> inside(jnp.array([0.5, 1.0]), types.Range((0.0, 0.0), (1.0, 1.0))).tolist()
+    True
+    """
+    low, high = (jnp.array(corner, jnp.float32) for corner in box)
+    return jnp.all((point >= low) & (point <= high))
+
+
+@numerics.steady
 def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
     """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hindsight_jax import checks, rendering, types
 from hindsight_jax.envs import _validation, action_sets, base, boxes, physics
@@ -69,7 +70,7 @@ class Claw(physics.PhysicsTask):
             observation_range=types.Range(tuple(-x for x in ends), ends),
             goal_range=types.Range((-1.0, -1.0), (1.0, 1.0)),
         )
-        self._joint_range = jnp.asarray(self.engine.model.jnt_range[:9].T, jnp.float32)  # [2, 9]
+        self._joint_range = self.engine.model.jnt_range[:9].T.astype(np.float32)  # [2, 9]
 
     @checks.validated(_validation.check_observation)
     def achieved_goal(self, observation: jax.Array) -> jax.Array:

@@ -99,6 +99,14 @@ class Door(physics.PhysicsTask):
         hand = boxes.uniform(key, self._start)
         return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
 
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether the hand's position (x, y, z) f32[3], in metres, is in its workspace, with z >= CLEAR."""
+        checks.shape("start", start, (3,), "Give the hand's x, y and z, in metres; the door is shut.")
+        return boxes.inside(start, types.Range((*LOW[:2], CLEAR), HIGH))
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        return super().start_at(now, jnp.concatenate([start, jnp.zeros(1, jnp.float32)]))
+
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The hand's targets, on a straight line to their clipped end."""
         hand = now.qpos[:3]

@@ -73,6 +73,24 @@ class FlipBit(base.PureTask):
         goal = boxes.draw_other(bits, self.sample_goal, goal_key)
         return self.first_state(base.PipelineState(bits, goal), bits)
 
+    def _reset_to(self, rng: jax.Array, start: jax.Array | None, goal: jax.Array | None) -> base.State:
+        if start is not None and goal is None:  # as in `reset`, no episode begins at a goal that is drawn
+            goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng))[1])
+        return super()._reset_to(rng, start, goal)
+
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether each of K numbers is 0.0 or 1.0."""
+        checks.shape("start", start, self.spec.goal_shape, "Give each bit, as 0.0 or 1.0.")
+        return jnp.all((start == 0.0) | (start == 1.0))
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        return now.replace(physics=start), start
+
+    @checks.validated(_validation.check_goal)
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether some string of bits is a success for this goal."""
+        return self.success((goal > 0.5).astype(goal.dtype), goal)
+
     @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         size = self.spec.goal_shape[0]

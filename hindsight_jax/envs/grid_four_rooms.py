@@ -102,6 +102,25 @@ class GridFourRooms(base.PureTask):
         goal = boxes.draw_other(start, self.sample_goal, goal_key)
         return self.first_state(Walk(cell, goal, slip_key), start)
 
+    def _reset_to(self, rng: jax.Array, start: jax.Array | None, goal: jax.Array | None) -> base.State:
+        if start is not None and goal is None:  # as in `reset`, no episode begins at a goal that is drawn
+            goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng), 3)[1])
+        return super()._reset_to(rng, start, goal)
+
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether (row, column) f32[2] is a free cell."""
+        checks.shape("start", start, (2,), "Give the row and the column of a free cell.")
+        return jnp.any(jnp.all(start[None] == jnp.asarray(CELLS, jnp.float32), axis=1))
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        return now.replace(cell=start.astype(jnp.int32)), start
+
+    @checks.validated(_validation.check_goal)
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether a free cell is a success for this goal; each can be reached from any other."""
+        cells = jnp.asarray(CELLS, jnp.float32)
+        return jnp.any(self.success(cells, jnp.broadcast_to(goal[None], cells.shape)))
+
     @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:
         index, valid = action_sets.choice(len(MOVES), action)

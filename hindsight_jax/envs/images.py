@@ -3,6 +3,8 @@
 Dimension key: P pixels of an image's side, F frames of an observation, G goal dims.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -59,8 +61,16 @@ class ImageEnv(base.GoalEnv):
         self._images = images = types.Images(pixels, frames, goals == "image")
         shape = (images.pixels, images.pixels, 3 * images.frames)
         self._spec = task.spec._replace(observation_shape=shape, observation_range=None, images=images)
-        with jax.ensure_compile_time_eval():  # a task may be made inside of jax.jit
-            self._draw = rendering.observer(task.scenery(), task.camera(), images.pixels)
+
+    @functools.cached_property
+    def _draw(self) -> Callable[[rendering.Scene], jax.Array]:
+        """Draws the bodies: made late, so that making a task starts no JAX."""
+        with jax.ensure_compile_time_eval():
+            return rendering.observer(self.task.scenery(), self.task.camera(), self._images.pixels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the function that draws, which a copy makes anew."""
+        return {name: value for name, value in vars(self).items() if name != "_draw"}
 
     @property
     def spec(self) -> types.EnvSpec:
@@ -97,8 +107,18 @@ class ImageEnv(base.GoalEnv):
         """The task's own."""
         return self.task.reachable(goal)
 
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """The task's own."""
+        return self.task.is_start(start)
+
+    def _reset_to(self, rng: jax.Array, start: jax.Array | None, goal: jax.Array | None) -> base.State:
+        return self._first(self.task._reset_to(rng, start, goal))
+
     def reset(self, rng: jax.Array) -> base.State:
-        state = self.task.reset(rng)
+        return self._first(self.task.reset(rng))
+
+    def _first(self, state: base.State) -> base.State:
+        """The first state of an episode as it is seen, from the task's."""
         frame = self.frame(state)
         stack = jnp.concatenate([frame] * self._images.frames, axis=-1)
         goal = state.obs["desired_goal"]

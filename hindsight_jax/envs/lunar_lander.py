@@ -13,6 +13,7 @@ each frame, with u1 and u2 uniform in [-1, 1] / 30, the engines give the hull, a
 as a force that is constant over the frame. Neither acts through the hull's centre of mass, so both turn the hull too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -131,6 +132,24 @@ class LunarLander(physics.PhysicsTask):
         legs = jnp.full(2, LEGS_OUT, jnp.float32)
         return Lander(self.engine.start(jnp.append(root, legs), jnp.append(velocity, jnp.zeros(2))), key)
 
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether a lander with its legs out can be there: no foot below the ground, at most a quarter turn.
+
+        A start is the first six numbers of an observation, f32[6].
+        """
+        checks.shape("start", start, (6,), "Give the observed x, z, their velocities, angle and turn rate.")
+        height, angle = start[1] * SCALE[1] + REST, start[4]
+        lowest = jnp.minimum(_lowest(height, LEGS_OUT - angle), _lowest(height, LEGS_OUT + angle))
+        return jnp.all(jnp.isfinite(start)) & (lowest >= 0.0) & (jnp.abs(angle) <= math.pi / 2)
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        x, z, vx, vz, angle, turn = start
+        root = jnp.stack([*_centre_of_mass(x, z, angle), angle, LEGS_OUT, LEGS_OUT])
+        zero = jnp.zeros_like(x)
+        speeds = jnp.stack([vx * 50 / SCALE[0], vz * 50 / SCALE[1], turn * 50 / 20, zero, zero])
+        lander = now.physics._replace(physics=self.engine.start(root, speeds))
+        return now.replace(physics=lander), self.observe(lander)
+
     def engines(self, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(f32[2] in [-1, 1], bool[]): the powers of the main and the side engines, and whether the action is valid."""
         if isinstance(self.spec.action, types.Box):
@@ -176,8 +195,7 @@ class LunarLander(physics.PhysicsTask):
     @checks.validated(_validation.check_goal)
     def bodies_at(self, goal: jax.Array) -> rendering.Scene:
         """The lander at the goal's place and angle, its legs out, whether they are to touch the ground or not."""
-        x, z, angle = goal[0] * SCALE[0], goal[1] * SCALE[1] + REST, goal[2]  # the hull's origin
-        root = jnp.stack([x - CENTRE * jnp.sin(angle), z + CENTRE * jnp.cos(angle), angle])
+        root = jnp.stack([*_centre_of_mass(*goal[:3]), goal[2]])
         return self.engine.bodies(jnp.append(root, jnp.full(2, LEGS_OUT, jnp.float32)))
 
     @checks.validated(_validation.check_state)
@@ -200,6 +218,11 @@ def _inertia_with_locked_legs(model: mujoco.MjModel) -> np.ndarray:
     mujoco.mj_forward(model, data)
     mujoco.mj_fullM(model, data, full)
     return full[:3, :3]
+
+
+def _centre_of_mass(x: jax.Array, z: jax.Array, angle: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Its place in metres, from the observed place and the angle of the hull."""
+    return x * SCALE[0] - CENTRE * jnp.sin(angle), z * SCALE[1] + REST + CENTRE * jnp.cos(angle)
 
 
 def _lowest(origin: jax.Array, angle: jax.Array) -> jax.Array:

@@ -75,6 +75,11 @@ class Navigation(base.PureTask):
         """Uniform in [-1, 1]^K."""
         return jax.random.uniform(key, self.spec.goal_shape, jnp.float32, -1.0, 1.0)
 
+    @checks.validated(_validation.check_goal)
+    def reachable(self, goal: jax.Array) -> jax.Array:
+        """bool[]: whether some point of the cube is within the threshold."""
+        return self.success(jnp.clip(goal, -1.0, 1.0), goal)
+
     @checks.validated(_validation.check_start_and_goal)
     def reachable_from(self, start: jax.Array, goal: jax.Array) -> jax.Array:
         """bool[]: whether some policy succeeds from `start` f32[K] within the horizon; exact, up to rounding.
@@ -99,6 +104,14 @@ class Navigation(base.PureTask):
         start_key, goal_key = jax.random.split(base.typed(rng))
         start = self.sample_goal(start_key)  # starts and goals have the same law
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
+
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether a point f32[K] lies in the cube [-1, 1]^K."""
+        checks.shape("start", start, self.spec.goal_shape, "Give each coordinate, in [-1, 1].")
+        return jnp.all(jnp.abs(start) <= 1.0)
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        return now.replace(physics=start), start
 
     @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:

@@ -9,6 +9,7 @@ are the state: a scan carries less, a checkpoint holds no empty arrays, and XLA 
 """
 
 import abc
+import functools
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ with _quiet_imports.without_warp_message():
     from mujoco import mjx
 
 _ASSETS = pathlib.Path(__file__).parent / "assets"
+_SHIPPED = frozenset(asset.name for asset in _ASSETS.glob("*.xml"))  # tests run each in MJX
 _DRAWN = (rendering.PLANE, rendering.SPHERE, rendering.CAPSULE, rendering.CYLINDER, rendering.BOX)
 
 
@@ -87,14 +89,28 @@ class Engine:
             rule = "its actuators must be stateless, for a state holds positions and velocities alone"
             remedy = "Remove their dyntype, timeconst and delay, and muscles."
             checks.fail("model", _short(model), rule, remedy)
-        backend.start()
-        with jax.numpy_rank_promotion("allow"):
-            try:
-                self._mjx_model = mjx.put_model(self.model, impl="jax")
-                self._blank = mjx.make_data(self.model, impl="jax")
-            except NotImplementedError as error:
-                checks.fail("model", _short(model), "MJX must support it", f"Leave this out: {error}")
+        self._source = model
+        if not (isinstance(model, str) and model in _SHIPPED):
+            self._mjx  # noqa: B018 - MJX may refuse it
         self._traced_substep = jax.jit(self._substep)  # traced once for every rollout that a program has
+
+    @functools.cached_property
+    def _mjx(self) -> tuple[mjx.Model, mjx.Data]:
+        """MJX's model, and its data in the positions of the XML: made late, so that making a task starts no JAX."""
+        backend.start()
+        with jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
+            try:
+                return mjx.put_model(self.model, impl="jax"), mjx.make_data(self.model, impl="jax")
+            except NotImplementedError as error:
+                checks.fail("model", _short(self._source), "MJX must support it", f"Leave this out: {error}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """C MuJoCo's model: the XML's files may not be where the copy is."""
+        return {"model": self.model, "_source": self._source}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._traced_substep = jax.jit(self._substep)
 
     def start(self, qpos: jax.Array, qvel: jax.Array | None = None) -> Physics:
         """The state in the positions `qpos` f32[Q], at rest or with the velocities `qvel` f32[V].
@@ -116,8 +132,9 @@ class Engine:
             return jax.lax.scan(self._traced_substep, state, controls)[0]
 
     def _substep(self, state: Physics, control: jax.Array) -> tuple[Physics, None]:
-        data = self._blank.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.warmstart, ctrl=control)
-        data = mjx.step(self._mjx_model, data)
+        model, blank = self._mjx
+        data = blank.replace(qpos=state.qpos, qvel=state.qvel, qacc_warmstart=state.warmstart, ctrl=control)
+        data = mjx.step(model, data)
         return Physics(data.qpos, data.qvel, data.qacc_warmstart), None
 
     def scene(self, qpos: jax.Array) -> rendering.Scene:
@@ -148,7 +165,8 @@ class Engine:
 
     def _geoms(self, rows: np.ndarray, qpos: jax.Array) -> rendering.Scene:
         with jax.numpy_rank_promotion("allow"):
-            data = mjx.kinematics(self._mjx_model, self._blank.replace(qpos=qpos))
+            model, blank = self._mjx
+            data = mjx.kinematics(model, blank.replace(qpos=qpos))
         return self._drawn(rows, data.geom_xpos, data.geom_xmat)
 
     def _drawn(self, rows: np.ndarray, position: Any, rotation: Any) -> rendering.Scene:
@@ -225,6 +243,11 @@ class PhysicsTask(base.GoalEnv):
         start_key, goal_key = jax.random.split(base.typed(rng))
         start = self.sample_start(start_key)
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), self.observe(start))
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        """The engine's positions at `start`, at rest. Override it where a start says less, or more."""
+        physics = self.engine.start(start)
+        return now.replace(physics=physics), self.observe(physics)
 
     @checks.validated(_validation.check_state)
     def step(self, state: base.State, action: jax.Array) -> base.State:

@@ -96,6 +96,11 @@ class PointMass(physics.PhysicsTask):
         """Uniform over the free part of the start box, at rest."""
         return self.engine.start(sample_free(self._start, key))
 
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether a ball centred at (x, y) f32[2], in metres, touches nothing."""
+        checks.shape("start", start, (2,), "Give the ball's x and y, in metres.")
+        return free(start)
+
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The same force in every substep, in newtons."""
         del now
@@ -135,6 +140,18 @@ def distance_to_free(point: jax.Array) -> jax.Array:
     return in_wall + jnp.maximum(in_pillar, 0.0)
 
 
+def free_share(box: types.Range) -> float:
+    """The share of a box whose points are `free`, on a lattice; in NumPy, as making a task starts no JAX.
+
+    >>> free_share(types.Range(*INSIDE)) > 0.8
+    True
+    """
+    points = np.stack(np.meshgrid(*np.linspace(*box, LATTICE, dtype=np.float32).T), axis=-1).reshape(-1, 2)
+    in_wall = np.abs(points).max(axis=1) > INSIDE[1][0]
+    to_pillars = np.linalg.norm(points[:, None] - np.array(PILLARS, np.float32), axis=2)
+    return float(np.mean(~in_wall & (to_pillars.min(axis=1) >= TOUCH)))
+
+
 def free(point: jax.Array) -> jax.Array:
     """bool[]: whether a ball may be centred at `point` f32[2]."""
     return distance_to_free(point) == 0.0
@@ -147,9 +164,7 @@ def free_box(name: str, value: Any) -> types.Range:
     Range(low=(0.1, 0.1), high=(0.5, 0.5))
     """
     bounds = boxes.parse_bounds(name, value, *INSIDE, f"The whole room is {INSIDE}.")
-    axes = np.linspace(*bounds, LATTICE, dtype=np.float32).T
-    points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    share = float(jnp.mean(jax.vmap(free)(jnp.asarray(points))))
+    share = free_share(bounds)
     if share < LEAST_FREE:
         rule = f"the ball must touch nothing in at least {LEAST_FREE} of the box, and does so in {share:.3g}"
         checks.fail(name, repr(value), rule, "Widen the box, or move it out of the pillars.")

@@ -103,6 +103,12 @@ class Push(physics.PhysicsTask):
 
         return self.engine.start(_redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand])))
 
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether (hand x, hand y, puck x, puck y) f32[4], in metres, are in the workspace, MIN_GAP apart."""
+        checks.shape("start", start, (4,), "Give x and y of the hand, then of the puck, in metres.")
+        apart = jnp.linalg.norm(start[:2] - start[2:]) >= MIN_GAP
+        return apart & boxes.inside(start, self.spec.goal_range)
+
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The hand's targets, on a straight line to their clipped end."""
         hand = now.qpos[:2]

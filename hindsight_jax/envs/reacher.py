@@ -26,6 +26,8 @@ NUM_SUBSTEPS = 2
 UPPER, LOWER = 0.1, 0.11  # lengths of the links, metres
 ELBOW_LIMIT = 3.0  # radians to both sides
 MAX_SPEED = 200.0  # rad/s, at which damping balances a motor's full torque
+_MOST = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
+WIDEST = types.Range(tuple(-x for x in _MOST), _MOST)  # of the starts
 BORDER = 0.3  # metres, half the square room's width; distances are in widths
 START = ((-0.1, -0.1, -0.005, -0.005), (0.1, 0.1, 0.005, 0.005))
 GOALS = ((0.0, -math.pi), (0.2, math.pi))
@@ -64,10 +66,7 @@ class Reacher(physics.PhysicsTask):
         start: Any = START,
         goal: Any = GOALS,
     ):
-        widest = (math.pi, ELBOW_LIMIT, MAX_SPEED, MAX_SPEED)
-        self._start = boxes.parse_bounds(
-            "start", start, tuple(-x for x in widest), widest, f"The original's is {START}."
-        )
+        self._start = boxes.parse_bounds("start", start, *WIDEST, f"The original's is {START}.")
         sector = (0.0, -math.pi), (UPPER + LOWER, math.pi)
         self._goal = boxes.parse_bounds("goal", goal, *sector, f"The original's is {GOALS}.")
         action = action_sets.action_set(actions, bins, num_moves=2)
@@ -113,6 +112,15 @@ class Reacher(physics.PhysicsTask):
         """Uniform in the start box."""
         drawn = boxes.uniform(key, self._start)
         return self.engine.start(drawn[:2], drawn[2:])
+
+    def is_start(self, start: jax.Array) -> jax.Array:
+        """bool[]: whether (shoulder, elbow, shoulder', elbow') f32[4], in radians and rad/s, are within WIDEST."""
+        checks.shape("start", start, (4,), "Give the angles of shoulder and elbow, then their velocities.")
+        return boxes.inside(start, WIDEST)
+
+    def start_at(self, now: Any, start: jax.Array) -> tuple[Any, jax.Array]:
+        turned = self.engine.start(start[:2], start[2:])
+        return now.replace(physics=turned), self.observe(turned)
 
     def controls(self, now: physics.Physics, move: jax.Array) -> jax.Array:
         """The same torques in every substep, in units of 200 N m."""

@@ -1,38 +1,41 @@
 """The tasks as Gymnasium environments, for training loops of other packages. Needs `gymnasium` (extra `gym`).
 
-    env = GymnasiumEnv("push")      or, after register(), gymnasium.make("hindsight_jax/Push-v0")
+    env = GymnasiumEnv("push")      or gymnasium.make("hindsight_jax/Push-v0"): importing this module registers the ids
     observation, info = env.reset(seed=0)
     observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 
 Dimension key: O observation dims, G goal dims, D action dims, K bins per dim; * any number of batch axes.
 
-A step is one compiled call and one transfer from the device, and a second for an image; all environments of a task in a
-process share its compiled functions.
+A step is one compiled call, and a second that compares two goals: the one program that gives every reward of a task.
+Making an environment starts no JAX, so that one may be made before a fork; all environments of a task in a process
+share its compiled functions. docs/gymnasium.md has other packages' vector environments and buffers.
 """
 
+import copy
+import dataclasses
 import functools
 import itertools
 import math
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import backend, checks, envs, numerics, rendering, types
+from hindsight_jax import checks, envs, types
 from hindsight_jax.envs.base import GoalEnv, State
+from hindsight_jax.interop import _arguments, _compiled
 
 try:
     import gymnasium
     from gymnasium import spaces
+    from gymnasium.envs.registration import EnvSpec
 except ImportError as error:
     remedy = "pip install gymnasium, or hindsight-jax with the extra gym."
     raise ImportError(f"hindsight_jax.interop.gymnasium needs gymnasium: {remedy}") from error
 
 NAMESPACE, VERSION = "hindsight_jax", 0  # parts of the ids that `register` makes
-PARTS = ("observation", "achieved_goal", "desired_goal")
+OPTIONS = ("start", "goal")  # of `reset`
 
 
 class GymnasiumEnv(gymnasium.Env):
@@ -45,7 +48,12 @@ class GymnasiumEnv(gymnasium.Env):
     * reward: `reward_reached` if the new state is a success, else `reward_otherwise`.
     * terminated: a success, in a task that ends at success. truncated: the last step of the horizon, unless terminated.
     * info: "is_success" (bool), and "episode_step" (int), the number of actions taken.
-    * `reset(seed=...)` makes all later draws reproducible; it takes no options.
+    * `reset(seed=...)` makes all later draws reproducible. `reset(options={"start": ..., "goal": ...})` takes either or
+      both in place of drawn ones, for one episode: a goal [*G] that some state achieves (`task.reachable`), and a start
+      as the task's `is_start` has it, such as bits, or the (x, y) of a ball.
+    * spec.max_episode_steps: the task's horizon, which truncates without a wrapper's help.
+
+    Pickles and deep copies go on where the environment is in its episode.
 
     Args:
       task: a name of `envs.names()`, or a GoalEnv of your own.
@@ -55,10 +63,12 @@ class GymnasiumEnv(gymnasium.Env):
       render_size: pixels.
       **overrides: arguments of the task, if it is given by name.
 
-    Raises ValueError for an unknown task, override or render mode, a bad render size, goals that are images (whoever
-    relabels here changes the vectors, and the image would still show the old goal), and options of `reset`; from
-    `step` for an action outside the action space (one of a Box must be finite, and is clipped to [-1, 1]), before a
-    reset and after an episode's end; from `render` before a reset or without a render mode.
+    Raises ValueError for an unknown task, override or render mode, a bad render size, and goals that are images
+    (whoever relabels here changes the vectors, and the image would still show the old goal); from `reset` for other
+    options, a start or a goal that no episode can have, and a start where the task draws its own; from `step` for an
+    action outside the action space (one of a Box must be finite, and is clipped to [-1, 1]; a flat one may be int[] or,
+    as policies of this library give it, int[1]), before a reset and after an episode's end; from `render` before a
+    reset or without a render mode; and from all in a process that was forked after JAX had been used.
 
     >>> env = GymnasiumEnv("flip_bit", size=3)
     >>> observation, info = env.reset(seed=0)
@@ -90,6 +100,7 @@ class GymnasiumEnv(gymnasium.Env):
         remedy = "The default is 0 at a success and -1 elsewhere."
         reward_reached = checks.number("reward_reached", reward_reached, -most, most, remedy, rule)
         reward_otherwise = checks.number("reward_otherwise", reward_otherwise, -most, most, remedy, rule)
+        self._made_of = task, overrides
         self.task = _task(task, overrides)
         if self.task.spec.images is not None and self.task.spec.images.goals:
             rule = "the goals of this interface are vectors: relabelled elsewhere, an image would show the old goal"
@@ -99,33 +110,53 @@ class GymnasiumEnv(gymnasium.Env):
         self.observation_space = observation_space(self.task.spec)
         self._rewards = np.array([reward_otherwise, reward_reached], np.float32)
         self._layout = _layout(self.task.spec)
-        self._compiled = _compile(self.task)
         self._state: State | None = None
         self._steps, self._ended = 0, False
+        rewards = {"reward_reached": reward_reached, "reward_otherwise": reward_otherwise}
+        known = {"task": task, **rewards, "render_mode": render_mode, "render_size": self._render_size, **overrides}
+        id_ = _id(task) if isinstance(task, str) else f"{type(task).__name__}-v{VERSION}"
+        self.spec = EnvSpec(
+            id_, f"{__name__}:{GymnasiumEnv.__name__}", order_enforce=False, disable_env_checker=True, kwargs=known
+        )
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Gymnasium's description of this environment; `gymnasium.make(env.spec)` makes another."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec) -> None:
+        """`gymnasium.make` sets it. An id stands for one task, whatever arguments it is made with."""
+        checks.instance("spec", spec, EnvSpec, "Pass gymnasium.spec(id), for example.")
+        name, given = _names().get(spec.id), spec.kwargs.get("task")
+        if isinstance(given, str) and name not in (None, given):
+            remedy = f"Make {_id(given)!r}, or leave `task` out."
+            checks.fail("task", repr(given), f"{spec.id} is {name!r}", remedy)
+        self._spec = dataclasses.replace(spec, max_episode_steps=self.task.spec.horizon)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Draws a new start and goal from the environment's generator, and returns (observation, info)."""
+        """Begins an episode with a start and a goal drawn or, in `options`, given; returns (observation, info)."""
         if seed is not None:
             seed = checks.whole("seed", seed, 0, math.inf, "Leave it out to draw anew.")
+        functions = self._functions
+        given = self._given(options)
         super().reset(seed=seed)
-        if options:
-            checks.fail("options", options, "a reset takes none", "Make the task with other overrides instead.")
-        if self._state is None:
-            backend.start()
-        self._state, packed = self._compiled.reset(self.np_random.integers(2**32, dtype=np.uint32))
+        self._state, packed = functions.reset(self.np_random.integers(2**32, dtype=np.uint32), *given)
         self._steps, self._ended = 0, False
-        observation, success, _ = self._unpack(packed)
-        return observation, self._info(success)
+        observation = self._unpack(packed)
+        return observation, self._info(self._reached(observation))
 
     def step(self, action: Any):
         """Takes one action, and returns (observation, reward, terminated, truncated, info)."""
         if self._state is None or self._ended:
             got = "no episode" if self._state is None else "an episode that has ended"
             checks.fail("step", got, "it needs a running episode", "Call reset() first.")
-        action = _valid_action(action, self.task.spec.action)
-        self._state, packed = self._compiled.step(self._state, action)
+        action = _arguments.action(action, self.task.spec.action)
+        self._state, packed = self._functions.step(self._state, action)
         self._steps += 1
-        observation, success, terminated = self._unpack(packed)
+        observation = self._unpack(packed)
+        success = self._reached(observation)
+        terminated = success and self.task.spec.ends_at_success
         truncated = self._steps >= self.task.spec.horizon and not terminated
         self._ended = terminated or truncated
         return observation, float(self._rewards[int(success)]), terminated, truncated, self._info(success)
@@ -133,7 +164,8 @@ class GymnasiumEnv(gymnasium.Env):
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
         """The reward of each pair of goals: f32[*] for goals [*, G], a float for goals [G]. `info` is ignored.
 
-        Raises ValueError if the two differ in shape, or do not end in the shape of a goal.
+        A pair has one reward, alone, in any batch, and as `step` gave it.
+        Raises ValueError if the two differ in shape, or do not end in the shape of a goal, and for masked arrays.
         """
         del info
         reward = self._rewards[self._success(achieved_goal, desired_goal).astype(np.int8)]
@@ -157,47 +189,97 @@ class GymnasiumEnv(gymnasium.Env):
         if self.render_mode is None or self._state is None:
             got = "no render mode" if self.render_mode is None else "no episode"
             checks.fail("render", got, "it needs both", "Use render_mode='rgb_array', and call reset() first.")
-        return np.array(self._compiled.picture(self._state, self._render_size))
+        return np.array(self._functions.picture(self._state, self._render_size))
 
-    def _unpack(self, packed: "_Packed") -> tuple[dict[str, np.ndarray], bool, bool]:
-        """The observation, success and done; the arrays are copies, since callers may keep and change them."""
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "task"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.task = _task(*self._made_of)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "GymnasiumEnv":
+        """The copy has the same task, and so what is compiled for it."""
+        memo[id(self.task)] = self.task
+        memo[id(self)] = other = type(self).__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return other
+
+    @property
+    def _functions(self) -> _compiled.Functions:
+        _compiled.refuse_dead_backend()
+        return _compiled.functions(self.task)
+
+    def _given(self, options: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The start and the goal of `reset`, each None if it is to be drawn."""
+        if options is None:
+            return None, None
+        if not isinstance(options, Mapping) or not set(options) <= set(OPTIONS):
+            got = sorted(map(str, options)) if isinstance(options, Mapping) else checks.describe(options)
+            remedy = 'Pass options={"goal": ...}; other settings are overrides of the task.'
+            checks.fail("options", got, f"it may hold {' and '.join(map(repr, OPTIONS))} alone", remedy)
+        start, goal = (_arguments.numbers(name, options[name]) if name in options else None for name in OPTIONS)
+        if goal is not None and (goal.shape != self.task.spec.goal_shape or not np.isfinite(goal).all()):
+            rule = f"it must be finite numbers of shape {list(self.task.spec.goal_shape)}"
+            checks.fail("goal", goal.tolist(), rule, "Pass one goal of this task.")
+        if goal is not None and not self.task.reachable(goal):
+            remedy = "Pass one that task.reachable holds of."
+            checks.fail("goal", goal.tolist(), "some state of the task must be a success for it", remedy)
+        if start is not None:
+            self.task.check_start(start)
+        return start, goal
+
+    def _unpack(self, packed: _compiled.Packed) -> dict[str, np.ndarray]:
+        """The observation; its arrays are copies, since callers may keep and change them."""
         flat = np.asarray(packed.numbers)
         image = {} if packed.image is None else {"observation": np.array(packed.image)}
-        observation = image | {name: flat[part].reshape(shape).copy() for name, part, shape in self._layout}
-        return observation, bool(flat[-2]), bool(flat[-1])
+        return image | {name: flat[part].reshape(shape).copy() for name, part, shape in self._layout}
+
+    def _reached(self, observation: Mapping[str, np.ndarray]) -> bool:
+        """Whether its desired goal is achieved."""
+        return bool(self._successes(observation["achieved_goal"][None], observation["desired_goal"][None])[0])
 
     def _info(self, success: bool) -> dict[str, Any]:
         return {"is_success": success, "episode_step": self._steps}
 
     def _success(self, achieved: Any, desired: Any) -> np.ndarray:
-        """bool[*] for goals [*, G]; batches are padded to a power of two, so that few lengths are compiled."""
-        achieved, desired = _numbers("achieved_goal", achieved), _numbers("desired_goal", desired)
+        """bool[*] for goals [*, G] as a caller passes them."""
+        achieved, desired = _arguments.numbers("achieved_goal", achieved), _arguments.numbers("desired_goal", desired)
         goal_shape = self.task.spec.goal_shape
         batch = achieved.shape[: achieved.ndim - len(goal_shape)]
         if achieved.shape != (*batch, *goal_shape) or desired.shape != achieved.shape:
             got = f"{checks.describe(achieved)} and {checks.describe(desired)}"
             rule = f"both must have the same shape, which ends in {list(goal_shape)}"
             checks.fail("achieved_goal and desired_goal", got, rule, "Give each row of a batch its own goal.")
-        count = math.prod(batch)
-        padded = 1 << max(count - 1, 0).bit_length()
-        goals = np.zeros((2, padded, *goal_shape), np.float32)
-        goals[0, :count], goals[1, :count] = achieved.reshape(-1, *goal_shape), desired.reshape(-1, *goal_shape)
-        return np.asarray(self._compiled.success(goals))[:count].reshape(batch)
+        pairs = achieved.reshape(-1, *goal_shape), desired.reshape(-1, *goal_shape)
+        return self._successes(*pairs).reshape(batch)
+
+    def _successes(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+        """bool[B] for goals f32[B, G], by the one program for any number of pairs."""
+        found = np.empty(len(achieved), bool)
+        for first in range(0, len(achieved), _compiled.PAIRS):
+            rows = slice(first, min(first + _compiled.PAIRS, len(achieved)))
+            count = rows.stop - first
+            goals = np.zeros((2, _compiled.PAIRS, *achieved.shape[1:]), np.float32)
+            goals[0, :count], goals[1, :count] = achieved[rows], desired[rows]
+            found[rows] = np.asarray(self._functions.success(goals, np.int32(count)))[:count]
+        return found
 
 
 def register() -> tuple[str, ...]:
     """Registers every task with Gymnasium, and returns the ids, such as 'hindsight_jax/FetchReach-v0' for fetch_reach.
 
-    `gymnasium.make(id, ...)` takes the arguments of `GymnasiumEnv`. A second call changes nothing.
+    Importing this module calls it; call it again for tasks that `envs.register` has added since. `gymnasium.make(id)`
+    takes the arguments of `GymnasiumEnv` but `task`. An id in the form 'hindsight_jax.interop.gymnasium:ID' imports
+    this module first, in any process.
 
     >>> "hindsight_jax/Push-v0" in register()
     True
     """
-    ids = tuple(f"{NAMESPACE}/{name.title().replace('_', '')}-v{VERSION}" for name in envs.names())
-    for id_, name in zip(ids, envs.names(), strict=True):
+    for id_, name in _names().items():
         if id_ not in gymnasium.registry:
             gymnasium.register(id_, entry_point=f"{__name__}:{GymnasiumEnv.__name__}", kwargs={"task": name})
-    return ids
+    return tuple(_names())
 
 
 def action_space(action: types.Discrete | types.Box) -> spaces.Space:
@@ -234,56 +316,23 @@ def observation_space(spec: types.EnvSpec) -> spaces.Dict:
     return spaces.Dict(parts)
 
 
-def _parts(spec: types.EnvSpec) -> tuple[str, ...]:
-    """The parts of the observation that are packed as numbers."""
-    return PARTS if spec.images is None else PARTS[1:]
+def _id(name: str) -> str:
+    """The id of the task of that name."""
+    return f"{NAMESPACE}/{name.title().replace('_', '')}-v{VERSION}"
+
+
+def _names() -> dict[str, str]:
+    """id -> name, of every task."""
+    return {_id(name): name for name in envs.names()}
 
 
 def _layout(spec: types.EnvSpec) -> list[tuple[str, slice, tuple[int, ...]]]:
     """Name, slice of the packed numbers and shape of each part of the observation that is no image."""
-    parts = _parts(spec)
+    parts = _compiled.number_parts(spec)
     shapes = [spec.observation_shape if part == "observation" else spec.goal_shape for part in parts]
     ends = itertools.accumulate(map(math.prod, shapes), initial=0)
     slices = itertools.starmap(slice, itertools.pairwise(ends))
     return list(zip(parts, slices, shapes, strict=True))
-
-
-class _Packed(NamedTuple):
-    """What a step shows, in one array for one transfer, and an image."""
-
-    numbers: jax.Array  # f32[..], the observation's parts, success and done
-    image: jax.Array | None  # u8[P, P, 3 F], where observations are images
-
-
-class _Compiled(NamedTuple):
-    """A task's functions."""
-
-    reset: Callable[[np.uint32], tuple[State, _Packed]]
-    step: Callable[[State, np.ndarray], tuple[State, _Packed]]
-    success: Callable[[np.ndarray], jax.Array]  # f32[2, B, *G], achieved and desired -> bool[B]
-    picture: Callable[[State, int], jax.Array]  # (state, pixels) -> u8[pixels, pixels, 3]
-
-
-@functools.lru_cache(maxsize=64)
-def _compile(task: GoalEnv) -> _Compiled:
-    """The functions of a task, compiled at their first call and shared by all its environments."""
-
-    def packed(state: State) -> tuple[State, _Packed]:
-        parts = [state.obs[name].ravel() for name in _parts(task.spec)]
-        success = task.success(state.obs["achieved_goal"], state.obs["desired_goal"])
-        flags = jnp.stack([success, state.done > 0]).astype(jnp.float32)
-        image = None if task.spec.images is None else state.obs["observation"]
-        return state, _Packed(jnp.concatenate([*parts, flags]), image)
-
-    def picture(state: State, pixels: int) -> jax.Array:
-        return rendering.to_uint8(rendering.render(task.scene(state), task.camera(), pixels, pixels))
-
-    return _Compiled(
-        reset=jax.jit(lambda seed: packed(task.reset(numerics.key(seed)))),
-        step=jax.jit(lambda state, action: packed(task.step(state, action))),
-        success=jax.jit(lambda goals: jax.vmap(task.success)(*goals)),
-        picture=jax.jit(picture, static_argnums=1),
-    )
 
 
 def _task(task: str | GoalEnv, overrides: Mapping[str, Any]) -> GoalEnv:
@@ -316,33 +365,4 @@ def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
-def _array(name: str, value: Any) -> np.ndarray:
-    """Converts the value to a NumPy array; a ragged list raises ValueError."""
-    try:
-        return np.asarray(value)
-    except (TypeError, ValueError):
-        checks.fail(name, checks.describe(value), "it must be an array", "Give every row the same length.")
-
-
-def _numbers(name: str, value: Any) -> np.ndarray:
-    """Converts real numbers to f32[...]; texts and complex numbers raise ValueError."""
-    array = _array(name, value)
-    if array.dtype.kind not in "fiub":
-        checks.fail(
-            name, checks.describe(value), "it must be an array of numbers", "Pass goals of this task, of a real dtype."
-        )
-    return array.astype(np.float32)
-
-
-def _valid_action(action: Any, kind: types.Discrete | types.Box) -> np.ndarray:
-    """Checks an action against the action set, and converts it to i32[D] or f32[D]."""
-    array, box = _array("action", action), isinstance(kind, types.Box)
-    shape = (kind.num_dims,) if box or kind.num_dims > 1 else ()
-    if array.shape != shape or array.dtype.kind not in ("f" if box else "iu"):
-        rule = f"it must be {'float' if box else 'int'}{list(shape)}"
-        checks.fail("action", checks.describe(array), rule, "Pass one action of env.action_space.")
-    if box and not np.isfinite(array).all():
-        checks.fail("action", action, "it must be finite", "Look for a NaN in the policy.")
-    if not box and not ((array >= 0) & (array < kind.num_bins)).all():
-        checks.fail("action", action, f"it must lie in 0..{kind.num_bins - 1}", "Draw from env.action_space.")
-    return array.reshape(kind.num_dims).astype(np.float32 if box else np.int32)
+register()  # here, for workers that are told an id as module:id or that import the main program

@@ -4,7 +4,7 @@ Dimension key: M members, O observation dims, G goal dims, D action dims.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from hindsight_jax import checks, presets, training
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
-from hindsight_jax.runs import config_file
+from hindsight_jax.runs import config_file, imports
 
 # leaves that earlier versions stored under another path: see `Checkpoints.restore`
 RENAMED_LEAVES = {".agent.values.": ".agent.hparams."}
@@ -30,8 +30,9 @@ class Saved(NamedTuple):
     members: training.Members  # the seed and the setting of each
     agents: Any  # the agents' states, every leaf [M, ...]
     env_steps: np.ndarray  # i64[M], of each agent
+    config: Mapping[str, Any]  # what `setup` was built from, with the name
 
-    def policy(self, member: int, explore: bool = False) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    def policy(self, member: int, explore: bool = False) -> "Policy":
         """One member's policy(observation [*O], goal [*G], key) -> action [D], which may be jitted and mapped.
 
         Raises ValueError for a member that is not there.
@@ -41,7 +42,28 @@ class Saved(NamedTuple):
         member = checks.whole("member", member, 0, count - 1, f"Use 0 to {count - 1}.", rule)
         explore = checks.flag("explore", explore, "Pass True for the policy that collects.")
         agent = jax.tree.map(lambda x: x[member], self.agents)
-        return lambda observation, goal, key: self.setup.agent.act(agent, observation, goal, key, explore)
+        return Policy(self.name, self.config, self.setup, agent, explore)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Functions do not pickle: a copy builds the setup anew, from name and config."""
+        return _saved, (imports.imported(), self.name, self.config, self.members, self.agents, self.env_steps)
+
+
+class Policy:
+    """A member's policy(observation [*O], goal [*G], key) -> action [D]. It may be jitted, mapped and pickled.
+
+    A process that unpickles one imports the modules of the run's --import first.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any], setup: presets.Setup, agent: Any, explore: bool):
+        self._name, self._config, self._setup = name, config, setup
+        self._agent, self._explore = agent, explore
+
+    def __call__(self, observation: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+        return self._setup.agent.act(self._agent, observation, goal, key, self._explore)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _policy, (imports.imported(), self._name, self._config, self._agent, self._explore)
 
 
 def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best") -> Saved:
@@ -78,4 +100,17 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     chosen = state.best if which == "best" else state.members
     agents, env_steps = chosen.agent, chosen.env_steps
     chex.assert_tree_shape_prefix(agents, (len(members.seeds),))
-    return Saved(name, setup, members, agents=agents, env_steps=np.asarray(env_steps, np.int64))
+    return Saved(name, setup, members, agents, np.asarray(env_steps, np.int64), config)
+
+
+def _setup(modules: list[str], name: str, config: Mapping[str, Any]) -> presets.Setup:
+    imports.import_modules(modules)
+    return presets.build(name, config)
+
+
+def _saved(modules: list[str], name: str, config: Mapping[str, Any], *rest: Any) -> Saved:
+    return Saved(name, _setup(modules, name, config), *rest, config)
+
+
+def _policy(modules: list[str], name: str, config: Mapping[str, Any], *rest: Any) -> Policy:
+    return Policy(name, config, _setup(modules, name, config), *rest)

@@ -242,7 +242,7 @@ def test_a_task_is_traced_once_for_all_of_its_environments():
     before = task.traces["success"]
     for count in (5, 6, 7, 8, 6):
         env.compute_reward(np.zeros((count, 5)), np.zeros((count, 5)), {})
-    assert task.traces["success"] == before + 1  # filled up to eight rows each
+    assert task.traces["success"] == before  # one program for any number of pairs
 
 
 def test_the_same_name_and_overrides_are_the_same_task():

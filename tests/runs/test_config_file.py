@@ -80,7 +80,14 @@ def test_two_calls_share_nothing():
 
 def test_resolve_takes_typed_values_and_refuses_others():
     assert config_file.resolve("hdm_push", {"seeds": np.int64(2), "agent.gamma": 1})["seeds"] == 2
-    for overrides in ({"seeds": "2"}, {"seeds": 2.0}, {"seeds": True}, {"agent.gamma": None}, {"agent.bounded": 1}, {"gamma": 0.5}):
+    for overrides in (
+        {"seeds": "2"},
+        {"seeds": 2.0},
+        {"seeds": True},
+        {"agent.gamma": None},
+        {"agent.bounded": 1},
+        {"gamma": 0.5},
+    ):
         with pytest.raises(ValueError, match=next(iter(overrides))):
             config_file.resolve("hdm_push", overrides)
     with pytest.raises(ValueError, match="hdm_psh"):

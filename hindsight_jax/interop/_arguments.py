@@ -1,0 +1,43 @@
+"""What callers of the Gymnasium adapter pass, as arrays.
+
+Dimension key: D action dims.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hindsight_jax import checks, types
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """Converts the value to a NumPy array; a ragged list and a masked array raise ValueError."""
+    checks.plain_array(name, value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        checks.fail(name, checks.describe(value), "it must be an array", "Give every row the same length.")
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """Converts real numbers to f32[...]; texts and complex numbers raise ValueError."""
+    array = _array(name, value)
+    if array.dtype.kind not in "fiub":
+        checks.fail(
+            name, checks.describe(value), "it must be an array of numbers", "Pass goals of this task, of a real dtype."
+        )
+    return array.astype(np.float32)
+
+
+def action(value: Any, kind: types.Discrete | types.Box) -> np.ndarray:
+    """Checks an action against the action set, and converts it to i32[D] or f32[D]."""
+    array, box = _array("action", value), isinstance(kind, types.Box)
+    shape = (kind.num_dims,) if box or kind.num_dims > 1 else ()
+    if array.shape not in (shape, (kind.num_dims,)) or array.dtype.kind not in ("f" if box else "iu"):
+        rule = f"it must be {'float' if box else 'int'}{list(shape)}"
+        checks.fail("action", checks.describe(array), rule, "Pass one action of env.action_space.")
+    if box and not np.isfinite(array).all():
+        checks.fail("action", value, "it must be finite", "Look for a NaN in the policy.")
+    if not box and not ((array >= 0) & (array < kind.num_bins)).all():
+        checks.fail("action", value, f"it must lie in 0..{kind.num_bins - 1}", "Draw from env.action_space.")
+    return array.reshape(kind.num_dims).astype(np.float32 if box else np.int32)
