@@ -47,6 +47,7 @@ class Reach(physics.PhysicsTask):
         """Uniform in the start box, at rest."""
         return self.engine.start(boxes.uniform(key, self._start))
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether the hand's position (x, y, z) f32[3], in metres, is in its workspace, that of the goals."""
         checks.shape("start", start, (3,), "Give the hand's x, y and z, in metres.")

@@ -52,6 +52,12 @@ def check_goal(env: Any, goal: Any) -> None:
     checks.shape("goal", goal, env.spec.goal_shape, "Map it over goals with jax.vmap.")
 
 
+def check_is_start(env: Any, start: Any) -> None:
+    """Numbers of a start; the task checks how many."""
+    del env
+    checks.floating("start", start)
+
+
 def check_start_and_goal(env: Any, start: Any, goal: Any) -> None:
     """One observation of the task, and one goal."""
     checks.floating("start", start)

@@ -35,6 +35,7 @@ from hindsight_jax.envs import _quiet_imports
 from hindsight_jax.envs._validation import (
     check_goal,
     check_goals,
+    check_is_start,
     check_next,
     check_observation,
     check_pipeline_state,
@@ -136,7 +137,7 @@ class GoalEnv(Env):
 
         What is left out is as `reset` draws it. A goal that is given may lie at the start, or out of reach
         (`reachable`). Raises ValueError for a wrong shape or dtype, a start in a task that takes none, and, outside of
-        `jax.jit`, one where no episode can begin.
+        `jax.jit`, a start where no episode can begin and a goal that is not finite.
 
         >>> from hindsight_jax import envs
         >>> env = envs.make("flip_bit", size=3)
@@ -149,6 +150,8 @@ class GoalEnv(Env):
         if goal is not None:
             checks.floating("goal", goal)
             checks.shape("goal", goal, self.spec.goal_shape, "Pass one goal of this task.")
+            if checks.is_concrete(goal) and not np.isfinite(goal).all():
+                checks.fail("goal", np.asarray(goal).tolist(), "it must be finite", "Look for a NaN in its source.")
             goal = jnp.asarray(goal, jnp.float32)
         return self._reset_to(rng, start, goal)
 
@@ -162,12 +165,12 @@ class GoalEnv(Env):
 
     def check_start(self, start: jax.Array) -> None:
         """ValueError for a start of a wrong shape or dtype, and, outside of `jax.jit`, where no episode can begin."""
-        checks.floating("start", start)
-        valid = self.is_start(jnp.asarray(start, jnp.float32))
+        valid = self.is_start(start)
         if checks.is_concrete(valid) and not valid:
             remedy = "The task's is_start says where it can."
             checks.fail("start", np.asarray(start).tolist(), "an episode must be able to begin there", remedy)
 
+    @checks.validated(check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether an episode can begin there; by default a task takes no starts.
 

@@ -99,6 +99,7 @@ class Door(physics.PhysicsTask):
         hand = boxes.uniform(key, self._start)
         return self.engine.start(jnp.concatenate([hand, jnp.zeros(1, jnp.float32)]))
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether the hand's position (x, y, z) f32[3], in metres, is in its workspace, with z >= CLEAR."""
         checks.shape("start", start, (3,), "Give the hand's x, y and z, in metres; the door is shut.")

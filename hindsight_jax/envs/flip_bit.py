@@ -78,6 +78,7 @@ class FlipBit(base.PureTask):
             goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng))[1])
         return super()._reset_to(rng, start, goal)
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether each of K numbers is 0.0 or 1.0."""
         checks.shape("start", start, self.spec.goal_shape, "Give each bit, as 0.0 or 1.0.")

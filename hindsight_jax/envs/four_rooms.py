@@ -96,6 +96,7 @@ class FourRooms(physics.PhysicsTask):
         """Uniform in the start box, at rest."""
         return self.engine.start(boxes.uniform(key, self._start))
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether a ball centred at (x, y) f32[2], in metres, touches no wall."""
         checks.shape("start", start, (2,), "Give the ball's x and y, in metres.")

@@ -107,6 +107,7 @@ class GridFourRooms(base.PureTask):
             goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng), 3)[1])
         return super()._reset_to(rng, start, goal)
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether (row, column) f32[2] is a free cell."""
         checks.shape("start", start, (2,), "Give the row and the column of a free cell.")

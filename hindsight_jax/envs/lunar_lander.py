@@ -132,6 +132,7 @@ class LunarLander(physics.PhysicsTask):
         legs = jnp.full(2, LEGS_OUT, jnp.float32)
         return Lander(self.engine.start(jnp.append(root, legs), jnp.append(velocity, jnp.zeros(2))), key)
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether a lander with its legs out can be there: no foot below the ground, at most a quarter turn.
 

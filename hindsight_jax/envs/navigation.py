@@ -105,6 +105,7 @@ class Navigation(base.PureTask):
         start = self.sample_goal(start_key)  # starts and goals have the same law
         return self.first_state(base.PipelineState(start, self.sample_goal(goal_key)), start)
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether a point f32[K] lies in the cube [-1, 1]^K."""
         checks.shape("start", start, self.spec.goal_shape, "Give each coordinate, in [-1, 1].")

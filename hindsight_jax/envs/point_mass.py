@@ -96,6 +96,7 @@ class PointMass(physics.PhysicsTask):
         """Uniform over the free part of the start box, at rest."""
         return self.engine.start(sample_free(self._start, key))
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether a ball centred at (x, y) f32[2], in metres, touches nothing."""
         checks.shape("start", start, (2,), "Give the ball's x and y, in metres.")

@@ -103,6 +103,7 @@ class Push(physics.PhysicsTask):
 
         return self.engine.start(_redraw_until_apart(puck_key, draw, jnp.concatenate([hand, hand])))
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether (hand x, hand y, puck x, puck y) f32[4], in metres, are in the workspace, MIN_GAP apart."""
         checks.shape("start", start, (4,), "Give x and y of the hand, then of the puck, in metres.")

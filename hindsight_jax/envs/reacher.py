@@ -113,6 +113,7 @@ class Reacher(physics.PhysicsTask):
         drawn = boxes.uniform(key, self._start)
         return self.engine.start(drawn[:2], drawn[2:])
 
+    @checks.validated(_validation.check_is_start)
     def is_start(self, start: jax.Array) -> jax.Array:
         """bool[]: whether (shoulder, elbow, shoulder', elbow') f32[4], in radians and rad/s, are within WIDEST."""
         checks.shape("start", start, (4,), "Give the angles of shoulder and elbow, then their velocities.")

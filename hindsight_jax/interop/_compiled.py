@@ -60,9 +60,7 @@ class Functions(NamedTuple):
 
     reset: Callable[[np.uint32, Any, Any], tuple[State, Packed]]  # (seed, start or None, goal or None)
     step: Callable[[State, np.ndarray], tuple[State, Packed]]
-    success: Callable[
-        [np.ndarray, np.int32], jax.Array
-    ]  # (achieved and desired f32[2, PAIRS, *G], count) -> bool[PAIRS]
+    success: Callable[[np.ndarray, np.int32], jax.Array]  # (goals f32[2, PAIRS, *G], count) -> bool[PAIRS]
     picture: Callable[[State, int], jax.Array]  # (state, pixels) -> u8[pixels, pixels, 3]
 
 

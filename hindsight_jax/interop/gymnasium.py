@@ -129,9 +129,9 @@ class GymnasiumEnv(gymnasium.Env):
         """`gymnasium.make` sets it. An id stands for one task, whatever arguments it is made with."""
         checks.instance("spec", spec, EnvSpec, "Pass gymnasium.spec(id), for example.")
         name, given = _names().get(spec.id), spec.kwargs.get("task")
-        if isinstance(given, str) and name not in (None, given):
-            remedy = f"Make {_id(given)!r}, or leave `task` out."
-            checks.fail("task", repr(given), f"{spec.id} is {name!r}", remedy)
+        if name is not None and given != name:
+            got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+            checks.fail("task", got, f"{spec.id} is {name!r}", "Leave it out, or make GymnasiumEnv(task).")
         self._spec = dataclasses.replace(spec, max_episode_steps=self.task.spec.horizon)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import starts
 import wrong_arguments
 import wrong_calls
 from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, option, optional, plain_number, thing
@@ -21,6 +22,9 @@ TRACED = ("flip_bit", "grid_four_rooms", "push")  # a flat set, a key in the sta
 STEPPED = (*TRACED, "navigation")  # the contract of physics tasks steps and draws the others, and a trace costs
 METHODS = (
     "reset",
+    "reset_to",
+    "check_start",
+    "is_start",
     "step",
     "achieved_goal",
     "distance",
@@ -33,7 +37,8 @@ METHODS = (
     "bodies_at",
     "markers",
 )
-ON_STATES = ("step", "scene", "bodies", "markers")
+STARTS = {"".join(map(str.title, name.split("_"))): pair for name, pair in starts.STARTS.items()}  # by class
+ON_STATES = ("reset_to", "step", "scene", "bodies", "markers")
 
 
 def box(right):
@@ -133,15 +138,28 @@ def with_leading_axes(argument):
     return argument._replace(static={label: value for label, value in argument.static.items() if label not in allowed})
 
 
+def start_of(env):
+    """A start of the task, and wrong ones; of a task without starts all are wrong, and the first is never tried."""
+    right, beyond = STARTS.get(type(env).__name__, (np.zeros(2), np.zeros(2)))
+    if env.backend == "jax" and len(right) != env.spec.goal_shape[0]:  # those of `starts` are of another size
+        right, beyond = (np.full(env.spec.goal_shape, value) for value in (0.0, 2.0))
+    argument = floats(len(right), value=np.array(right, np.float32))
+    return argument._replace(known={"where no episode can begin": jnp.array(beyond), "NaN": jnp.full(len(right), NAN)})
+
+
 def methods(env):
     """The methods of a task."""
     spec, state = env.spec, carried(some_state(env))
     goal = floats(*spec.goal_shape)
     rng = key()
     raw_is_right = {label: value for label, value in rng.static.items() if label != "raw"}
+    start = start_of(env)
     observation = with_leading_axes(floats(*spec.observation_shape))
     return {
         "reset": door(env.reset, rng=rng._replace(static=raw_is_right)),
+        "reset_to": door(env.reset_to, rng=rng._replace(static=raw_is_right), goal=optional(goal)),
+        "check_start": door(env.check_start, start=start),
+        "is_start": door(env.is_start, start=start._replace(known={})),
         "step": door(env.step, state=state, action=action_of(spec.action)),
         "achieved_goal": door(env.achieved_goal, observation=observation),
         "distance": door(env.distance, achieved=goal, desired=goal, any_blamed=True),
@@ -168,7 +186,8 @@ def test_every_wrong_call_of_a_task_is_refused(name):
     assert set(calls) == {"constructor", *METHODS}
     assert wrong_calls.thin(calls) == {}
     for what, tried in calls.items():
-        if what != "constructor" and (what not in ON_STATES or name in STEPPED):  # calls_of has made one
+        takes_none = "start" in what and name not in starts.STARTS
+        if what != "constructor" and not takes_none and (what not in ON_STATES or name in STEPPED):  # calls_of made one
             tried.right_call()
         assert wrong_calls.complaints(tried) == {}, what
 
@@ -273,7 +292,7 @@ def test_the_table_holds_every_public_function_with_twenty_wrong_calls():
 def test_every_method_with_arguments_is_tried():
     task = {name for name in dir(base.GoalEnv) if not name.startswith("_")}
     without = {"action_size", "backend", "camera", "scenery", "observation_size", "spec", "unwrapped"}
-    ours = {"first_state", "next_state"}  # for those who write a task
+    ours = {"first_state", "next_state", "start_at"}  # for those who write a task
     assert task - without - ours == set(METHODS)
 
 
