@@ -25,9 +25,7 @@ def test_a_fork_of_a_process_that_used_jax_is_refused(first):
             PLAIN.format("FlipBit"), 2, "async", vector_kwargs={"context": "fork", "shared_memory": False}, size=3
         )
         call = {"reset": workers.reset, "compute_reward": lambda: workers.call(first, np.zeros(3), np.ones(3), {})}
-        with pytest.raises(
-            ValueError, match=r"start method: got 'fork', but .* Pass context="
-        ):
+        with pytest.raises(ValueError, match=r"start method: got 'fork', but .* Pass context="):
             call[first]()
         workers.close(terminate=True)
 
