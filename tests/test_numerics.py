@@ -107,7 +107,7 @@ def test_a_step_of_a_physics_engine_is_of_float32():
     with unusual():
         env = envs.make("point_mass")
         state = jax.eval_shape(env.reset, jax.random.key(0))
-        after = jax.eval_shape(env.step, state, jnp.zeros(1, int))
+        after = jax.eval_shape(env.step, state, jnp.zeros(2))
     dtypes = {leaf.dtype for leaf in jax.tree.leaves((state, after))}
     assert dtypes == {np.dtype(np.float32)}
 

@@ -322,7 +322,7 @@ def test_wrong_arguments_are_refused(arguments, message):
         ("flip_bit", 2**32, r"it must lie in 0\.\.3"),
         ("flip_bit", [1, 1], r"got int64\[2\], but it must be int\[\]"),
         ("flip_bit", [[1]], r"got int64\[1, 1\], but it must be int\[\]"),
-        ("flip_bit", np.ma.array(1), "got a masked array, but it must not be"),
+        ("flip_bit", np.ma.array(1), "got a MaskedArray of int64.*plain array"),
         ("flip_bit", 1.0, r"got float64\[\], but it must be int\[\]"),
         ("flip_bit", True, r"got bool\[\], but it must be int\[\]"),
         ("navigation", [0.0] * 3, r"got float64\[3\], but it must be float\[4\]"),
@@ -346,9 +346,7 @@ def test_wrong_goals_and_infos_are_refused():
             env.compute_reward(np.zeros(achieved), np.zeros(desired), {})
     masked = np.ma.masked_equal([[0.0, 1.0, -1.0, 0.0]], -1.0)
     for goals in (masked, list(masked), np.ma.array(np.zeros((1, 4)))):
-        with pytest.raises(
-            ValueError, match=r"goal: got a masked array, but it must not be a masked array, whose mask"
-        ):
+        with pytest.raises(ValueError, match=r"goal: got a MaskedArray of float.*: its mask"):
             env.compute_reward(np.zeros((1, 4)), goals, {})
     with pytest.raises(ValueError, match=r"info: got {}, but it must hold 'episode_step'"):
         env.compute_truncated(np.zeros(4), np.zeros(4), {})

@@ -37,7 +37,7 @@ ACTION = Argument(
     {label: value for label, value in JUNK.items() if label != "integer"}
     | {"-1": -1, "3": 3, "two": np.array([1, 1]), "half": 0.5, "float32": np.float32(1)},
 )
-OPTIONS = Argument({"goal": [1.0, 1.0, 0.0]}, {}, JUNK | {"unknown": {"state": 1}, "None as a goal": {"goal": None}})
+OPTIONS = Argument({"goal": [1.0, 1.0, 0.0]}, {}, JUNK | {"unknown": {"state": 1}, "a goal of words": {"goal": "here"}})
 INFO = Argument({"episode_step": 1}, {}, JUNK | {"empty": {}})
 
 
@@ -69,7 +69,7 @@ DOORS = {
         blames=("task", "overrides", "override of flip_bit", "size", "horizon"),
         any_blamed=True,
     ),
-    "reset": door(ENV.reset, seed=optional(SEED), options=optional(OPTIONS)),
+    "reset": door(ENV.reset, seed=optional(SEED), options=optional(OPTIONS), blames=("goal",), any_blamed=True),
     "step": door(stepped, action=ACTION),
     "compute_reward": door(ENV.compute_reward, **GOALS, info=Argument({}, {}), any_blamed=True),
     "compute_terminated": door(ENV.compute_terminated, **GOALS, info=Argument({}, {}), any_blamed=True),

@@ -39,5 +39,7 @@ def test_its_policies_are_found_best_and_last(copy):
             np.testing.assert_array_equal(jax.vmap(run.policy(member, explore))(*given), jax.vmap(act)(*given))
     with pytest.raises(ValueError, match="which: got 'newest', but it must be best or last"):
         hindsight_jax.load(copy, "newest")
-    with pytest.raises(ValueError, match=r"member: got 2, but there are 2, counted from 0\. Use 0 to 1"):
+    with pytest.raises(
+        ValueError, match=r"member: got 2, but it must be an integer: there are 2 members, counted from 0\. Use 0 to 1"
+    ):
         hindsight_jax.load(copy).policy(2)
