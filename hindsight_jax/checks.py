@@ -112,13 +112,16 @@ def _is_subclass(value: Any) -> bool:
 
 
 def plain_array(name: str, value: Any) -> None:
-    """The value is not of a subclass of NumPy's array, such as a masked array; lists are looked through."""
+    """The value has no mask, no unit, and is of no subclass of NumPy's array; lists are looked through."""
     if isinstance(value, (list, tuple)):
         for entry in value:
             plain_array(name, entry)
-    elif _is_subclass(value):
+        return
+    has = lambda attribute: isinstance(getattr(type(value), attribute, None), property)
+    if _is_subclass(value) or (hasattr(value, "__array__") and any(map(has, ("mask", "unit", "units")))):
+        got = describe(value) if _is_subclass(value) else type(value).__name__
         rule = "it must be a plain array: its mask, its unit or its own arithmetic would be lost"
-        fail(name, f"a {describe(value)}", rule, "Fill or drop what is masked, convert units, and pass np.array(...).")
+        fail(name, f"a {got}", rule, "Fill or drop what is masked, convert units, and pass np.array(...).")
 
 
 def array(name: str, value: Any, remedy: str = "Make it an array with jnp.asarray.") -> None:

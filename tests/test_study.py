@@ -262,6 +262,8 @@ def test_numpy_numbers_are_taken(skipped):
     result = trained(seeds=np.arange(3, 5), grid={"agent.gamma": np.linspace(0.5, 1.0, 3)})
     assert result.seeds == (3, 4)
     assert result.grid == {"agent.gamma": (0.5, 0.75, 1.0)}
+    assert trained(seeds=np.int64(2), members_at_once=jnp.int32(1)).seeds == (0, 1)
+    assert trained(seeds=jnp.arange(3, 5)).seeds == (3, 4)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +18,23 @@ def test_axes_are_typed_in_the_order_given():
     found = presets.check_grid(NAME, CONFIG, grid)
     assert repr(found) == repr(expected)
     assert presets.check_grid(NAME, CONFIG, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "axis", "expected"),
+    [
+        ("agent.hidden_sizes", [np.array([8, 8]), jnp.array([4])], ((8, 8), (4,))),
+        ("agent.hidden_sizes", np.array([[8, 8], [4, 4]]), ((8, 8), (4, 4))),
+        ("agent.gamma", jnp.linspace(0.5, 1.0, 3), (0.5, 0.75, 1.0)),
+        ("agent.gamma", [jnp.float32(0.5), np.array(0.75)], (0.5, 0.75)),
+        ("agent.layer_norm", [np.True_, jnp.array(False)], (True, False)),
+        ("agent.layer_norm", np.array([True, False]), (True, False)),
+        ("env.num_envs", range(1, 3), (1, 2)),
+        ("env.num_envs", jnp.arange(1, 3), (1, 2)),
+    ],
+)
+def test_axes_of_numpy_and_jax_are_those_of_python(field, axis, expected):
+    assert repr(presets.check_grid(NAME, CONFIG, {field: axis})) == repr({field: expected})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +55,17 @@ def test_axes_are_typed_in_the_order_given():
         ),
         ({"agent.gamma": [math.nan]}, r"^grid\['agent\.gamma'\]: got nan"),
         ({"agent.gamma": [0.5, 0.5]}, r"^grid\['agent\.gamma'\]: got .*, but a value must not come twice"),
-        ({"agent.gamma": [1, 1.0]}, r"a value must not come twice"),
+        ({"agent.gamma": [1, 1.0]}, r"a value must not come twice\. Drop"),
+        ({"agent.gamma": [0.1, 0.1 + 1e-12]}, r"a value must not come twice, and float32, .* cannot tell some"),
+        ({"agent.gamma": [np.float32(0.1), 0.1]}, r"a value must not come twice, and float32"),
+        (
+            {"agent.gamma": np.ma.array([0.1, 0.2], mask=[0, 1])},
+            r"got a MaskedArray of float64\[2\], but it must be a plain",
+        ),
+        ({"agent.gamma_hdm": [0.5, 1e39]}, r"got 1e\+39, but float32, in which it is used, holds it as infinity"),
+        ({"env.threshold": [0.1, jnp.array([0.2])]}, r"got float32\[1\], but it must be a number in"),
+        ({"env.num_envs": [1, 2.0]}, r"got 2\.0, but it must be an integer"),
+        ({"agent.hidden_sizes": [np.array([8.0])]}, r"got 8\.0, but it must be one or more integers"),
         ({"agent.noise": [0.5]}, r"^grid\['agent\.noise'\]: .*this run has no use for it\. Leave it out"),
         ({"seed": [1, 2]}, r"^grid\['seed'\]: .*every setting has the same seeds\. Leave it out of the grid"),
         ({"total_steps": [100_000]}, r"^grid\['total_steps'\]: .*every evaluation on the way is kept"),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden import GOLDEN, restored
@@ -39,7 +40,13 @@ def test_its_policies_are_found_best_and_last(copy):
             np.testing.assert_array_equal(jax.vmap(run.policy(member, explore))(*given), jax.vmap(act)(*given))
     with pytest.raises(ValueError, match="which: got 'newest', but it must be best or last"):
         hindsight_jax.load(copy, "newest")
-    with pytest.raises(
-        ValueError, match=r"member: got 2, but it must be an integer: there are 2 members, counted from 0\. Use 0 to 1"
-    ):
-        hindsight_jax.load(copy).policy(2)
+    loaded = hindsight_jax.load(copy)
+    for member in (2, -1, True, 1.0, "0", None, np.array([0])):
+        with pytest.raises(
+            ValueError, match=r"^member: got .*, but it must be an integer: there are 2 members, counted"
+        ):
+            loaded.policy(member)
+    with pytest.raises(ValueError, match=r"^explore: got 'no'"):
+        loaded.policy(np.int64(0), "no")
+    for member in (np.int64(1), jnp.int32(1), np.array(1)):
+        np.testing.assert_array_equal(jax.vmap(loaded.policy(member))(*given), jax.vmap(loaded.policy(1))(*given))
