@@ -70,6 +70,7 @@ class Checkpoints:
         self.directory = Path(directory).absolute()
         self._damaged: set[Path] = set()  # found by restore; set aside by the next save
         self._writer = Background()
+        files.check_length(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def is_empty(self) -> bool:

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _ARRAYS = "arrays"
 _DESCRIPTORS = Path("/proc/self/fd")  # of Linux
+BYTES_BELOW = 256  # that the longest path of a run's files has more than its directory's
 _MAX_MANIFEST_BYTES = 64 * 2**20  # a leaf takes some hundred bytes
 
 
@@ -34,8 +36,8 @@ def step_of(folder: Path) -> int:
 
 
 def first_line(error: Exception) -> str:
-    """An exception's type and the first line of its message."""
-    lines = str(error).strip().splitlines()
+    """An exception's type and the first line of its message, without the descriptors of `_neutral` paths."""
+    lines = re.sub(rf"{_DESCRIPTORS}/\d+", "...", str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:160] if lines else ''}"
 
 
@@ -80,6 +82,15 @@ def _neutral(folder: Path) -> Iterator[Path]:
         yield through / folder.name if through.is_dir() else folder  # no such paths: `check_readable` has the last word
     finally:
         os.close(descriptor)
+
+
+def check_length(directory: Path) -> None:
+    """Raises OSError if files below the directory would have longer paths than the system takes.
+
+    Otherwise the short name of a save that is being written may fit, and not that of the step it becomes.
+    """
+    if len(os.fsencode(directory.absolute())) + BYTES_BELOW >= os.pathconf("/", "PC_PATH_MAX"):
+        raise OSError(errno.ENAMETOOLONG, "The path is too long for the files below it", str(directory))
 
 
 def is_first() -> bool:

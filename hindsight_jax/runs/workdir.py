@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hindsight_jax.checkpoints.files import sync_directory
+from hindsight_jax.checkpoints.files import check_length, sync_directory
 from hindsight_jax.runs import curves, imports, provenance, records, strict_json, video
 from hindsight_jax.runs import summary as run_summary
 from hindsight_jax.runs.files import WorkDirError, append, explain_errors, replace
@@ -63,6 +63,7 @@ class WorkDir:
         """
         workdir = cls(Path(path))
         with explain_errors(workdir.path, "cannot make the work directory"):
+            check_length(workdir.path)
             workdir.path.mkdir(parents=True, exist_ok=True)
             present = [name for name in sorted(os.listdir(workdir.path)) if not _may_ignore(workdir.path / name)]
         if present:

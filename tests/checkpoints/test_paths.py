@@ -62,6 +62,18 @@ def test_a_pattern_does_not_take_the_arrays_of_another_run(small_steps, tmp_path
     check_round_trip(tmp_path / "lr?")
 
 
+def test_the_longest_path_works_and_a_longer_one_is_refused_before_it_is_made(tmp_path):
+    longest = os.pathconf("/", "PC_PATH_MAX") - 1 - files.BYTES_BELOW
+    parent = tmp_path
+    while len(str(parent)) < longest - 250:
+        parent /= "x" * 120
+    parent.mkdir(parents=True)
+    check_round_trip(parent / ("y" * (longest - len(str(parent)) - 1)))
+    with pytest.raises(OSError, match="The path is too long for the files below it"):
+        Checkpoints(parent / ("z" * (longest - len(str(parent)))))
+    assert len(list(parent.iterdir())) == 1
+
+
 def test_an_address_is_not_taken_for_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"directory: got 'gs://bucket/run', but .* Mount it, and name"):
