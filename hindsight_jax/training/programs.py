@@ -60,7 +60,8 @@ def init(population: PopulationSpec, keys: jax.Array, overrides: dict[str, jax.A
         members = jax.vmap(functools.partial(init_member, run))(keys, overrides)
         # shapes of one member: tracing a whole rollout for all of them takes three times as long
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
-        _, shapes = jax.eval_shape(functools.partial(epoch, run), one)
+        with jax.disable_jit(False):  # else its loops are unrolled, and every update is traced
+            _, shapes = jax.eval_shape(functools.partial(epoch, run), one)
         first = jax.tree.map(jnp.copy, members.agent)  # a copy: members and best are both donated
         return PopulationState(
             members=members,
