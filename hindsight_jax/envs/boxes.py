@@ -58,8 +58,12 @@ def inside(point: jax.Array, box: types.Range) -> jax.Array:
 
 
 @numerics.steady
-def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
+def draw_other(
+    value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: jax.Array, first: jax.Array | None = None
+) -> jax.Array:
     """The first draw(key') that differs from `value`, each from a fresh key; one must exist, or this never ends.
+
+    `first`, where it is given, is the draw before all others.
 
     >>> draw_other(jnp.array(0), lambda key: jax.random.randint(key, (), 0, 2), jax.random.key(0)).tolist()
     1
@@ -69,4 +73,6 @@ def draw_other(value: jax.Array, draw: Callable[[jax.Array], jax.Array], key: ja
         key, use = jax.random.split(carry[0])
         return key, draw(use)
 
-    return jax.lax.while_loop(lambda carry: jnp.all(carry[1] == value), again, (key, value))[1]
+    return jax.lax.while_loop(
+        lambda carry: jnp.all(carry[1] == value), again, (key, value if first is None else first)
+    )[1]

@@ -104,7 +104,8 @@ class GridFourRooms(base.PureTask):
 
     def _reset_to(self, rng: jax.Array, start: jax.Array | None, goal: jax.Array | None) -> base.State:
         if start is not None and goal is None:  # as in `reset`, no episode begins at a goal that is drawn
-            goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng), 3)[1])
+            drawn: Any = self.reset(rng).pipeline_state
+            goal = boxes.draw_other(start, self.sample_goal, jax.random.split(base.typed(rng), 3)[1], first=drawn.goal)
         return super()._reset_to(rng, start, goal)
 
     @checks.validated(_validation.check_is_start)

@@ -54,13 +54,13 @@ def test_a_goal_that_is_given_changes_nothing_else(name, tasks):
         task.reset_to(KEY, goal=jnp.full_like(goal, jnp.nan))
 
 
-@pytest.mark.parametrize(("name", "size"), [("flip_bit", {"size": 1}), ("flip_bit", {"size": 2})])
-def test_no_episode_begins_at_a_goal_that_is_drawn(name, size):
-    task = envs.make(name, **size)
+@pytest.mark.parametrize("size", [1, 2])
+def test_no_bits_begin_at_a_goal_that_is_drawn(size):
+    task = envs.make("flip_bit", size=size)
     start = jnp.ones(task.spec.goal_shape)
     keys = jax.random.split(KEY, 64)
     goals = jax.vmap(lambda key: task.reset_to(key, start=start))(keys).obs["desired_goal"]
-    assert (goals != start).any(axis=1).all()
+    assert (np.asarray(goals) != np.asarray(start)).any(axis=1).all()
 
 
 def test_no_walk_begins_at_a_goal_that_is_drawn(tasks):
