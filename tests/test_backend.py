@@ -1,12 +1,14 @@
 """A backend that is not there, or a device that fails when it is touched first: one error, with a remedy."""
 
 import os
+import pickle
 import re
 import subprocess
 import sys
 
 import commands
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -52,9 +54,9 @@ def test_it_may_be_called_while_tracing():
 ENTRIES = [
     lambda path: hj.train("her_flip_bit", seeds=1),
     lambda path: presets.build("her_flip_bit", presets.config("her_flip_bit")),  # of load, q_values, sessions
-    lambda path: envs.make("point_mass", horizon=7).reset(jax.random.key(0)),
+    lambda path: pickle.loads(pickle.dumps(envs.make("point_mass").engine)).start(jnp.zeros(2)),
     lambda path: envs.check_task(envs.make("flip_bit", size=3)),
-    lambda path: GymnasiumEnv("flip_bit", size=19).reset(seed=0)  # no other test has made it,
+    lambda path: GymnasiumEnv("flip_bit", size=19).reset(seed=0),  # no other test has made it
     lambda path: Checkpoints(path).restore({"x": np.zeros(3, np.float32)}),
 ]
 

@@ -145,6 +145,10 @@ def compile_programs(programs: Programs, keys: jax.Array, overrides: Mapping[str
 
 def _checked_members(spec: PopulationSpec, keys: Any, overrides: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(keys [M], overrides), once devices can share the members equally and every number is in its range."""
+    ambient = jax.sharding.get_abstract_mesh()
+    if not ambient.empty:
+        rule = "no mesh may be set: a population lays its members over devices itself"
+        checks.fail("jax.set_mesh", ambient, rule, "Train outside of it; make_population(run, devices) takes devices.")
     overrides = _validation.checked_overrides(overrides)
     _validation.check_keys("keys", keys)
     for name, value in overrides.items():

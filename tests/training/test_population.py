@@ -226,3 +226,11 @@ def test_numbers_of_members_out_of_range_are_refused(values):
     values = {name: jnp.array(value) for name, value in values.items()}
     with pytest.raises(ValueError, match=next(iter(values)).removeprefix("agent.")):
         tiny().init(training.member_keys(0, 2), values)
+
+
+def test_a_mesh_around_the_call_is_refused():
+    with (
+        jax.set_mesh(jax.make_mesh((1,), ("x",))),
+        pytest.raises(ValueError, match=r"^jax.set_mesh: got .*no mesh may be"),
+    ):
+        tiny().init(training.member_keys(0, 2))
