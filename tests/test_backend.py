@@ -54,7 +54,7 @@ def test_it_may_be_called_while_tracing():
 ENTRIES = [
     lambda path: hj.train("her_flip_bit", seeds=1),
     lambda path: presets.build("her_flip_bit", presets.config("her_flip_bit")),  # of load, q_values, sessions
-    lambda path: pickle.loads(pickle.dumps(envs.make("point_mass").engine)).start(jnp.zeros(2)),
+    lambda path: pickle.loads(pickle.dumps(envs.make("point_mass").engine)).scene(jnp.zeros(2)),
     lambda path: envs.check_task(envs.make("flip_bit", size=3)),
     lambda path: GymnasiumEnv("flip_bit", size=19).reset(seed=0),  # no other test has made it
     lambda path: Checkpoints(path).restore({"x": np.zeros(3, np.float32)}),
