@@ -82,7 +82,7 @@ SCHEDULES: dict[str, dict[str, Value]] = {
     "point_mass_pixels": _REACH_SEEN | {"total_steps": 200_000},  # success falls again after that
     "reacher_pixels": _REACH_SEEN | {"total_steps": 480_000},
     "four_rooms_pixels": _LEAN | _SEEN | _BRIEF,
-    "push_pixels": _LEAN | _SEEN | _BRIEF,
+    "push_pixels": _LEAN | _SEEN | _BRIEF | {"total_steps": 200_000},
     "flip_bit": _PURE | {"agent.hidden_sizes": (256,)},
     "navigation": _PURE
     | {

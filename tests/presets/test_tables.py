@@ -27,7 +27,7 @@ DIGESTS = {
     "sawyer_reach_pixels": "932e23632fee68b3",
     "point_mass_pixels": "d274feafa7e9799c",
     "reacher_pixels": "b2aa49e838aff748",
-    "push_pixels": "6df511eb7bf4918a",
+    "push_pixels": "acb5dca9c10455e4",
     "four_rooms_pixels": "8cfef716b677e924",
 }
 
