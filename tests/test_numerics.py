@@ -1,7 +1,6 @@
 """What JAX's global settings must not change: a program, a draw, or the dtype of anything that is stored."""
 
 import contextlib
-import importlib
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import pytest
 import tiny
 
 import hindsight_jax as hj
-from hindsight_jax import envs, numerics, presets, training, types
+from hindsight_jax import envs, losses, numerics, presets, training, types
 
 RBG = jax.random.key(7, impl="rbg")
 
@@ -73,24 +72,35 @@ def programs(name):
     return [str(jax.make_jaxpr(function)(*arguments)) for function, *arguments in calls]
 
 
-ROWS = ("her_flip_bit", "gcsl_flip_bit", "her_ddpg_navigation", "hpg_flip_bit")
-OTHER_ROWS = (
+def marked(mark, *names):
+    return [pytest.param(name, marks=mark) for name in names]
+
+
+ROWS = (
     *(f"{row}_flip_bit" for row in ("hdm", "her_01", "her_sql", "her_hbc", "hem", "hpg_baseline", "reinforce")),
     *("her_ddpg_clipped_navigation", "her_ddpg_dense_navigation", "hdm_point_mass_pixels", "hem_reacher_pixels"),
     *("her_four_rooms", "her_lunar_lander", "her_push", "her_door", "her_claw", "her_fetch_reach"),
 )
 
 
-@pytest.mark.parametrize("name", [*ROWS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_ROWS)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "her_flip_bit",
+        *marked(pytest.mark.seldom, "gcsl_flip_bit", "her_ddpg_navigation", "hpg_flip_bit"),
+        *marked(pytest.mark.slow, *ROWS),
+    ],
+)
 def test_a_training_is_the_same_program_for_every_setting(name):
     assert all("f32[" in program and "f64" not in program for program in same_in_both(lambda: programs(name)))
 
 
 QUICK = ("flip_bit", "grid_four_rooms", "navigation")
+ENGINE = [name for name in envs.names() if name not in (*QUICK, "point_mass")]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in envs.names()]
+    "name", [*QUICK, *marked(pytest.mark.seldom, "point_mass"), *marked(pytest.mark.slow, *ENGINE)]
 )
 def test_a_task_is_the_same_program_for_every_setting(name):
     def made():
@@ -100,16 +110,7 @@ def test_a_task_is_the_same_program_for_every_setting(name):
         state, action = jax.eval_shape(env.reset, key), jax.eval_shape(env.spec.action.sample, key)
         return [str(jax.make_jaxpr(env.reset)(key)), str(jax.make_jaxpr(env.step)(state, action))]
 
-    same_in_both(made)
-
-
-def test_a_step_of_a_physics_engine_is_of_float32():
-    with unusual():
-        env = envs.make("point_mass")
-        state = jax.eval_shape(env.reset, jax.random.key(0))
-        after = jax.eval_shape(env.step, state, jnp.zeros(2))
-    dtypes = {leaf.dtype for leaf in jax.tree.leaves((state, after))}
-    assert dtypes == {np.dtype(np.float32)}
+    assert not any("f64" in program for program in same_in_both(made))
 
 
 class Plain(envs.PureTask):
@@ -150,6 +151,7 @@ def test_a_task_of_a_user_s_own_is_rolled_out_in_float32():
     assert {dtype for dtype, _ in same_in_both(found)} == {"float32", "int32", "bool"}
 
 
+@pytest.mark.seldom
 def test_pictures_are_of_float32():
     def drawn():
         env = envs.make("flip_bit", size=3)
@@ -160,39 +162,36 @@ def test_pictures_are_of_float32():
     assert same_in_both(drawn)[0] == "float32"
 
 
-LOSSES = importlib.import_module("hindsight_jax.losses")
-
-
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, *marked(pytest.mark.seldom, jnp.float64)])
 def test_losses_keep_the_dtype_of_their_inputs(dtype):
     """Hyper-parameters are Python numbers, which decide nothing."""
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         x, row, grid = jnp.asarray(-1.0, dtype), jnp.arange(3, dtype=dtype), jnp.ones((2, 3), dtype)
         taken, every = jnp.int32(1), jnp.ones(3, bool)
         found = {
-            "action_value": LOSSES.action_value(row, taken),
-            "greedy_value": LOSSES.greedy_value(row),
-            "double_value": LOSSES.double_value(row, selector=row),
-            "mellow_value": LOSSES.mellow_value(row, temperature=0.2),
-            "factorised": LOSSES.factorised(LOSSES.action_value)(grid, jnp.zeros(2, int)),
-            "log_prob": LOSSES.log_prob(row, taken),
-            "gaussian_log_prob": LOSSES.gaussian_log_prob(row, row, row),
-            "behaviour_cloning": LOSSES.behaviour_cloning(x),
-            "td_error": LOSSES.td_error(x, x, 0.9, x, upper=0.0),
-            "td": LOSSES.td(x, -1.0, 0.9, x),
-            "hdm_indicator": LOSSES.hdm_indicator(x, x, gamma_hdm=0.5),
-            "hdm": LOSSES.hdm(x, x, -1.0, 0.9, x, x, gamma_hdm=0.5, beta=1.0, upper=0.0),
-            "next_state": LOSSES.next_state(x, gamma_hdm=0.5, beta=1.0),
-            "m_step": LOSSES.m_step(row, every),
-            "e_step": LOSSES.e_step(row, row, temperature=1.0),
-            "hindsight_policy_gradient": LOSSES.hindsight_policy_gradient(grid, grid, grid, jnp.ones((2, 3), int)),
-            "dpg_actor": LOSSES.dpg_actor(x, row, l2=1.0),
-            **{f"divergence {f}": LOSSES.divergence(x, x, x, 0.9, f=f, r=-1.0) for f in LOSSES.DIVERGENCES},
-            "info_nce": LOSSES.info_nce(jnp.ones((3, 3), dtype)),
-            "nce": LOSSES.nce(x, row, k=2.0),
-            "energy_weight": LOSSES.energy_weight(jnp.ones(2, dtype), grid, 0.9),
+            "action_value": losses.action_value(row, taken),
+            "greedy_value": losses.greedy_value(row),
+            "double_value": losses.double_value(row, selector=row),
+            "mellow_value": losses.mellow_value(row, temperature=0.2),
+            "factorised": losses.factorised(losses.action_value)(grid, jnp.zeros(2, int)),
+            "log_prob": losses.log_prob(row, taken),
+            "gaussian_log_prob": losses.gaussian_log_prob(row, row, row),
+            "behaviour_cloning": losses.behaviour_cloning(x),
+            "td_error": losses.td_error(x, x, 0.9, x, upper=0.0),
+            "td": losses.td(x, -1.0, 0.9, x),
+            "hdm_indicator": losses.hdm_indicator(x, x, gamma_hdm=0.5),
+            "hdm": losses.hdm(x, x, -1.0, 0.9, x, x, gamma_hdm=0.5, beta=1.0, upper=0.0),
+            "next_state": losses.next_state(x, gamma_hdm=0.5, beta=1.0),
+            "m_step": losses.m_step(row, every),
+            "e_step": losses.e_step(row, row, temperature=1.0),
+            "hindsight_policy_gradient": losses.hindsight_policy_gradient(grid, grid, grid, jnp.ones((2, 3), int)),
+            "dpg_actor": losses.dpg_actor(x, row, l2=1.0),
+            **{f"divergence {f}": losses.divergence(x, x, x, 0.9, f=f, r=-1.0) for f in losses.DIVERGENCES},
+            "info_nce": losses.info_nce(jnp.ones((3, 3), dtype)),
+            "nce": losses.nce(x, row, k=2.0),
+            "energy_weight": losses.energy_weight(jnp.ones(2, dtype), grid, 0.9),
         }
-    functions = {name for name in LOSSES.__all__ if callable(getattr(LOSSES, name))} - {"Divergence"}
+    functions = {name for name in losses.__all__ if callable(getattr(losses, name))} - {"Divergence"}
     assert {name.split()[0] for name in found} == functions
     assert {name: str(value.dtype) for name, value in found.items() if value.dtype != dtype} == {}
 

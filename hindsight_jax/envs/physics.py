@@ -128,7 +128,7 @@ class Engine:
         remedy = "Give each actuator its input in each substep; envs.held repeats one."
         checks.rank("controls", controls, 2, remedy)
         checks.shape("controls", controls, (controls.shape[0], self.model.nu), remedy)
-        with jax.numpy_rank_promotion("allow"):
+        with jax.numpy_rank_promotion("allow"), jax.disable_jit(False):  # one by one, MJX's operations take minutes
             return jax.lax.scan(self._traced_substep, state, controls)[0]
 
     def _substep(self, state: Physics, control: jax.Array) -> tuple[Physics, None]:
@@ -164,7 +164,7 @@ class Engine:
         return np.flatnonzero(shown if moving is None else shown & (moves == moving))
 
     def _geoms(self, rows: np.ndarray, qpos: jax.Array) -> rendering.Scene:
-        with jax.numpy_rank_promotion("allow"):
+        with jax.numpy_rank_promotion("allow"), jax.disable_jit(False):
             model, blank = self._mjx
             data = mjx.kinematics(model, blank.replace(qpos=qpos))
         return self._drawn(rows, data.geom_xpos, data.geom_xmat)

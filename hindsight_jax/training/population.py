@@ -93,7 +93,8 @@ def template(programs: Programs, keys: jax.Array) -> PopulationState:
     Raises ValueError if keys are not typed keys [M].
     """
     _validation.check_keys("keys", keys)
-    shapes = jax.eval_shape(programs.init, keys, {})
+    with jax.disable_jit(False):  # else the loops of the warm-up are unrolled
+        shapes = jax.eval_shape(programs.init, keys, {})
     placed = (with_sharding(programs.spec.mesh, spec, part) for spec, part in zip(LAYOUT, shapes, strict=True))
     return PopulationState._make(placed)
 
