@@ -15,6 +15,7 @@ import functools
 import inspect
 import math
 import numbers
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -26,7 +27,6 @@ from hindsight_jax import numerics
 
 INT32_MAX = 2**31 - 1
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest finite float32
-FLOAT32_TINY = float(np.finfo(np.float32).tiny)  # the smallest above 0 that arithmetic does not flush to 0
 
 
 def fail(name: str, got: Any, rule: str, remedy: str = "") -> NoReturn:
@@ -207,7 +207,11 @@ def fits(name: str, value: Any, remedy: str, dtype: Any = np.float32) -> None:
     """The floating type holds each number: none becomes infinite, none that is not 0 becomes 0; skipped for tracers."""
     if not is_concrete(value):
         return
-    limits, size = jnp.finfo(dtype), np.abs(np.asarray(value, np.float64))
+    limits = jnp.finfo(dtype)
+    try:
+        size = np.abs(np.asarray(value, np.float64))
+    except OverflowError:  # an int beyond the floats
+        size = np.float64(sys.float_info.max)
     large, small = np.isfinite(size) & (size > float(limits.max)), (size > 0) & (size < float(limits.tiny))
     for found, held in ((large, "infinity"), (small, "0")):
         if np.any(found):
@@ -275,10 +279,9 @@ def number(
     ValueError: slip: got 1e-50, but float32, in which it is used, holds it as 0. Use 0.
     """
     found = plain(value)
-    good = isinstance(found, numbers.Real) and not isinstance(found, bool) and low <= found <= high
-    if not good or (isinstance(found, int) and abs(found) > 2**1000):  # an int beyond the floats lies in no range
+    if isinstance(found, bool) or not isinstance(found, numbers.Real) or not low <= found <= high:
         fail(name, short(value), rule or f"it must be a number in [{low:g}, {high:g}]", remedy)
-    fits(name, float(found), remedy, dtype)
+    fits(name, found, remedy, dtype)
     return float(found)
 
 

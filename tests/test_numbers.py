@@ -128,6 +128,7 @@ def test_a_hyper_parameter_is_a_number_of_any_of_them(use):
         (lambda: envs.make("flip_bit", threshold=1e39), "threshold", "infinity"),
         (lambda: envs.make("grid_four_rooms", slip=1e-50), "slip", "0"),
         (lambda: relabel.reward_by_index(1e39), "reached", "infinity"),
+        (lambda: relabel.reward_by_index(10**400), "reached", "infinity"),
         (lambda: relabel.reward_by_success(far, 1.0, -1e39), "otherwise", "infinity"),
         (lambda: GymnasiumEnv("flip_bit", size=3, reward_reached=1e39), "reward_reached", "infinity"),
         (lambda: agents.override(agents.QLearningHparams(), {"learning_rate": 1e-50}), "hparams", "0"),

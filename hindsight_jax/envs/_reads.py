@@ -5,6 +5,7 @@ from typing import Any
 
 from jax.extend.core import Literal, jaxprs_in_params
 
+_HOST = ("pure_callback", "io_callback", "ffi_call")
 # what decides a choice, and what each of its cases is computed from -> what the result is computed from
 Choice = Callable[[int, Sequence[int]], int]
 
@@ -29,7 +30,8 @@ def all_cases(decides: int, cases: Sequence[int]) -> int:
 def reads(jaxpr: Any, inputs: Sequence[int], choice: Choice = all_cases) -> list[int]:
     """What each output of a jaxpr is computed from, where input i stands for the set inputs[i].
 
-    `choice` says what the result of a select or a cond is computed from.
+    `choice` says what the result of a select or a cond is computed from. Of what the host computes nothing is known: it
+    counts as computed from nothing.
 
     >>> import jax
     >>> program = jax.make_jaxpr(lambda x, y, z: (x + y, z))(0.0, 0.0, 0.0)
@@ -46,6 +48,8 @@ def reads(jaxpr: Any, inputs: Sequence[int], choice: Choice = all_cases) -> list
 def _outputs(equation: Any, given: list[int], choice: Choice) -> list[int]:
     """The sets of an equation's outputs."""
     name, parameters, count = equation.primitive.name, equation.params, len(equation.outvars)
+    if name in _HOST:
+        return [0] * count
     if name == "select_n":
         return [choice(given[0], given[1:])]
     if name == "cond":

@@ -32,7 +32,8 @@ def check_continues(env: Any) -> None:
     key = jax.random.key(0)
     first = _first_state(env, key)
     action = jax.eval_shape(env.spec.action.sample, key)
-    program, after = jax.make_jaxpr(env.step, return_shape=True)(first, action)
+    with jax.disable_jit(False):  # whoever debugs without it would be shown loops that are unrolled
+        program, after = jax.make_jaxpr(env.step, return_shape=True)(first, action)
     fault = _Step(program.jaxpr, _named(first) | {"action": action}, list(_named(after))).fault()
     if fault:
         checks.fail("env", f"{type(env).__name__}, whose step {fault}", _RULE, _REMEDY)
@@ -49,10 +50,8 @@ def check_goals_stay(env: Any, goals: jax.Array, first: jax.Array, length: jax.A
 
 def _first_state(env: Any, key: jax.Array) -> Any:
     """The shapes of what `reset` returns; ValueError if they are those of a batch."""
-    who, rule = (
-        type(env).__name__,
-        f"`reset` must take one key, and return one State that observes {', '.join(_OBSERVED)}",
-    )
+    who, observed = type(env).__name__, ", ".join(_OBSERVED)
+    rule = f"`reset` must take one key, and return one State that observes {observed}"
     remedy = "Pass the task itself: a rollout maps reset and step over its environments."
     try:
         first = jax.eval_shape(env.reset, key)
@@ -144,8 +143,9 @@ class _Step:
         of_action = lambda name: name.startswith("info.") and self._read.get(name, 0) & self._bits["action"]
         told = self._set(lambda name: _is_note(name) and not of_action(name))  # a delayed action decides as an action
         case = self._reads(self._forgetful(self._goals | self._counters | told))
-        forgotten = {name for name in self._carried if name in case and not case[name] & self._before}
-        physics = {name for name in self._carried if not name.startswith("obs.")}
+        known = [name for name in self._carried if self._read.get(name, 0) & self._before]
+        forgotten = {name for name in known if not case[name] & self._before}
+        physics = {name for name in known if not name.startswith("obs.")}
         if forgotten & physics and ("obs.achieved_goal" in forgotten or physics <= forgotten):
             return f"can put another state in place of the episode's ({', '.join(sorted(forgotten)[:3])})"
         return ""

@@ -1,4 +1,4 @@
-"""`AutoReset`, for training loops that step without end. Our own training resets a batch and does not use it."""
+"""`AutoReset`, for training loops that step without end. Our own training resets a batch, and refuses it."""
 
 from typing import Any
 

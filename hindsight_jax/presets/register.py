@@ -131,10 +131,8 @@ def register_environment(
     kinds = _default_actions(make) if actions is None else actions
     _check_actions(kinds)
     steps = _default(make, "horizon") if horizon is None else horizon
-    rule, remedy = (
-        "it must be the task's number of steps, an integer >= 1",
-        "Pass horizon=50, or give the task's parameter `horizon` a default.",
-    )
+    rule = "it must be the task's number of steps, an integer >= 1"
+    remedy = "Pass horizon=50, or give the task's parameter `horizon` a default."
     steps = checks.whole("horizon", steps, 1, math.inf, remedy, rule)
     entry = Environment(
         actions=tuple(kinds), help=help, fields=_env_fields(make), horizon=steps, config={}, random=random

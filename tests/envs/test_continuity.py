@@ -353,6 +353,16 @@ def test_what_the_host_computes_is_seen_in_the_trajectories():
         training.rollout(turning, RIGHT, jax.random.key(0), 2)
 
 
+def test_what_the_host_computes_of_a_whole_state_passes():
+    class Simulator(Chain):
+        def step(self, state, action):
+            like = jax.eval_shape(super().step, state, action)
+            go = jax.jit(super().step)
+            return jax.pure_callback(go, like, state, action, vmap_method="sequential")
+
+    continuity.check_continues(Simulator())
+
+
 def test_a_task_is_traced_once(monkeypatch):
     looks = []
     monkeypatch.setattr(continuity, "check_continues", looks.append)

@@ -299,9 +299,9 @@ def test_every_method_with_arguments_is_tried():
 @pytest.mark.parametrize("bad", [0, -1.0, math.nan, math.inf, "0.1", True, None, 1j])
 def test_a_threshold_is_a_finite_number_above_zero(bad):
     with pytest.raises(ValueError, match=r"^threshold: got .*, but it must be a finite number > 0\. Ours is 1\."):
-        _validation.check_threshold(bad, "Ours is 1.")
+        _validation.threshold(bad, "Ours is 1.")
 
 
 @pytest.mark.parametrize("good", [1e-9, 1, 2.5, np.float32(0.1), 1e30])
 def test_any_positive_threshold_will_do(good):
-    _validation.check_threshold(good, "")
+    assert repr(_validation.threshold(good, "")) == repr(float(good))
