@@ -159,7 +159,7 @@ def check_readable(folder: Path, entries: dict[str, Any], leaves: dict[str, Leaf
 
 
 def _check_pieces(folder: Path, chunks: dict[str, Any], arrays: dict[str, Any]) -> None:
-    """Raises Damaged unless every piece of every array is stored to its last byte: orbax fills missing ones with 0."""
+    """Raises Damaged unless every piece of every array is stored to its last byte."""
     import tensorstore
 
     base = {"driver": "file", "path": f"{folder / _ARRAYS}/"}

@@ -98,7 +98,7 @@ def cut_data(arrays: Path) -> None:
 
 
 def lose_piece(arrays: Path) -> None:
-    """orbax reads it as zeros."""
+    """Its array is still described."""
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{arrays}/"}).result()
     store.delete_range(tensorstore.KvStore.KeyRange("00000/0", "00000/1")).result()
 

@@ -74,7 +74,7 @@ jax.device_put = full
         (FULL, "Out of memory"),
     ],
 )
-@pytest.mark.parametrize("more", [[], ["--explain"], ['--config.grid={"agent.hidden_sizes": [[4], [8]]}']])
+@pytest.mark.parametrize("more", [[], ["--explain"], ['--config.grid={"agent.layer_norm": [true, false]}']])
 def test_a_device_that_cannot_be_used_is_refused_before_a_folder_is_made(server, tmp_path, setup, got, more):
     ended = server.run(*TINY, *more, cwd=tmp_path, setup=f"{setup}\n{QUICK}")
     check(*ended[:3], 1, got, "or set JAX_PLATFORMS=cpu.")
