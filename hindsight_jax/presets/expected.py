@@ -52,6 +52,9 @@ EXPECTED: dict[str, Expected] = {
     "her_ddpg_dense_sawyer_reach_pixels": Expected(success=0.145, minutes=10.9, seeds=3, cores=1, source="images.json"),
     "hem_point_mass_pixels": Expected(success=0.903, minutes=12.1, seeds=3, cores=1, source="images.json"),
     "hem_reacher_pixels": Expected(success=0.710, minutes=30.3, seeds=3, cores=1, source="images.json"),
+    "her_ddpg_dense_point_mass_pixels": Expected(success=0.007, minutes=44.2, seeds=3, cores=1, source="images.json"),
+    "hdm_push_pixels": Expected(success=0.345, minutes=50.0, seeds=3, cores=1, source="images.json"),
+    "her_push_pixels": Expected(success=0.222, minutes=37.9, seeds=3, cores=1, source="images.json"),
     "hem_reacher": Expected(success=0.972, minutes=6.9, seeds=3, cores=1, source="reaching.json"),
     "hem_point_mass": Expected(success=0.958, minutes=3.1, seeds=3, cores=1, source="reaching.json"),
 }
