@@ -228,7 +228,9 @@ def test_a_member_that_is_not_finite_halts_the_study_where_that_is_asked_for(poi
         ({"seeds": "12"}, r"seeds: got '?12"),
         ({"seeds": 2.5}, r"seeds: got 2\.5"),
         ({"seeds": (1, 1)}, r"seeds: got .*1.*, but a value must not come twice"),
-        ({"seeds": np.array(2)}, r"seeds: got .*it must be a count or a sequence"),
+        ({"seeds": np.array(2.0)}, r"seeds: got .*it must be a count or a sequence"),
+        ({"seeds": 2.0}, r"seeds: got 2\.0, but it must be a count or a sequence"),
+        ({"seeds": np.ma.array([1, 2])}, r"seeds: got a MaskedArray of int64\[2\]"),
         ({"seeds": (-1,)}, r"seeds: got -1, but it must be an integer in"),
         ({"seeds": (0.5,)}, r"seeds: got 0\.5"),
         (
@@ -262,7 +264,7 @@ def test_numpy_numbers_are_taken(skipped):
     result = trained(seeds=np.arange(3, 5), grid={"agent.gamma": np.linspace(0.5, 1.0, 3)})
     assert result.seeds == (3, 4)
     assert result.grid == {"agent.gamma": (0.5, 0.75, 1.0)}
-    assert trained(seeds=np.int64(2), members_at_once=jnp.int32(1)).seeds == (0, 1)
+    assert trained(seeds=np.int64(2), members_at_once=jnp.int32(1)).seeds == trained(seeds=np.array(2)).seeds == (0, 1)
     assert trained(seeds=jnp.arange(3, 5)).seeds == (3, 4)
 
 
