@@ -76,6 +76,9 @@ import hindsight_jax as hj
 for name in hj.__all__:
     assert getattr(hj, name).__name__ == (name if name in ('load', 'train') else 'hindsight_jax.' + name)
 import jax
+from jax._src import xla_bridge
+made = [hj.envs.make(name) for name in hj.envs.names()] + [hj.envs.make('point_mass', pixels=48, goals='image')]
+assert not xla_bridge.backends_are_initialized(), 'a task started JAX, which a fork of this process could not use'
 print(float(jax.jit(hj.envs.make('push').reset)(jax.random.key(0)).reward))
 try:
     hj.loses

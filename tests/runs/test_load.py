@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import pickle
 import shutil
 from pathlib import Path
 
@@ -48,5 +49,7 @@ def test_its_policies_are_found_best_and_last(copy):
             loaded.policy(member)
     with pytest.raises(ValueError, match=r"^explore: got 'no'"):
         loaded.policy(np.int64(0), "no")
+    for again in (pickle.loads(pickle.dumps(loaded)).policy(1), pickle.loads(pickle.dumps(loaded.policy(1)))):
+        np.testing.assert_array_equal(jax.vmap(again)(*given), jax.vmap(loaded.policy(1))(*given))
     for member in (np.int64(1), jnp.int32(1), np.array(1)):
         np.testing.assert_array_equal(jax.vmap(loaded.policy(member))(*given), jax.vmap(loaded.policy(1))(*given))
