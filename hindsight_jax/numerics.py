@@ -40,13 +40,15 @@ def steady(function: F) -> F:
             args, kwargs = _converted(args, kwargs)
             return function(*args, **kwargs)
 
+    call.is_steady = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
 def steady_methods(kind: type) -> None:
     """Makes the constructor and the public methods that a class itself defines `steady`."""
     for name, method in list(vars(kind).items()):
-        if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
+        own = inspect.isfunction(method) and not hasattr(method, "is_steady")  # one of another class stays that one
+        if own and (name == "__init__" or not name.startswith("_")):
             setattr(kind, name, steady(method))
 
 

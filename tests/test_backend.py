@@ -82,6 +82,7 @@ COMMANDS = [
 def test_a_command_ends_with_one_line_and_writes_nothing(no_device, tmp_path, monkeypatch, command):
     """`experiments.run` is tested in tests/cli/test_command_lines.py. The others compute nothing."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, command[0], raising=False)  # runpy warns of a module that is there
     status = commands.run(command[0], command[1:])  # of sys.exit: a text is printed, and the status is 1
     assert re.fullmatch(r"error: JAX_PLATFORMS=cpu: .*set JAX_PLATFORMS=cpu\.", status)
     assert not list(tmp_path.iterdir())
