@@ -42,6 +42,7 @@ ALLOWED = {
         "types",
         "backend",
         "checks",
+        "numerics",
         "fields",
         "rendering",
         "envs.base",

@@ -1,12 +1,11 @@
 """What JAX's global settings must not change: a program, a draw, or the dtype of anything that is stored."""
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+import unusual
 
 import hindsight_jax as hj
 from hindsight_jax import envs, losses, numerics, presets, training, types
@@ -14,17 +13,10 @@ from hindsight_jax import envs, losses, numerics, presets, training, types
 RBG = jax.random.key(7, impl="rbg")
 
 
-@contextlib.contextmanager
-def unusual():
-    """64 bits, no promotion between dtypes, and keys of another generator."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.default_prng_impl("rbg"):
-        yield
-
-
 def same_in_both(make):
-    """What `make` returns under `unusual`, once that is the same as without."""
+    """What `make` returns under `unusual.settings`, once that is the same as without."""
     usual = make()
-    with unusual():
+    with unusual.settings():
         assert make() == usual
     return usual
 
@@ -34,7 +26,7 @@ def test_arrays_are_narrow_inside_and_the_settings_stay_outside():
         assert isinstance(static, int)
         return wide + jnp.zeros(2), jnp.arange(2), jax.random.key_impl(key), jax.random.key_impl(jax.random.key(0))
 
-    with unusual():
+    with unusual.settings():
         total, count, *kinds = numerics.steady(seen)(jnp.ones(2, jnp.float64), key=RBG)
         assert jnp.zeros(2).dtype == jnp.float64
     assert (total.dtype, count.dtype, *kinds) == (jnp.float32, jnp.int32, "threefry2x32", "threefry2x32")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, rendering
+from hindsight_jax import checks, numerics, rendering
 from hindsight_jax.envs.base import GoalEnv
 
 VIEWS, COLUMNS = 6, 3
@@ -27,6 +27,7 @@ def has_picture(env: GoalEnv) -> bool:
     return drawn and task.camera is not GoalEnv.camera
 
 
+@numerics.steady
 def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
     """Episodes of random starts and goals, a tile each, u8[F, H, W, 3], with F = horizon + 1 frames.
 

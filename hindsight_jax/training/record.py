@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.training import finite
 from hindsight_jax.training.state import Best, PopulationState, RunState
 
@@ -33,6 +33,7 @@ def keep_best(best: Best, members: RunState, success: jax.Array) -> Best:
     return jax.tree.map(lambda new, old: jnp.where(of_leaf(new), new, old), now, best)
 
 
+@numerics.steady
 def pop_metrics(state: PopulationState) -> tuple[PopulationState, dict[str, jax.Array]]:
     """(state with empty sums, means over the epochs since the last call): f32[M] each, NaN if there were no epochs."""
     checks.instance("state", state, PopulationState, "Pass what advance returned.")

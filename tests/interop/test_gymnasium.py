@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
+import unusual
 
 gymnasium = pytest.importorskip("gymnasium")
 
@@ -78,7 +79,7 @@ def test_steps_are_of_float32_and_the_same_for_every_setting_of_jax(name):
 
     usual = played()
     assert {dtype for _, dtype, _ in usual} == {"float32"}
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.default_prng_impl("rbg"):
+    with unusual.settings():
         assert played() == usual
 
 

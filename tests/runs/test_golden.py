@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import unusual
 from golden import GOLDEN, LEAVES, hashes, restored
 
 from hindsight_jax import presets
@@ -66,15 +67,30 @@ def new_path(path, known):
     return path
 
 
-def test_a_run_goes_on_from_it(copy):
-    before = (copy / "metrics.jsonl").read_text().splitlines()
-    arguments = configs.parse(["--resume", f"--workdir={copy}", "--config.total_steps=54"])
-    with session.session(arguments.name, dict(arguments.config), arguments.grid, copy, resume=True) as run:
+def gone_on(folder):
+    """The records of the run in this folder, once it has gone on to 54 env steps."""
+    arguments = configs.parse(["--resume", f"--workdir={folder}", "--config.total_steps=54"])
+    with session.session(arguments.name, dict(arguments.config), arguments.grid, folder, resume=True) as run:
         assert run.env_steps() == 30
         assert run.train(GracefulExit()) == 0
-    after = (copy / "metrics.jsonl").read_text().splitlines()
-    assert [records.decode(line) for line in after[: len(before)]] == [records.decode(line) for line in before]
-    assert [records.decode(line)["env_steps"] for line in after] == [18, 18, 30, 30, 42, 42, 54, 54]
+    return [records.decode(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_goes_on_from_it(copy):
+    before = [records.decode(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+    after = gone_on(copy)
+    assert after[: len(before)] == before
+    assert [record["env_steps"] for record in after] == [18, 18, 30, 30, 42, 42, 54, 54]
+
+
+@pytest.mark.slow
+def test_it_goes_on_with_the_same_numbers_for_every_setting_of_jax(copy, tmp_path):
+    clocks = {"unix_seconds", "seconds_train", "seconds_evaluate"}
+    numbers = lambda folder: [{k: v for k, v in record.items() if k not in clocks} for record in gone_on(folder)]
+    other = Path(shutil.copytree(copy, tmp_path / "other"))
+    usual = numbers(copy)
+    with unusual.settings():
+        assert numbers(other) == usual
 
 
 @pytest.mark.parametrize(

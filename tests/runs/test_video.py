@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import probes
 import pytest
+import unusual
 from PIL import Image
 
 from hindsight_jax import envs, rendering
@@ -53,6 +54,14 @@ def test_a_frame_for_every_state_the_last_included(walk, chain):
     frames, _, _ = walk
     assert frames.dtype == np.uint8
     assert frames.shape == (chain.spec.horizon + 1, 2 * video.SIZE + 2, 3 * video.SIZE + 4, 3)
+
+
+@pytest.mark.seldom
+def test_frames_are_the_same_for_every_setting_of_jax(walk, chain):
+    frames, _, _ = walk
+    with unusual.settings():
+        found = video.record_video(chain, lambda observation, goal, key: jnp.array([2]), jax.random.key(4))
+    np.testing.assert_array_equal(found, frames)
 
 
 def test_a_border_is_green_while_its_state_is_a_success_and_no_longer(walk):
