@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parse(argv)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(error)
         return 2
     if arguments.help or arguments.list is not None:
         streams.print_line(help.help_text(arguments.name) if arguments.help else help.list_text(arguments.list or ""))
@@ -58,10 +58,15 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
                 interrupt=interrupt,
             )
     except SessionError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(error)
         if joined.count > 1:
             processes.leave(1, joined)
         return 1
+
+
+def _print_error(error: Exception) -> None:
+    """Prints it on one line, though a path in it may hold the end of one."""
+    print("error: " + str(error).replace("\n", "\\n"), file=sys.stderr)
 
 
 def members_here(arguments: Arguments) -> int:

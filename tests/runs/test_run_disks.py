@@ -234,7 +234,7 @@ def test_a_relative_path_is_of_the_folder_where_the_run_began(server, assert_who
 
 @pytest.mark.parametrize("kind", ["too long a name", "a dangling link", "a file", "a link to itself"])
 def test_what_can_be_no_directory_is_refused_with_a_remedy(server, tmp_path, kind):
-    path = tmp_path / ("x" * 256 if kind == "too long a name" else "run")
+    path = tmp_path / ("x" * 256 if kind == "too long a name" else "a\nrun")
     if kind == "a dangling link":
         path.symlink_to(tmp_path / "nowhere")
     elif kind == "a link to itself":
