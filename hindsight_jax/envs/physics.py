@@ -98,7 +98,8 @@ class Engine:
     def _mjx(self) -> tuple[mjx.Model, mjx.Data]:
         """MJX's model, and its data in the positions of the XML: made late, so that making a task starts no JAX."""
         backend.start()
-        with jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
+        no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))  # made first inside of a shard_map
+        with no_mesh, jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
             try:
                 return mjx.put_model(self.model, impl="jax"), mjx.make_data(self.model, impl="jax")
             except NotImplementedError as error:
