@@ -65,7 +65,8 @@ class ImageEnv(base.GoalEnv):
     @functools.cached_property
     def _draw(self) -> Callable[[rendering.Scene], jax.Array]:
         """Draws the bodies: made late, so that making a task starts no JAX."""
-        with jax.ensure_compile_time_eval():
+        no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))  # made first inside of a shard_map
+        with no_mesh, jax.ensure_compile_time_eval():
             return rendering.observer(self.task.scenery(), self.task.camera(), self._images.pixels)
 
     def __getstate__(self) -> dict[str, Any]:
