@@ -19,12 +19,13 @@ _NARROW = {"float64": jnp.float32, "int64": jnp.int32, "uint64": jnp.uint32, "co
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def steady(function: F) -> F:
+def steady(function: F, kept: tuple[type, ...] = ()) -> F:
     """A decorator: the function computes the same numbers whatever JAX's global settings are.
 
     Where `jax_enable_x64`, a stricter `jax_numpy_dtype_promotion` or another `jax_default_prng_impl` is set, it runs as
     if they were not: what it makes is of 32 bits, and so are its arguments' arrays, as JAX makes them without x64. Keys
-    of another generator become threefry's (`threefry`). Around the function the settings stay.
+    of another generator become threefry's (`threefry`). Around the function the settings stay. Arguments of the types
+    `kept` are passed as they are.
 
     >>> with jax.enable_x64(True):
     ...     steady(lambda x: x + jnp.zeros(2))(jnp.ones(2)).dtype
@@ -33,23 +34,20 @@ def steady(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not _are_set():
-            args, kwargs = _converted(args, kwargs)
-            return function(*args, **kwargs)
-        with _unset():
-            args, kwargs = _converted(args, kwargs)
+        with _unset() if _are_set() else contextlib.nullcontext():
+            args, kwargs = _converted((args, kwargs), kept)
             return function(*args, **kwargs)
 
     call.is_steady = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
-def steady_methods(kind: type) -> None:
-    """Makes the constructor and the public methods that a class itself defines `steady`."""
+def steady_methods(kind: type, kept: tuple[type, ...] = ()) -> None:
+    """Makes the constructor and the public methods that a class itself defines `steady`; `kept` as there."""
     for name, method in list(vars(kind).items()):
         own = inspect.isfunction(method) and not hasattr(method, "is_steady")  # one of another class stays that one
         if own and (name == "__init__" or not name.startswith("_")):
-            setattr(kind, name, steady(method))
+            setattr(kind, name, steady(method, kept))
 
 
 @steady
@@ -91,11 +89,12 @@ def _unset() -> Iterator[None]:
         yield
 
 
-def _converted(args: Any, kwargs: Any) -> Any:
-    """The arguments, of which wide arrays and foreign keys are converted; the very same objects if there are none."""
-    if not any(map(_is_foreign, jax.tree.leaves((args, kwargs)))):
-        return args, kwargs
-    return jax.tree.map(lambda leaf: _convert(leaf) if _is_foreign(leaf) else leaf, (args, kwargs))
+def _converted(tree: Any, kept: tuple[type, ...]) -> Any:
+    """The tree, of which wide arrays and foreign keys are converted; the very same object if there are none."""
+    is_leaf = lambda node: isinstance(node, kept)
+    if not any(map(_is_foreign, jax.tree.leaves(tree, is_leaf=is_leaf))):
+        return tree
+    return jax.tree.map(lambda leaf: _convert(leaf) if _is_foreign(leaf) else leaf, tree, is_leaf=is_leaf)
 
 
 def _is_foreign(leaf: Any) -> bool:

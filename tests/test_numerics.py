@@ -32,6 +32,14 @@ def test_arrays_are_narrow_inside_and_the_settings_stay_outside():
     assert (total.dtype, count.dtype, *kinds) == (jnp.float32, jnp.int32, "threefry2x32", "threefry2x32")
 
 
+def test_arguments_of_a_type_that_is_kept_are_passed_as_they_are():
+    with jax.enable_x64(True):
+        given = types.Range(jnp.zeros(2), jnp.ones(2))
+        narrow, wide = numerics.steady(lambda *args: args, kept=(types.Range,))([given.low], given)
+    assert narrow[0].dtype == jnp.float32
+    assert wide is given
+
+
 def test_arguments_without_wide_arrays_are_passed_on_as_they_are():
     given = {"a": np.float64(1.0), "b": [jnp.ones(2), None, "text"]}
     assert numerics.steady(lambda x: x)(given) is given

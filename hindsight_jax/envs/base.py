@@ -105,7 +105,8 @@ class GoalEnv(Env):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        numerics.steady_methods(cls)  # a user's own task, too, computes in float32
+        # A user's own task, too, computes in float32. What wrappers keep in a State's info is theirs, and stays wide.
+        numerics.steady_methods(cls, kept=(State,))
 
     @property
     @abc.abstractmethod
@@ -299,7 +300,7 @@ class GoalEnv(Env):
         return "mjx"
 
 
-numerics.steady_methods(GoalEnv)
+numerics.steady_methods(GoalEnv, kept=(State,))
 
 
 class PureTask(GoalEnv):

@@ -81,7 +81,7 @@ class AutoReset(base.Wrapper):
         )
 
 
-numerics.steady_methods(AutoReset)
+numerics.steady_methods(AutoReset, kept=(base.State,))
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:

@@ -154,3 +154,12 @@ def test_brax_episode_wrapper_runs_on_a_task(name):
     assert state.info["truncation"].all()
     assert state.info["episode_metrics"]["invalid_action"].tolist() == [1.0] * 4
     assert state.info["episode_metrics"]["length"].tolist() == [2.0] * 4
+
+
+def test_brax_episode_wrapper_keeps_its_own_numbers_as_wide_as_it_makes_them():
+    """Its `step` is a scan, whose carry holds them."""
+    with jax.enable_x64(True), jax.default_prng_impl("rbg"):
+        env = brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(Line()), episode_length=2, action_repeat=1)
+        state = jax.eval_shape(env.reset, jax.random.split(jax.random.PRNGKey(0), 4))
+        state = jax.eval_shape(env.step, state, jnp.ones((4, 1), int))
+    assert (state.obs["observation"].dtype, state.info["steps"].dtype) == (jnp.float32, jnp.float64)
