@@ -50,6 +50,25 @@ def steady_methods(kind: type, kept: tuple[type, ...] = ()) -> None:
             setattr(kind, name, steady(method, kept))
 
 
+@contextlib.contextmanager
+def made_once() -> Iterator[None]:
+    """Around the making of arrays that are kept: they are plain numbers wherever they are made first.
+
+    Inside of `jax.jit` they would be traced, and inside of `jax.shard_map` they would belong to its mesh.
+
+    >>> made = []
+    >>> def function(x):
+    ...     with made_once():
+    ...         made.append(jnp.ones(2))
+    ...     return x
+    >>> _ = jax.jit(function)(0.0)
+    >>> made[0].tolist()
+    [1.0, 1.0]
+    """
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())), jax.ensure_compile_time_eval():
+        yield
+
+
 @steady
 def key(seed: Any) -> jax.Array:
     """jax.random.key(seed) of threefry, whatever `jax_default_prng_impl` is. `seed` is an integer or i32[].

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks
+from hindsight_jax import checks, numerics
 from hindsight_jax.envs import _reads
 
 _OBSERVED = ("observation", "achieved_goal", "desired_goal")
@@ -29,7 +29,7 @@ def check_continues(env: Any) -> None:
     It traces `reset` and `step` once, which for a physics task takes a second or three; compiling them later then takes
     as much less. What a `step` asks the host for (`jax.pure_callback`) is not known, and passes.
     """
-    key = jax.random.key(0)
+    key = numerics.key(0)
     first = _first_state(env, key)
     action = jax.eval_shape(env.spec.action.sample, key)
     with jax.disable_jit(False):  # whoever debugs without it would be shown loops that are unrolled

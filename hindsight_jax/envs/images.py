@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from hindsight_jax import checks, rendering, types
+from hindsight_jax import checks, numerics, rendering, types
 from hindsight_jax.envs import _validation, base
 
 
@@ -65,8 +65,7 @@ class ImageEnv(base.GoalEnv):
     @functools.cached_property
     def _draw(self) -> Callable[[rendering.Scene], jax.Array]:
         """Draws the bodies: made late, so that making a task starts no JAX."""
-        no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))  # made first inside of a shard_map
-        with no_mesh, jax.ensure_compile_time_eval():
+        with numerics.made_once():
             return rendering.observer(self.task.scenery(), self.task.camera(), self._images.pixels)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -98,8 +98,7 @@ class Engine:
     def _mjx(self) -> tuple[mjx.Model, mjx.Data]:
         """MJX's model, and its data in the positions of the XML: made late, so that making a task starts no JAX."""
         backend.start()
-        no_mesh = jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ()))  # made first inside of a shard_map
-        with no_mesh, jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
+        with numerics.made_once(), jax.numpy_rank_promotion("allow"):
             try:
                 return mjx.put_model(self.model, impl="jax"), mjx.make_data(self.model, impl="jax")
             except NotImplementedError as error:

@@ -70,7 +70,7 @@ def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int 
     for name, value in (("scenery", scenery), ("camera", camera)):
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
             checks.fail(name, "traced arrays", "it must be known", "Make the observer outside of jax.jit.")
-    with jax.ensure_compile_time_eval():
+    with numerics.made_once():
         rays = jax.tree.map(np.asarray, _rays(scenery, camera, pixels, antialias))
 
     @numerics.steady

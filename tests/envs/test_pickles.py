@@ -55,3 +55,15 @@ def test_a_physics_task_is_pickled_with_its_overrides():
     assert again.spec.horizon == 7
     seen = jax.jit(again.task.reset)(jax.random.key(0))
     np.testing.assert_array_equal(seen.obs["observation"], jax.jit(task.reset)(jax.random.key(0)).obs["observation"])
+
+
+def test_what_an_engine_makes_late_may_be_made_on_the_mesh_of_a_population():
+    """And then serves everywhere: it does not belong to that mesh."""
+    task = pickle.loads(pickle.dumps(envs.make("point_mass")))  # whose engine has made nothing yet
+    idle = jnp.zeros(2)
+    play = jax.vmap(lambda key: task.step(task.reset(key), idle).obs["observation"])
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("members",))
+    each = jax.sharding.PartitionSpec("members")
+    keys = jax.device_put(jax.random.split(jax.random.key(0), 2), jax.sharding.NamedSharding(mesh, each))
+    mapped = jax.jit(jax.shard_map(play, mesh=mesh, in_specs=each, out_specs=each, check_vma=False))(keys)
+    np.testing.assert_array_equal(mapped, jax.jit(play)(keys))
