@@ -9,8 +9,7 @@ A trajectory of `length` actions has the states s_0 .. s_length. For the step t 
 
 A law is a pytree: weights and the discount are leaves, the kinds are static, so the members of a population may differ
 in these numbers. A step outside the trajectory (t >= length), invalid weights (negative, not finite, or all zero) and a
-discount outside [0, 1] raise ValueError when their values are known. Under `jax.jit` they are not: there `sample` gives
-INVALID and `pmf` is all NaN.
+discount outside [0, 1] raise ValueError. Where `jax.jit` hides them, `sample` gives INVALID and `pmf` is all NaN.
 
 Dimension key: H horizon, n components of a mixture. All functions are for one step; map them over a batch with
 `jax.vmap`. `hindsight_jax.losses` names the paper of the equations [D n].

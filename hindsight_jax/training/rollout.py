@@ -4,7 +4,7 @@ Dimension key: N environments, T horizon, O observation dims, G goal dims, D act
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,26 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
     _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
     checks.typed_key("key", key)
     num_envs = checks.positive_int("num_envs", num_envs, "Play at least one episode.")
+    played, goals = _play(env, policy, key, num_envs)
+    achieved, goal, horizon = played["achieved_goal"], played["desired_goal"], env.spec.horizon
+    success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], goal)  # [N, T]
+    success_any = jnp.any(success, axis=1)
+    ends = success_any & env.spec.ends_at_success
+    length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
+    if checks.is_concrete(goals):  # else they are not looked at, and not computed
+        continuity.check_goals_stay(env, jnp.swapaxes(goals, 0, 1), goal, length)
+    last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
+    at_end = jax.vmap(lambda states, i: states[i])(achieved, length)  # [N, *G], phi(s_length)
+    return Rollout(
+        trajectories=types.Trajectory(**played, length=length, terminal=ends),
+        success_end=last,
+        success_any=success_any,
+        distance_end=jax.vmap(env.distance)(at_end, goal),
+    )
+
+
+def _play(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> tuple[dict[str, Any], jax.Array]:
+    """Fields of N trajectories that do not depend on success, and the desired goals [T, N, *G] after every step."""
     key_reset, key_steps = jax.random.split(key)
     first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
     goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")
@@ -53,32 +73,14 @@ def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Roll
         seen = state.obs
         return state, (action, newest(seen["observation"]), seen["achieved_goal"], seen["desired_goal"])
 
-    horizon = env.spec.horizon
-    _, (action, observation, achieved, goals) = jax.lax.scan(step, first, jax.random.split(key_steps, horizon))
+    _, (action, observation, achieved, goals) = jax.lax.scan(step, first, jax.random.split(key_steps, env.spec.horizon))
     # action [T, N, D], observation [T, N, *O], achieved, goals [T, N, *G] -> [N, T, ..], and s_0 in front of the states
     with_start = lambda start, rest: jnp.concatenate([start[:, None], jnp.swapaxes(rest, 0, 1)], axis=1)
-    observation = with_start(newest(first.obs["observation"]), observation)
-    achieved = with_start(first.obs["achieved_goal"], achieved)
-
-    success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], goal)  # [N, T]
-    success_any = jnp.any(success, axis=1)
-    ends = success_any & env.spec.ends_at_success
-    length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
-    if checks.is_concrete(goals):  # else they are not looked at, and not computed
-        continuity.check_goals_stay(env, jnp.swapaxes(goals, 0, 1), goal, length)
-    last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
-    at_end = jax.vmap(lambda states, i: states[i])(achieved, length)  # [N, *G], phi(s_length)
-    return Rollout(
-        trajectories=types.Trajectory(
-            observation=observation,
-            achieved_goal=achieved,
-            action=jnp.swapaxes(action, 0, 1),
-            desired_goal=goal,
-            length=length,
-            terminal=ends,
-            goal_image=goal_image,
-        ),
-        success_end=last,
-        success_any=success_any,
-        distance_end=jax.vmap(env.distance)(at_end, goal),
-    )
+    fields = {
+        "observation": with_start(newest(first.obs["observation"]), observation),
+        "achieved_goal": with_start(first.obs["achieved_goal"], achieved),
+        "action": jnp.swapaxes(action, 0, 1),
+        "desired_goal": goal,
+        "goal_image": goal_image,
+    }
+    return fields, goals
