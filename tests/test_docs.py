@@ -103,6 +103,7 @@ def test_the_other_algorithm_needs_no_agent(page):
     assert config == hdm | {"relabel.next_state": 0.0}
 
 
+@pytest.mark.seldom
 def test_the_module_trains_from_the_command_line(tmp_path):
     """The page's second command, on a small task."""
     (tmp_path / "my_run.py").write_text("\n\n".join(BLOCKS[i] for i in (AGENT, REGISTER)))

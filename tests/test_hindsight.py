@@ -1,10 +1,12 @@
 """What all of this is for: on flip_bit, hindsight learns what the same agent does not learn without it."""
 
 import numpy as np
+import pytest
 
 import hindsight_jax as hj
 
 
+@pytest.mark.seldom
 def test_hindsight_beats_no_hindsight_on_flip_bit():
     """Ten bits, three seeds: one program, whose members differ in the share of goals that are not relabelled alone.
 

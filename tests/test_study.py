@@ -116,6 +116,7 @@ def test_the_plot_has_a_panel_for_the_first_field_and_a_line_for_each_setting(fo
         np.testing.assert_array_equal(axis.lines[1].get_xdata(), [18, 30])
 
 
+@pytest.mark.seldom
 def test_shapes_make_programs_of_their_own_and_shorter_ones_end_in_nan():
     """Collections of 2 and of 6 episodes: 6 and 18 steps an epoch, so evaluations at 18 and 24, and at 24 alone."""
     lines = []

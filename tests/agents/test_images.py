@@ -126,6 +126,7 @@ def test_agents_learn_to_do_what_an_image_says(name, goals):
 # Normalised and scaled inputs
 
 
+@pytest.mark.seldom
 @goals_of_both_kinds
 def test_images_are_not_normalised(goals):
     """Goals of numbers have running statistics; images pass as they are."""
@@ -139,6 +140,7 @@ def test_images_are_not_normalised(goals):
         np.testing.assert_allclose(state.normaliser.goal.mean, batch.goal.mean(0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.seldom
 @goals_of_both_kinds
 def test_scaling_looks_at_goals_of_numbers_alone(goals):
     """In [-1, 1] it changes nothing: so the ranges are those of another box."""

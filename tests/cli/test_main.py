@@ -93,6 +93,7 @@ def test_a_run_leaves_what_it_promises(whole):
 NOON = "import time; time.strftime = lambda format: 'NOON'"
 
 
+@pytest.mark.seldom
 def test_runs_that_begin_in_the_same_second_get_a_directory_each(server, assert_whole, tmp_path):
     processes = [server.start(*TINY, cwd=tmp_path, setup=NOON) for _ in range(3)]
     ended = [process.wait() for process in processes]

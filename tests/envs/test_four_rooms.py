@@ -124,6 +124,7 @@ def test_a_ball_slides_along_a_wall_at_full_speed(play):
     assert np.all(np.abs(places[2:, 1] - 0.522) < 1e-3)
 
 
+@pytest.mark.seldom
 def test_a_ball_stands_two_millimetres_deep_in_a_wall_and_dips_below_two_centimetres(play, walks):
     """One substep at full speed is 1 cm, and the contacts are soft: solref 0.02 s, two substeps."""
     depth = overlaps(walks)

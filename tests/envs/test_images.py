@@ -79,6 +79,7 @@ def test_a_rollout_keeps_one_frame_a_state_and_the_goal_s_image():
     assert np.abs(np.asarray(env.image_of(place), int) - np.asarray(episodes.observation[0, 17], int)).max() <= 1
 
 
+@pytest.mark.seldom
 def test_auto_reset_and_states_of_another_task():
     env = tasks("navigation", frames=2)[1]
     wrapped = envs.AutoReset(env, horizon=2)

@@ -57,6 +57,7 @@ def test_a_physics_task_is_pickled_with_its_overrides():
     np.testing.assert_array_equal(seen.obs["observation"], jax.jit(task.reset)(jax.random.key(0)).obs["observation"])
 
 
+@pytest.mark.seldom
 def test_what_an_engine_makes_late_may_be_made_on_the_mesh_of_a_population():
     """And then serves everywhere: it does not belong to that mesh."""
     task = pickle.loads(pickle.dumps(envs.make("point_mass")))  # whose engine has made nothing yet

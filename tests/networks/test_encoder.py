@@ -78,6 +78,7 @@ def test_a_cpu_compiles_no_convolution():
     assert " conditional(" not in text  # one branch
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("leading", [(), (2, 3)])
 def test_any_leading_axes_compiled_mapped_or_not(leading):
     network, params, _ = made()
@@ -90,6 +91,7 @@ def test_any_leading_axes_compiled_mapped_or_not(leading):
     np.testing.assert_allclose(one_by_one, features, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.seldom
 def test_members_equal_a_loop():
     """Values and gradients, each member with parameters of its own."""
     network, _, image = made()
@@ -202,6 +204,7 @@ def test_goals_of_numbers_are_scaled_beside_images():
     np.testing.assert_allclose(head.apply(params, image, goal), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("goal", [jnp.zeros((2, 2)), images(2, LEAST, LEAST, 3, seed=1)], ids=["numbers", "image"])
 def test_gradients_reach_every_parameter(goal):
     head, params, inputs = head_of("QNetwork", goal)

@@ -29,9 +29,7 @@ def histories(draw):
     return capacity, horizon, draw(st.lists(batch, max_size=8))
 
 
-@hypothesis.settings(max_examples=500, deadline=None, derandomize=True)
-@hypothesis.given(histories(), st.integers(0, 2**31 - 1))
-def test_ring_equals_the_model(history, seed):
+def check_history(history, seed):
     """Every stored pair and every goal of it is reachable, and nothing else; poison is never read."""
     capacity, horizon, batches = history
     functions, model = compiled(capacity, horizon), Model(capacity, horizon)
@@ -49,6 +47,12 @@ def test_ring_equals_the_model(history, seed):
     lengths = dict(model.stored)
     expected = {10_000 * e + 100 * t + i for e, t in model.pairs() for i in (-1, *range(t + 1, lengths[e] + 1))}
     assert set(drawn.tolist()) == expected
+
+
+@pytest.mark.parametrize("examples", [100, pytest.param(500, marks=pytest.mark.seldom)])
+def test_ring_equals_the_model(examples):
+    settings = hypothesis.settings(max_examples=examples, deadline=None, derandomize=True)
+    settings(hypothesis.given(histories(), st.integers(0, 2**31 - 1))(check_history))()
 
 
 def test_what_is_not_kept_changes_no_bit_and_members_keep_their_own():

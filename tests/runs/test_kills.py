@@ -80,7 +80,7 @@ def kill_at_random(server, whole, assert_whole, folder: Path, kills: int, seed: 
 
 
 def test_sigkill_at_random_moments_changes_no_bit(server, whole, assert_whole, tmp_path):
-    kill_at_random(server, whole, assert_whole, tmp_path, kills=6, seed=0)
+    kill_at_random(server, whole, assert_whole, tmp_path, kills=3, seed=0)
 
 
 @pytest.mark.slow

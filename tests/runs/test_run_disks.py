@@ -133,6 +133,7 @@ def read_only():
 """
 
 
+@pytest.mark.seldom
 def test_a_read_only_disk_takes_no_run_and_keeps_what_it_has(server, whole, assert_whole, disk):
     path = disk / "run"
     in_the_middle = READ_ONLY.format(str(disk)) + "fork_server.after_checkpoint(2, read_only)"
@@ -162,6 +163,7 @@ def test_a_directory_that_is_removed_ends_a_run_and_is_not_made_again(server, tm
     assert not part.exists()
 
 
+@pytest.mark.seldom
 def test_a_directory_that_is_renamed_ends_a_run_and_goes_on_at_its_new_place(server, whole, assert_whole, tmp_path):
     path, moved = tmp_path / "run", tmp_path / "moved"
     setup = f"fork_server.after_checkpoint(2, lambda: os.replace({str(path)!r}, {str(moved)!r}))"

@@ -181,6 +181,7 @@ def test_a_border_that_is_green_for_a_moment_stays_green():
         assert shown[1] - max(shown[0], shown[2]) > 60  # of GREEN it is 90
 
 
+@pytest.mark.seldom
 def test_what_the_policy_sees_stands_beside_what_a_person_sees():
     """The newest frame, each of its 36 pixels as a square of four, and the image of the goal, which stays."""
     env = envs.make("navigation", size=2, horizon=2, pixels=36, frames=2, goals="image")

@@ -132,6 +132,7 @@ def test_one_device_serves_any_number_of_members():
 # Counts and seeds
 
 
+@pytest.mark.seldom
 def test_seeds_are_all_different():
     """In their first weights, their warm-up, what they collect, and what they learn."""
     state, _ = started()

@@ -103,6 +103,7 @@ def test_what_the_page_points_at_is_there():
         assert (ROOT / "docs" / name).stat().st_size < video.MAX_BYTES
 
 
+@pytest.mark.seldom
 def test_the_python_of_the_page_runs():
     (block,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     page = {}
