@@ -12,6 +12,7 @@ import abc
 import functools
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import backend, checks, numerics, rendering, types
-from hindsight_jax.envs import _quiet_imports, _validation, action_sets, base
+from hindsight_jax.envs import _quiet_imports, _small_matrices, _validation, action_sets, base
 
 with _quiet_imports.without_warp_message():
     import mujoco
@@ -92,7 +93,7 @@ class Engine:
         self._source = model
         if not (isinstance(model, str) and model in _SHIPPED):
             self._mjx  # noqa: B018 - MJX may refuse it
-        self._traced_substep = jax.jit(self._substep)  # traced once for every rollout that a program has
+        self._traced_substep = self._traced()
 
     @functools.cached_property
     def _mjx(self) -> tuple[mjx.Model, mjx.Data]:
@@ -110,7 +111,7 @@ class Engine:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._traced_substep = jax.jit(self._substep)
+        self._traced_substep = self._traced()
 
     def start(self, qpos: jax.Array, qvel: jax.Array | None = None) -> Physics:
         """The state in the positions `qpos` f32[Q], at rest or with the velocities `qvel` f32[V].
@@ -130,6 +131,10 @@ class Engine:
         checks.shape("controls", controls, (controls.shape[0], self.model.nu), remedy)
         with jax.numpy_rank_promotion("allow"), jax.disable_jit(False):  # one by one, MJX's operations take minutes
             return jax.lax.scan(self._traced_substep, state, controls)[0]
+
+    def _traced(self) -> Callable[..., Any]:
+        """A substep that is traced once for every rollout of a program."""
+        return jax.jit(_small_matrices.written_out(self._substep))
 
     def _substep(self, state: Physics, control: jax.Array) -> tuple[Physics, None]:
         model, blank = self._mjx
