@@ -13,20 +13,22 @@ ALLOWED = {
     "types": set(),
     "numerics": set(),
     "backend": set(),
+    "by_device": set(),
     "checks": {"types", "numerics"},
     "fields": {"checks"},
     "statistics": {"types", "checks"},
     "plotting": {"types", "checks"},
     "losses": {"types", "checks"},
     "relabel": {"types", "checks", "numerics"},
-    "networks": {"types", "checks"},
+    "networks": {"types", "by_device", "checks"},
     "replay": {"types", "checks", "numerics", "relabel"},
-    "rendering": {"types", "checks", "numerics"},
-    "envs": {"types", "backend", "checks", "numerics", "rendering"},
+    "rendering": {"types", "by_device", "checks", "numerics"},
+    "envs": {"types", "backend", "by_device", "checks", "numerics", "rendering"},
     "agents": {"types", "checks", "fields", "losses", "networks"},
     "training": {
         "types",
         "backend",
+        "by_device",
         "checks",
         "numerics",
         "relabel",
@@ -41,6 +43,7 @@ ALLOWED = {
     "runs": {
         "types",
         "backend",
+        "by_device",
         "checks",
         "numerics",
         "fields",
@@ -86,6 +89,20 @@ def test_a_module_imports_only_its_lower_layers(path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_imports_experiments(path):
     assert "experiments" not in {node.split(".")[0] for node in _roots(path)}
+
+
+DECIDES = "hindsight_jax/by_device.py"
+REPORTS = "hindsight_jax/runs/provenance.py"  # the platform, among all else
+
+
+def test_one_module_decides_what_depends_on_the_device():
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("platform_dependent", "platform", "default_backend")
+    }
+    assert naming == {DECIDES, REPORTS}
 
 
 def _roots(path: pathlib.Path) -> set[str]:

@@ -10,6 +10,7 @@
 | peers | other libraries that do the same work, where they are installed |
 | scaling | an update over members, batch, environments, devices and settings of a grid |
 | startup | the start of a run, with an empty and with a full compile cache |
+| lowering | kernels of an env step of every task and of an update of every algorithm; counted, not timed |
 | safety | the checks for NaN and the checkpoints, as fractions of a run |
 
 What is compared is timed in turn, and the best of several rounds is kept: machines are shared and noisy, so compare
@@ -19,7 +20,7 @@ figures of one run of the benchmark only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.bench import epoch, images, peers, ring, safety_cost, scaling, startup, update_cost
+from experiments.bench import epoch, images, lowering, peers, ring, safety_cost, scaling, startup, update_cost
 from experiments.environments import speed as env_speed
 from hindsight_jax import presets
 from hindsight_jax.runs import provenance
@@ -99,5 +100,6 @@ PARTS: dict[str, OneTable | SeveralTables] = {
     "peers": SeveralTables(measure_peers),
     "scaling": SeveralTables(scaling.measure),
     "startup": SeveralTables(startup.measure),
+    "lowering": SeveralTables(lowering.measure),
     "safety": SeveralTables(safety_cost.measure),
 }

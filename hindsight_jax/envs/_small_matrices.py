@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from hindsight_jax import by_device
+
 LARGEST = 12  # N: a larger matrix is left to the library
 
 
@@ -83,7 +85,7 @@ def _cholesky(equation: Any, inputs: list[Any]) -> list[Any]:
     if not _is_small(inputs[0]):
         return _bind(equation, inputs)
     library = lambda matrix: _bind(equation, [matrix])[0]
-    return [jax.lax.platform_dependent(*inputs, cpu=library, default=cholesky)]
+    return [by_device.choose(*inputs, cpu=library, elsewhere=cholesky)]
 
 
 def _triangular_solve(equation: Any, inputs: list[Any]) -> list[Any]:
@@ -97,7 +99,7 @@ def _triangular_solve(equation: Any, inputs: list[Any]) -> list[Any]:
             return solve(triangle.T, right, not of["lower"])
         return solve(triangle, right, of["lower"])
 
-    return [jax.lax.platform_dependent(*inputs, cpu=library, default=substitution)]
+    return [by_device.choose(*inputs, cpu=library, elsewhere=substitution)]
 
 
 def _is_small(matrix: jax.Array) -> bool:

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import checks, types
+from hindsight_jax import by_device, checks, types
 
 
 class Layer(NamedTuple):
@@ -64,9 +64,8 @@ class ImageEncoder(nn.Module):
             channels = maps
         leading = jnp.shape(image)[:-3]
         rows = jnp.reshape(image, (math.prod(leading), *jnp.shape(image)[-3:]))
-        maps = jax.lax.platform_dependent(
-            rows, weights, cpu=partial(by_products, stack), default=partial(by_convolutions, stack)
-        )
+        ways = {"cpu": partial(by_products, stack), "elsewhere": partial(by_convolutions, stack)}
+        maps = by_device.choose(rows, weights, **ways)
         features = mean_places(maps) if self.spatial_softmax else _flat(nn.relu(maps))
         return features.reshape(*leading, features.shape[-1])
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, numerics
+from hindsight_jax import by_device, checks, numerics
 from hindsight_jax.rendering import picture, shapes
 from hindsight_jax.rendering.scene import Camera, Scene
 
@@ -77,7 +77,7 @@ def observer(scenery: Scene | None, camera: Camera, pixels: int, antialias: int 
     def observe(bodies: Scene) -> jax.Array:
         picture.check_scene("bodies", bodies)
         draw = lambda bodies: _draw(bodies, camera.perspective, rays, pixels)
-        return jax.lax.platform_dependent(bodies, cpu=jax.custom_batching.sequential_vmap(draw), default=draw)
+        return by_device.choose(bodies, cpu=jax.custom_batching.sequential_vmap(draw), elsewhere=draw)
 
     return observe
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 from rich import filesize
 
-from hindsight_jax import fields, presets, training
+from hindsight_jax import by_device, fields, presets, training
 from hindsight_jax.runs import config_file
 from hindsight_jax.runs.progress import duration
 
@@ -72,7 +72,7 @@ def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: p
     epochs = setup.num_epochs
     steps = config["env.num_envs"] * setup.env.spec.horizon
     warmup = config.get("replay.warmup", 0) * setup.env.spec.horizon
-    memory, on_cpu = training.memory_use(setup.run), devices[0].platform == "cpu"
+    memory, on_cpu = training.memory_use(setup.run), by_device.is_cpu(devices)
     return Estimate(
         name=name,
         settings=num_members // config["seeds"],

@@ -47,14 +47,17 @@ def describe(argv: Sequence[str] = ()) -> dict[str, Any]:
       argv: the arguments after the program's name; absolute paths in them are cut to their last part.
 
     >>> sorted(describe(["--config=hdm_push"]))
-    ['arguments', 'commit', 'device', 'dirty', 'precision', 'settings', 'versions', 'xla_flags']
+    ['arguments', 'by_device', 'commit', 'device', 'dirty', 'precision', 'settings', 'versions', 'xla_flags']
     """
+    from hindsight_jax import by_device  # it imports JAX, which `versions` and `commit` do not need
+
     return {
         "versions": versions(),
         "device": device(),
         "precision": precision(),
         "xla_flags": portable(os.environ.get("XLA_FLAGS", "")),
         "settings": settings(),
+        "by_device": by_device.describe(),
         **commit(),
         "arguments": [portable(argument) for argument in argv],
     }

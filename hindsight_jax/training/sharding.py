@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hindsight_jax import checks
+from hindsight_jax import by_device, checks
 from hindsight_jax.training import _validation
 
 
@@ -136,7 +136,7 @@ def default_chunk(devices: Sequence[Any]) -> int | None:
     True
     """
     _validation.check_devices(devices)
-    return 1 if devices[0].platform == "cpu" and len(devices) > 1 else None
+    return 1 if by_device.cores_are_devices(devices) else None
 
 
 def shard(mesh: Mesh | None, function: Callable, inputs: Any, outputs: Any) -> Callable:

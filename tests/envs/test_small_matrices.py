@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hindsight_jax import envs
+from hindsight_jax import by_device, envs
 from hindsight_jax.envs import _small_matrices
 from hindsight_jax.envs._small_matrices import LARGEST, cholesky, solve, written_out
 
@@ -13,7 +13,7 @@ from hindsight_jax.envs._small_matrices import LARGEST, cholesky, solve, written
 @pytest.fixture
 def elsewhere(monkeypatch):
     """What other devices than CPUs compute, here."""
-    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *inputs, cpu, default: default(*inputs))
+    monkeypatch.setattr(by_device, "choose", lambda *inputs, cpu, elsewhere: elsewhere(*inputs))
 
 
 def positive_definite(size, seed=0):
@@ -106,7 +106,7 @@ def test_on_a_cpu_physics_keep_their_bits():
 def test_elsewhere_physics_are_the_same(task, monkeypatch):
     """Positions within 0.1 mm and mrad, a hundredth of what an action moves."""
     theirs = after_twenty_substeps(task, lambda engine: engine._substep)
-    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *inputs, cpu, default: default(*inputs))
+    monkeypatch.setattr(by_device, "choose", lambda *inputs, cpu, elsewhere: elsewhere(*inputs))
     ours = after_twenty_substeps(task, lambda engine: _small_matrices.written_out(engine._substep))
     np.testing.assert_allclose(ours.qpos, theirs.qpos, atol=1e-4)
     assert float(jnp.max(jnp.abs(ours.qvel))) > 0.01
