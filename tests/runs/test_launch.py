@@ -143,6 +143,6 @@ def test_the_command_line_trains_two_networks(tmp_path):
         below = WorkDir.open(tmp_path / "run" / name)
         assert [row["agent.gamma"] for row in below.read_records()[-4:]] == [0.5, 0.5, 0.9, 0.9]
         assert len(below.read_summary()["settings"]) == 2
-    explained = [sys.executable, "-m", "experiments.run", *arguments[:-2], arguments[-1], "--explain"]
+    explained = [sys.executable, "-m", "hindsight_jax.cli.main", *arguments[:-2], arguments[-1], "--explain"]
     done = subprocess.run(explained, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.stdout.count("her_flip_bit: 2 settings x 2 seeds = 4 members; one program") == 2, done.stderr
