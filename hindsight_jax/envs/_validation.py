@@ -97,10 +97,8 @@ def check_next(env: Any, state: Any, pipeline_state: Any, observation: Any, vali
     if not isinstance(state, State):
         checks.fail("state", type(state).__name__, "it must be a State", "Pass the state that `step` was given.")
     check_pipeline_state(env, pipeline_state)
-    first = vars(env).get("_carried")
-    if first is not None:  # a `reset` that does not end in `first_state` has set none
-        remedy = "`step` must keep the structure, shapes and dtypes that `reset` gives, for one environment."
-        check_same("pipeline_state", pipeline_state, first, remedy)
+    remedy = "`step` must keep the structure, shapes and dtypes that `reset` gives, for one environment."
+    check_same("pipeline_state", pipeline_state, state.pipeline_state, remedy)
     checks.floating("observation", observation)
     shape = env.spec.observation_shape
     checks.shape("observation", observation, shape, f"That is spec.observation_shape of {type(env).__name__}.")
@@ -126,10 +124,11 @@ def check_same(name: str, value: Any, expected: Any, remedy: str) -> None:
     named = jax.tree_util.tree_leaves_with_path(expected)
     for (path, like), leaf in zip(named, jax.tree.leaves(value), strict=True):
         leaf_name = f"{name}{jax.tree_util.keystr(path)}"
-        checks.shape(leaf_name, leaf, like.shape, remedy)
-        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)  # of any kind of generator
-        if jnp.result_type(leaf) != like.dtype and not (is_key and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)):
-            checks.fail(leaf_name, checks.describe(leaf), f"its dtype must be {like.dtype}", remedy)
+        checks.shape(leaf_name, leaf, jnp.shape(like), remedy)
+        dtypes = jnp.result_type(leaf), jnp.result_type(like)
+        are_keys = all(jnp.issubdtype(dtype, jax.dtypes.prng_key) for dtype in dtypes)  # of any kind of generator
+        if dtypes[0] != dtypes[1] and not are_keys:
+            checks.fail(leaf_name, checks.describe(leaf), f"its dtype must be {dtypes[1]}", remedy)
 
 
 def _check_end(name: str, value: Any, shape: Sequence[int], remedy: str) -> None:

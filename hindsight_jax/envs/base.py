@@ -242,14 +242,14 @@ class GoalEnv(Env):
 
     @functools.cached_property
     def _carried(self) -> Any:
-        """The shapes of what a state carries from step to step; `first_state` sets them, where it is called first."""
+        """The shapes of what a state carries from step to step; `first_state` sets them, which saves a trace."""
         return jax.eval_shape(self.reset, numerics.key(0)).pipeline_state
 
     def first_state(self, pipeline_state: Any, observation: jax.Array) -> State:
         """The state that `reset` returns: its arrays have the structure, shapes and dtypes of every later one."""
         check_pipeline_state(self, pipeline_state)
         like = lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
-        vars(self).setdefault("_carried", jax.tree.map(like, pipeline_state))  # saves a trace of `reset`
+        vars(self)["_carried"] = jax.tree.map(like, pipeline_state)  # the last of a `reset` that calls its parent's
         zero = jnp.zeros((), jnp.float32)
         blank = State(pipeline_state, {}, zero, zero, {})
         first = self.next_state(blank, pipeline_state, observation, jnp.array(True))

@@ -105,6 +105,7 @@ class _Step:
     def __init__(self, program: Any, inputs: dict[str, Any], outputs: list[str]):
         self._program, self._outputs = program, outputs
         self._bits = {name: 1 << i for i, name in enumerate(inputs)}
+        self._computed = 1 << len(inputs)  # of what is computed, and no copy
         self._read = self._reads(_reads.all_cases)
         by_itself = {name for name, bit in self._bits.items() if self._read.get(name) == bit}
         self._goals = self._set(_is_goal)
@@ -114,6 +115,7 @@ class _Step:
             if name not in by_itself and not (_is_note(name) or _is_goal(name) or _is_key(leaf) or name == "action")
         ]
         self._before = self._goals | self._set(self._carried.__contains__)
+        self._here = self._before | self._bits["action"]
         counts = lambda name: name in by_itself and not _is_goal(name) and not _is_key(inputs[name])
         is_count = lambda leaf: leaf.ndim == 0 and jnp.issubdtype(leaf.dtype, jnp.integer)
         self._counters = self._set(lambda name: counts(name) and (_is_note(name) or is_count(inputs[name])))
@@ -124,7 +126,7 @@ class _Step:
 
     def _changes_the_goal(self) -> str:
         """A goal is computed from more than the goal. A choice between two of its copies leaves it as it is."""
-        foreign = lambda read: read & ~self._goals if read & self._goals else 0
+        foreign = lambda read: read & ~(self._goals | self._computed) if read & self._goals else 0
 
         def keep(decides: int, cases: Any) -> int:
             are_copies = all(case and not case & ~self._goals for case in cases)
@@ -132,7 +134,7 @@ class _Step:
 
         if not any(_is_goal(name) and foreign(read) for name, read in self._read.items()):
             return ""  # without another look at the program
-        for name, read in self._reads(keep).items():
+        for name, read in self._reads(keep, self._computed).items():
             if _is_goal(name) and foreign(read):
                 read_from = self._names(foreign(read))
                 return f"can put another goal in place of the episode's ({name} is computed from {read_from})"
@@ -153,23 +155,31 @@ class _Step:
     def _counts_to_the_end(self) -> str:
         """In some case `done` comes from a counter alone."""
         counters = self._read.get("done", 0) & self._counters
-        if counters and not self._reads(self._forgetful(self._counters))["done"] & self._before:
+        if counters and not self._reads(self._by_counter)["done"] & self._before:
             return f"can end an episode after some steps (done is computed from {self._names(counters)})"
         return ""
 
     def _forgetful(self, decisive: int) -> _reads.Choice:
         """Of choices that these inputs decide, the case that is computed from nothing of the state before."""
-        here = self._before | self._bits["action"]
 
         def choice(decides: int, cases: Any) -> int:
-            blank = [case for case in cases if not case & here] if decides & decisive else []
+            blank = [case for case in cases if not case & self._here] if decides & decisive else []
             return blank[0] if blank else _reads.all_cases(decides, cases)
 
         return choice
 
-    def _reads(self, choice: _reads.Choice) -> dict[str, int]:
+    def _by_counter(self, decides: int, cases: Any) -> int:
+        """Of choices that a counter decides alone, the case that is computed from nothing of the state before.
+
+        Of `and` and `or`, what a counter alone says: an end after some steps, whether or not it is also a success.
+        """
+        alone = lambda read: read & self._counters and not read & self._here
+        blank = [case for case in cases if (not case & self._here if alone(decides) else not decides and alone(case))]
+        return blank[0] if blank else _reads.all_cases(decides, cases)
+
+    def _reads(self, choice: _reads.Choice, computed: int = 0) -> dict[str, int]:
         """Output -> what it is computed from."""
-        found = _reads.reads(self._program, list(self._bits.values()), choice)
+        found = _reads.reads(self._program, list(self._bits.values()), choice, computed)
         return dict(zip(self._outputs, found, strict=True))
 
     def _set(self, wanted: Callable[[str], bool]) -> int:

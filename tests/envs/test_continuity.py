@@ -157,6 +157,43 @@ class TimeLimit(Around):
         return after.replace(done=jnp.where(t >= 3, 1.0, after.done), info={"t": t})
 
 
+class Truncated(TimeLimit):
+    """The same, by `or`: truncated is not also terminated."""
+
+    def step(self, state, action):
+        after, t = self.env.step(state, action), state.info["t"] + 1
+        truncated = (t >= 3) & ~(after.done > 0)
+        return after.replace(done=((after.done > 0) | truncated).astype(jnp.float32), info={"t": t})
+
+
+class Larger(TimeLimit):
+    """The same, by a maximum."""
+
+    def step(self, state, action):
+        after, t = self.env.step(state, action), state.info["t"] + 1
+        return after.replace(done=jnp.maximum(after.done, (t >= 3).astype(jnp.float32)), info={"t": t})
+
+
+class Patrol(Around):
+    """Back and forth: at the goal, the opposite cell is the next."""
+
+    def step(self, state, action):
+        after = self.env.step(state, action)
+        goal = jnp.where(after.reward > 0, after.pipeline_state.goal[::-1], after.pipeline_state.goal)
+        carried = after.pipeline_state.replace(goal=goal)
+        return after.replace(pipeline_state=carried, obs={**after.obs, "desired_goal": goal})
+
+
+class Product(Around):
+    """The first cell again, for the same goal, after a success: (1 - done) * now."""
+
+    def step(self, state, action):
+        after = self.env.step(state, action)
+        cell = (1 - after.done.astype(jnp.int32)) * after.pipeline_state.cell
+        carried, seen = after.pipeline_state.replace(cell=cell), self.env.one_hot(cell)
+        return after.replace(pipeline_state=carried, obs={**after.obs, "observation": seen, "achieved_goal": seen})
+
+
 class Repeated(brax_wrappers.EpisodeWrapper):
     """An heir of brax's, under another name."""
 
@@ -185,6 +222,10 @@ RESETTING = {
     "the next goal": (NextGoal(), "another goal"),
     "a time limit": (TimeLimit(ENDS), "can end an episode"),
     "a time limit alone": (TimeLimit(Chain()), "can end an episode"),
+    "a time limit by or": (Truncated(ENDS), "can end an episode"),
+    "a time limit by max": (Larger(ENDS), "can end an episode"),
+    "the goal turned": (Patrol(Chain()), "another goal"),
+    "by a product": (Product(ENDS), "another state"),
 }
 
 
@@ -304,6 +345,36 @@ class TwoSubsteps(Around):
         return jax.lax.scan(lambda state, _: (self.env.step(state, action), None), state, length=2)[0]
 
 
+class UntilDone(Around):
+    """Every action up to three times, until the end: a loop of unknown length."""
+
+    def step(self, state, action):
+        goes_on = lambda loop: (loop[0] < 3) & (loop[1].done == 0)
+        return jax.lax.while_loop(goes_on, lambda loop: (loop[0] + 1, self.env.step(loop[1], action)), (0, state))[1]
+
+
+@struct.dataclass
+class Patrolled:
+    cell: jax.Array
+    goal: jax.Array
+    t: jax.Array
+
+
+class Guarded(Chain):
+    """Ends where a guard, who walks by a timetable, meets the agent. It extends what another task carries."""
+
+    def reset(self, rng):
+        first = super().reset(rng)
+        carried = Patrolled(first.pipeline_state.cell, first.pipeline_state.goal, jnp.zeros((), jnp.int32))
+        return self.first_state(carried, first.obs["observation"])
+
+    def step(self, state, action):
+        old = state.pipeline_state
+        cell = jnp.clip(old.cell + jnp.asarray(action)[0] - 1, 0, 4)
+        after = self.next_state(state, old.replace(cell=cell, t=old.t + 1), self.one_hot(cell), jnp.array(True))
+        return after.replace(done=jnp.where(cell == jnp.array([0, 2, 4])[old.t % 3], 1.0, after.done))
+
+
 HONEST = {
     "a task": Disguised(),
     "that ends": ENDS,
@@ -319,6 +390,8 @@ HONEST = {
     "a trapdoor": Trapdoor(ends_at_success=True),
     "wind": Wind(ends_at_success=True),
     "two substeps": TwoSubsteps(ENDS),
+    "until done": UntilDone(ENDS),
+    "a guard": Guarded(ends_at_success=True),
     "several": Rewarded(Scaled(Delegating(ENDS))),
     "jitted": Delegating(type("Jitted", (Chain,), {"step": jax.jit(Chain.step, static_argnums=0)})()),
 }
