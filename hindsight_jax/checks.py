@@ -15,6 +15,7 @@ import functools
 import inspect
 import math
 import numbers
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -99,11 +100,13 @@ def describe(value: Any) -> str:
 def is_array(value: Any) -> bool:
     """True for an array of numbers, booleans or keys, a ShapeDtypeStruct or a Python number; not for None or a list.
 
-    Not for a subclass of NumPy's array, either: jnp.asarray would drop its mask or its unit.
+    Not for a subclass of NumPy's array, either: jnp.asarray would drop its mask or its unit. Nor for records and for
+    numbers of more than 64 bits, which JAX has not.
     """
     known = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, bool, int, float, complex)
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    return isinstance(value, known) and kind not in tuple("OSUMm") and not _is_subclass(value)
+    dtype = getattr(value, "dtype", None)
+    is_known = getattr(dtype, "char", "") not in tuple("OSUMmgG") and getattr(dtype, "type", None) is not np.void
+    return isinstance(value, known) and is_known and not _is_subclass(value)
 
 
 def _is_subclass(value: Any) -> bool:
@@ -111,16 +114,22 @@ def _is_subclass(value: Any) -> bool:
     return isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap)
 
 
+def _has_more(value: Any) -> bool:
+    """Whether an array or scalar of NumPy holds more than numbers: a mask, a unit, a date, named fields."""
+    is_record = isinstance(value, (np.ndarray, np.generic)) and (value.dtype.kind in "Mm" or bool(value.dtype.names))
+    return is_record or _is_subclass(value)
+
+
 def plain_array(name: str, value: Any) -> None:
-    """The value has no mask, no unit, and is of no subclass of NumPy's array; lists are looked through."""
+    """The value has no mask, unit or fields, and is of no subclass of NumPy's array; lists are looked through."""
     if isinstance(value, (list, tuple)):
         for entry in value:
             plain_array(name, entry)
         return
     has = lambda attribute: isinstance(getattr(type(value), attribute, None), property)
-    if _is_subclass(value) or (hasattr(value, "__array__") and any(map(has, ("mask", "unit", "units")))):
-        got = describe(value) if _is_subclass(value) else type(value).__name__
-        rule = "it must be a plain array: its mask, its unit or its own arithmetic would be lost"
+    if _has_more(value) or (hasattr(value, "__array__") and any(map(has, ("mask", "unit", "units")))):
+        got = describe(value) if _has_more(value) else type(value).__name__
+        rule = "it must be a plain array: its mask, its unit, its fields or its own arithmetic would be lost"
         fail(name, f"a {got}", rule, "Fill or drop what is masked, convert units, and pass np.array(...).")
 
 
@@ -128,7 +137,9 @@ def array(name: str, value: Any, remedy: str = "Make it an array with jnp.asarra
     """The value is an array or a number, as defined by `is_array`."""
     plain_array(name, value)
     if not is_array(value):
-        fail(name, describe(value), "it must be an array or a number", remedy)
+        is_numpy = isinstance(value, (np.ndarray, np.generic))
+        rule = "it must be an array or a number" + (", of a dtype that JAX has" if is_numpy else "")
+        fail(name, describe(value), rule, remedy)
 
 
 def shape(name: str, value: Any, expected: Sequence[int], remedy: str) -> None:
@@ -199,6 +210,8 @@ def in_range(name: str, value: Any, low: float, high: float, remedy: str) -> Non
     array(name, value)
     if is_concrete(value):
         entries = np.asarray(value)
+        if jnp.issubdtype(entries.dtype, jnp.floating):
+            entries = entries.astype(np.float64)  # the limits may be infinite in a smaller type
         if not bool(np.all((entries >= low) & (entries <= high))):
             fail(name, value, f"it must lie in [{low}, {high}]", remedy)
 
@@ -279,7 +292,8 @@ def number(
     ValueError: slip: got 1e-50, but float32, in which it is used, holds it as 0. Use 0.
     """
     found = plain(value)
-    if isinstance(found, bool) or not isinstance(found, numbers.Real) or not low <= found <= high:
+    is_real = isinstance(found, numbers.Real) and not isinstance(found, (bool, np.timedelta64))
+    if not is_real or not low <= found <= high:
         fail(name, short(value), rule or f"it must be a number in [{low:g}, {high:g}]", remedy)
     fits(name, found, remedy, dtype)
     return float(found)
@@ -294,8 +308,27 @@ def flag(name: str, value: Any, remedy: str) -> bool:
 
 
 def positive_int(name: str, value: Any, remedy: str) -> int:
-    """One integer >= 1, as `whole` takes it."""
-    return whole(name, value, 1, math.inf, remedy)
+    """One integer >= 1, as `whole` takes it, that int32 can hold, in which JAX counts."""
+    count = whole(name, value, 1, math.inf, remedy)
+    if count > INT32_MAX:
+        fail(name, short(value), f"it must be at most {INT32_MAX}, the largest int32", remedy)
+    return count
+
+
+def path(name: str, value: Any, remedy: str) -> None:
+    """The value names a file or directory: not empty, without zero bytes, in characters that the system can encode.
+
+    >>> path("directory", "runs/push[1]", "")
+    >>> path("directory", "a\\0b", "Name the directory of the run.")
+    Traceback (most recent call last):
+    ValueError: directory: got 'a\\x00b', but it must be a path. Name the directory of the run.
+    """
+    try:
+        spelled = os.fsencode(value) if isinstance(value, (str, os.PathLike)) else b""
+    except UnicodeEncodeError:
+        spelled = b""
+    if not spelled or b"\0" in spelled:
+        fail(name, short(value), "it must be a path", remedy)
 
 
 def typed_key(name: str, value: Any) -> None:

@@ -115,7 +115,7 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
         checks.fail("x", checks.describe(values), "it must be [S] or [S, K]", "Reshape the tasks to one axis.")
     if not np.isfinite(values).all():
         _refuse("x", np.isfinite(values))
-    num_resamples = checks.whole("num_resamples", num_resamples, 100, math.inf, "Leave it out for 2000.")
+    num_resamples = checks.whole("num_resamples", num_resamples, 100, checks.INT32_MAX, "Leave it out for 2000.")
     seed = checks.whole("seed", seed, 0, math.inf, "Leave it out for 0.")
     table = values.reshape(values.shape[0], -1)  # [S, K]
     num_seeds, num_tasks = table.shape

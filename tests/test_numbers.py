@@ -71,6 +71,8 @@ NO_NUMBERS = {
     "JAX [1]": jnp.array([1]),
     "masked": np.ma.masked,
     "list": [1],
+    "a record": np.array((1,), [("steps", int)]),
+    "a span of time": np.timedelta64(1),
 }
 TRUE = {"True": True, "np.True_": np.True_, "jnp": jnp.array(True)}
 FLOATS = {"3.0": 3.0, "np.float64": np.float64(3), "np.float32": np.float32(3), "jnp": jnp.float32(3), "NaN": math.nan}
@@ -97,6 +99,13 @@ def test_a_count_is_an_integer_of_any_of_them(use, right):
     refused(use, NO_NUMBERS | TRUE | FLOATS | none)
 
 
+@pytest.mark.parametrize("name", ["size of navigation", "horizon of flip_bit", "horizon of a law", "num_resamples"])
+def test_a_count_fits_into_int32(name):
+    for count in (2**31, 2**70, np.uint64(2**64 - 1)):
+        with pytest.raises(ValueError, match=r"^\w+: got .*, but it must be .*2147483647"):
+            COUNTS[name][0](count)
+
+
 @each(NUMBERS)
 def test_a_number_is_real_and_one_that_float32_can_tell_from_0_and_infinity(use, right):
     expected = repr(use(right))
@@ -114,9 +123,9 @@ def test_a_flag_is_a_boolean_of_any_of_them(use, right):
 
 @pytest.mark.parametrize("use", HYPER_PARAMETERS.values(), ids=HYPER_PARAMETERS)
 def test_a_hyper_parameter_is_a_number_of_any_of_them(use):
-    for number in (0.5, 1, np.float64(0.5), np.int64(1), jnp.float32(0.5), np.array(0.5)):
+    for number in (0.5, 1, np.float64(0.5), np.int64(1), jnp.float32(0.5), np.array(0.5), np.float16(0.5)):
         use(number)
-    for wrong in (True, np.True_, jnp.array(True), *NO_NUMBERS.values(), math.nan, 1e-50):
+    for wrong in (True, np.True_, jnp.array(True), *NO_NUMBERS.values(), math.nan, 1e-50, np.longdouble(0.5)):
         with pytest.raises(ValueError, match=r"^[\w.\[\]']+: got .*, but "):
             use(wrong)
 

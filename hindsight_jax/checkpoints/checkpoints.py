@@ -62,8 +62,7 @@ class Checkpoints:
     def __init__(self, directory: str | os.PathLike, *, keep: int = 2):
         """Makes the directory if it is not there (OSError if that fails) and reads nothing."""
         self.keep = checks.positive_int("keep", keep, "Keep 2, so that there is a step to fall back to.")
-        if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
-            checks.fail("directory", repr(directory), "it must be a path", "Name the directory of the run.")
+        checks.path("directory", directory, "Name the directory of the run.")
         if "://" in os.fsdecode(directory):
             rule = "it must be a path of this system, and that is an address"
             checks.fail("directory", repr(directory), rule, "Mount it, and name the directory where it is mounted.")

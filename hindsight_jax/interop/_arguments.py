@@ -20,17 +20,17 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 
 def numbers(name: str, value: Any) -> np.ndarray:
-    """Converts real numbers to f32[...]; texts and complex numbers raise ValueError."""
+    """Converts real numbers to f32[...], infinite beyond float32; texts and complex numbers raise ValueError."""
     array = _array(name, value)
     if array.dtype.kind not in "fiub":
-        checks.fail(
-            name, checks.describe(value), "it must be an array of numbers", "Pass goals of this task, of a real dtype."
-        )
-    return array.astype(np.float32)
+        remedy = "Pass an array of this task's shape and of a real dtype."
+        checks.fail(name, checks.describe(value), "it must be an array of numbers", remedy)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def action(value: Any, kind: types.Discrete | types.Box) -> np.ndarray:
-    """Checks an action against the action set, and converts it to i32[D] or f32[D]."""
+    """Checks an action against the action set, and converts it to i32[D], or to f32[D] in [-1, 1]."""
     array, box = _array("action", value), isinstance(kind, types.Box)
     shape = (kind.num_dims,) if box or kind.num_dims > 1 else ()
     if array.shape not in (shape, (kind.num_dims,)) or array.dtype.kind not in ("f" if box else "iu"):
@@ -40,4 +40,5 @@ def action(value: Any, kind: types.Discrete | types.Box) -> np.ndarray:
         checks.fail("action", value, "it must be finite", "Look for a NaN in the policy.")
     if not box and not ((array >= 0) & (array < kind.num_bins)).all():
         checks.fail("action", value, f"it must lie in 0..{kind.num_bins - 1}", "Draw from env.action_space.")
-    return array.reshape(kind.num_dims).astype(np.float32 if box else np.int32)
+    array = array.reshape(kind.num_dims)
+    return np.clip(array, -1.0, 1.0).astype(np.float32) if box else array.astype(np.int32)

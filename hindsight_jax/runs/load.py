@@ -75,7 +75,7 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
         flattering; or `last`.
 
     Raises:
-      ValueError: another word, no run there, one of another version, or one whose --import fails here.
+      ValueError: another word, no path, no run there, one of another version, or one whose --import fails here.
       CheckpointError: it has no checkpoint, or every one is damaged.
 
         run = hindsight_jax.load("runs/push")
@@ -85,8 +85,9 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
 
     Where goals are images a policy takes state.obs["goal_image"].
     """
-    if which not in ("best", "last"):
-        checks.fail("which", repr(which), "it must be best or last", "Use 'best'.")
+    if not isinstance(which, str) or which not in ("best", "last"):
+        checks.fail("which", checks.short(which), "it must be best or last", "Use 'best'.")
+    checks.path("workdir", workdir, "Name the directory that the run's command was given.")
     name, config, grid = config_file.load(Path(workdir) / "config.json")
     folder = Path(workdir) / "checkpoints"
     if not folder.is_dir():

@@ -12,6 +12,7 @@ import tensorstore
 from damage import folder, small_state
 from saving import save
 
+import hindsight_jax
 from hindsight_jax.checkpoints import files
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 
@@ -79,6 +80,14 @@ def test_an_address_is_not_taken_for_a_directory(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"directory: got 'gs://bucket/run', but .* Mount it, and name"):
         Checkpoints("gs://bucket/run")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a\ud800", b"run", None, 3])
+def test_what_no_system_can_spell_is_refused(name):
+    with pytest.raises(ValueError, match=r"^directory: got .*, but it must be a path\. Name"):
+        Checkpoints(name)
+    with pytest.raises(ValueError, match=r"^workdir: got .*, but it must be a path\. Name"):
+        hindsight_jax.load(name)
 
 
 # ---- nothing is committed that a restore could not read

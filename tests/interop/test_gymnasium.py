@@ -351,3 +351,11 @@ def test_wrong_goals_and_infos_are_refused():
             env.compute_reward(np.zeros((1, 4)), goals, {})
     with pytest.raises(ValueError, match=r"info: got {}, but it must hold 'episode_step'"):
         env.compute_truncated(np.zeros(4), np.zeros(4), {})
+
+
+def test_an_action_beyond_float32_is_clipped_as_any_other():
+    env, seen = GymnasiumEnv("navigation", size=2), []
+    for size in (1.0, 1e39):
+        env.reset(seed=0)
+        seen.append(env.step(np.array([size, -size]))[0]["observation"].tolist())
+    assert seen[0] == seen[1]
