@@ -1,39 +1,42 @@
 """The speed benchmark: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4] [--output=FILE.json]
 [--picture=FILE.png] [--parts environment ring run algorithms images peers scaling startup lowering safety].
+
+On a GPU or TPU: python -m experiments.bench --parts accelerator --output=FILE.json.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 os.environ.setdefault("MUJOCO_GL", "disable")
 
 from rich.console import Console
 from rich.table import Table
 
-from experiments.bench import picture
-from experiments.bench.measure import PARTS, measure
+from experiments.bench import accelerator, picture, sections
+from experiments.bench.measure import PARTS, InSections, measure
 from hindsight_jax import backend, presets
 from hindsight_jax.runs.jax_flags import configure_jax
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints every table, and writes the figures and their picture where asked; the exit status."""
+    """Prints every table, and writes the figures and their picture where asked; the exit status.
+
+    It is 1 if a section of the part `accelerator` failed.
+    """
     arguments = parse(argv)
     configure_jax(arguments.seeds)
     backend.start_or_exit()
     console = Console(file=sys.stdout, width=110)
-    figures = measure(
-        arguments.config, arguments.seeds, arguments.parts, lambda title, part: show(console, title, part)
-    )
-    if arguments.output:
-        arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
+    report = lambda title, part: show(console, title, part)
+    write = lambda figures: sections.write(arguments.output, figures) if arguments.output else None
+    figures = measure(arguments.config, arguments.seeds, arguments.parts, report, write)
     if arguments.picture:
         arguments.picture.write_bytes(picture.draw(figures))
-    return 0
+    return int(accelerator.failed(figures.get("accelerator", {})))
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -41,26 +44,40 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m experiments.bench", description="The speed benchmark.")
     on_push = [name for name in presets.names() if "_push" in name and "replay.capacity" in presets.fields_of(name)]
     parser.add_argument("--config", default="hdm_push_paper", choices=on_push, metavar="NAME")
-    parser.add_argument("--parts", nargs="+", default=[*PARTS], choices=[*PARTS])
+    together = [name for name, part in PARTS.items() if not isinstance(part, InSections)]
+    parser.add_argument("--parts", nargs="+", default=together, choices=[*PARTS])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--output", type=pathlib.Path, help="a JSON file for the figures")
     parser.add_argument("--picture", type=pathlib.Path, help="a PNG file for the curves of ring and scaling")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         parser.error(f"--seeds: got {arguments.seeds}, but it must be at least 1")
+    if arguments.output and not arguments.output.parent.is_dir():
+        parser.error(f"--output: there is no folder {arguments.output.parent}; make it first")
     if arguments.picture and not {"ring", "scaling"} & set(arguments.parts):
         parser.error("--picture: it draws the parts ring and scaling; add one of them to --parts")
     return arguments
 
 
-def show(console: Console, title: str, figures: Mapping[str, float]) -> None:
+def show(console: Console, title: str, figures: Mapping[str, Any]) -> None:
     """Prints one table: three decimals below 100, none above."""
     table = Table(title=title, title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.3f}" if value < 100 else f"{value:,.0f}")
+        table.add_row(name, text(value))
     console.print(table)
+
+
+def text(value: Any) -> str:
+    """A figure as a table shows it.
+
+    >>> text(1.23456), text(1234567.8), text(None), text([2.0, 3.0])
+    ('1.235', '1,234,568', 'None', '[2.0, 3.0]')
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,.3f}" if value < 100 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Every device works for itself, as in a population: a CPU's core draws and learns
 Dimension key: M devices or seeds, N states, U updates of a call, B batch, P pixels of a side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -36,20 +36,23 @@ def measure(name: str, seeds: int) -> dict[str, dict[str, float]]:
 
 def images_per_second(pixels: int) -> dict[str, float]:
     """Of each task's observations; and of `rendering.render` with shadows, four rays a pixel, for the first of them."""
-    figures = {}
-    for task in TASKS:
-        env = envs.make(task, pixels=pixels)
-        observe = rendering.observer(env.scenery(), env.camera(), pixels)
-        figures[task] = _rate(env, lambda state, env=env, observe=observe: observe(env.bodies(state)))
+    figures = {task: observations_per_second(task, pixels, STATES) for task in TASKS}
     env = envs.make(TASKS[0], pixels=pixels)
     draw = lambda state: rendering.to_uint8(rendering.render(env.scene(state), env.camera(), pixels, pixels))
-    return figures | {f"{TASKS[0]}, as people see it": _rate(env, draw)}
+    return figures | {f"{TASKS[0]}, as people see it": _rate(env, draw, STATES)}
 
 
-def _rate(env: Any, draw: Callable[[Any], jax.Array]) -> float:
+def observations_per_second(task: str, pixels: int, states: int) -> float:
+    """Images/s of the task's observations, N states on every device at once."""
+    env = envs.make(task, pixels=pixels)
+    observe = rendering.observer(env.scenery(), env.camera(), pixels)
+    return _rate(env, lambda state: observe(env.bodies(state)), states)
+
+
+def _rate(env: Any, draw: Callable[[Any], jax.Array], num_states: int) -> float:
     """Images/s of N states on every device at once."""
     count = len(jax.local_devices())
-    keys = jax.random.split(jax.random.key(0), (count, STATES))
+    keys = jax.random.split(jax.random.key(0), (count, num_states))
 
     def again(states: Any) -> jax.Array:
         """The sum of all bytes, so that each image is drawn; `i` keeps XLA from drawing them once for all repeats."""
@@ -59,7 +62,7 @@ def _rate(env: Any, draw: Callable[[Any], jax.Array]) -> float:
     states = spread(jax.vmap(env.reset))(keys)
     call = spread(again)
     (seconds,) = best_of(lambda: call(states), rounds=ROUNDS)
-    return count * STATES * REPEATS / seconds
+    return count * num_states * REPEATS / seconds
 
 
 def _moved(states: Any, i: jax.Array) -> Any:
@@ -68,16 +71,20 @@ def _moved(states: Any, i: jax.Array) -> Any:
     return jax.tree.map(lambda x: x if is_key(x) else jnp.roll(x, i, axis=0), states)
 
 
-def update(pixels: int) -> dict[str, float]:
-    """Milliseconds of an update of one member on each device, looking up frames included, by the ring's capacity."""
+def update(pixels: int, capacities: Sequence[int] | None = None) -> dict[str, float]:
+    """Milliseconds of an update of one member on each device, looking up frames included, by the ring's capacity.
+
+    The capacities, in trajectories, are by default CAPACITIES.
+    """
+    capacities = CAPACITIES if capacities is None else capacities
     product, operations = matrix_product()
     figures, useful, calls = {}, 0.0, []
-    for capacity in CAPACITIES:
+    for capacity in capacities:
         call, useful = _learner(pixels, capacity)
         calls.append(call)
     *seconds, matmul = best_of(*calls, product, rounds=ROUNDS)
     count, peak = len(jax.local_devices()), operations / matmul
-    for capacity, elapsed in zip(CAPACITIES, seconds, strict=True):
+    for capacity, elapsed in zip(capacities, seconds, strict=True):
         figures[f"milliseconds, ring of {capacity:,} trajectories"] = 1e3 * elapsed / UPDATES
     at_peak = count * useful / peak
     return figures | {

@@ -12,6 +12,7 @@
 | startup | the start of a run, with an empty and with a full compile cache |
 | lowering | kernels of an env step of every task and of an update of every algorithm; counted, not timed |
 | safety | the checks for NaN and the checkpoints, as fractions of a run |
+| accelerator | the first eight minutes on a GPU or TPU, in sections with time limits; alone, and only if asked for |
 
 What is compared is timed in turn, and the best of several rounds is kept: machines are shared and noisy, so compare
 figures of one run of the benchmark only.
@@ -20,7 +21,18 @@ figures of one run of the benchmark only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.bench import epoch, images, lowering, peers, ring, safety_cost, scaling, startup, update_cost
+from experiments.bench import (
+    accelerator,
+    epoch,
+    images,
+    lowering,
+    peers,
+    ring,
+    safety_cost,
+    scaling,
+    startup,
+    update_cost,
+)
 from experiments.environments import speed as env_speed
 from hindsight_jax import presets
 from hindsight_jax.runs import provenance
@@ -42,8 +54,18 @@ class SeveralTables(NamedTuple):
     measure: Callable[[str, int], dict[str, Figures]]
 
 
+class InSections(NamedTuple):
+    """A part of its own, which chooses what it runs and hands on all of its figures after each; see `sections.run`."""
+
+    measure: Callable[[Callable[[Mapping[str, Any]], None], Callable[[str, dict[str, Any]], None]], dict[str, Any]]
+
+
 def measure(
-    name: str, seeds: int, parts: Sequence[str], report: Callable[[str, Mapping[str, float]], None]
+    name: str,
+    seeds: int,
+    parts: Sequence[str],
+    report: Callable[[str, Mapping[str, Any]], None],
+    write: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Figures of the parts, in their order, with the machine's description; `report` gets each table when it is done.
 
@@ -52,6 +74,7 @@ def measure(
       seeds: number of members, M.
       parts: names in PARTS.
       report: called with a title and its figures.
+      write: called with all figures so far, after each part, and after each figure of one that has sections.
 
     Returns:
       part -> its table, or title -> table; and config, seeds, and `provenance.describe()`.
@@ -64,10 +87,16 @@ def measure(
             setup = setup or presets.build(name, values)
             figures[part_name] = part.measure(name, setup, values, seeds)
             report(part_name, figures[part_name])
+        elif isinstance(part, InSections):
+            figures[part_name] = part.measure(
+                lambda found, part_name=part_name: write(figures | {part_name: found}),
+                lambda section, found, part_name=part_name: report(f"{part_name}: {section}", found),
+            )
         else:
             figures[part_name] = part.measure(name, seeds)
             for title, table in figures[part_name].items():
                 report(f"{part_name}: {title}", table)
+        write(figures)
     return figures
 
 
@@ -91,7 +120,7 @@ def measure_peers(name: str, seeds: int) -> dict[str, Figures]:
     return {"ours and theirs": peers.measure(seeds)}
 
 
-PARTS: dict[str, OneTable | SeveralTables] = {
+PARTS: dict[str, OneTable | SeveralTables | InSections] = {
     "environment": OneTable(measure_environment),
     "ring": OneTable(ring.measure),
     "run": OneTable(epoch.measure),
@@ -102,4 +131,5 @@ PARTS: dict[str, OneTable | SeveralTables] = {
     "startup": SeveralTables(startup.measure),
     "lowering": SeveralTables(lowering.measure),
     "safety": SeveralTables(safety_cost.measure),
+    "accelerator": InSections(accelerator.measure),
 }

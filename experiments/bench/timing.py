@@ -70,6 +70,23 @@ def compilations(name: str) -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(note)
 
 
+@contextlib.contextmanager
+def cache_hits() -> Iterator[list[str]]:
+    """A list with an entry for each program that was found in the persistent compile cache within the block."""
+    found: list[str] = []
+
+    def note(event: str, **more: Any) -> None:
+        del more
+        if event.endswith("compilation_cache/cache_hits"):
+            found.append(event)
+
+    jax.monitoring.register_event_listener(note)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_listener(note)
+
+
 def timed_first(seconds: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
     """Runs a first call, which compiles, stores its seconds under `name`, and returns its result."""
     start = time.perf_counter()

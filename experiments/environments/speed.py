@@ -133,14 +133,17 @@ def task_loop(env: GoalEnv, path: Path) -> Callable[[], Any]:
     return lambda: loop(path.first, path.actions)
 
 
-def raw_mjx_loop(env: Any, path: Path) -> Callable[[], Any]:
-    """A scan over mjx.step alone, along a physics task's path, that returns each environment's last mjx.Data."""
+def raw_mjx_loop(env: Any, path: Path, impl: str = "jax") -> Callable[[], Any]:
+    """A scan over mjx.step alone, along a physics task's path, that returns each environment's last mjx.Data.
+
+    `impl` is one of MJX's implementations, "jax" or "warp"; tasks are stepped by "jax".
+    """
     from mujoco import mjx
 
     assert path.controls is not None
     controls = path.controls.reshape(-1, *path.controls.shape[2:])  # [T S, N, U]
     with jax.numpy_rank_promotion("allow"):
-        model, data = mjx.put_model(env.engine.model, impl="jax"), mjx.make_data(env.engine.model, impl="jax")
+        model, data = mjx.put_model(env.engine.model, impl=impl), made_data(env.engine.model, impl, controls.shape[1])
 
         def start(physics: Any) -> Any:
             return data.replace(qpos=physics.qpos, qvel=physics.qvel, qacc_warmstart=physics.warmstart)
@@ -152,3 +155,13 @@ def raw_mjx_loop(env: Any, path: Path) -> Callable[[], Any]:
         loop = jax.jit(lambda batch, controls: jax.lax.scan(step, batch, controls)[0])
         compiled = loop.lower(batch, controls).compile()
     return lambda: compiled(batch, controls)
+
+
+def made_data(model: Any, impl: str, num_envs: int) -> Any:
+    """mjx.Data of one environment. Warp keeps the contacts of all N in one array, and must be told its size."""
+    from mujoco import mjx
+
+    data = mjx.make_data(model, impl="jax")
+    if impl == "jax":
+        return data
+    return mjx.make_data(model, impl=impl, naconmax=num_envs * max(data._impl.ncon, 1))

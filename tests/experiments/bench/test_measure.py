@@ -32,3 +32,16 @@ def test_the_command_measures_the_parts_asked_for_prints_and_writes(parts, tmp_p
     output = capsys.readouterr().out
     for text in ("1.235", "1,234,568", "several: first", "several: second"):
         assert text in output
+
+
+def test_what_was_measured_before_a_part_failed_is_written(parts, monkeypatch, tmp_path):
+    def fail(*arguments):
+        raise RuntimeError("no such library")
+
+    monkeypatch.setitem(measure.PARTS, "fails", measure.OneTable(fail))
+    path = tmp_path / "figures.json"
+    with pytest.raises(RuntimeError, match="no such library"):
+        commands.run("experiments.bench", [f"--output={path}", "--parts", "several", "fails", "one"])
+    figures = json.loads(path.read_text())
+    assert figures["several"]["first"] == {"x": 2.0}
+    assert not {"fails", "one"} & figures.keys()

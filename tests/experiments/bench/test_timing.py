@@ -40,3 +40,11 @@ def test_programs_are_counted_by_name():
         compiled = jax.jit(wanted)
         compiled(jnp.ones(3)), compiled(jnp.zeros(3)), compiled(jnp.ones(4)), jax.jit(lambda x: x - 1)(jnp.ones(5))
     assert found == ["wanted"] * 2
+
+
+def test_programs_of_the_compile_cache_are_counted():
+    with timing.cache_hits() as found:
+        jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
+        jax.monitoring.record_event("/jax/compilation_cache/cache_misses")
+    jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
+    assert len(found) == 1
