@@ -34,14 +34,10 @@ def lowered(name: str, changes: Mapping[str, Any] | None = None) -> Iterator[tup
     setup = presets.build(name, presets.config(name, changes))
     programs = make_programs(PopulationSpec(run=setup.run.spec, chunk=None, mesh=None))
     keys = training.member_keys(0, MEMBERS)
-    state = training.make_population(setup.run).template(keys)
-    calls = {
-        "init": (programs.init, (keys, {})),
-        "advance": (programs.advance, (state, 1)),
-        "evaluate": (programs.evaluate, (state, keys)),
-    }
-    for program, (function, arguments) in calls.items():
-        traced = function.trace(*arguments)
+    init = programs.init.trace(keys, {})
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), init.out_info)
+    advance, evaluate = programs.advance.trace(state, 1), programs.evaluate.trace(state, keys)
+    for program, traced in {"init": init, "advance": advance, "evaluate": evaluate}.items():
         for platform in PLATFORMS:
             yield program, platform, faults(traced, platform)
 

@@ -68,9 +68,14 @@ class ImageEnv(base.GoalEnv):
         with numerics.made_once():
             return rendering.observer(self.task.scenery(), self.task.camera(), self._images.pixels)
 
+    @functools.cached_property
+    def _traced_frame(self) -> Callable[[base.State], jax.Array]:
+        """`frame`, traced once for every rollout of a program."""
+        return jax.jit(lambda state: self._draw(self.task.bodies(state)))
+
     def __getstate__(self) -> dict[str, Any]:
-        """All but the function that draws, which a copy makes anew."""
-        return {name: value for name, value in vars(self).items() if name != "_draw"}
+        """All but the functions that draw, which a copy makes anew."""
+        return {name: value for name, value in vars(self).items() if name not in ("_draw", "_traced_frame")}
 
     @property
     def spec(self) -> types.EnvSpec:
@@ -136,7 +141,7 @@ class ImageEnv(base.GoalEnv):
 
     def frame(self, state: base.State) -> jax.Array:
         """u8[P, P, 3], the image of a state of `task`."""
-        return self._draw(self.task.bodies(state))
+        return self._traced_frame(state)
 
     def image_of(self, goal: jax.Array) -> jax.Array:
         """u8[P, P, 3], the image of a state whose achieved goal is `goal`."""

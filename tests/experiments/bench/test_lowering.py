@@ -9,6 +9,7 @@ from experiments.bench import lowering
 from hindsight_jax import envs, presets
 
 NAMES = set(presets.names())
+ENVS_MAKE = envs.make
 PROGRAMS = {(program, platform) for program in ("init", "advance", "evaluate") for platform in ("cuda", "tpu")}
 
 
@@ -39,6 +40,23 @@ def test_every_algorithm_task_and_task_of_images_is_among_them():
     assert {*tasks} == {*presets.ENVIRONMENTS}
 
 
+@pytest.fixture(scope="module")
+def shared_tasks():
+    """Runs on the same task share it, and what was traced of it."""
+    made = {}
+
+    def make(task, **arguments):
+        key = task, *sorted(arguments.items())
+        if key not in made:
+            made[key] = ENVS_MAKE(task, **arguments)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envs, "make", make)
+        yield
+
+
+@pytest.mark.usefixtures("shared_tasks")
 @pytest.mark.parametrize("name", [*SAMPLE, *REST])
 def test_it_lowers_and_nothing_in_it_would_hurt(name):
     found = {(program, platform): faults for program, platform, faults in lowering.lowered(name)}
