@@ -1,6 +1,7 @@
-"""Confidence intervals over seeds, of means and of interquartile means.
+"""Confidence intervals over seeds: of means, of interquartile means, and of how likely one run is above another.
 
-Dimension key: S seeds (axis 0), K tasks, R resamples. NumPy in, NumPy float64 out; nothing here is traced.
+Dimension key: S seeds (axis 0; M of a second run), K tasks, R resamples. NumPy in, NumPy float64 out; nothing here is
+traced.
 
 No seed is ever dropped silently: an entry that is NaN or infinite raises a ValueError with the seed's index or, if the
 caller asks for it, makes every result that depends on it NaN. One seed has no interval: `low` and `high` are NaN.
@@ -19,7 +20,7 @@ from hindsight_jax import checks
 class Interval(NamedTuple):
     """An estimate and the ends of its confidence interval; the ends are NaN if there is only one seed."""
 
-    mean: np.ndarray  # the estimate: a mean, or an interquartile mean
+    mean: np.ndarray  # the estimate: a mean, an interquartile mean, or a probability
     low: np.ndarray
     high: np.ndarray
 
@@ -110,14 +111,9 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # the mean of .6 .7 .7 .8, without .5 and .9
     np.float64(0.7)
     """
-    values, confidence = _seeds("x", x), _checked_confidence(confidence)
-    if values.ndim > 2:
-        checks.fail("x", checks.describe(values), "it must be [S] or [S, K]", "Reshape the tasks to one axis.")
-    if not np.isfinite(values).all():
-        _refuse("x", np.isfinite(values))
+    table, confidence = _tasks("x", x), _checked_confidence(confidence)
     num_resamples = checks.whole("num_resamples", num_resamples, 100, checks.INT32_MAX, "Leave it out for 2000.")
     seed = checks.whole("seed", seed, 0, math.inf, "Leave it out for 0.")
-    table = values.reshape(values.shape[0], -1)  # [S, K]
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
     if num_seeds == 1:
@@ -128,6 +124,91 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     error = np.sqrt(_variance(resampled) * num_seeds / (num_seeds - 1))
     half = _t_quantile(_degrees_of_freedom(table, resampled), confidence) * error
     return Interval(estimate, estimate - half, estimate + half)
+
+
+def probability_of_improvement(
+    x: ArrayLike, y: ArrayLike, confidence: float = 0.95, *, paired: bool = False
+) -> Interval:
+    """P(X > Y) + P(X = Y) / 2 for one seed of either run, the mean over tasks: 1/2 if neither is better.
+
+    It counts how often, not by how much: an outlier weighs as any other seed does.
+
+    Unpaired, every seed of x meets every seed of y (Mann and Whitney's statistic, rliable's estimate), and a task's
+    ends are the p with |estimate - p| = t_{S+M-2} sqrt(v(p)), where v is the variance of that statistic,
+    p (1 - p) (1 + (N - 1) ((1 - p) / (2 - p) + p / (1 + p))) / (S M) with N = (S + M) / 2 (Newcombe 2006, who has the
+    normal quantile). Where all of x are above all of y, a bootstrap gives the point 1, and this 0.56 to 1 for
+    5 seeds of each. Paired, only equal seeds meet, and the ends are Clopper and Pearson's exact ones of S draws, a
+    tie counting as half a win: 5 wins of 5 give 0.48 to 1, so five pairs alone settle nothing at 95 %. Over K tasks the
+    distances of the estimates from their ends add up in squares, since tasks are independent, and are divided by K.
+
+    In simulations with 3 to 20 seeds and one to five tasks it covers 95 to 100 %: more than it says where seeds are
+    few, since a count of a few pairs takes few values.
+
+    Args:
+      x: [S] or [S, K], seeds by tasks, of the run that may be better.
+      y: [M] or [M, K], of the other; M = S if paired, in the same order of seeds.
+      confidence: in (0, 1).
+      paired: whether row i of x and of y share a seed, and so their evaluations' goals.
+
+    Returns:
+      `Interval` of scalars in [0, 1]; `low` and `high` are NaN if either run has one seed.
+
+    Raises:
+      ValueError: another rank, tasks that do not match, entries that are not finite numbers, confidence outside of
+        (0, 1), paired runs of different length.
+
+    >>> probability_of_improvement([0.7, 0.8, 0.9], [0.5, 0.6, 0.8]).mean.round(4)  # 7 pairs of 9 won, one a tie
+    np.float64(0.8333)
+    >>> probability_of_improvement([0.7, 0.8, 0.9], [0.5, 0.6, 0.8], paired=True).low.round(4)  # (0.05 / 2)^(1/3)
+    np.float64(0.2924)
+    """
+    first, second = _tasks("x", x), _tasks("y", y)
+    confidence, paired = _checked_confidence(confidence), checks.flag("paired", paired, "Leave it out for False.")
+    remedy = "Give the same tasks, in the same order, to both."
+    if first.shape[1] != second.shape[1]:
+        checks.fail("y", f"{second.shape[1]} tasks", f"x has {first.shape[1]}", remedy)
+    if paired and len(first) != len(second):
+        checks.fail("y", f"{len(second)} seeds", f"paired, it must have x's {len(first)}", "Use paired=False.")
+    difference = first - second if paired else (first[:, None] - second[None]).reshape(-1, first.shape[1])
+    wins = (0.5 + 0.5 * np.sign(difference)).mean(axis=0)  # [K]
+    estimate = wins.mean()
+    if min(len(first), len(second)) == 1:
+        return Interval(estimate, np.full_like(estimate, np.nan), np.full_like(estimate, np.nan))
+    counts = len(first), len(second)
+    lower = lambda p: _lowest_paired(p, counts[0], confidence) if paired else _lowest_unpaired(p, counts, confidence)
+    below, above = wins - lower(wins), 1.0 - lower(1.0 - wins) - wins
+    apart = [np.sqrt(np.square(distance).sum()) / len(wins) for distance in (below, above)]
+    return Interval(estimate, np.maximum(estimate - apart[0], 0.0), np.minimum(estimate + apart[1], 1.0))
+
+
+def _lowest_paired(wins: np.ndarray, count: int, confidence: float) -> np.ndarray:
+    """The lowest probability at which a share of `wins` or more, of `count` draws, is as likely as the tail. [K]"""
+    from scipy.special import betaincinv
+
+    tail, won = 0.5 - 0.5 * confidence, wins * count
+    return np.where(won > 0, betaincinv(np.maximum(won, 1e-9), count - won + 1, tail), 0.0)
+
+
+def _lowest_unpaired(wins: np.ndarray, counts: tuple[int, int], confidence: float) -> np.ndarray:
+    """The lowest p with wins - p <= t sqrt(v(p)), by bisection. [K]"""
+    t, size = _t_quantile(sum(counts) - 2, confidence), sum(counts) / 2.0
+    low, high = np.zeros_like(wins), wins * (1.0 - 1e-12)  # at p = wins = 1 the two sides are equal, too
+    for _ in range(40):  # to 1e-12
+        p = 0.5 * (low + high)
+        variance = p * (1 - p) * (1 + (size - 1) * ((1 - p) / (2 - p) + p / (1 + p))) / (counts[0] * counts[1])
+        is_outside = wins - p > t * np.sqrt(variance)
+        low, high = np.where(is_outside, p, low), np.where(is_outside, high, p)
+    return high
+
+
+def _tasks(name: str, x: ArrayLike) -> np.ndarray:
+    """Converts x, [S] or [S, K], to finite float64[S, K]."""
+    values = _seeds(name, x)
+    if values.ndim > 2:
+        checks.fail(name, checks.describe(values), "it must be [S] or [S, K]", "Reshape the tasks to one axis.")
+    if not np.isfinite(values).all():
+        _refuse(name, np.isfinite(values))
+    return values.reshape(len(values), -1)
 
 
 def _degrees_of_freedom(table: np.ndarray, resampled: np.ndarray) -> float:

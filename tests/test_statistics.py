@@ -121,3 +121,88 @@ def test_nan_spreads_only_where_it_is_asked_for_and_only_to_its_own_column():
     assert np.isfinite([low[1], high[1]]).all()
     with pytest.raises(ValueError, match="nan_policy"):
         statistics.interval(x, nan_policy="omit")
+
+
+def test_probability_of_improvement_goldens():
+    # pairs won: 2 of .7's three, 2 and a tie of .8's, 3 of .9's: 7.5 / 9
+    mean, low, high = statistics.probability_of_improvement([0.7, 0.8, 0.9], [0.5, 0.6, 0.8])
+    assert mean == pytest.approx(7.5 / 9)
+    assert 0.0 < low < mean < high < 1.0
+    # seed by seed all three are won: Clopper and Pearson's lower end of 3 of 3 is 0.025^(1/3)
+    paired = statistics.probability_of_improvement([0.7, 0.8, 0.9], [0.5, 0.6, 0.8], paired=True)
+    np.testing.assert_allclose(paired, [1.0, 0.025 ** (1 / 3), 1.0])
+    # 5 above 5: at p = 0.56244, v = 0.56244 * 0.43756 (1 + 4 (0.43756 / 1.43756 + 0.56244 / 1.56244)) / 25 = 0.0360,
+    # and t_8(0.975) sqrt(v) = 2.30600 * 0.18975 = 0.43756 = 1 - p
+    apart = statistics.probability_of_improvement([6, 7, 8, 9, 10], [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(apart, [1.0, 0.56244, 1.0], atol=1e-5)
+    # of equal runs every pair is a tie
+    assert statistics.probability_of_improvement([0.5, 0.5], [0.5, 0.5], paired=True).mean == 0.5
+
+
+def test_five_paired_wins_settle_nothing_and_six_do():
+    """A sign test's p is 2 / 2^5 = 0.0625, and 2 / 2^6 = 0.03125."""
+    for count, settles in ((5, False), (6, True)):
+        found = statistics.probability_of_improvement(np.ones(count), np.zeros(count), paired=True)
+        assert (found.low > 0.5) == settles
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_other_run_s_probability_is_the_rest(paired):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 6, 3)).round(1)
+    first = statistics.probability_of_improvement(x, y, paired=paired)
+    second = statistics.probability_of_improvement(y, x, paired=paired)
+    np.testing.assert_allclose(
+        [second.mean, second.high, second.low], 1 - np.array([first.mean, first.low, first.high])
+    )
+    shuffled = statistics.probability_of_improvement(x[::-1], y, paired=paired)
+    assert (shuffled == first) != paired  # only pairs depend on the order
+
+
+def test_tasks_are_averaged_and_their_distances_add_in_squares():
+    x, y = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
+    below = 1.0 - 0.025**0.5  # 2 of 2 reach down to 0.025^(1/2), and 0 of 2 up to the rest
+    found = statistics.probability_of_improvement(x, y, paired=True)
+    np.testing.assert_allclose(found, [0.5, 0.5 - below / 2, 0.5 + below / 2])
+
+
+def improvement_covers(paired, num_seeds, apart, spread):
+    """Of 300 studies of x ~ N(apart, 1) and y ~ N(0, spread): the truth is Phi(apart / sqrt(1 + spread^2))."""
+    generator = np.random.default_rng(3)
+    truth = stats.norm.cdf(np.array(apart) / np.sqrt(1 + np.square(spread))).mean()
+    inside = 0
+    for _ in range(300):
+        x = generator.normal(apart, 1.0, size=(num_seeds, len(apart)))
+        y = generator.normal(0.0, spread, size=(num_seeds, len(apart)))
+        _, low, high = statistics.probability_of_improvement(x, y, paired=paired)
+        inside += low <= truth <= high
+    return inside / 300
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_intervals_of_improvement_cover(paired):
+    assert improvement_covers(paired, 5, [0.0, 0.5, 1.0, 2.0, 3.0], [1.0, 2.0, 1.0, 0.5, 1.0]) >= 0.93
+
+
+@pytest.mark.seldom
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("num_seeds", [3, 5, 10])
+@pytest.mark.parametrize(("apart", "spread"), [(0.0, 1.0), (1.0, 1.0), (2.0, 3.0), (3.0, 1.0)])
+def test_intervals_of_improvement_cover_lone_tasks(paired, num_seeds, apart, spread):
+    assert improvement_covers(paired, num_seeds, [apart], [spread]) >= 0.93
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_one_seed_has_no_interval_of_improvement(paired):
+    found = statistics.probability_of_improvement([0.7], [0.5], paired=paired)
+    assert found.mean == 1.0
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_runs_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(ValueError, match=r"^y: got 2 tasks, but x has 1"):
+        statistics.probability_of_improvement([0.5, 0.6], [[0.5, 0.1], [0.6, 0.2]])
+    with pytest.raises(ValueError, match=r"^y: got 3 seeds, but paired, it must have x's 2"):
+        statistics.probability_of_improvement([0.5, 0.6], [0.5, 0.6, 0.7], paired=True)
+    with pytest.raises(ValueError, match=r"^y: got NaN or infinity at index \[1\]"):
+        statistics.probability_of_improvement([0.5, 0.6], [0.5, np.nan])

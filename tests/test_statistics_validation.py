@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, Argument, count, option, plain_number
+from wrong_arguments import JUNK, Argument, count, flag, option, plain_number
 from wrong_calls import door
 
 from hindsight_jax import statistics
@@ -47,15 +47,19 @@ SEEDS = Argument(
 )
 SHARE = plain_number(0.95, 0.0, 1.0, -0.1, 1.1, 95)
 SEED = count(3)._replace(static={k: v for k, v in count().static.items() if k not in ("0", "NumPy 0")})
+TASKS = SEEDS._replace(known=SEEDS.known | {"three axes": np.zeros((2, 2, 2))})
 DOORS = {
     "interval": door(statistics.interval, x=SEEDS, confidence=SHARE, nan_policy=option("raise")),
     "interquartile_mean": door(statistics.interquartile_mean, x=SEEDS),
     "bootstrap_iqm": door(
         statistics.bootstrap_iqm,
-        x=SEEDS._replace(known=SEEDS.known | {"three axes": np.zeros((2, 2, 2))}),
+        x=TASKS,
         confidence=SHARE,
         num_resamples=count(100)._replace(known={"99": 99}),
         seed=SEED,
+    ),
+    "probability_of_improvement": door(
+        statistics.probability_of_improvement, x=TASKS, y=TASKS, confidence=SHARE, paired=flag()
     ),
 }
 

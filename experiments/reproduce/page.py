@@ -1,0 +1,143 @@
+"""What a study found, in Markdown: its place in a page lies between `<!-- study NAME -->` and `<!-- end -->`.
+
+Dimension key: S seeds, K tasks.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.reproduce import studies, verdicts
+from experiments.reproduce.studies import Budget, Cell, Study
+from hindsight_jax import checks, statistics
+from hindsight_jax.runs.progress import duration
+
+Results = Mapping[str, Mapping[str, Any]]  # path of a run -> what `collect.digest` made
+END = "<!-- end -->"
+COMMAND = "python -m experiments.reproduce"
+DRAWN = ("gain", "ratio")  # figures of another study's runs, whose table is there
+
+
+def key(study: Study, budget: Budget) -> str:
+    """What a study of a budget is called in markers and files.
+
+    >>> from experiments.reproduce.hdm_studies import table_1
+    >>> key(table_1, "default"), key(table_1, "paper")
+    ('hdm-table-1', 'hdm-table-1-paper')
+    """
+    return study.name if budget == "default" else f"{study.name}-{budget}"
+
+
+def replaced(page: str, name: str, block: str) -> str:
+    """The page with `block` between the markers of `name`, which are appended where they are not; all else as it was.
+
+    >>> replaced("One.\\n", "a", "New.") == "One.\\n\\n<!-- study a -->\\nNew.\\n<!-- end -->\\n"
+    True
+    """
+    start = f"<!-- study {name} -->"
+    if page.count(start) > 1:
+        checks.fail("page", f"{page.count(start)} times {start}", "a study has one place", "Delete the others.")
+    if start not in page:
+        return f"{page.rstrip()}\n\n{start}\n{block}\n{END}\n"
+    before, _, rest = page.partition(start)
+    if END not in rest or "<!-- study" in rest.partition(END)[0]:
+        checks.fail("page", start, f"{END} must follow", f"Write {END} where the study's place ends.")
+    return f"{before}{start}\n{block}\n{END}{rest.partition(END)[2]}"
+
+
+def block_of(page: str, name: str) -> str | None:
+    """What stands between the markers of `name`; None if there are none."""
+    found = re.search(rf"<!-- study {re.escape(name)} -->\n(.*?)\n{re.escape(END)}", page, re.DOTALL)
+    return found[1] if found else None
+
+
+def block(study: Study, results: Results, budget: Budget, picture: str) -> str:
+    """The text of a study: its question, tables, picture and claims, of the runs that are done.
+
+    Args:
+      results: path -> run; those of other studies are not read.
+      picture: the address of its picture.
+    """
+    runs = studies.runs_of(study, budget)
+    done = {run.path: results[run.path] for run in runs if run.path in results}
+    option = "" if budget == "default" else f" --budget={budget}"
+    schedule = {"default": "", "paper": ", the paper's schedule", "quick": ", in miniature: its numbers say nothing"}
+    lines = [f"### {study.source}: {study.title}{schedule[budget]}", "", study.asks, ""]
+    lines += [f"`{COMMAND} --only={study.name}{option}`: {len(done)} of {len(runs)} runs are done{_origin(done)}.", ""]
+    if not done:
+        return "\n".join(lines).rstrip()
+    panels = () if study.figure in DRAWN else dict.fromkeys(cell.panel for cell in study.cells)
+    for panel in panels:
+        lines += [*table(study, panel, done), ""]
+    lines += [f"![{study.title}]({picture})", "", *claims(study, done)]
+    return "\n".join(lines).rstrip()
+
+
+def _origin(done: Results) -> str:
+    """How long the runs took, and whose they are."""
+    if not done:
+        return ""
+    seconds = sum(run["seconds"][-1] for run in done.values())
+    commits = ", ".join(dict.fromkeys(f"{run['commit'] or 'none'}"[:7] for run in done.values()))
+    return f", {duration(seconds)} in all, by commit {commits}"
+
+
+def table(study: Study, panel: str, done: Results) -> list[str]:
+    """Rows by columns: mean over seeds with its interval, then the paper's number in brackets where it prints one."""
+    cells = {(cell.row, cell.column): cell for cell in study.cells if cell.panel == panel}
+    rows, columns = (list(dict.fromkeys(place[i] for place in cells)) for i in range(2))
+    shared = [c for c in columns if all((r, c) in cells and cells[r, c].run.path in done for r in rows)]
+    pooled = study.figure != "sweep" and len(shared) > 1
+    titles = [column or "at any" for column in columns] + ([f"IQM of {len(shared)} tasks"] if pooled else [])
+    lines = [f"| {panel or study.axis} | {' | '.join(titles)} |", "|" + "---|" * (len(titles) + 1)]
+    for row in rows:
+        texts = [_cell(study, cells.get((row, column)), done) for column in columns]
+        if pooled:
+            texts.append(_pooled([verdicts.success(done[cells[row, column].run.path]) for column in shared]))
+        lines.append(f"| {row} | {' | '.join(texts)} |")
+    return lines
+
+
+def _cell(study: Study, cell: Cell | None, done: Results) -> str:
+    """'0.889 (0.850 to 0.928) [0.660 ± 0.051]', or '-' for a run that is not done."""
+    if cell is None:
+        return ""
+    found = done.get(cell.run.path)
+    text = spread(statistics.interval(verdicts.success(found), nan_policy="propagate")) if found else "-"
+    printed = study.printed.get((cell.row, cell.column))
+    return f"{text} [{printed[0]:.3f} ± {printed[1]:.3f}]" if printed else text
+
+
+def _pooled(columns: Sequence[np.ndarray]) -> str:
+    """The interquartile mean over seeds and tasks, with its bootstrap interval."""
+    values = np.stack(columns, axis=1)  # [S, K]
+    return spread(statistics.bootstrap_iqm(values)) if np.isfinite(values).all() else "a seed failed"
+
+
+def claims(study: Study, done: Results) -> list[str]:
+    """A table of the claims, with a line for each pair that is done."""
+    lines = ["| claim | runs | apart, seed by seed | a seed is above | |", "|---|---|---|---|---|"]
+    for claim in study.claims:
+        found = verdicts.verdict(claim, done)
+        told = [(pair, pair.apart) for pair in found.pairs if pair.apart is not None]
+        count = "" if len(told) == len(found.pairs) else f"{len(told)} of {len(found.pairs)} pairs are done"
+        lines.append(f"| {claim.text} | {count} | | | **{found.word}** |")
+        for pair, apart in told:
+            names = " : ".join(path.partition("/")[2] for path in (pair.better, pair.worse) if path)
+            chance = spread(pair.chance, 2) if pair.chance else ""
+            lines.append(f"| | {names} | {spread(apart)} | {chance} | {pair.word} |")
+    return lines
+
+
+def spread(found: statistics.Interval, digits: int = 3) -> str:
+    """'0.712 (0.650 to 0.774)', or the mean alone where there is no interval.
+
+    >>> spread(statistics.interval([0.5, 0.7, 0.9], 0.5), 2)
+    '0.70 (0.61 to 0.79)'
+    """
+    if np.isnan(found.mean):
+        return "a seed failed"
+    mean, low, high = (f"{float(part):.{digits}f}" for part in found)
+    return mean if np.isnan(found.low) else f"{mean} ({low} to {high})"
