@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from jax.extend.core import jaxprs_in_params
 
 from experiments.bench import hlo
 from experiments.bench.update_cost import random_trajectories, random_transitions
-from hindsight_jax import envs, presets, training
+from hindsight_jax import by_device, envs, presets, training
 from hindsight_jax.training.programs import PopulationSpec, make_programs
 
 PLATFORMS = ("cuda", "tpu")
@@ -105,8 +106,16 @@ def measure(name: str, num_members: int) -> dict[str, dict[str, float]]:
 def of_env_step(task: str) -> dict[str, float]:
     """Kernels and custom calls of one step of N environments; of tasks with physics, those of one substep too.
 
-    A loop of MJX's solver counts as often as the solver may iterate.
+    Both of the program that a CPU is given, and (`elsewhere_`) of that for other devices. A loop of MJX's solver counts
+    as often as the solver may iterate.
     """
+    figures = _of_env_step(task)
+    with mock.patch.object(by_device, "choose", lambda *inputs, cpu, elsewhere: elsewhere(*inputs)):
+        other = _of_env_step(task)
+    return figures | {f"elsewhere_{name}": value for name, value in other.items() if name != "substeps"}
+
+
+def _of_env_step(task: str) -> dict[str, float]:
     env = envs.make(task)
     keys = jax.random.split(jax.random.key(0), ENVIRONMENTS)
     state = jax.eval_shape(jax.vmap(env.reset), keys)

@@ -99,4 +99,5 @@ def test_kernels_of_a_task_and_of_an_algorithm():
     step = lowering.of_env_step("flip_bit")
     assert 0 < step["kernels"] < 40
     assert step["custom_calls"] == 0
+    assert step["elsewhere_kernels"] == step["kernels"]
     assert lowering.of_update("her_flip_bit", 2)["kernels"] > 10
