@@ -7,7 +7,7 @@ operation that XLA left alone. Those of a loop's body are started in every round
 import re
 from typing import NamedTuple
 
-# They name, reshape or hold arrays and start nothing; what loops, calls and branches start stands in their bodies.
+# They name, reshape or hold arrays and start nothing; what loops and calls start stands in their bodies.
 FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "while", "call"})
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = .*?\s([a-z][\w\-]*)\((.*)$")

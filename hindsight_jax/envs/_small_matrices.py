@@ -66,18 +66,27 @@ def solve(triangle: jax.Array, right: jax.Array, lower: bool) -> jax.Array:
 
 
 def _evaluate(closed: core.ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
-    """The outputs of a traced function, each of its equations by its rule below, or as it is."""
+    """The outputs of a traced function: what holds a system by its rule below, every other equation as it is."""
     jaxpr = closed.jaxpr
     known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *arguments], strict=True))
     read = lambda atoms: [atom.val if isinstance(atom, core.Literal) else known[atom] for atom in atoms]
     for equation in jaxpr.eqns:
-        rule = _RULES.get(equation.primitive.name, _bind)
+        rule = _RULES.get(equation.primitive.name, _bind) if _holds_a_system(equation) else _bind
         known.update(zip(equation.outvars, rule(equation, read(equation.invars)), strict=True))
     return read(jaxpr.outvars)
 
 
+def _holds_a_system(equation: Any) -> bool:
+    """Whether an equation, or one inside of it, factorises or solves."""
+    inner = (one for jaxpr in core.jaxprs_in_params(equation.params) for one in jaxpr.eqns)
+    return equation.primitive.name in ("cholesky", "triangular_solve") or any(map(_holds_a_system, inner))
+
+
 def _bind(equation: Any, inputs: list[Any]) -> list[Any]:
-    outputs = equation.primitive.bind(*inputs, **equation.params)
+    parameters = equation.params
+    if equation.primitive.name.startswith("custom_"):  # its derivatives are functions
+        parameters = equation.primitive.get_bind_params(parameters)
+    outputs = equation.primitive.bind(*inputs, **parameters)
     return list(outputs) if equation.primitive.multiple_results else [outputs]
 
 

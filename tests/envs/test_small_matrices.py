@@ -73,6 +73,18 @@ def test_functions_compute_the_same_without_a_library(function, elsewhere):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_a_derivative_of_ones_own_stays(elsewhere):
+    """(d/dx) of what says that its derivative is 3, beside a system."""
+
+    @jax.custom_jvp
+    def tripled(x):
+        return x
+
+    tripled.defjvp(lambda x, tangent: (x[0], 3.0 * tangent[0]))
+    function = written_out(lambda x: tripled(x) + solved(jnp.eye(2), jnp.array([0.0, x]))[1])
+    assert jax.jvp(function, (2.0,), (1.0,)) == (4.0, 4.0)
+
+
 def test_larger_matrices_and_other_systems_are_left_to_the_library(elsewhere):
     large = positive_definite(LARGEST + 1)
     from_the_right = lambda a, b: jax.lax.linalg.triangular_solve(a, b, left_side=False, lower=True)
