@@ -45,6 +45,7 @@ def test_an_image_observation_is_the_picture_without_shadows_and_markers(name):
     assert changes(whole, without).any()
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", MARKS)
 def test_bodies_do_not_show_the_goal_and_markers_do(name):
     env = envs.make(name)

@@ -293,6 +293,7 @@ def takes_its_population_fields(setup, name):
             setup.run.init(jax.random.key(0), {field: 0.5})
 
 
+@pytest.mark.seldom
 def test_members_may_differ_in_population_fields(preferring):
     takes_its_population_fields(preferring, "hdm_push")
 

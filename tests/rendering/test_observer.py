@@ -30,7 +30,7 @@ def opaque(x):
     return rendering.Scene(scene.kinds[1:], scene.position[1:], scene.rotation[1:], scene.size[1:], rgba[1:])
 
 
-@pytest.mark.parametrize("antialias", [1, 2])
+@pytest.mark.parametrize("antialias", [pytest.param(1, marks=pytest.mark.seldom), 2])
 @pytest.mark.parametrize("camera", [PINHOLE, top_view(1.4)], ids=["pinhole", "orthographic"])
 def test_it_is_the_picture_without_shadows(camera, antialias):
     observe = jax.jit(rendering.observer(FLOOR, camera, P, antialias))
@@ -49,6 +49,7 @@ def test_without_a_scenery_the_background_is_behind():
     assert np.abs(np.asarray(image) - rendered(ball, PINHOLE)).max() <= 1
 
 
+@pytest.mark.seldom
 def test_it_works_in_nested_maps_and_scans():
     observe = rendering.observer(FLOOR, PINHOLE, P)
     xs = jnp.linspace(-0.3, 0.3, 6).reshape(2, 3)
