@@ -25,7 +25,7 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 
 # Examples that compile MuJoCo's step for nothing else; tests/envs runs the same code.
 TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mass", "push", "reacher", "sawyer_reach")
-SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("physics", "wrappers", *TASKS))
+SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("images", "physics", "wrappers", *TASKS))
 # Files whose runs are forks of one server, which is started and compiled for once.
 FORKED = {
     *(f"tests/runs/test_{name}.py" for name in ("kills", "run_disks", "run_streams")),

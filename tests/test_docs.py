@@ -58,6 +58,7 @@ def test_loss_agent_and_registration_are_fewer_than_40_lines():
     assert code_lines(BLOCKS[AGENT]) + code_lines(BLOCKS[REGISTER]) < 40
 
 
+@pytest.mark.seldom
 def test_the_loss_is_what_the_page_says(page):
     """gamma^(n - 1) times -log pi: 1, 1/2 and 1/4 of 2 nats at n = 1, 2, 3; at gamma 1 all the same."""
     loss = page["discounted_imitation"]
@@ -65,6 +66,7 @@ def test_the_loss_is_what_the_page_says(page):
     assert [float(loss(-2.0, n, gamma=1.0)) for n in (1, 2, 3)] == [2.0, 2.0, 2.0]
 
 
+@pytest.mark.seldom
 def test_both_members_learn(page):
     """From hardly any goal to nearly all."""
     untrained, trained = np.asarray(page["untrained"]), np.asarray(page["trained"])
@@ -73,11 +75,13 @@ def test_both_members_learn(page):
     assert trained.min() > 0.8
 
 
+@pytest.mark.seldom
 def test_the_study_has_the_settings_and_seeds_of_the_page(page):
     assert page["success"].shape == (2, 2, len(page["study"]) // 4)
     assert page["study"].num_programs == 1
 
 
+@pytest.mark.seldom
 def test_the_algorithm_has_a_name_with_every_task_and_is_made_like_any_other(page):
     for environment in ("flip_bit", "navigation", "grid_four_rooms", "push"):
         assert f"discounted_gcsl_{environment}" in presets.names()
@@ -87,6 +91,7 @@ def test_the_algorithm_has_a_name_with_every_task_and_is_made_like_any_other(pag
     assert "discounted_gcsl_flip_bit" in help.list_text("all")
 
 
+@pytest.mark.seldom
 def test_the_runs_read_what_the_page_says(page):
     """What its agent declares, and the fields of the ring; in the declared ranges, and with the declared help."""
     own = {field for field in presets.fields_of("discounted_gcsl_flip_bit") if field.startswith("agent.")}
@@ -98,6 +103,7 @@ def test_the_runs_read_what_the_page_says(page):
             arguments.parse(["--config=discounted_gcsl_flip_bit", f"--config.agent.{argument}"])
 
 
+@pytest.mark.seldom
 def test_the_other_algorithm_needs_no_agent(page):
     config, hdm = presets.config("hdm_future_push"), presets.config("hdm_push")
     assert config == hdm | {"relabel.next_state": 0.0}
@@ -123,6 +129,7 @@ def test_the_module_trains_from_the_command_line(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_bytes())["imports"] == ["my_run"]
 
 
+@pytest.mark.seldom
 def test_the_commands_are_taken(page):
     """Without their --import: the page has registered the algorithm."""
     asked = [arguments.parse(command.split()[1:]) for command in COMMANDS]

@@ -112,9 +112,11 @@ def test_on_a_cpu_physics_keep_their_bits():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    "task", ["reacher", *(pytest.param(t, marks=pytest.mark.slow) for t in ("push", "door", "claw"))]
-)
+SELDOM = pytest.param("reacher", marks=pytest.mark.seldom)
+SLOW = [pytest.param(task, marks=pytest.mark.slow) for task in ("push", "door", "claw")]
+
+
+@pytest.mark.parametrize("task", ["fetch_reach", SELDOM, *SLOW])
 def test_elsewhere_physics_are_the_same(task, monkeypatch):
     """Positions within 0.1 mm and mrad, a hundredth of what an action moves."""
     theirs = after_twenty_substeps(task, lambda engine: engine._substep)

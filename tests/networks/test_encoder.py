@@ -124,6 +124,7 @@ def test_mean_places_by_hand():
     np.testing.assert_allclose(encoder.mean_places(maps), [[0, 0.5, 0, 1, 0, 0]], atol=1e-6)  # rows, then columns
 
 
+@pytest.mark.seldom
 def test_mean_places_look_at_maps_before_their_relu():
     """Where every map is below 0 everywhere, places still say where it is least so, and get a gradient."""
     network, params, image = made((1, 44, 44, 3), spatial_softmax=True)

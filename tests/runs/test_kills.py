@@ -185,7 +185,8 @@ fork_server.at_call(0, hang, "fsync .*checkpoints/tmp-")
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [pytest.param(*CODES[0], marks=pytest.mark.seldom), CODES[1]])
+@pytest.mark.seldom
+@pytest.mark.parametrize(("number", "code"), CODES)
 def test_a_second_signal_ends_a_run_at_once_though_a_save_hangs(server, whole, assert_whole, tmp_path, number, code):
     path, stuck = tmp_path / "run", tmp_path / "stuck"
     process = server.start(*TINY, f"--workdir={path}", setup=STUCK.format(str(stuck)))

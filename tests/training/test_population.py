@@ -107,7 +107,9 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize("counts", [("4",), pytest.param(("2", "4"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "counts", [pytest.param(("4",), marks=pytest.mark.seldom), pytest.param(("2", "4"), marks=pytest.mark.slow)]
+)
 def test_devices_change_no_member_s_numbers_and_a_checkpoint_moves_between_counts(counts, tmp_path):
     """In a process that sees four devices; near, not equal: products of fewer members may be summed otherwise."""
     environment = os.environ | {

@@ -38,6 +38,7 @@ def test_a_filled_ring_holds_what_a_run_would_store_and_no_more_than_fits(experi
     assert bool(jnp.all(jnp.isfinite(jax.tree.leaves(state.members.agent.params)[0])))
 
 
+@pytest.mark.seldom
 def test_a_checkpoint_is_written_alone_and_behind_epochs_and_the_state_goes_on(population, tmp_path):
     holder = [population.init(training.member_keys(0, 2))]
     seconds = safety_cost.one_checkpoint(population, holder, 10.0, Checkpoints(tmp_path))
