@@ -235,7 +235,7 @@ def test_the_installed_command_trains_resumes_and_leaves_policies_that_act(insta
     """In an empty folder, from the wheel: no checkout, no experiments."""
     options = {"cwd": installed.folder, "env": installed.whole}
     command = installed.scripts / "hindsight-jax"
-    assert "her_flip_bit: 1.00 in 1 min" in run(command, "--list", **options)
+    assert "to run one:  hindsight-jax --config=" in run(command, "--list=flip_bit", **options).lower()
     assert "results in run" in run(command, *TINY, "--workdir=run", **options)
     assert [path.name for path in installed.folder.iterdir() if not path.name.startswith(".")] == ["run"]
     begun = (installed.folder / "run/metrics.jsonl").read_bytes()
