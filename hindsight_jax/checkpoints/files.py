@@ -143,33 +143,37 @@ def write_arrays(folder: Path, leaves: dict[str, Leaf]) -> dict[str, Any]:
 def check_readable(folder: Path, entries: dict[str, Any], leaves: dict[str, Leaf]) -> None:
     """Raises Damaged unless a restore would find every array that `write_arrays` wrote, and all of its pieces.
 
-    Reads what describes the arrays, and the last byte of each piece: a ring of gigabytes is not read again.
+    Reads the last byte of each piece, and what describes the arrays: a ring of gigabytes is not read again. The pieces
+    come first: where orbax cannot read them, its threads go on and print errors behind its own.
     """
     arrays = {entries[path]["array"]: leaf.data for path, leaf in leaves.items() if leaf.data.size}
     try:
         with _neutral(folder) as path:
+            found = _pieces(path)
+            if arrays and not found:
+                raise Damaged("nothing of its arrays is there")
             with _checkpointer() as checkpointer:
                 described = checkpointer.metadata(path / _ARRAYS).item_metadata.tree
-            _check_described(described, arrays)
-            _check_pieces(path, {name: one.storage.chunk_shape for name, one in described.items()}, arrays)
+        _check_described(described, arrays)
+        for name, array in arrays.items():
+            chunk = described[name].storage.chunk_shape
+            pieces = math.prod(-(-whole // size) for whole, size in zip(array.shape, chunk, strict=True))
+            if found[name] != 1 + pieces:  # and its description
+                raise Damaged(f"array {name}: {found[name] - 1} of its {pieces} pieces are there")
     except Damaged:
         raise
     except Exception as error:
         raise Damaged(f"orbax cannot read it: {first_line(error)}") from error
 
 
-def _check_pieces(folder: Path, chunks: dict[str, Any], arrays: dict[str, Any]) -> None:
-    """Raises Damaged unless every piece of every array is stored to its last byte."""
+def _pieces(folder: Path) -> collections.Counter[str]:
+    """Array -> how many pieces, its description among them, are stored to their last byte."""
     import tensorstore
 
     base = {"driver": "file", "path": f"{folder / _ARRAYS}/"}
     stored = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
     reads = {key.decode(): stored.read(key, byte_range=slice(-1, None)) for key in stored.list().result()}
-    found = collections.Counter(key.rpartition("/")[0] for key, read in reads.items() if len(read.result().value) == 1)
-    for name, array in arrays.items():
-        pieces = math.prod(-(-whole // size) for whole, size in zip(array.shape, chunks[name], strict=True))
-        if found[name] != 1 + pieces:  # and its description
-            raise Damaged(f"array {name}: {found[name] - 1} of its {pieces} pieces are there")
+    return collections.Counter(key.rpartition("/")[0] for key, read in reads.items() if len(read.result().value) == 1)
 
 
 def write_manifest(folder: Path, step: int, entries: dict[str, Any], extra: dict[str, Any]) -> None:

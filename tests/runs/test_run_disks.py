@@ -40,7 +40,8 @@ def failed(ended, *words: str) -> None:
 
 def says(ended, trouble: str) -> bool:
     """Whether one line of its errors has the message, which orbax's threads may print into."""
-    return ended.code == 1 and sum("error: " in line and trouble in line for line in ended.errors.splitlines()) == 1
+    lines = [line.lstrip() for line in ended.errors.splitlines()]
+    return ended.code == 1 and sum(line.startswith("error: ") and trouble in line for line in lines) == 1
 
 
 def resumed(server, assert_whole, path: Path, setup: str = "") -> None:
