@@ -84,3 +84,16 @@ def total(block: Block, rounds: int = 1) -> tuple[int, int]:
         inner = total(loop.block, rounds)
         kernels, custom_calls = kernels + times * inner[0], custom_calls + times * inner[1]
     return kernels, custom_calls
+
+
+def innermost(block: Block, rounds: int = 1) -> int:
+    """The kernels of those loops that hold no loop, counted as `total` counts them.
+
+    >>> innermost(Block(1, 0, (Loop(3, Block(2, 1, (Loop(None, Block(5, 0, ())),))),)), rounds=4)
+    60
+    """
+    kernels = 0
+    for loop in block.loops:
+        times = rounds if loop.rounds is None else loop.rounds
+        kernels += times * (innermost(loop.block, rounds) if loop.block.loops else loop.block.kernels)
+    return kernels

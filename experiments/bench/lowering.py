@@ -125,6 +125,7 @@ def _of_env_step(task: str) -> dict[str, float]:
     iterations = 1 if engine is None else int(engine.model.opt.iterations)
     kernels, custom_calls = hlo.total(block, iterations)
     figures: dict[str, float] = {"kernels": kernels, "custom_calls": custom_calls}
+    figures["kernels_in_innermost_loops"] = hlo.innermost(block, iterations)
     substeps = [loop for loop in block.loops if engine is not None and loop.rounds is not None]
     if len(substeps) == 1:
         kernels, custom_calls = hlo.total(substeps[0].block, iterations)

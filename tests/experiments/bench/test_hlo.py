@@ -42,6 +42,7 @@ def test_a_program_by_hand():
     outer = hlo.Block(2, 1, (hlo.Loop(None, inner),))
     assert block == hlo.Block(1, 0, (hlo.Loop(4, outer),))
     assert hlo.total(block, rounds=3) == (21, 4)
+    assert hlo.innermost(block, rounds=3) == 4 * 3 * 1
 
 
 def test_a_compiled_loop_has_its_rounds():
