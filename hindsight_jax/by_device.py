@@ -12,6 +12,8 @@ import jax
 CHOICES: dict[str, tuple[str, str]] = {
     # a convolution in a scan is many times slower on a CPU than the products of its patches
     "convolutions": ("matrix products", "convolutions"),
+    # XLA's CPU computes the gradient of a kernel [inputs, few outputs] slowly
+    "last layers": ("products with transposed kernels", "products"),
     # a batch of pictures leaves a CPU's cache; few rays start too little on other devices
     "images": ("one after another", "a batch at once"),
     # elsewhere LAPACK's counterparts are calls of a library, or loops, which nothing is fused with

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import by_device, checks, types
+from hindsight_jax.networks._product import transposed_product
 
 
 class Layer(NamedTuple):
@@ -148,7 +149,7 @@ def by_products(stack: tuple[Layer, ...], image: jax.Array, weights: Any) -> jax
     x = image
     for i, (layer, (kernel, bias)) in enumerate(zip(stack, weights, strict=True)):
         x = _patches(nn.relu(x), layer) if i else _scaled(_patches(x, layer))
-        x = _product(x, kernel) + bias[None, None, None]
+        x = transposed_product(x, kernel.reshape(-1, kernel.shape[-1])) + bias[None, None, None]
     return x
 
 
@@ -167,13 +168,3 @@ def _slices(x: jax.Array, axis: int, layer: Layer) -> list[jax.Array]:
     """What each of the k entries of the kernel along an axis meets, place by place."""
     span = (x.shape[axis] - layer.side) // layer.stride * layer.stride + 1
     return [jax.lax.slice_in_dim(x, i, i + span, layer.stride, axis) for i in range(layer.side)]
-
-
-def _product(patches: jax.Array, kernel: jax.Array) -> jax.Array:
-    """[B, H, W, k k C] times the kernel [k, k, C, M] -> [B, H, W, M].
-
-    The gradient of a kernel is a product over thousands of places. XLA's CPU is faster if it gives [M, k k C]: so
-    the kernel enters transposed, and the barrier keeps XLA from undoing that.
-    """
-    transposed = jax.lax.optimization_barrier(kernel.reshape(-1, kernel.shape[-1]).T)
-    return jax.lax.dot_general(patches, transposed, (((3,), (1,)), ((), ())))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, types
+from hindsight_jax.networks._product import few_outputs
 
 
 def uniform_fan_in(fan_in: int) -> Any:
@@ -111,13 +112,13 @@ class MLP(nn.Module):
             if layer_norm:
                 x = nn.LayerNorm()(x)
             x = ACTIVATIONS[self.activation](x)
-        return self._dense(x, num_outputs)
+        return self._dense(x, num_outputs, dot_general=few_outputs)
 
-    def _dense(self, x: jax.Array, size: int) -> jax.Array:
+    def _dense(self, x: jax.Array, size: int, **options: Any) -> jax.Array:
         if self.initial_std is not None:
-            return nn.Dense(size, kernel_init=small_normal(self.initial_std))(x)
+            return nn.Dense(size, kernel_init=small_normal(self.initial_std), **options)(x)
         init = uniform_fan_in(x.shape[-1])
-        return nn.Dense(size, kernel_init=init, bias_init=init)(x)
+        return nn.Dense(size, kernel_init=init, bias_init=init, **options)(x)
 
 
 def joined(
