@@ -1,5 +1,5 @@
 """The speed benchmark: python -m experiments.bench [--config=hdm_push_paper] [--seeds=4] [--output=FILE.json]
-[--picture=FILE.png] [--parts environment ring run algorithms images peers scaling startup lowering safety].
+[--picture=FILE.png] [--parts environment ring run operations algorithms images peers scaling startup lowering safety].
 
 On a GPU or TPU: python -m experiments.bench --parts accelerator --output=FILE.json.
 """

@@ -10,10 +10,20 @@ from typing import NamedTuple
 # They name, reshape or hold arrays and start nothing; what loops and calls start stands in their bodies.
 FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "while", "call"})
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = .*?\s([a-z][\w\-]*)\((.*)$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?)\s([a-z][\w\-]*)\((.*)$")
 _BODY = re.compile(r"\bbody=%?([\w.\-]+)")
 _CALLED = re.compile(r"\bto_apply=%?([\w.\-]+)")
+_FUSED = re.compile(r"\bcalls=%?([\w.\-]+)")
 _TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
+
+
+class Instruction(NamedTuple):
+    """One instruction of a computation."""
+
+    name: str
+    shape: str  # with its layout
+    opcode: str
+    rest: str  # operands and attributes
 
 
 class Block(NamedTuple):
@@ -43,23 +53,54 @@ def read(text: str) -> Block:
     ... }''')
     Block(kernels=1, custom_calls=0, loops=())
     """
-    bodies: dict[str, list[tuple[str, str]]] = {}
+    bodies, entry = _computations(text)
+    return _block(bodies, entry)
+
+
+def products(text: str) -> dict[str, str]:
+    """The matrix products of a program, alone or fused: their names and shapes, from `compiled.as_text()`.
+
+    Raises ValueError for a text without an entry.
+
+    >>> products('''
+    ... %fused (a: f32[2,3], b: f32[3,4]) -> f32[2,4] {
+    ...   ROOT %d = f32[2,4]{1,0} dot(%a, %b), lhs_contracting_dims={1}
+    ... }
+    ... ENTRY %main (a: f32[2,3], b: f32[3,4]) -> f32[2,4] {
+    ...   %y = f32[2,4]{1,0} fusion(%a, %b), kind=kCustom, calls=%fused
+    ...   ROOT %z = f32[2,4]{1,0} add(%y, %y)
+    ... }''')
+    {'d': 'f32[2,4]', 'y': 'f32[2,4]'}
+    """
+    bodies, _ = _computations(text)
+    of_dots = {name for name, lines in bodies.items() if any(line.opcode == "dot" for line in lines)}
+
+    def is_product(line: Instruction) -> bool:
+        fused = _FUSED.search(line.rest) if line.opcode == "fusion" else None
+        return line.opcode == "dot" or (fused is not None and fused[1] in of_dots)
+
+    return {line.name: line.shape.partition("{")[0] for lines in bodies.values() for line in lines if is_product(line)}
+
+
+def _computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
+    """The instructions of every computation, by its name, and the name of the entry."""
+    bodies: dict[str, list[Instruction]] = {}
     entry, lines = None, []
     for line in text.splitlines():
         if opened := _COMPUTATION.match(line):
             lines = bodies.setdefault(opened[1], [])
             entry = opened[1] if line.startswith("ENTRY") else entry
         elif instruction := _INSTRUCTION.match(line):
-            lines.append((instruction[1], instruction[2]))
+            lines.append(Instruction(*instruction.groups()))
     if entry is None:
         raise ValueError(f"text: got {text[:40]!r}, but it must have an entry. Pass compiled.as_text().")
-    return _block(bodies, entry)
+    return bodies, entry
 
 
-def _block(bodies: dict[str, list[tuple[str, str]]], name: str) -> Block:
+def _block(bodies: dict[str, list[Instruction]], name: str) -> Block:
     kernels = custom_calls = 0
     loops: list[Loop] = []
-    for opcode, rest in bodies[name]:
+    for _, _, opcode, rest in bodies[name]:
         kernels += opcode not in FREE
         custom_calls += opcode == "custom-call"
         if opcode == "while" and (body := _BODY.search(rest)):

@@ -5,6 +5,7 @@
 | environment | env steps, beside a loop over nothing but `mjx.step` at the same batch |
 | ring | an update on rings of 1e4 to 1e6 transitions |
 | run | a whole run and each part of its epoch, beside a matrix product on the same machine |
+| operations | the operations of an update, by JAX's profiler: products, and everything around them |
 | algorithms | an update of every algorithm, beside its useful operations at the matrix product's speed |
 | images | drawing observations, an update from them, beside its useful operations, and a run |
 | peers | other libraries that do the same work, where they are installed |
@@ -26,6 +27,7 @@ from experiments.bench import (
     epoch,
     images,
     lowering,
+    operations,
     peers,
     ring,
     safety_cost,
@@ -124,6 +126,7 @@ PARTS: dict[str, OneTable | SeveralTables | InSections] = {
     "environment": OneTable(measure_environment),
     "ring": OneTable(ring.measure),
     "run": OneTable(epoch.measure),
+    "operations": OneTable(operations.measure),
     "algorithms": SeveralTables(measure_algorithms),
     "images": SeveralTables(images.measure),
     "peers": SeveralTables(measure_peers),

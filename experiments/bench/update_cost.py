@@ -34,7 +34,7 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
     for name in names:
         values = presets.config(name)
         setup = presets.build(name, values)
-        call, count = updates(setup, values, num_members)
+        call, count, _ = updates(setup, values, num_members)
         seconds, matmul = best_of(call, product)
         peak = operations / matmul
         useful = setup.flops_per_update or math.nan  # NaN: the agent does not count them
@@ -48,8 +48,8 @@ def measure(names: Sequence[str], num_members: int) -> dict[str, Cost]:
     return costs
 
 
-def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> tuple[Callable[[], Any], int]:
-    """A call of U updates of M members on random batches, and U."""
+def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> tuple[Callable[[], Any], int, str]:
+    """A call of U updates of M members on random batches, U, and XLA's text of the program."""
     agent, count = setup.agent, UPDATES[setup.agent.batch]
     keys = training.member_keys(0, num_members)
     state = jax.jit(jax.vmap(agent.init))(keys)
@@ -65,7 +65,7 @@ def updates(setup: presets.Setup, values: dict[str, Any], num_members: int) -> t
     devices = training.devices_for(num_members)
     compiled = spread(member, devices, training.default_chunk(devices)).lower(state, batches, keys).compile()
     state, batches, keys = jax.device_put((state, batches, keys), compiled.input_shardings[0])
-    return lambda: compiled(state, batches, keys), count
+    return lambda: compiled(state, batches, keys), count, compiled.as_text()
 
 
 def random_transitions(key: jax.Array, spec: types.EnvSpec, count: int) -> types.Transition:
