@@ -40,8 +40,8 @@ def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int)
         "everything_else": sum(spent.values()) - in_products,
     }
     costliest = sorted(spent, key=lambda name: -spent[name])[:SHOWN]
-    kinds = [f"product {shapes[name]}" if name in shapes else _kind(name) for name in costliest]
-    return figures | {f"{i}_{kind}": spent[name] for i, (name, kind) in enumerate(zip(costliest, kinds, strict=True), 1)}
+    titles = [f"product {shapes[name]}" if name in shapes else _kind(name) for name in costliest]
+    return figures | {f"{i + 1}: {titles[i]}": spent[name] for i, name in enumerate(costliest)}
 
 
 def watched(call: Callable[[], Any]) -> Counter[str]:
