@@ -121,6 +121,8 @@ _GROUPS: dict[str, Value] = {
 
 # By kind of agent, on every task. HPG's author's form is not what trains best, or was not tried.
 ANYWHERE: dict[str, dict[str, Value]] = {
+    # HER's penalty of 1 on squared actions outweighs what one action adds to Q where steps are small (docs/results.md).
+    "actor_critic": {"agent.action_l2": 0.0},
     "policy_gradient": {
         "agent.goals": "visited",
         "agent.activation": "relu",
