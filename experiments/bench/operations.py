@@ -1,6 +1,7 @@
 """Where the time of an update goes: to matrix products, and to everything around them, as JAX's profiler sees it.
 
-Times are of one member's update, on the thread that computes it; a profiler slows what it watches a little.
+Times are of one member's update, on the thread that starts an operation: XLA's CPU splits some products between threads,
+and shows the first one's part. A profiler slows what it watches a little.
 """
 
 import gzip
@@ -23,7 +24,7 @@ _HOLD_OTHERS = ("while", "call", "cond")  # what they run is counted by itself
 
 
 def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
-    """Microseconds of an update: useful operations at the peak, products, the rest, and the costliest operations."""
+    """Microseconds of an update: all, its useful operations at the peak, all but products, and the costliest operations."""
     del name
     call, count, text = update_cost.updates(setup, values, seeds)
     product, operations = timing.matrix_product()
@@ -32,12 +33,10 @@ def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int)
     at_peak = (setup.flops_per_update or math.nan) * matmul / operations * threads  # NaN: the agent does not count them
     shapes = hlo.products(text)
     spent = {name: each / (CALLS * updates) for name, each in watched(call).items()}
-    in_products = sum(each for name, each in spent.items() if name in shapes)
     figures = {
         "microseconds": 1e6 * seconds * threads / updates,
         "useful_operations_at_the_peak": 1e6 * at_peak,
-        "products": in_products,
-        "everything_else": sum(spent.values()) - in_products,
+        "all_but_products": sum(each for name, each in spent.items() if name not in shapes),
     }
     costliest = sorted(spent, key=lambda name: -spent[name])[:SHOWN]
     titles = [f"product {shapes[name]}" if name in shapes else _kind(name) for name in costliest]
