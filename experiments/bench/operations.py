@@ -1,7 +1,7 @@
 """Where the time of an update goes: to matrix products, and to everything around them, as JAX's profiler sees it.
 
-Times are of one member's update, on the thread that starts an operation: XLA's CPU splits some products between threads,
-and shows the first one's part. A profiler slows what it watches a little.
+Times are of one member's update, on the thread that starts an operation: XLA's CPU splits some products between
+threads, and shows the first one's part. A profiler slows what it watches a little.
 """
 
 import gzip
@@ -24,7 +24,7 @@ _HOLD_OTHERS = ("while", "call", "cond")  # what they run is counted by itself
 
 
 def measure(name: str, setup: presets.Setup, values: dict[str, Any], seeds: int) -> dict[str, float]:
-    """Microseconds of an update: all, its useful operations at the peak, all but products, and the costliest operations."""
+    """Microseconds of an update: all, its useful operations at the peak, all but products, and the costliest."""
     del name
     call, count, text = update_cost.updates(setup, values, seeds)
     product, operations = timing.matrix_product()
