@@ -29,10 +29,10 @@ import mujoco
 import numpy as np
 
 import hindsight_jax
-from hindsight_jax import backend, envs, training
+from hindsight_jax import backend, envs, presets, statistics, training
+from hindsight_jax.checkpoints.checkpoints import CheckpointError
 from hindsight_jax.envs import action_sets, claw, door
 from hindsight_jax.runs import jax_flags, provenance
-from hindsight_jax.runs.files import WorkDirError
 
 CLAW = "robel/dclaw/assets/dclaw3xh_valve3_v0.xml"  # in a clone of robel
 DOOR = "dependencies/multiworld/envs/assets/sawyer_xyz/sawyer_door_pull_hook.xml"  # in one of gcsl
@@ -43,7 +43,7 @@ Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # observation, goal -> mov
 class Simulator(Protocol):
     """One released simulator."""
 
-    threshold: float  # radians
+    num_moves: int
 
     def reset(self) -> None: ...
     def step(self, move: np.ndarray) -> None: ...
@@ -88,7 +88,7 @@ def _expand(parent: ET.Element, folder: Path) -> None:
 class Claw:
     """DClawTurn of ROBEL: 40 substeps of 0.0025 s, targets within the joints' speed limit of the joints' angles."""
 
-    threshold = 0.1
+    num_moves = 9
 
     def __init__(self, clone: Path) -> None:
         """Raises FileNotFoundError if the model is not in the clone."""
@@ -109,14 +109,11 @@ class Claw:
 
     def observation(self) -> np.ndarray:
         """Nine joint angles, and (cos, sin) of the valve, f32[11]."""
-        return np.concatenate([self.data.qpos[:9], *self._direction()]).astype(np.float32)
+        return np.array([*self.data.qpos[:9], math.cos(self.angle()), math.sin(self.angle())], np.float32)
 
     def angle(self) -> float:
         """The valve's angle in radians."""
         return float(self.data.qpos[9])
-
-    def _direction(self) -> tuple[list[float], list[float]]:
-        return [math.cos(self.angle())], [math.sin(self.angle())]
 
 
 class Door:
@@ -125,7 +122,7 @@ class Door:
     A step moves the target, and not the hand, by 0.02 m: a hand that is held up is pulled ever harder.
     """
 
-    threshold = 0.05
+    num_moves = 3
 
     def __init__(self, clone: Path) -> None:
         """Raises FileNotFoundError if the model is not in the clone."""
@@ -151,7 +148,7 @@ class Door:
 
     def observation(self) -> np.ndarray:
         """The hand's place, and the door's angle, f32[4]."""
-        return np.concatenate([self.data.body("hand").xpos, [self.angle()]]).astype(np.float32)
+        return np.array([*self.data.body("hand").xpos, self.angle()], np.float32)
 
     def angle(self) -> float:
         """The door's angle in radians."""
@@ -196,36 +193,44 @@ def moved(angles: np.ndarray, threshold: float) -> dict[str, Any]:
     }
 
 
-def measure(simulator: Simulator, env: Any, episodes: int, run: Path | None) -> dict[str, Any]:
-    """Random play in the simulator and in our port, and the success of each of a run's policies at the end in both."""
-    spec, seed = env.spec, np.random.default_rng(0)
+def measure(simulator: Simulator, env: Any, episodes: int, saved: Any | None) -> dict[str, Any]:
+    """Random play in the simulator and in our port, and the success of a run's policies at the end in both.
+
+    `saved` is what `hindsight_jax.load` returned, or None for random play alone. Of success there are the policies'
+    own, their mean, and its 95 % interval.
+    """
+    spec, random = env.spec, np.random.default_rng(0)
     goals = np.asarray(jax.vmap(env.sample_goal)(jax.random.split(jax.random.key(1), episodes)))
-    num_moves = 9 if spec.action.num_dims == 9 else 3
-    at_random = lambda observation, goal: seed.integers(-1, 2, num_moves).astype(float)
+    at_random = lambda observation, goal: random.integers(-1, 2, simulator.num_moves).astype(float)
     ours, _ = in_port(env, lambda observation, goal, key: spec.action.sample(key), episodes)
     figures: dict[str, Any] = {
-        "random_play_released": moved(played(simulator, at_random, goals, spec.horizon), simulator.threshold),
-        "random_play_port": moved(ours, simulator.threshold),
+        "random_play_released": moved(played(simulator, at_random, goals, spec.horizon), spec.threshold),
+        "random_play_port": moved(ours, spec.threshold),
     }
-    if run is None:
+    if saved is None:
         return figures
-    saved = hindsight_jax.load(run, which="last")
-    successes = {"released": [], "port": []}
-    for member in range(len(saved.members.seeds)):
-        policy = saved.policy(member)
-        decode = lambda o, g, p=policy: action_sets.moves(spec.action, p(o, g, jax.random.key(0)), num_moves)[0]
-        compiled = jax.jit(decode)
-        act = lambda observation, goal, f=compiled: np.asarray(f(jnp.asarray(observation), jnp.asarray(goal)))
-        angles = played(simulator, act, goals, spec.horizon)[:, -1]
-        reached = np.stack([np.cos(angles), np.sin(angles)], -1) if goals.shape[-1] == 2 else angles[:, None]
-        success = jax.vmap(env.success)(jnp.asarray(reached, jnp.float32), jnp.asarray(goals))
-        successes["released"].append(float(jnp.mean(success)))
-        successes["port"].append(float(np.mean(in_port(env, policy, episodes)[1])))
-    return figures | {"run": saved.name, "env_steps": int(saved.env_steps[0]), "success_end_of_policies": successes}
+    policies = [saved.policy(member) for member in range(len(saved.members.seeds))]
+    successes = {
+        "released": [success_in(simulator, env, policy, goals) for policy in policies],
+        "port": [float(np.mean(in_port(env, policy, episodes)[1])) for policy in policies],
+    }
+    figures |= {"run": saved.name, "env_steps": int(saved.env_steps[0]), "success_end_of_policies": successes}
+    intervals = {where: [round(float(x), 3) for x in statistics.interval(each)] for where, each in successes.items()}
+    return figures | {"success_end": intervals}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints and writes the figures of the simulators that are given; the exit status."""
+def success_in(simulator: Simulator, env: Any, policy: Callable[..., jax.Array], goals: np.ndarray) -> float:
+    """The share of the goals [N, *G] that the policy is at in the end."""
+    kind, key = env.spec.action, jax.random.key(0)
+    moves = jax.jit(lambda o, g: action_sets.moves(kind, policy(o, g, key), simulator.num_moves)[0])
+    act = lambda observation, goal: np.asarray(moves(jnp.asarray(observation), jnp.asarray(goal)))
+    angles = played(simulator, act, goals, env.spec.horizon)[:, -1]
+    reached = np.stack([np.cos(angles), np.sin(angles)], -1) if goals.shape[-1] == 2 else angles[:, None]
+    return float(jnp.mean(jax.vmap(env.success)(jnp.asarray(reached, jnp.float32), jnp.asarray(goals))))
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the arguments; exits with status 2 if they are invalid."""
     parser = argparse.ArgumentParser(prog="python -m experiments.environments.released")
     for name in ("--robel", "--gcsl", "--claw-run", "--door-run", "--output"):
         parser.add_argument(name, type=Path)
@@ -233,24 +238,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.robel and not arguments.gcsl:
         parser.error("give --robel, --gcsl, or both: the folders of their clones")
+    for run, clone in (("claw_run", "robel"), ("door_run", "gcsl")):
+        if getattr(arguments, run) and not getattr(arguments, clone):
+            parser.error(f"--{run.replace('_', '-')}: its policies play in a clone; give --{clone}, too")
     if arguments.episodes < 1:
         parser.error(f"--episodes: got {arguments.episodes}, but it must be at least 1")
+    if arguments.output and not arguments.output.parent.is_dir():
+        parser.error(f"--output: there is no folder {arguments.output.parent}; make it first")
+    return arguments
+
+
+def load(run: Path | None, task: str) -> Any | None:
+    """The run's last policies, or None. Raises ValueError if it cannot be read, or is a run of another task."""
+    if run is None:
+        return None
+    saved = hindsight_jax.load(run, which="last")
+    if presets.split(saved.name)[1] != task:
+        raise ValueError(f"{run}: got a run of {saved.name}, but it must be one of {task}. Name another folder.")
+    return saved
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints and writes the figures of the simulators that are given; the exit status."""
+    arguments = parse(argv)
     jax_flags.avoid_deadlock()
     backend.start_or_exit()
     figures = {"episodes": arguments.episodes, "mujoco": mujoco.__version__} | provenance.describe()
-    try:
-        if arguments.robel:
-            found = measure(Claw(arguments.robel), envs.make("claw"), arguments.episodes, arguments.claw_run)
-            figures["claw"] = found
-        if arguments.gcsl:
-            found = measure(Door(arguments.gcsl), envs.make("door"), arguments.episodes, arguments.door_run)
-            figures["door"] = found
-    except (FileNotFoundError, WorkDirError) as error:
+    asked = {
+        "claw": (Claw, arguments.robel, arguments.claw_run),
+        "door": (Door, arguments.gcsl, arguments.door_run),
+    }
+    try:  # all that may be missing is read before anything plays
+        given = {task: (make(clone), load(run, task)) for task, (make, clone, run) in asked.items() if clone}
+    except (OSError, ValueError, CheckpointError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps({name: figures[name] for name in ("claw", "door") if name in figures}, indent=1))
+    measured = {task: measure(made, envs.make(task), arguments.episodes, run) for task, (made, run) in given.items()}
+    print(json.dumps(measured, indent=1))
     if arguments.output:
-        arguments.output.write_text(json.dumps(figures, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(figures | measured, indent=1) + "\n")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The released simulators, on stand-ins of their files: what is read, and what a step does."""
 
 import math
+import types
 
 import mujoco
 import numpy as np
@@ -44,6 +45,31 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert released.main([f"--gcsl={tmp_path}"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--door-run=nowhere", "give --gcsl, too"),
+        ("--episodes=0", "at least 1"),
+        ("--output=nowhere/file.json", "make it first"),
+    ],
+)
+def test_wrong_arguments_are_refused(robel, capsys, argument, says):
+    with pytest.raises(SystemExit) as ended:
+        released.main([f"--robel={robel}", argument])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_runs_that_cannot_play_are_named_before_anything_plays(robel, capsys, monkeypatch):
+    monkeypatch.setattr(released, "measure", None)
+    assert released.main([f"--robel={robel}", "--claw-run=nowhere"]) == 2
+    assert "nowhere/config.json: cannot be read" in capsys.readouterr().err
+    other = types.SimpleNamespace(name="hdm_push")
+    monkeypatch.setattr(released.hindsight_jax, "load", lambda run, which: other)
+    assert released.main([f"--robel={robel}", "--claw-run=push"]) == 2
+    assert "got a run of hdm_push, but it must be one of claw" in capsys.readouterr().err
+
+
 def test_a_claw_goes_towards_its_targets_at_its_speed_limit(robel):
     """The knuckles are at -pi/3 and told to go to pi/3: they are led 0.2094 rad on the way; the others stay."""
     simulator = released.Claw(robel)
@@ -61,7 +87,7 @@ def test_episodes_keep_every_angle_from_the_start_on():
     class Counter:
         """Its angle is the number of steps since the reset, times the move."""
 
-        threshold = 0.1
+        num_moves = 1
 
         def reset(self):
             self.sum = 0.0
