@@ -1,4 +1,5 @@
-"""Confidence intervals over seeds: of means, of interquartile means, and of how likely one run is above another.
+"""Confidence intervals over seeds: of means and their differences, of interquartile means, and of how likely one run is
+above another.
 
 Dimension key: S seeds (axis 0; M of a second run), K tasks, R resamples. NumPy in, NumPy float64 out; nothing here is
 traced.
@@ -25,17 +26,24 @@ class Interval(NamedTuple):
     high: np.ndarray
 
 
-def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise") -> Interval:
+def interval(
+    x: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    nan_policy: str = "raise",
+    rates: bool = False,
+) -> Interval:
     """Mean over seeds (axis 0) and its Student t interval: mean +- t_{S-1} s / sqrt(S).
 
     Student's interval is exact for normal data at every S >= 2, which matters at the 3 to 10 seeds of common
     studies: there a percentile bootstrap of 95 % covers 74 % (S = 3) to 90 % (S = 10). Equal values give a width of 0.
-    The ends are not clipped: those of a success rate may lie outside [0, 1].
+    The ends are not cut off, those of success rates only if `rates` says that they are some.
 
     Args:
       x: [S, ...], seeds on axis 0; entries of the other axes are treated independently.
       confidence: the share of studies whose interval holds the true mean, in (0, 1).
       nan_policy: "raise" refuses NaN and infinity; "propagate" gives NaN wherever an entry of one seed is not finite.
+      rates: whether the entries are rates, whose mean lies in [0, 1]; then the ends do, too.
 
     Returns:
       `Interval` with fields of shape [...]. With one seed, `low` and `high` are NaN.
@@ -47,6 +55,7 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
     (np.float64(0.7), np.float64(0.203))
     """
     values, confidence = _seeds("x", x), _checked_confidence(confidence)
+    low, high = (0.0, 1.0) if checks.flag("rates", rates, "Leave it out for False.") else (-math.inf, math.inf)
     if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
         checks.fail(
             "nan_policy",
@@ -63,7 +72,49 @@ def interval(x: ArrayLike, confidence: float = 0.95, *, nan_policy: str = "raise
     if num_seeds == 1:
         return Interval(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
     half = _t_quantile(num_seeds - 1, confidence) * values.std(axis=0, ddof=1) / np.sqrt(num_seeds)
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, np.maximum(mean - half, low), np.minimum(mean + half, high))
+
+
+def difference(x: ArrayLike, y: ArrayLike, confidence: float = 0.95, *, paired: bool = False) -> Interval:
+    """How far the mean of x is above that of y, and its interval.
+
+    Paired, it is Student's of the S differences. Unpaired, it is Welch's: the mean difference +- t_nu SE with
+    SE^2 = v_x + v_y, v = s^2 / S of either, and nu = (v_x + v_y)^2 / (v_x^2 / (S - 1) + v_y^2 / (M - 1)).
+
+    Args:
+      x: [S], seeds of the one run.
+      y: [M], seeds of the other; M = S if paired, in the same order of seeds.
+      confidence: in (0, 1).
+      paired: whether entry i of x and of y share a seed, and so their evaluations' goals.
+
+    Returns:
+      `Interval` of scalars; `low` and `high` are NaN if either run has one seed.
+
+    Raises:
+      ValueError: another rank, entries that are not finite numbers, confidence outside of (0, 1), paired runs of
+        different length.
+
+    >>> difference([0.9, 0.7], [0.5, 0.5]).mean.round(3)
+    np.float64(0.3)
+    >>> difference([0.9, 0.7], [0.7, 0.5], paired=True).low.round(3)  # each seed is 0.2 above
+    np.float64(0.2)
+    """
+    first, second = (_tasks(name, values) for name, values in (("x", x), ("y", y)))
+    confidence, paired = _checked_confidence(confidence), checks.flag("paired", paired, "Leave it out for False.")
+    for name, values in (("x", first), ("y", second)):
+        if values.shape[1] != 1:
+            checks.fail(name, f"{values.shape[1]} tasks", "it must be [S], of one task", "Compare task by task.")
+    if paired:
+        _check_pairs(first, second)
+        return interval((first - second)[:, 0], confidence)
+    estimate = first.mean() - second.mean()
+    if min(len(first), len(second)) == 1:
+        return Interval(estimate, np.full_like(estimate, np.nan), np.full_like(estimate, np.nan))
+    variances = np.array([values.var(ddof=1) / len(values) for values in (first, second)])
+    degrees = np.array([len(first), len(second)]) - 1
+    total = variances.sum()
+    half = _t_quantile(total**2 / (variances**2 / degrees).sum(), confidence) * np.sqrt(total) if total else 0.0
+    return Interval(estimate, estimate - half, estimate + half)
 
 
 def interquartile_mean(x: ArrayLike) -> float:
@@ -167,18 +218,24 @@ def probability_of_improvement(
     remedy = "Give the same tasks, in the same order, to both."
     if first.shape[1] != second.shape[1]:
         checks.fail("y", f"{second.shape[1]} tasks", f"x has {first.shape[1]}", remedy)
-    if paired and len(first) != len(second):
-        checks.fail("y", f"{len(second)} seeds", f"paired, it must have x's {len(first)}", "Use paired=False.")
-    difference = first - second if paired else (first[:, None] - second[None]).reshape(-1, first.shape[1])
-    wins = (0.5 + 0.5 * np.sign(difference)).mean(axis=0)  # [K]
+    if paired:
+        _check_pairs(first, second)
+    apart = first - second if paired else (first[:, None] - second[None]).reshape(-1, first.shape[1])
+    wins = (0.5 + 0.5 * np.sign(apart)).mean(axis=0)  # [K]
     estimate = wins.mean()
     if min(len(first), len(second)) == 1:
         return Interval(estimate, np.full_like(estimate, np.nan), np.full_like(estimate, np.nan))
     counts = len(first), len(second)
     lower = lambda p: _lowest_paired(p, counts[0], confidence) if paired else _lowest_unpaired(p, counts, confidence)
     below, above = wins - lower(wins), 1.0 - lower(1.0 - wins) - wins
-    apart = [np.sqrt(np.square(distance).sum()) / len(wins) for distance in (below, above)]
-    return Interval(estimate, np.maximum(estimate - apart[0], 0.0), np.minimum(estimate + apart[1], 1.0))
+    ends = [np.sqrt(np.square(distance).sum()) / len(wins) for distance in (below, above)]
+    return Interval(estimate, np.maximum(estimate - ends[0], 0.0), np.minimum(estimate + ends[1], 1.0))
+
+
+def _check_pairs(first: np.ndarray, second: np.ndarray) -> None:
+    """ValueError unless both have as many seeds."""
+    if len(first) != len(second):
+        checks.fail("y", f"{len(second)} seeds", f"paired, it must have x's {len(first)}", "Use paired=False.")
 
 
 def _lowest_paired(wins: np.ndarray, count: int, confidence: float) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from hindsight_jax import checks, fields, plotting, presets, statistics, training
 
+_RATES = ("success_end", "success_any", "collect_success_end")
 _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
 
 
@@ -43,9 +44,12 @@ class Study:
         return self.metrics[metric]
 
     def interval(self, metric: str = "success_end", confidence: float = 0.95) -> statistics.Interval:
-        """Mean over seeds and its interval, [*grid, E] each; NaN where a seed has no finite value."""
+        """Mean over seeds and its interval, [*grid, E] each; NaN where a seed has no finite value.
+
+        The interval of a success rate stays within [0, 1].
+        """
         seeds_first = np.moveaxis(self[metric], -2, 0)
-        return statistics.interval(seeds_first, confidence, nan_policy="propagate")
+        return statistics.interval(seeds_first, confidence, nan_policy="propagate", rates=metric in _RATES)
 
     def records(self) -> list[dict[str, Any]]:
         """A flat dict for each setting, seed and evaluation: the grid's fields, seed, env_steps, every other metric."""

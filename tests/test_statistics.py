@@ -28,6 +28,31 @@ def test_agrees_with_scipy_on_every_trailing_axis():
     np.testing.assert_allclose(high, expected_high)
 
 
+def test_the_interval_of_a_rate_stays_within_0_and_1():
+    """0.9 and 1.0: mean 0.95, half 12.7062 * 0.05 = 0.635, so 0.315 to 1.585."""
+    assert statistics.interval([0.9, 1.0]).high == pytest.approx(1.585, abs=1e-3)
+    found = statistics.interval([[0.9, 0.1], [1.0, 0.0]], rates=True)
+    np.testing.assert_allclose([found.low, found.high], [[0.315, 0.0], [1.0, 0.685]], atol=1e-3)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_difference_is_scipy_s_t_test_s(paired):
+    first, second = np.array([0.9, 0.7, 0.8]), np.array([0.5, 0.6, 0.2])
+    test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+    expected = test.confidence_interval(0.9)
+    found = statistics.difference(first, second, 0.9, paired=paired)
+    np.testing.assert_allclose(found, [first.mean() - second.mean(), expected.low, expected.high])
+
+
+def test_a_difference_of_equal_seeds_or_of_one():
+    assert statistics.difference([0.9, 0.9], [0.5, 0.5, 0.5]) == (0.4, 0.4, 0.4)
+    assert np.isnan(statistics.difference([0.9], [0.5, 0.6]).low)
+    with pytest.raises(ValueError, match=r"^x: got 2 tasks"):
+        statistics.difference(np.ones((3, 2)), np.ones(3))
+    with pytest.raises(ValueError, match=r"^y: got 2 seeds, but paired, it must have x's 3"):
+        statistics.difference(np.ones(3), np.ones(2), paired=True)
+
+
 @pytest.mark.parametrize("num_seeds", [2, 3, 5, 8, 20])
 def test_intervals_cover_95_percent_of_2000_studies(num_seeds):
     studies = np.random.default_rng(num_seeds).normal(0.6, 0.1, size=(num_seeds, 2000))

@@ -49,7 +49,8 @@ SHARE = plain_number(0.95, 0.0, 1.0, -0.1, 1.1, 95)
 SEED = count(3)._replace(static={k: v for k, v in count().static.items() if k not in ("0", "NumPy 0")})
 TASKS = SEEDS._replace(known=SEEDS.known | {"three axes": np.zeros((2, 2, 2))})
 DOORS = {
-    "interval": door(statistics.interval, x=SEEDS, confidence=SHARE, nan_policy=option("raise")),
+    "interval": door(statistics.interval, x=SEEDS, confidence=SHARE, nan_policy=option("raise"), rates=flag()),
+    "difference": door(statistics.difference, x=TASKS, y=TASKS, confidence=SHARE, paired=flag()),
     "interquartile_mean": door(statistics.interquartile_mean, x=SEEDS),
     "bootstrap_iqm": door(
         statistics.bootstrap_iqm,

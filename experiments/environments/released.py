@@ -215,8 +215,8 @@ def measure(simulator: Simulator, env: Any, episodes: int, saved: Any | None) ->
         "port": [float(np.mean(in_port(env, policy, episodes)[1])) for policy in policies],
     }
     figures |= {"run": saved.name, "env_steps": int(saved.env_steps[0]), "success_end_of_policies": successes}
-    intervals = {where: [round(float(x), 3) for x in statistics.interval(each)] for where, each in successes.items()}
-    return figures | {"success_end": intervals}
+    intervals = {where: statistics.interval(each, rates=True) for where, each in successes.items()}
+    return figures | {"success_end": {where: [round(float(x), 3) for x in found] for where, found in intervals.items()}}
 
 
 def success_in(simulator: Simulator, env: Any, policy: Callable[..., jax.Array], goals: np.ndarray) -> float:

@@ -110,7 +110,7 @@ def spread(values: Sequence[float]) -> str:
     >>> spread([0.5])
     '0.500'
     """
-    mean, low, high = statistics.interval(values, nan_policy="propagate")
+    mean, low, high = statistics.interval(values, nan_policy="propagate", rates=True)
     return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -117,7 +117,7 @@ def picture(results: dict[str, Any], measure: str = "any", title: str = "", log:
 def curve_of(label: str, result: dict[str, Any], measure: str) -> plotting.Curve:
     """The mean over seeds of one run's success and its interval within [0, 1]; the label has the last mean."""
     values = np.array(result[f"success_{measure}"])  # [S, E]
-    mean, low, high = statistics.interval(values, nan_policy="propagate")
+    mean, low, high = statistics.interval(values, nan_policy="propagate", rates=True)
     band = {"low": np.maximum(low, 0), "high": np.minimum(high, 1)} if len(values) > 1 else {}
     return plotting.Curve(f"{label}: {mean[-1]:.2f}", np.array(result["env_steps"]), mean, **band)
 

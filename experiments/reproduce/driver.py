@@ -20,7 +20,7 @@ from experiments.reproduce.studies import Budget, Run
 from hindsight_jax import fields, presets
 from hindsight_jax.runs import config_file
 from hindsight_jax.runs.files import WorkDirError
-from hindsight_jax.runs.lock import Lock, LockedError
+from hindsight_jax.runs.lock import is_held
 from hindsight_jax.runs.workdir import WorkDir
 
 State = Literal["new", "cut off", "done", "locked", "another run"]
@@ -54,10 +54,10 @@ class Outcome(NamedTuple):
 
 
 def progress_of(run: Run, budget: Budget, workdir: Path) -> Progress:
-    """Reads a run's folder, and changes nothing there but the file of its lock."""
+    """Reads a run's folder, and changes nothing there."""
     path = workdir / run.path
     if not (path / "config.json").exists():
-        return Progress(run, "locked" if is_locked(path) else "new", 0.0, 0.0)
+        return Progress(run, "locked" if is_held(path) else "new", 0.0, 0.0)
     try:
         is_same = matches(run, budget, path)
         records = WorkDir.open(path).read_records()
@@ -73,7 +73,7 @@ def progress_of(run: Run, budget: Budget, workdir: Path) -> Progress:
     seconds = max((r["seconds_train"] + r["seconds_evaluate"] for r in records), default=0.0)
     if share >= 1.0 and is_finished(path):
         return Progress(run, "done", 1.0, seconds)
-    return Progress(run, "locked" if is_locked(path) else "cut off", min(share, 1.0), seconds)
+    return Progress(run, "locked" if is_held(path) else "cut off", min(share, 1.0), seconds)
 
 
 def matches(run: Run, budget: Budget, path: Path) -> bool:
@@ -90,17 +90,6 @@ def is_finished(path: Path) -> bool:
     if not (path / "summary.json").exists():
         return False
     return not WorkDir.open(path).read_summary().get("interrupted", False)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process trains in the folder."""
-    if not path.is_dir():
-        return False
-    try:
-        with Lock(path):
-            return False
-    except LockedError:
-        return True
 
 
 def arguments_of(run: Run, budget: Budget, workdir: Path, state: State) -> list[str]:

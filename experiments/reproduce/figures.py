@@ -102,7 +102,7 @@ def ratio(study: Study, cells: list[Cell], results: Results) -> Any:
 
 
 def _interval(result: Mapping[str, Any]) -> statistics.Interval:
-    return statistics.interval(verdicts.success(result), nan_policy="propagate")
+    return statistics.interval(verdicts.success(result), nan_policy="propagate", rates=True)
 
 
 def _points(axis: Any, places: Any, found: list[statistics.Interval], label: str, colour: str, style: str) -> None:

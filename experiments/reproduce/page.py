@@ -105,9 +105,14 @@ def _cell(study: Study, cell: Cell | None, done: Results) -> str:
     if cell is None:
         return ""
     found = done.get(cell.run.path)
-    text = spread(statistics.interval(verdicts.success(found), nan_policy="propagate")) if found else "-"
+    text = spread(_interval(found)) if found else "-"
     printed = study.printed.get((cell.row, cell.column))
     return f"{text} [{printed[0]:.3f} ± {printed[1]:.3f}]" if printed else text
+
+
+def _interval(found: Mapping[str, Any]) -> statistics.Interval:
+    """Of one run's success over its seeds."""
+    return statistics.interval(verdicts.success(found), nan_policy="propagate", rates=True)
 
 
 def _pooled(columns: Sequence[np.ndarray]) -> str:

@@ -71,7 +71,7 @@ def _pair(claim: Claim, better: str, worse: str, results: Mapping[str, Mapping[s
         return Pair(better, worse, None, None, "open")
     first = success(results[better])
     second = success(results[worse]) if worse else np.zeros_like(first)
-    apart = statistics.interval(first - second, nan_policy="propagate")
+    apart = statistics.interval(first - second, nan_policy="propagate", rates=not worse)
     finite = np.isfinite(first).all() and np.isfinite(second).all()
     chance = statistics.probability_of_improvement(first, second) if worse and finite else None
     return Pair(better, worse, apart, chance, word_of(claim, apart))

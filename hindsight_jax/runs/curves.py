@@ -6,23 +6,10 @@ from typing import Any
 import numpy as np
 
 from hindsight_jax import plotting, presets, statistics
-from hindsight_jax.runs import summary
+from hindsight_jax.runs import glossary, summary
 from hindsight_jax.runs.records import Record
 from hindsight_jax.runs.summary import Table, by_setting, table
 
-# the diagnostics that may get a panel, the most important first, with their titles
-_TITLES = {
-    "q_mean": "mean Q of a batch",
-    "imitated_fraction": "imitated share of a batch",
-    "td_loss": "TD loss",
-    "actor_loss": "actor loss",
-    "return_mean": "return on the goals of a batch",
-    "entropy": "entropy of the policy, nats",
-    "effective_sample_share": "effective share of a batch",
-    "loss": "loss",
-    "imitated_distance": "distance to the goal where imitated",
-    "distance_end": "distance to the goal at the end",
-}
 _MAX_DIAGNOSTICS = 3
 
 
@@ -49,16 +36,15 @@ def curves(records: Sequence[Record], title: str, confidence: float = 0.95) -> b
     diagnostics = _diagnostics(records)
     grid = figure.add_gridspec(2 if diagnostics else 1, 6, height_ratios=[1.35, 1.0] if diagnostics else [1.0])
     groups = by_setting(records)
-    success = [("success_end", "success at the end"), ("success_any", "success at any step")]
-    for column, (key, panel_title) in enumerate(success):
+    for column, key in enumerate(("success_end", "success_any")):
         axis = figure.add_subplot(grid[0, 3 * column : 3 * column + 3])
-        _panel(axis, key, groups, panel_title, confidence)
+        _panel(axis, key, groups, glossary.title(key), confidence)
         axis.set_ylim(-0.02, 1.02)
         axis.set_yticks(np.linspace(0.0, 1.0, 6))
     width = 6 // max(len(diagnostics), 1)
     for column, key in enumerate(diagnostics):
         axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
-        _panel(axis, key, groups, _TITLES.get(_base(key), key), confidence)
+        _panel(axis, key, groups, glossary.title(key), confidence)
     figure.supxlabel("env steps per seed", fontsize=10, color=plotting.INK)
     figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=plotting.INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -70,15 +56,9 @@ def curves(records: Sequence[Record], title: str, confidence: float = 0.95) -> b
 
 
 def _diagnostics(records: Sequence[Record]) -> list[str]:
-    """The diagnostics to draw: those of _TITLES in its order, then others; none that is never finite."""
+    """The diagnostics to draw, in the glossary's order, then others; none that is never finite."""
     present = [key for key in summary.diagnostics(records) if np.isfinite(table(records, key).values).any()]
-    rank = {name: index for index, name in enumerate(_TITLES)}
-    return sorted(present, key=lambda key: (rank.get(_base(key), len(rank)), key))[:_MAX_DIAGNOSTICS]
-
-
-def _base(key: str) -> str:
-    """'td_loss' of 'learner/td_loss'."""
-    return key.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+    return sorted(present, key=glossary.rank)[:_MAX_DIAGNOSTICS]
 
 
 def _panel(axis: Any, key: str, groups: Sequence[Any], title: str, confidence: float) -> None:
@@ -143,7 +123,7 @@ def _caption(groups: Sequence[Any], confidence: float) -> str:
     failed = [seed for seed, value in zip(success.seeds, last, strict=True) if not np.isfinite(value)]
     if failed:
         return f"{len(last)} seeds; not finite at the end: {', '.join(map(str, failed))}, so there is no mean"
-    mean, low, high = statistics.interval(last, confidence)
+    mean, low, high = statistics.interval(last, confidence, rates=True)
     if len(last) == 1:
         return f"success at the end {mean:.3f}; one seed (seed {success.seeds[0]}), so no interval"
     return (

@@ -85,3 +85,27 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def is_held(directory: str | os.PathLike[str]) -> bool:
+    """Whether a process works in the directory; False if there is none. Leaves no file where no lock was ever taken.
+
+    >>> import tempfile
+    >>> directory = tempfile.mkdtemp()
+    >>> with Lock(directory):
+    ...     is_held(directory)
+    True
+    >>> is_held(directory)
+    False
+    """
+    try:
+        descriptor = os.open(Path(directory) / NAME, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -85,10 +85,12 @@ def shown_member(records: Sequence[Record]) -> int:
 
 
 def summarise(records: Sequence[Record], confidence: float = 0.95) -> dict[str, Any]:
-    """The last and the best evaluation that every seed has: means with intervals, and the success of each seed.
+    """The last and the best evaluation of every seed: means with intervals, and the success of each seed.
 
-    `best` is the evaluation with the highest mean success at the end. It is chosen in hindsight and so flatters the
-    run: report the last. A seed whose success is not finite is listed in `failed_seeds`, and the means are then NaN.
+    The last is that which every seed has. `best` is, for each seed, its evaluation with the highest success at the end,
+    the earliest of several: the policies that `load(which="best")` gives. It is chosen in hindsight, from noisy
+    evaluations, and so flatters the run: report the last, or evaluate the best policies anew (`hindsight-jax
+    evaluate`). A seed whose success is not finite is listed in `failed_seeds`, and the means are then NaN.
 
     For a grid, `settings` holds the same for each setting, with its fields under `setting`, and `best_setting` is the
     setting with the highest mean at its last evaluation, chosen in hindsight too. There is no mean over settings.
@@ -130,18 +132,24 @@ def _summarise_setting(records: Sequence[Record], confidence: float) -> dict[str
     summary["failed_seeds"] = [seed for seed, sums in zip(end.seeds, last.sum(0), strict=True) if not np.isfinite(sums)]
     summary["success_end"] = _mean_and_interval(end.values[:, -1], confidence)
     summary["success_any"] = _mean_and_interval(anywhere.values[:, -1], confidence)
-    means = statistics.interval(end.values, nan_policy="propagate").mean
-    if np.isfinite(means).any():
-        best = int(np.nanargmax(means))
-        summary["best"] = {
-            "env_steps": int(end.env_steps[best]),
-            "success_end": _mean_and_interval(end.values[:, best], confidence),
-            "success_any": _mean_and_interval(anywhere.values[:, best], confidence),
-        }
+    summary["best"] = _best(end, anywhere, confidence)
     return summary
+
+
+def _best(end: Table, anywhere: Table, confidence: float) -> dict[str, Any] | None:
+    """The best evaluation of each seed by success at the end; None if a seed has no finite one."""
+    if not np.isfinite(end.values).any(axis=1).all():
+        return None
+    chosen = np.nanargmax(end.values, axis=1)
+    picked = lambda values: values[np.arange(len(values)), chosen]
+    return {
+        "env_steps": end.env_steps[chosen].tolist(),
+        "success_end": _mean_and_interval(picked(end.values), confidence),
+        "success_any": _mean_and_interval(picked(anywhere.values), confidence),
+    }
 
 
 def _mean_and_interval(values: np.ndarray, confidence: float) -> dict[str, Any]:
     """Mean, interval and the value of every seed, from values [S]."""
-    mean, low, high = statistics.interval(values, confidence, nan_policy="propagate")
+    mean, low, high = statistics.interval(values, confidence, nan_policy="propagate", rates=True)
     return {"mean": float(mean), "low": float(low), "high": float(high), "per_seed": values.tolist()}

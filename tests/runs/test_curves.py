@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hindsight_jax import plotting
-from hindsight_jax.runs import curves
+from hindsight_jax.runs import curves, glossary
 from hindsight_jax.runs.records import REQUIRED_KEYS
 
 
@@ -122,7 +122,7 @@ def test_each_kind_of_agent_has_its_diagnostics_titled(metrics, titles):
     """Imitation, actor and critic, policy gradient: what they measure, the most telling first."""
     bare = {"member": 0, "seed": 7, "env_steps": 1, "updates": 1, "success_end": 0.5, "success_any": 0.5}
     chosen = curves._diagnostics([bare | dict.fromkeys(metrics, 1.0)])
-    assert tuple(curves._TITLES[key] for key in chosen)[: len(titles)] == titles
+    assert tuple(glossary.title(key) for key in chosen)[: len(titles)] == titles
 
 
 def test_records_without_diagnostics_and_no_records_at_all(monkeypatch):

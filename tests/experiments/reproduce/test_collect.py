@@ -96,7 +96,7 @@ def test_the_table_says_the_last_evaluation(two, tmp_path, capsys):
     path = tmp_path / "push.json"
     assert collect.main([str(path), f"hdm={two[0]}", f"her={two[1]}"]) == 0
     table = HEADER + (
-        "| hdm | 2 | 2,000 | 1,000 | 0.600 (-0.671 to 1.871) | 0.850 (-0.421 to 2.121) | 20 |\n"
+        "| hdm | 2 | 2,000 | 1,000 | 0.600 (0.000 to 1.000) | 0.850 (0.000 to 1.000) | 20 |\n"
         "| her | 1 | 2,000 | 1,000 | 0.250 | 0.500 | 20 |\n"
     )
     assert capsys.readouterr().out == table
