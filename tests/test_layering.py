@@ -55,7 +55,7 @@ ALLOWED = {
         "training",
         "checkpoints",
     },
-    "cli": {"checks", "fields", "presets", "runs"},
+    "cli": {"checks", "fields", "presets", "statistics", "checkpoints", "runs"},
     "interop": {"types", "backend", "checks", "numerics", "envs", "rendering"},
     "__init__": set(),
 }

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 from absl import flags
 
 from hindsight_jax import fields, presets
+from hindsight_jax.cli.commands import COMMANDS
 from hindsight_jax.runs.config_file import GRID_EXAMPLE
 
 HELP = f"See {fields.COMMAND} --help."
@@ -223,8 +224,11 @@ def refuse(argument: str, known: Sequence[str]) -> NoReturn:
     group = [f"--{name}" for name in known if name.startswith(f"{bare}.")]
     if group and key.startswith("-"):
         raise UsageError(f"{key}: it is a group and has no value. Set its fields: {', '.join(group[:3])}, ... {HELP}")
-    what = "there is no such flag" if key.startswith("-") else "it belongs to no flag"
-    raise UsageError(f"{cut(key) or repr(key)}: {what}. {fields.did_you_mean(bare, known, '--')}{HELP}")
+    what = "there is no such flag" if key.startswith("-") else "it belongs to no flag, and is no command"
+    near = fields.did_you_mean(bare, known, "--")
+    if not key.startswith("-"):
+        near = fields.did_you_mean(bare, COMMANDS) or near
+    raise UsageError(f"{cut(key) or repr(key)}: {what}. {near}{HELP}")
 
 
 def _number(written: str, whole: bool) -> int | float | str:

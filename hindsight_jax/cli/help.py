@@ -4,6 +4,7 @@ import textwrap
 
 from hindsight_jax import fields, presets
 from hindsight_jax.cli import flags
+from hindsight_jax.cli.commands import COMMANDS
 
 WIDTH = 120
 USAGE = f"""\
@@ -11,6 +12,7 @@ USAGE = f"""\
 {fields.COMMAND} --resume --workdir=DIR [--config.total_steps=MORE]
 {fields.COMMAND} --list[=TASK or ALGORITHM]
 {fields.COMMAND} --help [--config=NAME]
+{fields.COMMAND} COMMAND [--help]
 """
 _COLUMNS = ("name", "actions", "horizon", "env steps", "updates/step", "network", "expected")
 _EXPECTED = (
@@ -44,7 +46,7 @@ def help_text(name: str = "") -> str:
         title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"
     of_runs = flags.of_runs()
     lines = [USAGE, *_table([(f"--{key}", of_runs[key].help) for key in of_runs if key != "h"])]
-    lines += ["", *textwrap.wrap(title, WIDTH)]
+    lines += ["", "Commands:", *_table(list(COMMANDS.items())), "", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
         unmet = [f"; needs {need}" for need in spec.needs if not (name and need.holds(current))]

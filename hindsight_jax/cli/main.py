@@ -1,4 +1,6 @@
-"""The command `hindsight-jax`: trains a population by name: hindsight-jax --config=hdm_push [--help, --list]."""
+"""The command `hindsight-jax`: trains a population by name, hindsight-jax --config=hdm_push [--help, --list], or runs
+one of `commands.COMMANDS`.
+"""
 
 import math
 import pathlib
@@ -7,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hindsight_jax import presets
-from hindsight_jax.cli import help
+from hindsight_jax.cli import commands, help
 from hindsight_jax.cli.arguments import Arguments, parse
 from hindsight_jax.cli.flags import UsageError
 from hindsight_jax.runs import streams
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; 0: done, 1: the run failed, 2: bad arguments, 143 or 130: after SIGTERM or SIGINT."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    if commands.is_command(argv):
+        return commands.run(argv)
     try:
         arguments = parse(argv)
     except UsageError as error:

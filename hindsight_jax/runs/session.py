@@ -21,6 +21,7 @@ from hindsight_jax.runs.load import ADDED_LEAVES, RENAMED_LEAVES
 from hindsight_jax.runs.lock import Lock, LockedError
 from hindsight_jax.runs.processes import Processes, ProcessesError
 from hindsight_jax.runs.progress import Progress
+from hindsight_jax.runs.report import page
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
@@ -134,6 +135,7 @@ class Session:
                 is_due, signal_number = self.exchange(self.is_save_due(saved), graceful_exit)
                 if is_due:
                     self.save()
+                    self.show(progress)
                     saved = time.monotonic()
                 if signal_number:
                     return self.stop(signal_number, progress)
@@ -265,12 +267,22 @@ class Session:
         self.report(policy_seed=self.members.seeds[shown], **setting)
 
     def report(self, **extra: Any) -> None:
-        """Writes curves.png and summary.json from the records of all processes."""
+        """Writes curves.png, summary.json and report.html from the records of all processes."""
         self.processes.wait()
         if self.processes.is_first:
             self.workdir.write_curves(self.name)
             episodes = self.config["evaluation.episodes"]
             self.workdir.write_summary(num_episodes=episodes, seconds=self.seconds, **extra)
+            page.write_own(self.workdir.path)
+
+    def show(self, progress: Progress) -> None:
+        """Writes report.html of a run that goes on, which does not end for want of a page."""
+        if not self.processes.is_first:
+            return
+        try:
+            page.write_own(self.workdir.path)
+        except WorkDirError as error:
+            progress.print(f"warning: {error}")
 
     def save(self) -> None:
         """Starts a checkpoint of the state and the number of records, unless this epoch has one.

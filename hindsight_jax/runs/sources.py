@@ -47,14 +47,14 @@ def read(arguments: Sequence[str | os.PathLike[str]]) -> list[Source]:
         below = list(_runs_in(path))
         if not below:
             rule = "it must be the directory of a run, or hold such directories"
-            checks.fail("DIR", checks.short(str(path)), rule, "Name what --workdir was given.")
+            checks.fail("DIR", repr(str(path)), rule, "Name what --workdir was given.")
         for run in below:
             inner = "" if run == path else str(run.relative_to(path))
             found.append((" ".join(part for part in (label, inner) if part), run))
     paths = [path.resolve() for _, path in found]
     for path in paths:
         if paths.count(path) > 1:
-            checks.fail("DIR", checks.short(str(path)), "each run is shown once", "Name it once.")
+            checks.fail("DIR", repr(str(path)), "each run is shown once", "Name it once.")
     return _labelled([open_run(label, path) for label, path in found])
 
 

@@ -28,17 +28,24 @@ def has_picture(env: GoalEnv) -> bool:
 
 
 @numerics.steady
-def record_video(env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
-    """Episodes of random starts and goals, a tile each, u8[F, H, W, 3], with F = horizon + 1 frames.
+def record_video(
+    env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, goals: jax.Array | None = None
+) -> np.ndarray:
+    """Episodes of random starts, and of random goals or of these [N, *G], a tile each: u8[F, H, W, 3], F = horizon + 1.
 
     `policy(observation [*O], goal [*G], key) -> action [D]`. A tile's border is green while its state is a success.
-    Six tiles; or, where states are seen as images, half as many or a third, a row each: to the right of it stands what
-    the policy sees, the newest frame and then an image goal.
+    Random goals are six. Where states are seen as images they are half as many, or a third, and each tile has what the
+    policy sees to the right of it, the newest frame and then an image goal.
     """
     images = env.spec.images
     columns, num_goals = (COLUMNS, VIEWS) if images is None else (1, VIEWS // (3 if images.goals else 2))
+    num_goals, columns = (num_goals, columns) if goals is None else (len(goals), min(columns, len(goals)))
     key_reset, key_steps = jax.random.split(key)
-    first = jax.jit(jax.vmap(env.reset))(jax.random.split(key_reset, num_goals))
+    keys = jax.random.split(key_reset, num_goals)
+    if goals is None:
+        first = jax.jit(jax.vmap(env.reset))(keys)
+    else:
+        first = jax.jit(jax.vmap(lambda key, goal: env.reset_to(key, goal=goal)))(keys, goals)
 
     def step(states: Any, key: jax.Array) -> tuple[Any, Any]:
         goal = states.obs.get("goal_image", states.obs["desired_goal"])

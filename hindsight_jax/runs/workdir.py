@@ -4,7 +4,7 @@
     metrics.jsonl    one record per member and evaluation, appended and synced
     metrics-I.jsonl  records of the members that process I = 1, 2, ... trains, until the run is resumed
     tensorboard/     the same records for TensorBoard
-    curves.png, policy.gif, summary.json
+    curves.png, policy.gif, summary.json, report.html
     checkpoints/     see `checkpoints.Checkpoints`
 
 A file that is written whole is written under another name and renamed, so it is the old or the new one, never a half.

@@ -27,42 +27,46 @@ class Rollout(NamedTuple):
 
 
 @numerics.steady
-def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> Rollout:
+def rollout(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int, goal: jax.Array | None = None) -> Rollout:
     """N episodes of `policy(observation [*O], goal [*G], key) -> action [D]`, each with a fresh start and goal.
 
-    The policy is given an image where goals are images. All states s_0 .. s_T are kept, the last included; where states
-    are images, the newest frame of each. If the spec ends at success, an episode's length is the number of actions up
-    to its first success; states after it are masked by `length` and never read.
+    With `goal` [*G] all episodes have that goal, as in `env.reset_to`. The policy is given an image where goals are
+    images. All states s_0 .. s_T are kept, the last included; where states are images, the newest frame of each. If the
+    spec ends at success, an episode's length is the number of actions up to its first success; states after it are
+    masked by `length` and never read.
 
     Raises ValueError if an argument is of another type, if the environment resets itself (`envs.AutoReset`, wrappers of
-    brax), or if the policy returns an action of another shape or dtype.
+    brax), if the goal does not fit the task, or if the policy returns an action of another shape or dtype.
     """
     _validation.check_env(env)
     _validation.check_function("policy", policy, 3, "It is called for one environment, with observation, goal and key.")
     checks.typed_key("key", key)
     num_envs = checks.positive_int("num_envs", num_envs, "Play at least one episode.")
-    played, goals = _play(env, policy, key, num_envs)
-    achieved, goal, horizon = played["achieved_goal"], played["desired_goal"], env.spec.horizon
-    success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], goal)  # [N, T]
+    reset = env.reset if goal is None else lambda key: env.reset_to(key, goal=goal)
+    played, goals = _play(env, reset, policy, key, num_envs)
+    achieved, desired, horizon = played["achieved_goal"], played["desired_goal"], env.spec.horizon
+    success = jax.vmap(jax.vmap(env.success, (0, None)))(achieved[:, 1:], desired)  # [N, T]
     success_any = jnp.any(success, axis=1)
     ends = success_any & env.spec.ends_at_success
     length = jnp.where(ends, jnp.argmax(success, axis=1) + 1, horizon).astype(jnp.int32)
     if checks.is_concrete(goals):  # else they are not looked at, and not computed
-        continuity.check_goals_stay(env, jnp.swapaxes(goals, 0, 1), goal, length)
+        continuity.check_goals_stay(env, jnp.swapaxes(goals, 0, 1), desired, length)
     last = jnp.take_along_axis(success, length[:, None] - 1, axis=1)[:, 0]
     at_end = jax.vmap(lambda states, i: states[i])(achieved, length)  # [N, *G], phi(s_length)
     return Rollout(
         trajectories=types.Trajectory(**played, length=length, terminal=ends),
         success_end=last,
         success_any=success_any,
-        distance_end=jax.vmap(env.distance)(at_end, goal),
+        distance_end=jax.vmap(env.distance)(at_end, desired),
     )
 
 
-def _play(env: GoalEnv, policy: Policy, key: jax.Array, num_envs: int) -> tuple[dict[str, Any], jax.Array]:
+def _play(
+    env: GoalEnv, reset: Callable[[jax.Array], Any], policy: Policy, key: jax.Array, num_envs: int
+) -> tuple[dict[str, Any], jax.Array]:
     """Fields of N trajectories that do not depend on success, and the desired goals [T, N, *G] after every step."""
     key_reset, key_steps = jax.random.split(key)
-    first = jax.vmap(env.reset)(jax.random.split(key_reset, num_envs))
+    first = jax.vmap(reset)(jax.random.split(key_reset, num_envs))
     goal, goal_image = first.obs["desired_goal"], first.obs.get("goal_image")
     seen_goal = goal if goal_image is None else goal_image
     newest = (lambda observation: observation) if env.spec.images is None else (lambda stack: stack[..., -3:])

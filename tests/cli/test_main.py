@@ -78,6 +78,7 @@ def test_a_run_leaves_what_it_promises(whole):
     left = {path.name for path in whole.path.iterdir() if not path.name.startswith(".")}
     assert left == {
         "config.json", "metrics.jsonl", "tensorboard", "curves.png", "policy.gif", "checkpoints", "summary.json",
+        "report.html",
     }  # fmt: skip
     table = metrics(whole.path)
     assert [(row["member"], row["seed"]) for row in table[:2]] == [(0, 0), (1, 1)]

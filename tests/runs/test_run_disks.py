@@ -9,7 +9,7 @@ import pytest
 from fork_server import TINY
 
 # room for a few checkpoints of 120 kB
-DISK = "2m"
+DISK = "8m"
 
 
 def mount(path: Path, *options: str) -> bool:
@@ -155,8 +155,9 @@ def test_a_read_only_disk_takes_no_run_and_keeps_what_it_has(server, whole, asse
 def test_a_directory_that_is_removed_ends_a_run_and_is_not_made_again(server, tmp_path, what):
     path = tmp_path / "run"
     part = {"the directory": path, "the checkpoints": path / "checkpoints", "the rows": path / "metrics.jsonl"}[what]
-    remove = "import shutil\ndef remove():\n    (os.unlink if os.path.isfile({0!r}) else shutil.rmtree)({0!r})\n"
-    setup = remove.format(str(part)) + "fork_server.after_checkpoint(2, remove)"
+    # renamed first: a file that is written meanwhile would keep the directory
+    remove = "import shutil\ndef remove():\n    os.replace({0!r}, {1!r})\n    shutil.rmtree({1!r}, True)\n"
+    setup = remove.format(str(part), str(tmp_path / "gone")) + "fork_server.after_checkpoint(2, remove)"
     failed(server.run(*TINY, f"--workdir={path}", setup=setup), "No such file or directory")
     assert not part.exists()
 

@@ -1,0 +1,80 @@
+"""`hindsight-jax compare DIR [LABEL=DIR ...]`: how runs, or the settings of a grid, ended, and which is better."""
+
+from collections.abc import Sequence
+
+from hindsight_jax.cli import commands
+from hindsight_jax.runs import comparison, sources, streams
+from hindsight_jax.runs.comparison import LAST, spread
+from hindsight_jax.runs.files import WorkDirError
+from hindsight_jax.runs.sources import Line
+
+MEASURES = {"end": "success_end", "any": "success_any"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints two tables; returns 2 for a directory without a run or an unknown label."""
+    parser = commands.Parser("compare", "Which of several runs, or settings of a grid, is better.")
+    parser.add_argument("runs", nargs="+", metavar="[LABEL=]DIR", help="a run's directory, or one that holds several")
+    parser.add_argument("--against", metavar="LABEL", help="the line to compare with each other; by default the best")
+    parser.add_argument("--measure", choices=sorted(MEASURES), default="end", help="success at the end, or at any step")
+    arguments = parser.parse_args(argv)
+    measure = MEASURES[arguments.measure]
+    try:
+        lines = sources.lines(sources.read(arguments.runs))
+        _check_label(arguments.against, lines)
+    except (ValueError, WorkDirError) as error:
+        return commands.failed(error)
+    texts = standings(lines, measure)
+    for group in comparison.by_task(lines):
+        texts += differences(group, arguments.against, measure)
+    for text in texts:
+        streams.print_line(text)
+    return 0
+
+
+def _check_label(label: str | None, lines: Sequence[Line]) -> None:
+    """ValueError for a label that no line has."""
+    labels = [line.label for line in lines]
+    if label is not None and label not in labels:
+        rule = f"it must be one of: {'; '.join(labels)}. Quote a label that holds spaces"
+        raise ValueError(f"--against: got {label!r}, but {rule}.")
+
+
+def standings(lines: Sequence[Line], measure: str) -> list[str]:
+    """A table of how each line ended."""
+    head = ("", "seeds", "env steps", "last evaluation", f"mean of the last {LAST}", "not finite")
+    rows = [head]
+    for line in lines:
+        found = comparison.standing(line, measure)
+        failed = " ".join(map(str, found.failed_seeds))
+        counts = (str(len(found.seeds)), f"{found.env_steps:,}")
+        rows.append((line.label, *counts, spread(found.last), spread(found.recent), failed))
+    return aligned(rows)
+
+
+def differences(lines: Sequence[Line], against: str | None, measure: str) -> list[str]:
+    """A table of how far one line of a task, by default the best, is above the others; none if it is alone."""
+    named = next((line for line in lines if line.label == against), None)
+    first = comparison.best(lines, measure) if against is None else named
+    others = [line for line in lines if line is not first]
+    if first is None or not others:
+        return []
+    rows = [
+        (f"{first.label} above", "last evaluation", f"mean of the last {LAST}", "probability that it is better", "")
+    ]
+    for line in others:
+        found = comparison.difference(first, line, measure)
+        by = "seed by seed" if found.paired else "seeds unpaired"
+        rows.append((line.label, spread(found.last), spread(found.recent), spread(found.improvement, 2), by))
+    note = ["", f"{first.label} is the best of the last evaluations, chosen in hindsight."] if against is None else []
+    return ["", *aligned(rows), *note]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns on the left, two blanks apart.
+
+    >>> aligned([("a", "bc"), ("def", "g")])
+    ['a    bc', 'def  g']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
