@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.reproduce import driver, hdm_studies, hem_studies, stored, studies
-from experiments.reproduce.driver import Progress, Runner
+from experiments.reproduce.driver import Progress
 from experiments.reproduce.studies import BUDGETS, Budget, Study
 from hindsight_jax import fields
+from hindsight_jax.runs import batch
 from hindsight_jax.runs.files import WorkDirError, explain_errors
 from hindsight_jax.runs.progress import duration
 
@@ -29,7 +30,7 @@ FOLDERS: dict[Budget, str] = {
 }
 
 
-def main(argv: Sequence[str] | None = None, runner: Runner | None = None) -> int:
+def main(argv: Sequence[str] | None = None, runner: batch.Runner | None = None) -> int:
     """Runs the command; 0: done, 1: a run failed, 2: bad arguments, 143 or 130: after SIGTERM or SIGINT."""
     arguments = _parser().parse_args(argv)
     try:
@@ -88,7 +89,7 @@ def _chosen(names: Sequence[str]) -> tuple[Study, ...]:
     return tuple(study for study in STUDIES if study.name in wanted)
 
 
-def reproduce(chosen: Sequence[Study], budget: Budget, workdir: Path, runner: Runner) -> int:
+def reproduce(chosen: Sequence[Study], budget: Budget, workdir: Path, runner: batch.Runner) -> int:
     """Trains what is left of the studies and writes what they found. Returns the exit code, 0 or 1."""
     failed: dict[str, str] = {}
     locked: list[studies.Run] = []
@@ -104,7 +105,7 @@ def reproduce(chosen: Sequence[Study], budget: Budget, workdir: Path, runner: Ru
         try:
             for run, trouble, start in driver.train(mine, budget, workdir, runner=runner, say=_say):
                 tried.add(run.path)
-                if trouble == driver.LOCKED:
+                if trouble == batch.LOCKED:
                     locked.append(run)
                 elif trouble:
                     failed[run.path] = trouble

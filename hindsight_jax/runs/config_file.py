@@ -4,6 +4,7 @@ config.json holds the config nested, {"agent": {"gamma": 0.98}}, and the grid as
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,20 @@ def grid_to_json(grid: presets.Grid) -> dict[str, list[Any]]:
     {'agent.gamma_hdm': [0.5, 'Infinity']}
     """
     return {field: [fields.to_json(value) for value in axis] for field, axis in grid.items()}
+
+
+def folder_of(setting: Mapping[str, Any]) -> str:
+    """The name of a program's directory: the values that give it shapes of its own.
+
+    >>> folder_of({"agent.hidden_sizes": (4, 4)})
+    'agent.hidden_sizes=4,4'
+    """
+    return ",".join(f"{field}={fields.text(value)}" for field, value in setting.items())
+
+
+def num_members(config: Mapping[str, Any], grid: presets.Grid) -> int:
+    """Settings x seeds."""
+    return math.prod(map(len, grid.values())) * config["seeds"]
 
 
 def members(config: Mapping[str, Any], grid: presets.Grid) -> "training.Members":

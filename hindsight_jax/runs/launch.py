@@ -85,7 +85,7 @@ def split(
         yield Program(config=dict(config), grid=grid, path=path, resume=resume)
         return
     for _, chosen in presets.settings(shaping):
-        below = path / ",".join(f"{field}={fields.text(value)}" for field, value in chosen.items())
+        below = path / config_file.folder_of(chosen)
         begun = resume and (below / "config.json").exists()
         yield Program(config=presets.changed(name, config, chosen), grid=own, path=below, resume=begun)
 

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.reproduce import driver, studies
 from experiments.reproduce.studies import Run
+from hindsight_jax.runs import batch
 from hindsight_jax.runs.lock import Lock
 
 RUNS = tuple(Run("some", f"beta_{i}", "hdm_flip_bit", {"agent.beta": 0.25 * i}, seeds=2) for i in (1, 2, 3))
@@ -48,7 +49,7 @@ def test_new_runs_are_trained_by_the_command_line_and_done_ones_skipped(tmp_path
         ["--config=hdm_flip_bit", "--config.seeds=2", f"--config.agent.beta={beta}"] for beta in (0.25, 0.75)
     ]
     assert runner.asked[0][3] == f"--workdir={tmp_path}/some/beta_1"
-    assert said[0] == f"some/beta_1: python -m experiments.run {' '.join(runner.asked[0])}"
+    assert said[0] == f"some/beta_1: hindsight-jax {' '.join(runner.asked[0])}"
     again = Runner(tmp_path)
     assert drive(tmp_path, again)[0] == found
     assert again.asked == []
@@ -77,7 +78,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(tmp_path, begun):
     runner = Runner(tmp_path)
     with Lock(path):
         found, _ = drive(tmp_path, runner)
-    assert found == {"beta_1": driver.LOCKED, "beta_2": "", "beta_3": ""}
+    assert found == {"beta_1": batch.LOCKED, "beta_2": "", "beta_3": ""}
     assert len(runner.asked) == 2
 
 
@@ -91,7 +92,7 @@ def test_a_run_that_another_process_began_at_the_same_moment_is_left_to_it(tmp_p
         locks.append(Lock(path).acquire())
         return 1
 
-    assert drive(tmp_path, runner, RUNS[:1])[0] == {"beta_1": driver.LOCKED}
+    assert drive(tmp_path, runner, RUNS[:1])[0] == {"beta_1": batch.LOCKED}
     locks[0].release()
 
 
@@ -141,5 +142,5 @@ def test_every_override_is_taken_by_the_command_line():
 
     parse = functools.cache(lambda *words: arguments.parse(list(words)))
     for run in command.runs_of(command.STUDIES, "quick")[::5]:
-        asked = parse(*driver.arguments_of(run, "quick", driver.ROOT, "new"))
+        asked = parse(*driver.job_of(run, "quick", driver.ROOT).arguments)
         assert asked.config == studies.config_of(run, "quick")
