@@ -31,6 +31,7 @@ class Arguments(NamedTuple):
     list: str | None = None  # print `help.list_text(list)`
     help: bool = False  # print `help.help_text(name)`
     explain: bool = False  # print the memory and the time that the run will take
+    verbose: bool = False  # print a line for each evaluation
     address: Address | None = None  # of the run's other processes; None: this is the only one
 
 
@@ -63,7 +64,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             _refuse_unknown_list(given["list"])
         return Arguments(given.get("config", ""), list=given.get("list"), help=bool(given.get("help")))
     arguments = _resumed(given, overrides) if given.get("resume") else _new(given, overrides)
-    return arguments._replace(explain=bool(given.get("explain")), address=_address(given))
+    switches = {switch: bool(given.get(switch)) for switch in ("explain", "verbose")}
+    return arguments._replace(**switches, address=_address(given))
 
 
 def _import(given: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from hindsight_jax import fields
 COMMANDS = {
     "show": "one HTML page of one or several runs: curves, diagnostics, videos, what differs",
     "compare": "which of several runs is better, with intervals, as text",
+    "batch": "trains several runs one after another; goes on where it was stopped",
     "evaluate": "plays a run's policies on new goals, or on yours; --video draws them",
 }
 

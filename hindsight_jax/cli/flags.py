@@ -182,6 +182,7 @@ def of_runs() -> Flags:
             Flag("workdir", Directory(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
             switch("resume", "go on with the run in --workdir"),
             switch("explain", "print the memory and the time that the run will take, after a trial of some seconds"),
+            switch("verbose", "print a line for each evaluation where there is no terminal, as in a log"),
             Repeated("import", Text(), "a module of yours that registers algorithms or tasks; repeatable", "my_module"),
             Flag(
                 "list",

@@ -57,6 +57,7 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
                 arguments.grid,
                 arguments.workdir,
                 resume=arguments.resume,
+                verbose=arguments.verbose,
                 argv=argv,
                 processes=joined,
                 interrupt=interrupt,

@@ -24,7 +24,7 @@ State = Literal["new", "cut off", "done", "locked", "another run"]
 Runner = Callable[[Sequence[str], Path], int]  # (arguments of the command line, log) -> exit code
 
 LOCKED = "locked"  # the trouble of a run that another process trains
-COMMAND = (sys.executable, "-m", "hindsight_jax.cli.main")
+COMMAND = (sys.executable, "-m", "hindsight_jax.cli.main", "--verbose")
 
 
 class Job(NamedTuple):

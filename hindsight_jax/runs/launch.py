@@ -36,8 +36,11 @@ def train(
     argv: Sequence[str],
     processes: Processes,
     interrupt: GracefulExit,
+    verbose: bool = False,
 ) -> int:
-    """Trains every program in turn, and prints where. Returns the exit code of the first that was stopped, else 0.
+    """Trains every program in turn, and prints where; if verbose, a line for each evaluation, too.
+
+    Returns the exit code of the first that was stopped, else 0.
 
     Without a path it is runs/NAME-DATE, or runs/NAME-DATE-2, ... where another run has taken that.
 
@@ -55,9 +58,8 @@ def train(
     for number, part in enumerate(parts):
         if whole is not None:
             streams.print_line(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
-        with session(
-            name, part.config, part.grid, part.path, resume=part.resume, argv=argv, processes=processes, create=create
-        ) as run:
+        given = {"resume": part.resume, "argv": argv, "processes": processes, "create": create, "verbose": verbose}
+        with session(name, part.config, part.grid, part.path, **given) as run:
             code = run.train(interrupt)
         if code:
             break

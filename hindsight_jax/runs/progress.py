@@ -107,9 +107,7 @@ class Progress:
     def evaluated(self, env_steps: int, success_end: ArrayLike) -> None:
         """Shows the success rates of an evaluation, one per member, at this many env steps per seed."""
         rates = np.asarray(success_end, dtype=np.float64)
-        self._success = f"success {rates.mean():.3f}"
-        if self._settings > 1:
-            self._success = f"success {rates.min():.3f} to {rates.max():.3f}"
+        self._success = _success(rates.reshape(-1), self._settings)
         self.advance(env_steps)
         if self._bar is not None:
             self._bar.update(self._task, note=self._success)
@@ -124,6 +122,20 @@ class Progress:
         else:
             self._stream.write(text + "\n")
             self._stream.flush()
+
+
+def _success(rates: np.ndarray, settings: int) -> str:
+    """'success 0.625', or of several settings that of the members; those that are not finite are counted apart.
+
+    >>> _success(np.array([0.5, 0.75, np.nan]), 1)
+    'success 0.625 of 2 members, 1 not finite'
+    """
+    finite = rates[np.isfinite(rates)]
+    failed = len(rates) - len(finite)
+    if not len(finite):
+        return "success of no member finite"
+    words = f"success {finite.mean():.3f}" if settings == 1 else f"success {finite.min():.3f} to {finite.max():.3f}"
+    return f"{words} of {len(finite)} members, {failed} not finite" if failed else words
 
 
 def _make_bar(stream: Unbreakable, members: int, start: int) -> Any:

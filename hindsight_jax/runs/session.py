@@ -45,10 +45,11 @@ class Session:
         setup: presets.Setup,
         grid: presets.Grid | None = None,
         processes: Processes | None = None,
+        verbose: bool = False,
     ) -> None:
         """Makes the population's functions; computes nothing yet. `config` holds every value by dotted field."""
         self.name, self.config, self.workdir, self.setup = name, config, workdir, setup
-        self.grid, self.processes = dict(grid or {}), processes or Processes()
+        self.grid, self.processes, self.verbose = dict(grid or {}), processes or Processes(), verbose
         self.checkpoints = Checkpoints(workdir.checkpoints, keep=config["checkpoint.keep"])
         self.members = config_file.members(config, self.grid)
         self.population = training.make_population(setup.run, training.devices_for(len(self.members.seeds)))
@@ -225,6 +226,7 @@ class Session:
             settings=members // self.config["seeds"],
             start=min(self.first_env_steps, total),
             stream=None if self.processes.is_first else io.StringIO(),
+            verbose=self.verbose,
         )
 
     # ---- the files of a run
@@ -325,6 +327,7 @@ def session(
     argv: Sequence[str] = (),
     processes: Processes | None = None,
     create: Callable[[Path], WorkDir] = WorkDir.create,
+    verbose: bool = False,
 ) -> Iterator[Session]:
     """A started or resumed session in the work directory `path`. Its first process locks the directory for the block.
 
@@ -336,6 +339,7 @@ def session(
       resume: whether to go on with the run in `path`.
       argv: the command line's arguments, for config.json.
       processes: of this run; this one alone by default.
+      verbose: whether to print a line for each evaluation where there is no terminal.
       create: makes the directory of a new run: `WorkDir.create`, or `WorkDir.create_unused`, which may choose another.
 
     Raises:
@@ -352,7 +356,7 @@ def session(
             processes.wait()
             if not processes.is_first:
                 workdir = WorkDir(path, processes.index)
-            run = Session(name, config, workdir, setup, grid, processes)
+            run = Session(name, config, workdir, setup, grid, processes, verbose)
             if resume:
                 run.resume(argv)
             else:
