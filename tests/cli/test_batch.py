@@ -1,4 +1,4 @@
-"""`hindsight-jax batch`: which runs it makes of names and files, with a runner that leaves folders instead of training."""
+"""`hindsight-jax batch`: what it makes of names and files, with a runner that leaves folders instead of training."""
 
 import pathlib
 
@@ -49,7 +49,9 @@ class Runner:
         workdir.write_config(config_file.to_json(job.config), name=job.name, grid=grid)
         total, members = job.config["total_steps"], config_file.num_members(job.config, job.grid)
         fixed = {"updates": 1, "success_end": 0.5, "success_any": 0.5, "seconds_train": 4.0, "seconds_evaluate": 1.0}
-        workdir.append_records([{"member": m, "seed": m, "env_steps": total, **fixed} for m in range(members)])
+        settings = config_file.members(job.config, job.grid).settings
+        records = [{"member": m, "seed": m, "env_steps": total, **settings[m], **fixed} for m in range(members)]
+        workdir.append_records(records)
         workdir.write_summary(num_episodes=8, seconds={})
         return 0
 
@@ -144,7 +146,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(night, arguments, 
     assert not pathlib.Path("w").exists()
 
 
-@pytest.mark.seldom
+@pytest.mark.slow
 def test_a_run_is_trained_by_a_process_with_a_line_for_each_evaluation(tmp_path, capsys):
     """Its log has them; two programs of a grid are one run."""
     small = [

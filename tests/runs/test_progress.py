@@ -85,7 +85,7 @@ def test_a_stopped_run_says_where():
 
     with pytest.raises(KeyboardInterrupt):
         stopped()
-    assert re.search(r"x: stopped at 300 of 1,000 .* success nan", stream.getvalue())
+    assert re.search(r"x: stopped at 300 of 1,000 .* success of no member finite", stream.getvalue())
 
 
 def test_a_forced_colour_does_not_make_a_pipe_a_terminal(monkeypatch):
