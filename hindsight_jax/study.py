@@ -11,18 +11,28 @@ import itertools
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, fields, plotting, presets, statistics, training
+from hindsight_jax.agents.base import Agent
 
 _RATES = ("success_end", "success_any", "collect_success_end")
 _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
 
 
-@dataclasses.dataclass(frozen=True)
+class Trained(NamedTuple):
+    """The policies of one setting."""
+
+    agent: Agent
+    last: Any  # the agents' states after the last evaluation, [S, ...]
+    best: Any  # those of each seed's evaluation with the highest success at the end, [S, ...]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Study:
     """The results of `train`. `study["success_end"]` is the array [*grid, S, E] of that metric."""
 
@@ -32,6 +42,15 @@ class Study:
     seeds: tuple[int, ...]  # [S]
     metrics: dict[str, np.ndarray]  # f64[*grid, S, E] each; NaN after a setting's last evaluation
     num_programs: int  # how often the run was compiled: once for each combination of values that change shapes
+    trained: dict[tuple[int, ...], Trained]  # by the setting's index in the grid
+
+    def __repr__(self) -> str:
+        """Name, shape and the range of success, on one line."""
+        success = self.metrics["success_end"][np.isfinite(self.metrics["success_end"])]
+        axes = [f"{len(axis)} {field}" for field, axis in self.grid.items()]
+        shape = " x ".join([*axes, f"{len(self.seeds)} seed{'s' * (len(self.seeds) > 1)}"])
+        spread = f"{success.min():.3f} to {success.max():.3f}" if success.size else "nowhere finite"
+        return f"Study({self.name}: {shape}; success of all evaluations {spread})"
 
     def __len__(self) -> int:
         """The number of records."""
@@ -50,6 +69,37 @@ class Study:
         """
         seeds_first = np.moveaxis(self[metric], -2, 0)
         return statistics.interval(seeds_first, confidence, nan_policy="propagate", rates=metric in _RATES)
+
+    def policy(
+        self,
+        setting: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        which: str = "last",
+        explore: bool = False,
+    ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+        """What was trained, as a function (observation [*O], goal [*G], key) -> action [D], which may be jitted.
+
+        Args:
+          setting: field -> value, of every field of the grid; None without a grid.
+          seed: one of `seeds`; the first by default.
+          which: "last", or "best", the seed's at its evaluation with the highest success, chosen in hindsight.
+          explore: True for the policy that collects.
+
+        Raises:
+          ValueError: a setting that is not in the grid, a seed that was not trained, or another word.
+        """
+        axes, given = self.grid, dict(setting or {})
+        if set(given) != set(axes):
+            remedy = "Give a value of each of its fields." if axes else "Leave it out."
+            checks.fail("setting", fields.short(given), f"the grid's fields are {', '.join(axes) or 'none'}", remedy)
+        index = tuple(_place(f"setting[{field!r}]", given[field], axis) for field, axis in axes.items())
+        member = _place("seed", self.seeds[0] if seed is None else seed, self.seeds)
+        if not isinstance(which, str) or which not in ("best", "last"):
+            checks.fail("which", checks.short(which), "it must be best or last", "Use 'last'.")
+        explore = checks.flag("explore", explore, "Pass True for the policy that collects.")
+        found = self.trained[index]
+        agent = jax.tree.map(lambda x: x[member], found.best if which == "best" else found.last)
+        return functools.partial(_act, found.agent, agent, explore=explore)
 
     def records(self) -> list[dict[str, Any]]:
         """A flat dict for each setting, seed and evaluation: the grid's fields, seed, env_steps, every other metric."""
@@ -155,16 +205,20 @@ def train(
     sizes = [_members_at_once(setup, members_at_once) for setup in setups]
     halts = fixed["on_nan"] == "halt"
     parts: dict[tuple[int, ...], dict[str, np.ndarray]] = {}
+    trained: dict[tuple[int, ...], Trained] = {}
     for number, (program, setup) in enumerate(zip(programs, setups, strict=True)):
         say = report and _reporter(report, name, program[0][1], shaping, (number, len(programs)), fixed["total_steps"])
         members = training.members(chosen_seeds, [chosen for _, chosen in program])
         population_of = functools.cache(functools.partial(_population, setup))  # parts of one size share theirs
         parted = members.chunks(sizes[number])
         found = [_trained(setup, population_of, part, tuple(varied), say, halts) for part in parted]
-        columns = {metric: np.concatenate([part[metric] for part in found]) for metric in found[0]}
+        columns, *agents = zip(*found, strict=True)
+        columns = {metric: np.concatenate([part[metric] for part in columns]) for metric in columns[0]}
+        last, best = (jax.tree.map(lambda *parts: jnp.concatenate(parts), *each) for each in agents)
         for i, (index, _) in enumerate(program):
-            mine = slice(i * len(chosen_seeds), (i + 1) * len(chosen_seeds))
-            parts[index] = {metric: column[mine] for metric, column in columns.items()}
+            mine = lambda x, i=i: x[i * len(chosen_seeds) : (i + 1) * len(chosen_seeds)]
+            parts[index] = {metric: mine(column) for metric, column in columns.items()}
+            trained[index] = Trained(setup.agent, jax.tree.map(mine, last), jax.tree.map(mine, best))
     return Study(
         name=name,
         config={field: value for field, value in fixed.items() if field not in (*axes, "seed", "seeds")},
@@ -172,6 +226,7 @@ def train(
         seeds=chosen_seeds,
         metrics=_stacked(parts, [len(axis) for axis in axes.values()]),
         num_programs=len(programs),
+        trained=trained,
     )
 
 
@@ -228,8 +283,8 @@ def _trained(
     varied: Sequence[str],
     say: Callable[[int, np.ndarray], None] | None,
     halts: bool,
-) -> dict[str, np.ndarray]:
-    """One population of settings x seeds, trained to its end: metric -> f64[M, E]."""
+) -> tuple[dict[str, np.ndarray], Any, Any]:
+    """One population of settings x seeds, trained to its end: (metric -> f64[M, E], last agents, best agents)."""
     keys, values = members.keys(), members.overrides(varied)
     population = population_of(len(keys))
     population.compile(keys, values)
@@ -247,7 +302,22 @@ def _trained(
         evaluations.append(row)
         if say:
             say(int(row["env_steps"][0]), row["success_end"])
-    return {metric: np.stack([row[metric] for row in evaluations], axis=1) for metric in evaluations[0]}
+    columns = {metric: np.stack([row[metric] for row in evaluations], axis=1) for metric in evaluations[0]}
+    return columns, jax.device_get(state.members.agent), jax.device_get(state.best.agent)
+
+
+def _act(agent: Agent, state: Any, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool) -> jax.Array:
+    return agent.act(state, observation, goal, key, explore)
+
+
+def _place(name: str, value: Any, axis: Sequence[Any]) -> int:
+    """Where a value stands on its axis; ValueError if it does not."""
+    for place, known in enumerate(axis):
+        if known == (tuple(value) if isinstance(value, list) else value):
+            return place
+    checks.fail(
+        name, fields.short(value), f"it must be one of {', '.join(map(fields.text, axis))}", "Take one of them."
+    )
 
 
 def _report_frozen(

@@ -39,7 +39,7 @@ ALLOWED = {
     },
     "checkpoints": {"backend", "checks", "training.sharding"},
     "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
-    "study": {"checks", "fields", "presets", "statistics", "plotting", "training"},
+    "study": {"agents.base", "checks", "fields", "presets", "statistics", "plotting", "training"},
     "runs": {
         "types",
         "backend",

@@ -51,10 +51,15 @@ def test_the_axes_are_the_grid_s_then_seeds_then_evaluations(found):
 
 
 @pytest.fixture(scope="module")
-def population():
-    """Setting (0.5, 0.9), by `training.make_population`, without `study`."""
+def run():
+    """Setting (0.5, 0.9), without `study`."""
     config = presets.config(NAME) | SMALL | {"total_steps": 30, "agent.epsilon": 0.5, "agent.gamma": 0.9}
-    return training.make_population(presets.build(NAME, config).run)
+    return presets.build(NAME, config).run
+
+
+@pytest.fixture(scope="module")
+def population(run):
+    return training.make_population(run)
 
 
 def test_the_numbers_are_those_of_a_population_of_one_s_own(found, population):
@@ -67,6 +72,45 @@ def test_the_numbers_are_those_of_a_population_of_one_s_own(found, population):
         state, metrics = training.pop_metrics(state)
         for metric, value in (want | metrics).items():
             np.testing.assert_allclose(result[metric][1, 1, :, evaluation], value, rtol=1e-4, atol=1e-5, err_msg=metric)
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_its_policies_are_those_of_a_population_of_one_s_own(found, run, population, which):
+    """Setting (0.5, 0.9) was trained in the middle of a chunk; seed 1 is its second member."""
+    result, _ = found
+    keys = training.member_keys(0, 2)
+    state = population.init(keys)
+    for _ in range(2):
+        state = population.advance(state, 2)
+        state, _ = population.record(state, population.evaluate(state, keys))
+    agent = jax.tree.map(lambda x: x[1], (state.best if which == "best" else state.members).agent)
+    starts = jax.vmap(run.spec.env.reset)(jax.random.split(jax.random.key(3), 32)).obs
+    given = (starts["observation"], starts["desired_goal"], jax.random.split(jax.random.key(4), 32))
+    for explore in (False, True):
+        act = lambda o, g, k, explore=explore: run.spec.agent.act(agent, o, g, k, explore)
+        policy = result.policy({"agent.epsilon": 0.5, "agent.gamma": 0.9}, seed=1, which=which, explore=explore)
+        np.testing.assert_array_equal(jax.jit(jax.vmap(policy))(*given), jax.vmap(act)(*given))
+
+
+def test_a_policy_that_was_not_trained_is_refused(found):
+    result, _ = found
+    setting = {"agent.epsilon": 0.5, "agent.gamma": 0.9}
+    with pytest.raises(ValueError, match=r"^setting: got .* but the grid's fields are agent.epsilon, agent.gamma"):
+        result.policy({"agent.gamma": 0.9})
+    with pytest.raises(ValueError, match=r"^setting\['agent.gamma'\]: got 0.7, but it must be one of 0.5, 0.9"):
+        result.policy(setting | {"agent.gamma": 0.7})
+    with pytest.raises(ValueError, match=r"^seed: got 2, but it must be one of 0, 1"):
+        result.policy(setting, seed=2)
+    with pytest.raises(ValueError, match=r"^which: got 'newest'"):
+        result.policy(setting, which="newest")
+
+
+def test_a_study_is_printed_on_one_line(found):
+    text = repr(found[0])
+    assert text.startswith(
+        "Study(her_flip_bit: 3 agent.epsilon x 2 agent.gamma x 2 seeds; success of all evaluations 0."
+    )
+    assert "\n" not in text
 
 
 def test_settings_differ_and_seeds_differ(found):
@@ -176,7 +220,7 @@ def skipped(monkeypatch):
 
     def stand_in(setup, population_of, members, varied, say, halts):
         ran.append(varied)
-        return {"env_steps": np.zeros((len(members.seeds), 1))}
+        return {"env_steps": np.zeros((len(members.seeds), 1))}, (), ()
 
     monkeypatch.setattr(study, "_trained", stand_in)
     return ran

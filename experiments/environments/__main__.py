@@ -20,9 +20,10 @@ from rich.table import Table
 
 from experiments.bench.timing import ROUNDS
 from experiments.environments import gallery, inputs, report
-from experiments.environments.measure import measure, reachable_share
+from experiments.environments.measure import measure
 from hindsight_jax import backend, envs
 from hindsight_jax.runs import jax_flags, provenance
+from hindsight_jax.runs.chance import reachable_share
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -181,7 +181,9 @@ def of_runs() -> Flags:
             Flag("config.grid", Text(), "fields with several values each, as JSON", f"'{GRID_EXAMPLE}'"),
             Flag("workdir", Directory(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
             switch("resume", "go on with the run in --workdir"),
-            switch("explain", "print the memory and the time that the run will take, after a trial of some seconds"),
+            switch(
+                "explain", "print what a run needs, what chance does on its task, and (by a trial of seconds) its time"
+            ),
             switch("verbose", "print a line for each evaluation where there is no terminal, as in a log"),
             Repeated("import", Text(), "a module of yours that registers algorithms or tasks; repeatable", "my_module"),
             Flag(

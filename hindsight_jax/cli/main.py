@@ -83,8 +83,8 @@ def members_here(arguments: Arguments) -> int:
 
 
 def explain(arguments: Arguments, processes: "Processes") -> None:
-    """Prints the memory and, after a trial of some seconds, the time of each program; leaves no file."""
-    from hindsight_jax.runs import estimate, launch
+    """Prints of each program the memory, what chance does on its task and, after a trial, the time; leaves no file."""
+    from hindsight_jax.runs import chance, estimate, launch
     from hindsight_jax.runs.session import refusals
 
     say = streams.print_line if processes.is_first else lambda text: None
@@ -94,6 +94,7 @@ def explain(arguments: Arguments, processes: "Processes") -> None:
             estimated = estimate.estimate_run(arguments.name, part.config, part.grid, setup)
             say("\n".join(estimate.size_lines(estimated, part.grid)))
             estimate.check_memory(estimated)
+            say("\n".join(chance.lines(chance.chance(setup.env))))
             say("\n".join(estimate.time_lines(estimated, estimate.run_trial(part.config, part.grid, setup))))
 
 

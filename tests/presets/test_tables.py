@@ -18,7 +18,7 @@ DIGESTS = {
     "four_rooms": "2f64c54ef2209dcb",
     "grid_four_rooms": "87874eb30115f20f",
     "lunar_lander": "1762688451758bae",
-    "navigation": "552d8757da2867d7",
+    "navigation": "a5f1777bc7efa0a0",
     "point_mass": "deb0bca1aabbcc62",
     "push": "423186f5b576de07",
     "reacher": "78e717c626494ce3",

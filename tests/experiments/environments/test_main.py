@@ -9,6 +9,7 @@ from task_figures import FIGURES
 
 from experiments.environments import gallery, measure
 from hindsight_jax import envs
+from hindsight_jax.runs.chance import Chance
 
 
 def main(argv):
@@ -68,10 +69,10 @@ def test_some_tasks_of_a_file_are_measured_again_and_the_others_kept(measured, t
 def test_no_rounds_keep_the_speeds_of_a_file(monkeypatch, tmp_path):
     path = tmp_path / "figures.json"
     path.write_text(json.dumps({"episodes": 7, "tasks": {"push": FIGURES, "door": FIGURES}}))
-    monkeypatch.setattr(measure, "chance", lambda env, episodes: measure.Chance(*[0.125] * 5))
+    monkeypatch.setattr(measure, "chance", lambda env, episodes: Chance(*[0.125] * 5))
     assert main([f"--load={path}", "--tasks", "door", "--rounds=0", f"--output={path}"]) == 0
     figures = json.loads(path.read_text())
-    assert figures["tasks"] == {"push": FIGURES, "door": FIGURES | measure.Chance(*[0.125] * 5)._asdict()}
+    assert figures["tasks"] == {"push": FIGURES, "door": FIGURES | Chance(*[0.125] * 5)._asdict()}
     assert list(figures["again"]) == ["door, shares"]
     assert main([f"--load={path}", "--tasks", "claw", "--rounds=0"]) == 2  # it has none of claw
 
