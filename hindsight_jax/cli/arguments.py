@@ -1,6 +1,7 @@
 """Turns the command line's text into a validated run: its name, a flat config, a grid, and the action to take.
 
 --config=hdm_push --config.seeds=8 --config.agent.gamma_hdm=0.6 --workdir=DIR [--resume]
+--from=DIR --config.agent.learning_rate=1e-4 --config.total_steps=500000
 --config=hdm_push --config.grid='{"agent.gamma_hdm": [0.3, 0.5, 0.85], "agent.beta": [0.5, 1]}'
 """
 
@@ -28,6 +29,7 @@ class Arguments(NamedTuple):
     grid: presets.Grid = MappingProxyType({})  # fields in which members differ, beside their seeds
     workdir: Path | None = None  # None: the caller chooses one; never None with resume
     resume: bool = False
+    parent: Path | None = None  # the run that this one begins from
     list: str | None = None  # print `help.list_text(list)`
     help: bool = False  # print `help.help_text(name)`
     explain: bool = False  # print the memory and the time that the run will take
@@ -63,7 +65,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         if given.get("list"):
             _refuse_unknown_list(given["list"])
         return Arguments(given.get("config", ""), list=given.get("list"), help=bool(given.get("help")))
-    arguments = _resumed(given, overrides) if given.get("resume") else _new(given, overrides)
+    make = _resumed if given.get("resume") else _continued if "from" in given else _new
+    arguments = make(given, overrides)
     switches = {switch: bool(given.get(switch)) for switch in ("explain", "verbose")}
     return arguments._replace(**switches, address=_address(given))
 
@@ -108,6 +111,26 @@ def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) ->
     if overrides:
         config = _resolved(name, overrides, config)
     return Arguments(name, config, grid, workdir, resume=True)
+
+
+def _continued(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arguments:
+    """Makes the arguments of a new run that begins where another stands; only what `continuable` takes may differ."""
+    parent = Path(given["from"])
+    try:
+        name, config, grid = config_file.load(parent / "config.json")
+    except ValueError as error:
+        raise UsageError(f"--from: {str(error).replace('--workdir', '--from')}") from None
+    if given.get("config", name) != name:
+        raise UsageError(f"--config: got {given['config']}, but {parent} holds a run of {name}. Leave --config out.")
+    if "config.grid" in given:
+        raise UsageError("--config.grid: a run that begins from another has its grid. Leave it out.")
+    for field, value in overrides.items():
+        if not config_file.continuable(field, grid) and value != config.get(field, value):
+            kept = flags.cut(fields.text(config.get(field, "-")))
+            rule = "its state depends on it, or its grid has it; agent.*, relabel.* and evaluation.* may differ"
+            raise UsageError(f"--config.{field}: the run of --from has {kept}, and {rule}. Leave it out.")
+    workdir = given.get("workdir")
+    return Arguments(name, _resolved(name, overrides, config), grid, Path(workdir) if workdir else None, parent=parent)
 
 
 def _refuse_change(field: str, value: fields.Value, stored: fields.Value) -> None:

@@ -180,6 +180,7 @@ def of_runs() -> Flags:
             Flag("config", Text(), "the name of a run, such as hdm_push", "hdm_push"),
             Flag("config.grid", Text(), "fields with several values each, as JSON", f"'{GRID_EXAMPLE}'"),
             Flag("workdir", Directory(), "where the run's files go; runs/NAME-DATE by default", "DIR"),
+            Flag("from", Directory(), "begin a new run where that of DIR stands, with other values", "DIR"),
             switch("resume", "go on with the run in --workdir"),
             switch(
                 "explain", "print what a run needs, what chance does on its task, and (by a trial of seconds) its time"

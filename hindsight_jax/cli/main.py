@@ -40,7 +40,7 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
     configure_jax(members_here(arguments))
     # Imported here: it takes seconds, and bad arguments must be refused at once.
     from hindsight_jax.runs import launch, processes
-    from hindsight_jax.runs.session import SessionError, refusals
+    from hindsight_jax.runs.refusals import SessionError, refusals
     from hindsight_jax.runs.signals import GracefulExit
 
     joined = processes.Processes()
@@ -58,6 +58,7 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
                 arguments.workdir,
                 resume=arguments.resume,
                 verbose=arguments.verbose,
+                parent=arguments.parent,
                 argv=argv,
                 processes=joined,
                 interrupt=interrupt,
@@ -85,7 +86,7 @@ def members_here(arguments: Arguments) -> int:
 def explain(arguments: Arguments, processes: "Processes") -> None:
     """Prints of each program the memory, what chance does on its task and, after a trial, the time; leaves no file."""
     from hindsight_jax.runs import chance, estimate, launch
-    from hindsight_jax.runs.session import refusals
+    from hindsight_jax.runs.refusals import refusals
 
     say = streams.print_line if processes.is_first else lambda text: None
     for part in launch.split(arguments.name, arguments.config, arguments.grid, pathlib.Path()):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GRID_EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
 # Fields that a resumed run may change: its numbers so far do not depend on them.
 RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
+# Groups of fields in which a run may differ from that which it begins from.
+_CONTINUABLE = ("agent", "relabel", "evaluation", "checkpoint")
 # Fields that earlier versions had not, with the value that they then had in effect.
 ADDED: dict[str, fields.Value] = {
     "agent.imitation_weight": 1.0,
@@ -152,6 +154,14 @@ def grid_to_json(grid: presets.Grid) -> dict[str, list[Any]]:
     {'agent.gamma_hdm': [0.5, 'Infinity']}
     """
     return {field: [fields.to_json(value) for value in axis] for field, axis in grid.items()}
+
+
+def continuable(field: str, grid: presets.Grid) -> bool:
+    """Whether a run that begins from another may have another value of this field.
+
+    One that changes a shape may not either, but that shows in the state.
+    """
+    return field not in grid and (field in RESUMABLE or field.partition(".")[0] in _CONTINUABLE)
 
 
 def folder_of(setting: Mapping[str, Any]) -> str:

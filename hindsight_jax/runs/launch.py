@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from hindsight_jax import fields, presets
 from hindsight_jax.runs import config_file, streams
 from hindsight_jax.runs.processes import Processes
-from hindsight_jax.runs.session import refusals, session
+from hindsight_jax.runs.refusals import refusals
+from hindsight_jax.runs.session import session
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
@@ -37,12 +38,14 @@ def train(
     processes: Processes,
     interrupt: GracefulExit,
     verbose: bool = False,
+    parent: Path | None = None,
 ) -> int:
     """Trains every program in turn, and prints where; if verbose, a line for each evaluation, too.
 
     Returns the exit code of the first that was stopped, else 0.
 
-    Without a path it is runs/NAME-DATE, or runs/NAME-DATE-2, ... where another run has taken that.
+    With a parent it begins where that run stands. Without a path it is runs/NAME-DATE, or runs/NAME-DATE-2, ... where
+    another run has taken that.
 
     Raises SessionError if a session cannot begin or go on, or if the file system refuses.
     """
@@ -58,7 +61,8 @@ def train(
     for number, part in enumerate(parts):
         if whole is not None:
             streams.print_line(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")
-        given = {"resume": part.resume, "argv": argv, "processes": processes, "create": create, "verbose": verbose}
+        given = {"resume": part.resume, "argv": argv, "processes": processes, "create": create}
+        given |= {"verbose": verbose, "parent": parent}
         with session(name, part.config, part.grid, part.path, **given) as run:
             code = run.train(interrupt)
         if code:

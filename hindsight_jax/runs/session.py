@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +14,14 @@ import jax
 import numpy as np
 
 from hindsight_jax import checks, fields, presets, training
-from hindsight_jax.backend import BackendError
-from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
+from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.runs import config_file, estimate, streams, summary, video
 from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.load import ADDED_LEAVES, RENAMED_LEAVES
-from hindsight_jax.runs.lock import Lock, LockedError
-from hindsight_jax.runs.processes import Processes, ProcessesError
+from hindsight_jax.runs.lock import Lock
+from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.progress import Progress
+from hindsight_jax.runs.refusals import refusals
 from hindsight_jax.runs.report import page
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
@@ -28,10 +29,6 @@ from hindsight_jax.runs.workdir import WorkDir
 FRAMES_PER_SECOND = 12.5  # of the GIF: half the speed of push
 SECONDS_PER_CALL = 2.0  # of device work between two looks at the clock and at signals; changes no number
 _VIDEO_KEY = 0x66696C6D  # separates the video's keys from those that init splits off the same key
-
-
-class SessionError(RuntimeError):
-    """The run cannot start or go on; the message names the remedy."""
 
 
 class Session:
@@ -64,12 +61,15 @@ class Session:
 
     # ---- start and resume
 
-    def start(self, argv: Sequence[str]) -> None:
-        """Writes config.json, and makes and saves the first state of a new run."""
+    def start(self, argv: Sequence[str], parent: Path | None = None) -> None:
+        """Writes config.json, and makes and saves the first state of a new run, or that in which its parent is."""
+        origin = self.begin_from(parent) if parent else None
         if self.processes.is_first:
             grid = config_file.grid_to_json(self.grid)
-            self.workdir.write_config(config_file.to_json(self.config), name=self.name, grid=grid, argv=argv)
-        self.init()
+            values = config_file.to_json(self.config)
+            self.workdir.write_config(values, name=self.name, grid=grid, argv=argv, parent=origin)
+        if not parent:
+            self.init()
         self.save()  # step 0 is saved, so that metrics without a checkpoint always mean a lost checkpoint
 
     def init(self) -> None:
@@ -78,6 +78,26 @@ class Session:
         self.population.compile(self.keys, hparams)
         self.state = self.population.init(self.keys, hparams)
 
+    def begin_from(self, parent: Path) -> dict[str, Any]:
+        """Takes the newest state of another run, with this one's hyper-parameters; returns what config.json says of it.
+
+        Raises ValueError if a value changes the state's shapes, or no step is left to take, CheckpointError if the
+        parent has no good checkpoint.
+        """
+        document = WorkDir.open(parent).read_config()
+        self.init()
+        template = self.population.template(self.keys)
+        checkpoints = Checkpoints(parent / "checkpoints")
+        _, state, _ = checkpoints.restore(template, renamed=RENAMED_LEAVES, added=ADDED_LEAVES)
+        self.state = training.with_overrides_of(state, self.state)
+        self.first_env_steps = self.env_steps()
+        if int(self.state.epochs) >= self.setup.num_epochs:
+            rule = f"the run of --from has taken {self.first_env_steps:,} env steps"
+            checks.fail("total_steps", f"{self.config['total_steps']:,}", rule, "Raise --config.total_steps.")
+        path = os.path.relpath(parent, self.workdir.path)
+        commit = {"commit": document["commit"], "dirty": document["dirty"]}
+        return {"path": path, "name": document["name"], **commit, "env_steps": self.first_env_steps}
+
     def resume(self, argv: Sequence[str]) -> None:
         """Restores the newest intact checkpoint and drops the records written after it; training writes them again.
 
@@ -85,7 +105,11 @@ class Session:
         there are records and no checkpoint, ValueError if config.json was changed since the checkpoint.
         """
         if self.checkpoints.is_empty() and not self.workdir.read_records():
-            self.init()
+            origin = self.workdir.read_config().get("parent")
+            if origin:
+                self.begin_from(self.workdir.path / origin["path"])
+            else:
+                self.init()
             self.save()
         else:
             self.restore()
@@ -328,6 +352,7 @@ def session(
     processes: Processes | None = None,
     create: Callable[[Path], WorkDir] = WorkDir.create,
     verbose: bool = False,
+    parent: Path | None = None,
 ) -> Iterator[Session]:
     """A started or resumed session in the work directory `path`. Its first process locks the directory for the block.
 
@@ -340,6 +365,7 @@ def session(
       argv: the command line's arguments, for config.json.
       processes: of this run; this one alone by default.
       verbose: whether to print a line for each evaluation where there is no terminal.
+      parent: the directory of a run, in whose newest state a new one begins.
       create: makes the directory of a new run: `WorkDir.create`, or `WorkDir.create_unused`, which may choose another.
 
     Raises:
@@ -360,7 +386,7 @@ def session(
             if resume:
                 run.resume(argv)
             else:
-                run.start(argv)
+                run.start(argv, parent)
             processes.wait()
             if not processes.is_first:
                 run.workdir = WorkDir.join(path, processes.index)
@@ -370,24 +396,3 @@ def session(
             with contextlib.suppress(Exception):  # report the original error
                 run.checkpoints.wait()  # finish the checkpoint that is being written
             raise
-
-
-_REFUSED = (BackendError, WorkDirError, LockedError, CheckpointError, ProcessesError, estimate.MemoryRefusal, OSError)
-
-
-@contextlib.contextmanager
-def refusals(*kinds: type[Exception]) -> Iterator[None]:
-    """Turns errors of these kinds, by default all whose message names a remedy, into SessionError.
-
-    So it does with the device's memory being full. Other errors are bugs, and keep their traceback.
-    """
-    kinds = kinds or _REFUSED
-    try:
-        yield
-    except kinds as error:
-        raise SessionError(str(error)) from error
-    except jax.errors.JaxRuntimeError as error:
-        if not str(error).startswith("RESOURCE_EXHAUSTED"):
-            raise
-        remedy = "Use fewer seeds or settings, or lower --config.replay.capacity; nothing saved is lost."
-        raise SessionError(f"the device's memory is full ({str(error).splitlines()[0][:200]}). {remedy}") from error

@@ -134,7 +134,13 @@ class WorkDir:
         return self.path / "checkpoints"
 
     def write_config(
-        self, config: Mapping[str, Any], *, name: str, grid: Mapping[str, Any] | None = None, argv: Sequence[str] = ()
+        self,
+        config: Mapping[str, Any],
+        *,
+        name: str,
+        grid: Mapping[str, Any] | None = None,
+        argv: Sequence[str] = (),
+        parent: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes config.json: the name, every value, the grid, and `provenance.describe`.
 
@@ -143,9 +149,11 @@ class WorkDir:
           name: of the preset.
           grid: field -> list of values, from `config_file.grid_to_json`.
           argv: the command line's arguments, `sys.argv[1:]`.
+          parent: of a run that began from another: its path from this directory, name, commit and env steps.
         """
         document = {"format": FORMAT, "name": name, "config": config, **({"grid": grid} if grid else {})}
         document |= {"imports": imports.imported()} if imports.imported() else {}
+        document |= {"parent": parent} if parent else {}
         self._write_json("config.json", document | provenance.describe(argv) | {"resumed": []})
 
     def note_resume(self, config: Mapping[str, Any], argv: Sequence[str] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from hindsight_jax.training.record import normalize_metrics, pop_metrics
 from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, example_trajectory, make_run
 from hindsight_jax.training.sharding import default_chunk, devices_for, local_member, local_members
-from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState
+from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState, with_overrides_of
 
 __all__ = [
     "Best",
@@ -37,4 +37,5 @@ __all__ = [
     "num_bytes",
     "pop_metrics",
     "rollout",
+    "with_overrides_of",
 ]

@@ -6,6 +6,7 @@ Dimension key: M members.
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from hindsight_jax import relabel
 from hindsight_jax.agents.base import Agent
@@ -65,3 +66,20 @@ class PopulationState(NamedTuple):
     metric_sums: dict[str, jax.Array]  # f32[M] each, summed over epochs
     epochs: jax.Array  # i32[], done so far
     summed_epochs: jax.Array  # i32[], epochs in metric_sums
+
+
+def with_overrides_of(state: PopulationState, other: PopulationState) -> PopulationState:
+    """The state with the hyper-parameters of another of its shapes: a run goes on with other values.
+
+    They are the agents' `hparams`, the law's weights and the preference's. Networks, Adam's moments, rings, keys and
+    counts stay; the best agents and the metrics' sums begin anew.
+    """
+
+    def chosen(path: Any, old: jax.Array, new: jax.Array) -> jax.Array:
+        return new if any(getattr(part, "name", None) == "hparams" for part in path) else old
+
+    agent = jax.tree_util.tree_map_with_path(chosen, state.members.agent, other.members.agent)
+    overrides = {"law": other.members.law, "preference": other.members.preference}
+    members = state.members._replace(agent=agent, **overrides)
+    best = other.best._replace(agent=jax.tree.map(jnp.copy, agent))  # a copy: members and best are both donated
+    return other._replace(members=members, best=best, epochs=state.epochs)

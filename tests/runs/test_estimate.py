@@ -5,7 +5,7 @@ import pytest
 import tiny
 
 from hindsight_jax import presets, training
-from hindsight_jax.runs import config_file, estimate, session
+from hindsight_jax.runs import config_file, estimate, refusals, session
 
 OVERRIDES = tiny.VALUES | {"total_steps": 36, "seeds": 2}
 GRID = {"agent.epsilon": (0.1, 0.5, 1.0)}
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers_and_how_many_would(setup)
 def test_a_run_that_cannot_fit_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "free_memory", lambda: 10**7)
     refused = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path / "run")
-    with pytest.raises(session.SessionError, match=r"^replay\.capacity: 4 members need "), refused:
+    with pytest.raises(refusals.SessionError, match=r"^replay\.capacity: 4 members need "), refused:
         pytest.fail("it started")
     assert list(tmp_path.iterdir()) == []
 

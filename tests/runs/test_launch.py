@@ -12,7 +12,7 @@ import pytest
 from hindsight_jax.cli import arguments as cli_arguments
 from hindsight_jax.runs import config_file, launch
 from hindsight_jax.runs.processes import Processes
-from hindsight_jax.runs.session import SessionError
+from hindsight_jax.runs.refusals import SessionError
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.runs.workdir import WorkDir
 
@@ -27,7 +27,7 @@ class Trained:
         self.calls, self.codes = [], []
 
     @contextlib.contextmanager
-    def __call__(self, name, config, grid, path, *, resume, argv, processes, create):
+    def __call__(self, name, config, grid, path, *, resume, argv, processes, create, verbose, parent):
         self.calls.append((path.name, resume, dict(grid), config["agent.hidden_sizes"]))
         workdir = self.workdir = WorkDir.open(path) if resume else create(path)
         if not resume:

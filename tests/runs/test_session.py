@@ -17,7 +17,7 @@ import hindsight_jax
 from experiments.reproduce import collect
 from hindsight_jax import presets, training
 from hindsight_jax.checkpoints import files
-from hindsight_jax.runs import config_file, records, session, video
+from hindsight_jax.runs import config_file, records, refusals, session, video
 from hindsight_jax.runs import summary as run_summary
 from hindsight_jax.runs.progress import Progress
 from hindsight_jax.runs.signals import GracefulExit
@@ -193,6 +193,7 @@ def test_a_task_without_a_picture_leaves_all_but_the_gif_says_so_and_resumes(hea
         assert output.splitlines()[-1] == "hdm_push: no policy.gif, since Undrawn has no bodies() and camera()"
         assert {entry.name for entry in (tmp_path / "run").iterdir()} == {
             "config.json", "metrics.jsonl", "tensorboard", "curves.png", "checkpoints", "summary.json",
+            "report.html",
         }  # fmt: skip
         assert "policy_seed" not in again.workdir.read_summary()
         np.testing.assert_equal(of_member(again, 0), of_member(healthy, 0))
@@ -365,6 +366,7 @@ def test_a_run_of_each_kind_leaves_rows_plots_a_gif_a_checkpoint_and_a_summary(k
     left = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     assert left == {
         "config.json", "metrics.jsonl", "tensorboard", "curves.png", "policy.gif", "checkpoints", "summary.json",
+        "report.html",
     }  # fmt: skip
     updates = 1 if "replay.warmup" not in done.config else 2
     assert int(done.state.epochs) == num_epochs
@@ -431,16 +433,16 @@ def test_a_stopped_run_of_each_kind_goes_on_to_the_same_numbers(kind, done, tmp_
 def test_a_used_directory_is_refused_by_name(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     refused = session.session("hdm_push", config_file.resolve("hdm_push"), {}, tmp_path)
-    with pytest.raises(session.SessionError, match=r"holds notes\.txt already"), refused:
+    with pytest.raises(refusals.SessionError, match=r"holds notes\.txt already"), refused:
         pytest.fail("it started")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_full_device_is_refused_with_a_remedy_and_other_errors_of_jax_are_bugs():
     with (
-        pytest.raises(session.SessionError, match=r"device's memory is full \(RESOURCE_EXHAUSTED.* Use fewer seeds"),
-        session.refusals(),
+        pytest.raises(refusals.SessionError, match=r"device's memory is full \(RESOURCE_EXHAUSTED.* Use fewer seeds"),
+        refusals.refusals(),
     ):
         jnp.zeros(10**14)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), session.refusals():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), refusals.refusals():
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")

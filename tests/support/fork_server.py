@@ -46,6 +46,7 @@ LATE = (  # what a run imports when it needs it
     "hindsight_jax.envs.flip_bit",
     "hindsight_jax.runs.launch",
     "jax.experimental.serialize_executable",
+    "hindsight_jax.runs.report.page",
     "matplotlib.pyplot",
     "orbax.checkpoint",
     "rich.progress",
