@@ -65,15 +65,20 @@ class Graph:
     def __init__(self, names: Mapping[int, str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self._name_of: dict[bytes, str] = {}  # of a constant
         self._names = dict(names)  # index of a Value -> its name
         self._batch_of = next(iter(names.values()))
 
     def name(self, value: Any) -> str:
-        """The name of a Value, or of a constant that is added now."""
+        """The name of a Value, or of a constant, which is added unless there is an equal one, as of shared weights."""
         if isinstance(value, Value):
             return self._names[value.index]
-        self.constants.append(numpy_helper.from_array(np.asarray(value), f"constant_{len(self.constants)}"))
-        return self.constants[-1].name
+        tensor = numpy_helper.from_array(np.asarray(value))
+        content = tensor.SerializeToString()
+        if content not in self._name_of:
+            tensor.name = self._name_of[content] = f"constant_{len(self.constants)}"
+            self.constants.append(tensor)
+        return self._name_of[content]
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Adds an operation of one output, and returns the output's name."""
@@ -111,6 +116,10 @@ def build(
       name: of the graph.
 
     Raises ValueError for a function that computes what has no rule here.
+
+    >>> model = build(lambda x: 2.0 * x, {"x": jax.ShapeDtypeStruct((3,), np.float32)}, "y", "doubled")
+    >>> [node.op_type for node in model.graph.node]
+    ['Mul', 'Identity']
     """
     flat = _equations.flatten(function, list(inputs.values()))
     graph = Graph({value.index: name for value, name in zip(flat.inputs, inputs, strict=True)})

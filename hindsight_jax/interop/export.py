@@ -45,7 +45,6 @@ class Exported(NamedTuple):
     path: Path
     metadata: dict[str, Any]
     policy: load.Policy
-    spec: types.EnvSpec
 
 
 def export(
@@ -79,13 +78,17 @@ def export(
     path = _output(output)
     backend.start()
     run = load.load(workdir, which)
-    policy, spec = run.policy(member), run.setup.env.spec
+    policy = run.policy(member)
     metadata = _metadata(run, int(member), which, _commit(Path(workdir)))
-    data = _model(policy, spec, metadata).SerializeToString()
+    data = _model(policy, run.setup.env.spec, metadata).SerializeToString()
     temporary = path.with_name(f".{path.name}.tmp")  # so that the file is whole whenever it is there
-    temporary.write_bytes(data)
-    temporary.replace(path)
-    return Exported(path, metadata, policy, spec)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return Exported(path, metadata, policy)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -118,9 +121,9 @@ def agreement(exported: Exported, count: int = 1000, seed: int = 0) -> int:
     """On how many of `count` random inputs onnxruntime gives the same action as JAX.
 
     Inputs are uniform: each coordinate in its usual range, each of 6 x 6 tiles of an image in 0..255. Discrete actions
-    must be equal, continuous ones to 1e-5. Both programs compute in float32 and sum in orders of their own, so values
-    differ by a few parts in ten million of the largest. Where two actions have values as near as that, either may win;
-    such a near-tie counts as a difference. In random inputs it is rare.
+    must be equal, continuous ones to 1e-5. Both programs compute in float32 and sum in orders of their own. Where two
+    actions have values as near as their rounding, either may win; such a near-tie counts as a difference. Among random
+    inputs it is rare.
 
     Raises ValueError for a count or a seed that is no number of them, and ImportError without `onnxruntime`.
     """
@@ -139,7 +142,7 @@ def agreement(exported: Exported, count: int = 1000, seed: int = 0) -> int:
         inputs = {name: _draw(generator, rows, part) for name, part in exported.metadata["inputs"].items()}
         (found,) = session.run(["action"], inputs)
         expected = np.asarray(play(inputs["observation"], inputs["goal"], key))
-        agreed += int(_same(found, expected).sum())
+        agreed += int(_same(np.asarray(found), expected).sum())
     return agreed
 
 
@@ -148,7 +151,7 @@ def _same(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     if (found.shape, found.dtype) != (expected.shape, expected.dtype):
         return np.zeros(len(expected), bool)
     far = TOLERANCE if found.dtype == np.float32 else 0
-    return (np.abs(found - expected) <= far).all(axis=-1)
+    return np.all(np.abs(found - expected) <= far, axis=-1)
 
 
 def _draw(generator: np.random.Generator, rows: int, part: Mapping[str, Any]) -> np.ndarray:

@@ -144,6 +144,14 @@ def test_inputs_that_nothing_reads_stay():
     np.testing.assert_array_equal(played(lambda x, y: y, -rows, rows), rows)
 
 
+def test_equal_constants_are_stored_once():
+    weights = jnp.arange(9.0).reshape(3, 3)
+    twice = lambda x, y: x @ weights + y @ (weights + 0.0)
+    model = _onnx_graph.build(twice, {"x": X, "y": X}, "z", "shared")
+    assert [tuple(constant.dims) for constant in model.graph.initializer].count((3, 3)) == 1
+    assert_same(twice, X, X, primitives=["dot_general"])
+
+
 @pytest.mark.parametrize(
     ("function", "got"),
     [
