@@ -18,7 +18,7 @@ CALLS = ("jit", "closed_call", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
 class Value(NamedTuple):
-    """An array that is known when the function is called. Arrays that are known before are JAX arrays."""
+    """An array that is known when the function is called. Those that are known before stand for themselves."""
 
     index: int  # no other value of the function has it
     shape: tuple[Any, ...]  # integers, and B
@@ -29,13 +29,13 @@ class Equation(NamedTuple):
     """One operation of JAX."""
 
     primitive: str
-    inputs: tuple[Any, ...]  # Values and JAX arrays
+    inputs: tuple[Any, ...]  # Values and arrays
     outputs: tuple[Value, ...]
     params: dict[str, Any]
 
 
 class Flat(NamedTuple):
-    """A function: its inputs, what it computes in this order, and its result, a Value or a JAX array."""
+    """A function: its inputs, what it computes in this order, and its result, a Value or an array."""
 
     inputs: tuple[Value, ...]
     equations: tuple[Equation, ...]
@@ -49,8 +49,8 @@ def flatten(function: Callable[..., jax.Array], examples: Sequence[jax.ShapeDtyp
       function: of one example, with one result.
       examples: the shape and dtype of each argument, without a batch axis.
 
-    Of a function that has a way for each platform (`jax.lax.platform_dependent`) it is the default's. What depends on
-    no argument is computed now.
+    Of a function that has a way for each platform (`jax.lax.platform_dependent`) it is the default's; one that has none
+    raises ValueError. What depends on no argument is computed now.
 
     >>> flat = flatten(lambda x: jax.nn.relu(x) + jax.numpy.ones(2).sum(), [jax.ShapeDtypeStruct((3,), np.float32)])
     >>> [equation.primitive for equation in flat.equations], flat.output.shape
@@ -92,7 +92,7 @@ def _outputs(equation: Any, inputs: list[Any], numbers: Iterator[int], equations
     """What one equation of a jaxpr gives: arrays, where it can be computed now, or new values."""
     name, params = equation.primitive.name, equation.params
     if name == "platform_index":
-        return [np.int32(params["platforms"].index(None))]  # None: the default
+        return [_default(params["platforms"])]
     if name in CALLS:
         inner = params.get("jaxpr", params.get("call_jaxpr"))
         return _inline(*_opened(inner), inputs, numbers, equations)
@@ -106,6 +106,14 @@ def _outputs(equation: Any, inputs: list[Any], numbers: Iterator[int], equations
     outputs = tuple(_value(variable, numbers) for variable in equation.outvars)
     equations.append(Equation(name, tuple(inputs), outputs, params))
     return outputs
+
+
+def _default(platforms: Sequence[Any]) -> np.int32:
+    """Which of the ways by platform is the default's, None. Raises ValueError if there is none."""
+    if None not in platforms:
+        remedy = "Give jax.lax.platform_dependent a default."
+        checks.fail("function", f"ways for {platforms}", "it must have one for any platform", remedy)
+    return np.int32(platforms.index(None))
 
 
 def _opened(jaxpr: Any) -> tuple[Any, Sequence[Any]]:

@@ -115,7 +115,7 @@ def build(
       output: the name of the result.
       name: of the graph.
 
-    Raises ValueError for a function that computes what has no rule here.
+    Raises ValueError for a function that computes what has no rule here, or that has no default for any platform.
 
     >>> model = build(lambda x: 2.0 * x, {"x": jax.ShapeDtypeStruct((3,), np.float32)}, "y", "doubled")
     >>> [node.op_type for node in model.graph.node]
@@ -131,7 +131,11 @@ def build(
     model = helper.make_model(
         proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hindsight_jax"
     )
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        why = str(error).splitlines()[0]
+        checks.fail("policy", f"one that ONNX cannot hold ({why})", "its types must be ONNX's", "Run it in JAX.")
     return model
 
 

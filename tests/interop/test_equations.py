@@ -48,6 +48,11 @@ def test_of_two_ways_it_goes_that_of_other_devices():
     assert primitives(lambda x: by_device.choose(x, cpu=jnp.sin, elsewhere=jnp.cos)) == ["cos"]
 
 
+def test_without_a_way_for_any_platform_there_is_none():
+    with pytest.raises(ValueError, match=r"^function: got ways for .*, but it must have one for any platform"):
+        flatten(lambda x: jax.lax.platform_dependent(x, cpu=jnp.sin, cuda=jnp.cos), [VECTOR])
+
+
 def test_a_branch_that_is_known_is_taken_and_one_that_is_not_stays():
     branches = jnp.sin, jnp.cos, jnp.tanh
     assert primitives(lambda x: jax.lax.switch(jnp.int32(2), branches, x)) == ["tanh"]
