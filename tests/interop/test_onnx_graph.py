@@ -47,15 +47,24 @@ def example(shape=SHAPE, dtype=np.float32):
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
+def of_both_signs(operation, x):
+    return operation(x - 1.0)
+
+
+def of_floors(operation, x, y):
+    """Of 0 and 1, some of them equal."""
+    return operation(lax.floor(x), lax.floor(y))
+
+
 X, FLAGS = example(), example(dtype=bool)
 OF_ONE = ("neg", "floor", "ceil", "exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "tanh", "logistic", "erf")
 OF_SIGNS = ("abs", "sign")
 OF_TWO = ("add", "sub", "mul", "div", "max", "min", "pow")
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")  # of numbers of which some are equal
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 RULES = {name: (getattr(lax, name), X) for name in OF_ONE}
-RULES |= {name: ((lambda x, of=getattr(lax, name): of(x - 1.0)), X) for name in OF_SIGNS}
+RULES |= {name: (functools.partial(of_both_signs, getattr(lax, name)), X) for name in OF_SIGNS}
 RULES |= {name: (getattr(lax, name), X, X) for name in OF_TWO}
-RULES |= {name: ((lambda x, y, of=getattr(lax, name): of(lax.floor(x), lax.floor(y))), X, X) for name in COMPARISONS}
+RULES |= {name: (functools.partial(of_floors, getattr(lax, name)), X, X) for name in COMPARISONS}
 RULES |= {
     "not": (jnp.logical_not, FLAGS),
     "and": (jnp.logical_and, FLAGS, FLAGS),
