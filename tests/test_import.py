@@ -91,11 +91,11 @@ except AttributeError as error:
     assert "losses" in message
 
 
-@pytest.mark.parametrize("module", ["hindsight_jax.interop.gymnasium"])
-def test_an_extra_that_is_absent_is_named_with_its_remedy(module, monkeypatch):
+@pytest.mark.parametrize(("module", "extra"), [("gymnasium", "gymnasium"), ("export", "onnx")])
+def test_an_extra_that_is_absent_is_named_with_its_remedy(module, extra, monkeypatch):
     """As in an environment without it; the other extras are pandas (test_study) and the peers' (test_peers)."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "gymnasium" or name == module]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == extra or "hindsight_jax.interop" in name]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "gymnasium", None)
-    with pytest.raises(ImportError, match=r"^hindsight_jax\.interop\.gymnasium needs gymnasium: pip install gymnasium"):
-        importlib.import_module(module)
+    monkeypatch.setitem(sys.modules, extra, None)
+    with pytest.raises(ImportError, match=rf"^hindsight_jax\.interop\.{module} needs {extra}: pip install {extra}"):
+        importlib.import_module(f"hindsight_jax.interop.{module}")

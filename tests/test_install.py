@@ -128,7 +128,7 @@ def imported_by(folder):
 def test_what_is_installed_with_us_is_what_the_package_imports():
     """Packages of an extra are imported where their absence is an error with its remedy."""
     names = {re.match(r"[\w-]+", entry).group() for entry in PROJECT["project"]["dependencies"]}
-    optional = {"gymnasium", "pandas"}
+    optional = {"gymnasium", "onnx", "onnxruntime", "pandas"}
     assert {IMPORTED_AS.get(name, name) for name in names - BESIDE} == imported_by("hindsight_jax") - optional
 
 

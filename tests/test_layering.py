@@ -55,8 +55,8 @@ ALLOWED = {
         "training",
         "checkpoints",
     },
-    "cli": {"checks", "fields", "presets", "statistics", "checkpoints", "runs"},
-    "interop": {"types", "backend", "checks", "numerics", "envs", "rendering"},
+    "cli": {"backend", "checks", "checkpoints", "fields", "interop", "presets", "runs", "statistics"},
+    "interop": {"types", "backend", "checks", "numerics", "envs", "rendering", "presets", "runs"},
     "__init__": set(),
 }
 

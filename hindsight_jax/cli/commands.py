@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": "which of several runs is better, with intervals, as text",
     "batch": "trains several runs one after another; goes on where it was stopped",
     "evaluate": "plays a run's policies on new goals, or on yours; --video draws them",
+    "export": "writes a policy to an ONNX file, which runs without JAX",
 }
 
 

@@ -66,7 +66,7 @@ def test_a_page_that_cannot_be_written_ends_with_1(runs, capsys):
     assert "none/page.html: cannot be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["show", "compare", "evaluate"])
+@pytest.mark.parametrize("command", ["show", "compare", "evaluate", "export", "batch"])
 def test_each_command_has_help(command, capsys):
     assert main.main([command, "--help"]) == 0
     assert f"usage: hindsight-jax {command}" in capsys.readouterr().out
