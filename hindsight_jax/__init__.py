@@ -21,6 +21,7 @@ _INDEX = {
     "study": "hindsight_jax.study",
     "train": "hindsight_jax.study:train",
     "load": "hindsight_jax.runs.load:load",
+    "load_replay": "hindsight_jax.runs.load:load_replay",
     "types": "hindsight_jax.types",
 }
 

@@ -38,7 +38,8 @@ def help_text(name: str = "") -> str:
     fields, with their defaults and what they need.
     """
     known = presets.fields_of(name) if name else presets.all_fields()
-    current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
+    defaults = {field: spec.default for field, spec in (presets.candidates(name) if name else known).items()}
+    current = defaults | (presets.config(name) if name else {})
     title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
     if name:
         title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"

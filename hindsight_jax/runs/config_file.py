@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 GRID_EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
 # Fields that a resumed run may change: its numbers so far do not depend on them.
-RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
+# data.file is a place; whether it holds the same bytes, the session compares.
+RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan", "data.file")
 # Fields that earlier versions had not, with the value that they then had in effect.
 ADDED: dict[str, fields.Value] = {
     "agent.imitation_weight": 1.0,

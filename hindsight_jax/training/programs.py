@@ -142,8 +142,8 @@ def record(
 
     Returns:
       the state, and columns, an array [M] each: env_steps, updates, the results, the means of the metrics since the
-      last call, and frozen, 0 or 1. Where a member is frozen or a result is not finite, success_end and success_any are
-      NaN, since a policy that computes NaN is not one that was learnt.
+      last call, and frozen, 0 or 1; of an offline run env_steps_taken, 0, too. Where a member is frozen or a result is
+      not finite, success_end and success_any are NaN, since a policy that computes NaN is not one that was learnt.
 
     Raises:
       ValueError: while tracing, on a wrong state or results.
@@ -155,6 +155,8 @@ def record(
         success = successes(members, results)
         best = keep_best(state.best, members, success)
         columns = {"env_steps": members.env_steps, "updates": members.updates, **results, **means}
+        if population.run.is_offline:
+            columns["env_steps_taken"] = jnp.zeros_like(members.env_steps)
         columns |= {"success_end": success, "frozen": members.frozen.astype(jnp.int32)}
         columns["success_any"] = jnp.where(jnp.isnan(success), jnp.nan, results["success_any"])
         return state._replace(members=members, best=best), columns
