@@ -38,7 +38,8 @@ ALLOWED = {
         "envs.continuity",
     },
     "checkpoints": {"backend", "checks", "training.sharding"},
-    "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
+    "interop": {"types", "backend", "checks", "numerics", "rendering", "envs", "replay", "training"},
+    "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training", "interop.datasets"},
     "study": {"checks", "fields", "presets", "statistics", "plotting", "training"},
     "runs": {
         "types",
@@ -49,6 +50,7 @@ ALLOWED = {
         "fields",
         "rendering",
         "envs.base",
+        "replay",
         "presets",
         "statistics",
         "plotting",
@@ -56,7 +58,6 @@ ALLOWED = {
         "checkpoints",
     },
     "cli": {"checks", "fields", "presets", "runs"},
-    "interop": {"types", "backend", "checks", "numerics", "envs", "rendering"},
     "__init__": set(),
 }
 

@@ -49,6 +49,7 @@ def build(name: str, config: Mapping[str, Any], read_data: bool = True) -> Setup
     25
     """
     config = resolve.complete(name, config)
+    read_data = checks.flag("read_data", read_data, "Pass False to play a run's policies without its data.")
     # Imported here: MuJoCo and brax take seconds, and listing names must not.
     from hindsight_jax import replay, training
 
