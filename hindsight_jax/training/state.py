@@ -27,7 +27,8 @@ class Data(NamedTuple):
     """Trajectories that a run reads and never writes, of which all members share one copy; in no checkpoint.
 
     With a share of 1 the run is offline: it learns from these alone, collects nothing, and has no warm-up.
-    `interop.datasets.to_ring` makes ring and state of a data set.
+    `interop.datasets.to_ring` makes ring and state of a data set. Every number drawn from an empty ring is NaN or -1,
+    which freezes the member.
     """
 
     ring: Replay

@@ -39,7 +39,9 @@ class Source(NamedTuple):
 def flattened(trajectories: types.Trajectory) -> Episodes:
     """The episodes of trajectories [N, ...], their padding left out. ValueError unless their shapes fit together."""
     checks.instance("trajectories", trajectories, types.Trajectory, "Build them with types.Trajectory(...).")
-    parts = {name: value for name, value in trajectories._asdict().items() if value is not None}
+    parts = trajectories._asdict()
+    if trajectories.goal_image is None:
+        del parts["goal_image"]
     for name, value in parts.items():
         checks.array(f"trajectories.{name}", value, "Pass NumPy or JAX arrays [N, ...].")
     arrays = {name: np.asarray(value) for name, value in parts.items()}
