@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import hindsight_jax
-from hindsight_jax import envs
+from hindsight_jax import envs, presets
 from hindsight_jax.cli import arguments, main
 from hindsight_jax.interop import datasets
-from hindsight_jax.runs import config_file, records, session, video
+from hindsight_jax.runs import config_file, estimate, records, session, summary, video
 from hindsight_jax.runs.signals import GracefulExit
 
 NAME = "gcsl_flip_bit"
@@ -72,6 +72,7 @@ def test_records_say_that_no_env_step_was_taken(offline):
     assert [record["updates"] for record in table] == [4, 4, 8, 8, 12, 12]
     assert {record["env_steps_taken"] for record in table} == {0}
     assert "collect_success_end" not in table[0]
+    assert "env_steps_taken" not in summary.diagnostics(table)  # a constant, which no curve shows
 
 
 def test_offline_runs_resume_to_the_bit(offline, file, tmp_path):
@@ -133,8 +134,43 @@ def test_a_policy_plays_without_the_data(offline, file, tmp_path):
     run = hindsight_jax.load(gone)
     action = run.policy(0)(np.zeros(3, np.float32), np.ones(3, np.float32), jax.random.key(0))
     assert action.shape == (1,)
+    played = datasets.collect(run.setup.env, run.policy(0, explore=True), jax.random.key(0), episodes=3)
+    assert played.action.shape == (3, 3, 1)
     with pytest.raises(ValueError, match="state: got an empty ring"):
         datasets.save(tmp_path / "ring.npz", hindsight_jax.load_replay(gone))
+
+
+def test_the_estimate_names_the_data_and_that_no_step_is_taken(file):
+    config = values(file, 1.0)
+    setup = presets.build(NAME, config)
+    found = estimate.estimate_run(NAME, config, {}, setup)
+    assert found.data == setup.run.spec.data.ring.num_bytes * found.devices
+    text = "\n".join(estimate.size_lines(found, {}))
+    assert "data set, of all members" in text
+    assert "none is taken" in text
+    lines = "\n".join(estimate.size_lines(estimate.estimate_run(NAME, tiny(), {}, presets.build(NAME, tiny())), {}))
+    assert "data set" not in lines
+    room = found.bytes_per_member * found.sharing + found.data
+    estimate.check_memory(found._replace(free=room))
+    with pytest.raises(estimate.MemoryRefusal, match="1 members fit"):
+        estimate.check_memory(found._replace(free=room - 1))
+
+
+def tiny():
+    return config_file.resolve(NAME, TINY | COLLECTS | {"total_steps": 36})
+
+
+@pytest.mark.seldom
+def test_a_study_has_shares_as_an_axis_and_refuses_files_as_one(file):
+    overrides = TINY | COLLECTS | {"data.file": str(file), "evaluation.every": 18}
+    overrides = {field: value for field, value in overrides.items() if field != "seeds"}
+    study = hindsight_jax.train(NAME, seeds=1, grid={"data.share": [0.5, 1.0]}, overrides=overrides, total_steps=36)
+    assert study.num_programs == 2
+    assert study["updates"][:, 0, -1].tolist() == [10, 12]  # of them the one has a warm-up of 6 env steps
+    assert np.isnan(study["env_steps_taken"][0]).all()
+    assert study["env_steps_taken"][1, 0].tolist() == [0, 0]
+    with pytest.raises(ValueError, match=r"grid\['data\.file'\]: .* a path is no name"):
+        hindsight_jax.train(NAME, grid={"data.file": [str(file)]}, total_steps=36)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(file, tmp_path, capsys):
