@@ -6,7 +6,7 @@ Dimension key: M members, T horizon, U updates of an epoch.
 import contextlib
 import inspect
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -91,10 +91,10 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
         check_function("preference", preference, 1, remedy)
 
 
-def check_data(data: Any, env: GoalEnv, agent: Agent, example_of: Callable[[GoalEnv], types.Trajectory]) -> bool:
-    """Checks a data set, or None, against the task and the agent; returns whether the run is offline."""
+def checked_data(data: Any, env: GoalEnv, agent: Agent, example: types.Trajectory) -> Data | None:
+    """The data set with its share as a Python float, or None; ValueError unless it fits the task and the agent."""
     if data is None:
-        return False
+        return None
     remedy = "Make it with training.Data(*interop.datasets.to_ring(trajectories), share=0.5)."
     checks.instance("data", data, Data, remedy)
     if agent.batch != "transitions":
@@ -103,10 +103,10 @@ def check_data(data: Any, env: GoalEnv, agent: Agent, example_of: Callable[[Goal
     if env.spec.images is not None:
         rule = "batches of images name frames of the member's own ring, and a data set's lie in another"
         checks.fail("data", "a data set for a task that is seen as images", rule, "Train that task from its states.")
-    check_ring(data.ring, jax.eval_shape(lambda: example_of(env)), remedy)
+    check_ring(data.ring, example, remedy)
     data.ring.num_pairs(data.state)  # checks that the state is the ring's
     share = checks.number("data.share", data.share, 0.0, 1.0, "1 is offline alone, 0.5 half of each batch.")
-    return share == 1.0
+    return data._replace(share=share)
 
 
 def check_data_rows(run: RunSpec) -> None:

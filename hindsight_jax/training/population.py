@@ -82,11 +82,21 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     return Population(
         template=checks.bind(template, programs),
         init=checks.bind(init, programs),
-        advance=programs.advance if programs.data is None else functools.partial(programs.advance, data=programs.data),
+        advance=programs.advance if programs.data is None else with_data(programs),
         evaluate=checks.bind(evaluate_on_all_processes, programs) if is_spread else programs.evaluate,
         record=programs.record,
         compile=checks.bind(compile_programs, programs),
     )
+
+
+def with_data(programs: Programs) -> Callable[[PopulationState, Any], PopulationState]:
+    """`advance` of a run with a data set, which is an argument of the compiled program, and none of its callers."""
+
+    @functools.wraps(programs.advance)
+    def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
+        return programs.advance(state, num_epochs, programs.data)
+
+    return advance
 
 
 def template(programs: Programs, keys: jax.Array) -> PopulationState:

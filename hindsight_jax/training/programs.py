@@ -95,7 +95,7 @@ def advance(
     def on_device(state: PopulationState, num_epochs: Any, data: ReplayState | None) -> PopulationState:
         run = population.run
         if run.data is not None and data is not None:
-            run = run._replace(data=run.data._replace(state=data))
+            run = run._replace(data=run.data._replace(state=data))  # the argument in place of the constant
         in_chunk = lambda function: functools.partial(in_chunks, function, population.chunk)
 
         def one_epoch(_, state: PopulationState) -> PopulationState:

@@ -76,9 +76,10 @@ def make_run(
     """
     _validation.check_env(env)
     _validation.check_agent(agent)
-    _validation.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
-    is_offline = _validation.check_data(data, env, agent, example_trajectory)
-    sizes = _validation.checked_sizes(sizes, ring, agent, is_offline)
+    example = jax.eval_shape(functools.partial(example_trajectory, env))
+    _validation.check_ring(ring, example)
+    data = _validation.checked_data(data, env, agent, example)
+    sizes = _validation.checked_sizes(sizes, ring, agent, is_offline=data is not None and data.share == 1.0)
     _validation.check_goals(law, reward_fn, preference)
     if (law is None) != (agent.batch == "trajectories"):
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."

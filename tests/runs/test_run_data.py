@@ -66,6 +66,7 @@ def offline(file, tmp_path_factory):
     return path, *trained(values(file, 1.0), path)
 
 
+@pytest.mark.seldom
 def test_records_say_that_no_env_step_was_taken(offline):
     _, _, table = offline
     assert [record["env_steps"] for record in table] == [12, 12, 24, 24, 36, 36]
@@ -75,6 +76,7 @@ def test_records_say_that_no_env_step_was_taken(offline):
     assert "env_steps_taken" not in summary.diagnostics(table)  # a constant, which no curve shows
 
 
+@pytest.mark.seldom
 def test_offline_runs_resume_to_the_bit(offline, file, tmp_path):
     """Stopped after two of three evaluations; with the same bytes at another place, in the end."""
     _, leaves, table = offline
@@ -108,6 +110,7 @@ def test_runs_with_a_share_resume_to_the_bit(file, tmp_path):
         pass
 
 
+@pytest.mark.seldom
 def test_other_data_are_refused_at_resume(offline, file, tmp_path):
     """By the SHA-256 of their bytes, which the checkpoint holds."""
     path, _, _ = offline
@@ -122,6 +125,7 @@ def test_other_data_are_refused_at_resume(offline, file, tmp_path):
         pass
 
 
+@pytest.mark.seldom
 def test_a_policy_plays_without_the_data(offline, file, tmp_path):
     """The run may have been moved to where the data are not; an offline run's rings are empty."""
     path, _, _ = offline

@@ -34,7 +34,9 @@ def labels(env, observation):
     return env.label_and_step(np.asarray(observation))[0]
 
 
-@pytest.mark.parametrize(("share", "rows"), [(0.3, 2), pytest.param(0.9, 7, marks=pytest.mark.seldom), (1.0, 8)])
+@pytest.mark.parametrize(
+    ("share", "rows"), [(0.3, 2), *(pytest.param(*x, marks=pytest.mark.seldom) for x in ((0.9, 7), (1.0, 8)))]
+)
 def test_a_batch_holds_just_its_share_of_the_data(share, rows):
     """0.3 of 8 is 2.4, and 0.9 of it 7.2: whole transitions, the data's first; each by the law, within its episode."""
     env = probes.Disguised(horizon=4)
@@ -90,7 +92,8 @@ def steps_in(env, function, *arguments):
     return len(traced)
 
 
-@pytest.mark.parametrize("share", [pytest.param(0.5, marks=pytest.mark.seldom), 1.0])
+@pytest.mark.seldom
+@pytest.mark.parametrize("share", [0.5, 1.0])
 def test_members_are_runs_of_their_own_that_share_one_data_set(share):
     """Member i of a population is the run of seed i; no array of the data is in their state."""
     env = probes.Chain(horizon=4)
@@ -113,7 +116,7 @@ def test_the_compiled_epoch_holds_no_copy_of_the_data():
     env = probes.Chain(horizon=4)
     run = run_with(env, 1.0, trajectories=collected(env, episodes=1237))
     population, keys = training.make_population(run), training.member_keys(0, 2)
-    lowered = population.advance.func.lower(population.init(keys), 1, data=run.spec.data.state).as_text()
+    lowered = population.advance.__wrapped__.lower(population.init(keys), 1, run.spec.data.state).as_text()
     assert "tensor<1237x5x5xf32>" in lowered
     assert not [line for line in lowered.splitlines() if "constant" in line and "1237x5x5" in line]
 

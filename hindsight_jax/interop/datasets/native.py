@@ -86,12 +86,11 @@ def load(path: str | os.PathLike[str], spec: types.EnvSpec | None = None) -> typ
         checks.instance("spec", spec, types.EnvSpec, "Pass env.spec.")
     needed = ("format", "horizon", *(name for name in _FIELDS if name != "goal_image"))
     arrays = read_npz(path, needed, ("goal_image",))
-    if int(arrays["format"]) != FORMAT:
-        checks.fail(
-            f"{path}: format", arrays["format"], f"this version reads {FORMAT}", "Use the version that wrote it."
-        )
+    rule = f"this version reads {FORMAT}"
+    checks.whole(f"{path}: format", arrays["format"], FORMAT, FORMAT, "Use the version that wrote it.", rule)
     episodes = Episodes(**{name: arrays[name] for name in _FIELDS if name in arrays})
-    horizon = int(arrays["horizon"]) if spec is None else spec.horizon
+    horizon = checks.positive_int(f"{path}: horizon", arrays["horizon"], "It is the T that `load` pads to.")
+    horizon = horizon if spec is None else spec.horizon
     check(Source(str(path)), episodes, horizon, spec)
     return padded(episodes, horizon)
 

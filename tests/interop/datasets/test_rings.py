@@ -14,9 +14,9 @@ from hindsight_jax.interop.datasets import rings
 def ring_of(*batches, capacity=4, horizon=5):
     """A ring, and its state after these additions of episodes 0, 1, 2, ... with these lengths."""
     ring = replay.make_ring(jax.tree.map(lambda x: x[0], trajectories(0, [horizon], horizon)), capacity)
-    state, first = ring.init(), 0
+    state, first, add = ring.init(), 0, jax.jit(ring.add)
     for lengths in batches:
-        state = ring.add(state, trajectories(first, lengths, horizon))
+        state = add(state, trajectories(first, lengths, horizon))
         first += len(lengths)
     return ring, state
 
@@ -51,7 +51,8 @@ def test_a_ring_of_trajectories_holds_them_all_and_reads_no_padding():
     given = trajectories(0, [5, 1, 3], 5)
     ring, state = rings.to_ring(given)
     assert (ring.capacity, int(ring.num_pairs(state))) == (3, 9)
-    batch = ring.sample(state, jax.random.key(0), 1000, relabel.future(), relabel.reward_by_index())
+    sample = jax.jit(lambda state, key: ring.sample(state, key, 1000, relabel.future(), relabel.reward_by_index()))
+    batch = sample(state, jax.random.key(0))
     steps = np.asarray(batch.observation[:, 0])
     assert set(steps.tolist()) == {0, 1, 2, 3, 4, 1000, 2000, 2001, 2002}
     np.testing.assert_array_equal(batch.goal[:, 0] // 1000, steps // 1000)
