@@ -173,9 +173,9 @@ def checked(name: str, field: Field, value: Any) -> Any:
             checks.fail(name, short(value), rule, remedy)
         return truth
     if isinstance(field.default, str) and not field.options:
-        if value != "":
+        if not isinstance(value, str) or value:
             checks.path(name, value, remedy)
-        return os.fspath(value)
+        return str(os.fsdecode(value))
     if isinstance(field.default, str):
         if not isinstance(value, str) or value not in field.options:
             hint = did_you_mean(str(value), field.options)
