@@ -16,11 +16,13 @@ _INDEX = {
     "fields": "hindsight_jax.fields",
     "agents": "hindsight_jax.agents",
     "training": "hindsight_jax.training",
+    "datasets": "hindsight_jax.datasets",
     "presets": "hindsight_jax.presets",
     "statistics": "hindsight_jax.statistics",
     "study": "hindsight_jax.study",
     "train": "hindsight_jax.study:train",
     "load": "hindsight_jax.runs.load:load",
+    "load_replay": "hindsight_jax.runs.load:load_replay",
     "types": "hindsight_jax.types",
 }
 

@@ -8,6 +8,7 @@ import difflib
 import functools
 import inspect
 import math
+import os
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -51,7 +52,7 @@ class Need(NamedTuple):
     def __str__(self) -> str:
         equals = " other than " if self.differs else "="
         return " or ".join(
-            f"{field}{equals}{' or '.join(text(value) for value in values if value is not None)}"
+            f"{field}{equals}{' or '.join(text(value) or 'nothing' for value in values if value is not None)}"
             for field, values in self.alternatives.items()
         )
 
@@ -66,7 +67,10 @@ class Allowed(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One value of a run: its default (whose type it has), a line of help, what is allowed, where it has an effect."""
+    """One value of a run: its default (whose type it has), a line of help, what is allowed, where it has an effect.
+
+    A text without options is a path, or empty.
+    """
 
     default: Value
     help: str
@@ -168,6 +172,10 @@ def checked(name: str, field: Field, value: Any) -> Any:
         if not isinstance(truth, bool):
             checks.fail(name, short(value), rule, remedy)
         return truth
+    if isinstance(field.default, str) and not field.options:
+        if not isinstance(value, str) or value:
+            checks.path(name, value, remedy)
+        return str(os.fsdecode(value))
     if isinstance(field.default, str):
         if not isinstance(value, str) or value not in field.options:
             hint = did_you_mean(str(value), field.options)
@@ -186,6 +194,8 @@ def allowed(field: Field) -> str:
     """
     if field.options:
         return "one of " + ", ".join(field.options)
+    if isinstance(field.default, str):
+        return "a path"
     if isinstance(field.default, bool):
         return "true or false"
     span = f"in [{text(field.low)}, {text(field.high)}]"

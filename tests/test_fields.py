@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import pathlib
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ OPEN = Field(0.85, "may be infinite", 0.0)
 SIZES = Field((8,), "units", 1, 512)
 FLAG = Field(True, "on or off")
 WORD = Field("double", "which backup", options=("double", "max"))
+PATH = Field("", "file of data")
 
 
 # declared
@@ -157,6 +159,10 @@ def test_a_declaration_that_forbids_its_own_default_is_refused(source, message):
         (SHARE, np.array(1), 1.0),
         (WORD, "max", "max"),
         (WORD, np.str_("max"), "max"),
+        (PATH, "a/b.npz", "a/b.npz"),
+        (PATH, pathlib.Path("a/b.npz"), "a/b.npz"),
+        (PATH, np.str_("b.npz"), "b.npz"),
+        (PATH, "", ""),
     ],
 )
 def test_values_get_the_type_of_the_default(field, value, expected):
@@ -196,6 +202,7 @@ def test_values_get_the_type_of_the_default(field, value, expected):
         ),
         *((FLAG, value) for value in (1, "true", None, np.array([True]), np.int64(1))),
         *((WORD, value) for value in (1, "minimum", None, "Double", ["max"])),
+        *((PATH, value) for value in (1, "a\0b", None, ["a"], np.array(["a", ""]), b"a")),
     ],
 )
 def test_other_values_are_refused_by_name_with_the_help_and_the_default(field, value):
@@ -238,7 +245,7 @@ def test_a_long_value_is_cut_to_what_fits_a_message():
 
 
 def test_allowed_says_what_a_field_takes():
-    said = [fields.allowed(field) for field in (COUNT, SHARE, OPEN, SIZES, FLAG, WORD)]
+    said = [fields.allowed(field) for field in (COUNT, SHARE, OPEN, SIZES, FLAG, WORD, PATH)]
     assert said == [
         "an integer in [1, 4096]",
         "a number in [0, 1]",
@@ -246,6 +253,7 @@ def test_allowed_says_what_a_field_takes():
         "one or more integers in [1, 512]",
         "true or false",
         "one of double, max",
+        "a path",
     ]
 
 

@@ -74,7 +74,7 @@ import warnings
 warnings.filterwarnings('ignore', 'JAXopt')
 import hindsight_jax as hj
 for name in hj.__all__:
-    assert getattr(hj, name).__name__ == (name if name in ('load', 'train') else 'hindsight_jax.' + name)
+    assert getattr(hj, name).__name__ == (name if name in ('load', 'load_replay', 'train') else 'hindsight_jax.' + name)
 import jax
 from jax._src import xla_bridge
 made = [hj.envs.make(name) for name in hj.envs.names()] + [hj.envs.make('point_mass', pixels=48, goals='image')]

@@ -38,7 +38,8 @@ ALLOWED = {
         "envs.continuity",
     },
     "checkpoints": {"backend", "checks", "training.sharding"},
-    "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training"},
+    "datasets": {"types", "backend", "checks", "numerics", "envs.base", "replay", "training"},
+    "presets": {"types", "checks", "fields", "agents", "envs", "relabel", "replay", "training", "datasets"},
     "study": {"agents.base", "checks", "fields", "presets", "statistics", "plotting", "training"},
     "runs": {
         "types",
@@ -49,6 +50,7 @@ ALLOWED = {
         "fields",
         "rendering",
         "envs.base",
+        "replay",
         "presets",
         "statistics",
         "plotting",

@@ -40,7 +40,8 @@ def help_text(name: str = "") -> str:
     fields, with their defaults and what they need.
     """
     known = presets.fields_of(name) if name else presets.all_fields()
-    current = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
+    defaults = {field: spec.default for field, spec in (presets.candidates(name) if name else known).items()}
+    current = defaults | (presets.config(name) if name else {})
     title = "Fields and defaults. A name has those that its agent and its task read, and sets some: add --config=NAME."
     if name:
         title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"
@@ -49,10 +50,10 @@ def help_text(name: str = "") -> str:
     lines += ["", "Commands:", *_table(list(COMMANDS.items())), "", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
-        unmet = [f"; needs {need}" for need in spec.needs if not (name and need.holds(current))]
-        line = (
-            f"  {field:<{wide}}  {fields.text(current[field]):<11}  {spec.help}; {fields.allowed(spec)}{''.join(unmet)}"
-        )
+        others = [need for need in spec.needs if field not in need.alternatives]
+        unmet = [f"; needs {need}" for need in others if not (name and need.holds(current))]
+        value = fields.text(current[field]) or "''"
+        line = f"  {field:<{wide}}  {value:<11}  {spec.help}; {fields.allowed(spec)}{''.join(unmet)}"
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * (wide + 17), break_on_hyphens=False)
     algorithms, tasks = ", ".join(presets.ALGORITHMS), ", ".join(presets.ENVIRONMENTS)
     names = f"Names: ALGORITHM_TASK, of {algorithms}, and {tasks}, where they fit; all of them: --list=all."

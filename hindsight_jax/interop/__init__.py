@@ -1,1 +1,1 @@
-"""Adapters to the APIs of other packages. Import each module by name: each needs a package of its own."""
+"""Other packages' APIs, and data sets in files. Import each module by name: some need a package of their own."""

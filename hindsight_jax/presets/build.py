@@ -21,9 +21,10 @@ class Setup(NamedTuple):
     num_epochs: int  # after the warm-up
     epochs_between_evaluations: int
     flops_per_update: float | None = None  # useful operations of one member; None: the agent does not count them
+    data_sha256: str = ""  # of the file that it learns from, too; "": there is none, or it was not read
 
 
-def build(name: str, config: Mapping[str, Any]) -> Setup:
+def build(name: str, config: Mapping[str, Any], read_data: bool = True) -> Setup:
     """The environment, the run and its lengths from a complete configuration, as `presets.config` makes it.
 
     With warm-up trajectories W, environments N and horizon T:
@@ -31,13 +32,24 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
         num_epochs = ceil((total_steps - W T) / (N T))
         epochs_between_evaluations = max(floor(evaluation.every / (N T)), 1)
 
-    Raises ValueError if a field is missing or unknown, of a wrong type, out of range, or does not fit the others.
+    Offline, with data.share=1, there is no warm-up (W = 0), and an epoch counts N T env steps although it takes none.
+
+    Args:
+      name: of the run.
+      config: complete.
+      read_data: whether to read data.file. Without it the run has an empty data set in its place: its states have the
+        same shapes, and its policies play, but it cannot train.
+
+    Raises:
+      ValueError: a field is missing or unknown, of a wrong type, out of range, or does not fit the others; or the data
+        are not the task's.
 
     >>> setup = build("hem_flip_bit", resolve.config("hem_flip_bit"))
     >>> setup.env.spec.horizon
     25
     """
     config = resolve.complete(name, config)
+    read_data = checks.flag("read_data", read_data, "Pass False to play a run's policies without its data.")
     # Imported here: MuJoCo and brax take seconds, and listing names must not.
     from hindsight_jax import replay, training
 
@@ -50,13 +62,14 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
         num_envs=num_envs,
         updates_per_epoch=1 if on_policy else config["agent.updates_per_epoch"],
         batch_size=num_envs if on_policy else config["agent.batch_size"],
-        warmup_trajectories=0 if on_policy else config["replay.warmup"],
+        warmup_trajectories=config.get("replay.warmup", 0),  # on policy and offline there is none
         evaluation_episodes=config["evaluation.episodes"],
     )
-    capacity = num_envs if on_policy else config["replay.capacity"]
+    capacity = num_envs if on_policy else config.get("replay.capacity", 1)  # offline the ring stays empty
     ring = replay.make_ring(training.example_trajectory(env), capacity, config.get("env.frames", 1))
     law, preference = (None, None) if on_policy else _goals(env, config)
-    run = training.make_run(env, agent, ring, law, _reward_fn(env, config), sizes, preference)
+    data, digest = _data(env, config, read_data)
+    run = training.make_run(env, agent, ring, law, _reward_fn(env, config), sizes, preference, data)
     after_warmup = max(config["total_steps"] - sizes.warmup_trajectories * steps, 0)
     return Setup(
         env=env,
@@ -66,6 +79,7 @@ def build(name: str, config: Mapping[str, Any]) -> Setup:
         num_epochs=-(-after_warmup // (num_envs * steps)),
         epochs_between_evaluations=max(config["evaluation.every"] // (num_envs * steps), 1),
         flops_per_update=None if agent.flops is None else float(agent.flops(sizes.batch_size)),
+        data_sha256=digest,
     )
 
 
@@ -103,6 +117,19 @@ def make_agent(kind: tables.AgentKind, env: Any, config: Mapping[str, Any]) -> A
         rule = f"it is registered to learn from {kind.batch}"
         checks.fail("agent.batch", agent.batch, rule, f"Register the algorithm with batch={agent.batch!r}.")
     return agent
+
+
+def _data(env: Any, config: Mapping[str, Any], read: bool) -> tuple[Any, str]:
+    """The data set that the run learns from, or None, and the SHA-256 of its file."""
+    if "data.file" not in config:
+        return None, ""
+    from hindsight_jax import datasets, replay, training
+
+    path, share = config["data.file"], config["data.share"]
+    if not read:
+        ring = replay.make_ring(training.example_trajectory(env), 1)
+        return training.Data(ring, ring.init(), share), ""
+    return training.Data(*datasets.to_ring(datasets.load(path, env.spec)), share), datasets.sha256(path)
 
 
 def _reward_fn(env: Any, config: Mapping[str, Any]) -> Any:

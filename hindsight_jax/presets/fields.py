@@ -9,6 +9,8 @@ from hindsight_jax.types import MOST_PIXELS
 
 _HINDSIGHT = Need({"relabel.behaviour": (1.0,)}, differs=True)  # some goals are hindsight goals
 _NOT_NEXT = Need({"relabel.next_state": (1.0,)}, differs=True)
+_HAS_DATA = Need({"data.file": ("",)}, differs=True)
+_COLLECTS = Need({"data.share": (1.0,)}, differs=True)
 
 # Every run has these.
 RUN: dict[str, Field] = {
@@ -33,8 +35,21 @@ RUN: dict[str, Field] = {
 RING: dict[str, Field] = {
     "agent.batch_size": Field(256, "transitions per update", 1, 2**20),
     "agent.updates_per_epoch": Field(50, "updates after each collection", 1, INT32_MAX),
-    "replay.capacity": Field(20_000, "trajectories kept", 1, INT32_MAX),
-    "replay.warmup": Field(200, "random trajectories before the first update", 1, INT32_MAX),
+    "replay.capacity": Field(20_000, "trajectories kept", 1, INT32_MAX, needs=(_COLLECTS,)),
+    "replay.warmup": Field(200, "random trajectories before the first update", 1, INT32_MAX, needs=(_COLLECTS,)),
+    # Only a run that has a file has the field, so that the values of all others are what they were without it.
+    "data.file": Field(
+        "",
+        "trajectories to learn from, written by datasets.save",
+        needs=(_HAS_DATA, Need({"env.pixels": (0, None)})),
+    ),
+    "data.share": Field(
+        0.5,
+        "share of each batch that is drawn from data.file; 1: offline alone, and env steps are counted but not taken",
+        0.0,
+        1.0,
+        needs=(_HAS_DATA,),
+    ),
     "relabel.behaviour": Field(0.15, "share of transitions that keep the behaviour goal", 0.0, 1.0),
     "relabel.next_state": Field(
         0.2, "share of hindsight transitions whose goal is the next state's", 0.0, 1.0, needs=(_HINDSIGHT,)

@@ -20,6 +20,7 @@ _NOT_IN_A_GRID = {
     "checkpoint.seconds": "no number depends on it",
     "checkpoint.keep": "no number depends on it",
     "on_nan": "no number depends on it",
+    "data.file": "a program's directory is named by its values, and a path is no name",
 }
 
 

@@ -324,7 +324,7 @@ def _refuse_misfit(name: str, algorithm: str, environment: str) -> None:
 
 
 def _in_groups(known: Mapping[str, Field]) -> dict[str, Field]:
-    """The fields in the order of their groups: the run's own, then agent, env, replay, relabel, and the rest."""
-    groups = ("", "agent", "env", "replay", "relabel", "evaluation", "checkpoint")
+    """The fields in the order of their groups: the run's own, then agent, env, replay, data, relabel, and the rest."""
+    groups = ("", "agent", "env", "replay", "data", "relabel", "evaluation", "checkpoint")
     rank = lambda field: groups.index(field.rpartition(".")[0]) if field != "on_nan" else len(groups)
     return {field: known[field] for field in sorted(known, key=rank)}

@@ -22,6 +22,8 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
         _check_counts(config)
     _check_seeds(config)
     _check_length(config)
+    if "data.file" in config:
+        _check_share(config)
     if config.get("env.pixels"):
         _check_images(config)
     if "relabel.rewards" in config:
@@ -70,6 +72,14 @@ def _check_counts(v: Mapping[str, Any]) -> None:
         if v[field] * v[other] > INT32_MAX:
             rule = f"{field} * {other} ({v[other]}) must be below 2^31"
             checks.fail(field, v[field], rule, f"Use at most {INT32_MAX // v[other]}.")
+
+
+def _check_share(v: Mapping[str, Any]) -> None:
+    """Each batch has a transition of each kind that it shall have."""
+    rows, size = round(v["data.share"] * v["agent.batch_size"]), v["agent.batch_size"]
+    if v["data.share"] != 1.0 and not 0 < rows < size:
+        rule = f"of agent.batch_size ({size}) it is {rows} transitions, and both the file and the run must have one"
+        checks.fail("data.share", text(v["data.share"]), rule, "Use 1 for the file alone, or leave data.file out.")
 
 
 def _check_length(v: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 GRID_EXAMPLE = '{"agent.gamma_hdm": [0.3, 0.5, 0.85]}'
 # Fields that a resumed run may change: its numbers so far do not depend on them.
-RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan")
+# data.file is a place; whether it holds the same bytes, the session compares.
+RESUMABLE = ("total_steps", "checkpoint.seconds", "checkpoint.keep", "on_nan", "data.file")
 # Groups of fields in which a run may differ from that which it begins from.
 _CONTINUABLE = ("agent", "relabel", "evaluation", "checkpoint")
 # Fields that earlier versions had not, with the value that they then had in effect.

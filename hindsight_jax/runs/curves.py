@@ -45,7 +45,9 @@ def curves(records: Sequence[Record], title: str, confidence: float = 0.95) -> b
     for column, key in enumerate(diagnostics):
         axis = figure.add_subplot(grid[1, width * column : width * (column + 1)])
         _panel(axis, key, groups, glossary.title(key), confidence)
-    figure.supxlabel("env steps per seed", fontsize=10, color=plotting.INK)
+    counted = any("env_steps_taken" in record for record in records)
+    steps = "env steps per seed that the schedule counts (offline: none is taken)" if counted else "env steps per seed"
+    figure.supxlabel(steps, fontsize=10, color=plotting.INK)
     figure.suptitle(f"{title}\n{_caption(groups, confidence)}", fontsize=12, color=plotting.INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles and len(groups) > 1:

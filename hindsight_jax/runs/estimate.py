@@ -53,6 +53,8 @@ class Estimate(NamedTuple):
     epochs: int
     evaluations: int
     flop_per_update: float | None  # None: the agent does not count them
+    data: int = 0  # bytes of the data set in the memory that `free` counts, a copy for each device
+    is_offline: bool = False  # env steps are counted, and none is taken
 
     @property
     def members(self) -> int:
@@ -72,6 +74,7 @@ def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: p
     epochs = setup.num_epochs
     steps = config["env.num_envs"] * setup.env.spec.horizon
     warmup = config.get("replay.warmup", 0) * setup.env.spec.horizon
+    data = setup.run.spec.data
     memory, on_cpu = training.memory_use(setup.run), by_device.is_cpu(devices)
     return Estimate(
         name=name,
@@ -89,18 +92,20 @@ def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: p
         epochs=epochs,
         evaluations=-(-epochs // setup.epochs_between_evaluations),
         flop_per_update=setup.flops_per_update,
+        data=data.ring.num_bytes * (len(devices) if on_cpu else 1) if data else 0,
+        is_offline=setup.run.spec.is_offline,
     )
 
 
 def check_memory(estimate: Estimate) -> None:
     """Raises `MemoryRefusal` if the members that share a memory do not fit into its free bytes."""
     one = estimate.bytes_per_member
-    needed = estimate.sharing * one
+    needed = estimate.sharing * one + estimate.data
     if estimate.free is None or needed <= estimate.free:
         return
     remedy = "Lower --config.replay.capacity, or --config.agent.hidden_sizes."
     if estimate.free >= one:
-        fitting = estimate.free // one
+        fitting = max(estimate.free - estimate.data, 0) // one
         remedy = f"{fitting} members fit: use fewer seeds or settings, or lower --config.replay.capacity."
     raise MemoryRefusal(
         f"replay.capacity: {estimate.sharing} members need {filesize.decimal(needed)}, of which each ring takes "
@@ -160,6 +165,10 @@ def size_lines(estimate: Estimate, grid: presets.Grid) -> list[str]:
     ]
     if estimate.free is not None:
         lines.append(f"  {'free memory':28}{'':>14}{filesize.decimal(estimate.free):>14}")
+    if estimate.data:
+        lines.append(f"  {'data set, of all members':28}{'':>14}{filesize.decimal(estimate.data):>14}")
+    if estimate.is_offline:
+        lines.append("  offline: env steps are those that the schedule counts, and none is taken")
     lines += [
         f"  {'env steps':28}{estimate.env_steps:>14,}{estimate.env_steps * estimate.members:>14,}",
         f"  {'updates':28}{estimate.updates:>14,}{estimate.updates * estimate.members:>14,}",

@@ -74,6 +74,7 @@ COLUMNS = {
     "member": "index of the member: setting x seed",
     "seed": "seed of the member",
     "env_steps": "environment steps that the member took, warm-up included",
+    "env_steps_taken": "of a run that learns from a data set alone: 0; its env_steps are those of its schedule",
     "updates": "gradient steps that the member made",
     "seconds_train": "seconds of training so far, of all members together",
     "seconds_evaluate": "seconds of evaluation so far",

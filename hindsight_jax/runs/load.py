@@ -12,7 +12,7 @@ import chex
 import jax
 import numpy as np
 
-from hindsight_jax import checks, presets, training
+from hindsight_jax import checks, presets, replay, training
 from hindsight_jax.checkpoints.checkpoints import CheckpointError, Checkpoints
 from hindsight_jax.runs import config_file, imports
 
@@ -87,26 +87,50 @@ def load(workdir: str | os.PathLike[str], which: Literal["best", "last"] = "best
     """
     if not isinstance(which, str) or which not in ("best", "last"):
         checks.fail("which", checks.short(which), "it must be best or last", "Use 'best'.")
-    checks.path("workdir", workdir, "Name the directory that the run's command was given.")
-    name, config, grid = config_file.load(Path(workdir) / "config.json")
-    folder = Path(workdir) / "checkpoints"
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: it is not there, so the run has saved nothing yet. Wait, or check the path.")
-    setup = presets.build(name, config)
-    members = config_file.members(config, grid)
-    population = training.make_population(setup.run)
-    _, state, _ = Checkpoints(folder).restore(
-        population.template(members.keys()), renamed=RENAMED_LEAVES, added=ADDED_LEAVES
-    )
+    name, config, setup, members, state = _restored(workdir)
     chosen = state.best if which == "best" else state.members
     agents, env_steps = chosen.agent, chosen.env_steps
     chex.assert_tree_shape_prefix(agents, (len(members.seeds),))
     return Saved(name, setup, members, agents, np.asarray(env_steps, np.int64), config)
 
 
+def load_replay(workdir: str | os.PathLike[str]) -> replay.ReplayState:
+    """What the replay rings of all members held at a run's newest good checkpoint, every leaf [M, ...].
+
+    `datasets.save(path, load_replay(workdir))` writes it as a data set. Raises what `load` raises.
+    """
+    return _restored(workdir).state.members.replay
+
+
+class _Restored(NamedTuple):
+    """A run's newest good checkpoint, and what it is of."""
+
+    name: str
+    config: Mapping[str, Any]
+    setup: presets.Setup
+    members: training.Members
+    state: training.PopulationState
+
+
+def _restored(workdir: str | os.PathLike[str]) -> _Restored:
+    """Reads config.json and the newest good checkpoint; a data set that the run learns from is left unread."""
+    checks.path("workdir", workdir, "Name the directory that the run's command was given.")
+    name, config, grid = config_file.load(Path(workdir) / "config.json")
+    folder = Path(workdir) / "checkpoints"
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: it is not there, so the run has saved nothing yet. Wait, or check the path.")
+    setup = presets.build(name, config, read_data=False)
+    members = config_file.members(config, grid)
+    population = training.make_population(setup.run)
+    _, state, _ = Checkpoints(folder).restore(
+        population.template(members.keys()), renamed=RENAMED_LEAVES, added=ADDED_LEAVES
+    )
+    return _Restored(name, config, setup, members, state)
+
+
 def _setup(modules: list[str], name: str, config: Mapping[str, Any]) -> presets.Setup:
     imports.import_modules(modules)
-    return presets.build(name, config)
+    return presets.build(name, config, read_data=False)
 
 
 def _saved(modules: list[str], name: str, config: Mapping[str, Any], *rest: Any) -> Saved:

@@ -1,6 +1,7 @@
 """Records, the lines of metrics.jsonl: one per member and evaluation, in strict JSON.
 
 A record is a flat dict of numbers: `member, seed, env_steps, updates, success_end, success_any`, then any diagnostics.
+An offline run takes no env step: its `env_steps` are those that its schedule counts, and `env_steps_taken` is 0.
 Members of a grid also have a key for each of its fields, such as `agent.gamma_hdm`: their setting. Only keys that
 contain `second` depend on the clock. JSON has no NaN, so numbers that are not finite are the strings "NaN", "Infinity"
 and "-Infinity"; reading gives the floats back, and every float survives the round trip bit for bit.

@@ -28,6 +28,7 @@ from hindsight_jax.runs.workdir import WorkDir
 
 FRAMES_PER_SECOND = 12.5  # of the GIF: half the speed of push
 SECONDS_PER_CALL = 2.0  # of device work between two looks at the clock and at signals; changes no number
+_DATA = "SHA-256 of data.file"  # in a checkpoint's values, where the run has a file
 _VIDEO_KEY = 0x66696C6D  # separates the video's keys from those that init splits off the same key
 
 
@@ -131,17 +132,19 @@ class Session:
 
     def refuse_other_config(self, stored: dict[str, Any]) -> None:
         """ValueError if a value that may not change on resume differs from the checkpoint's."""
-        stored = {field: fields.text(value) for field, value in config_file.ADDED.items()} | stored
-        for field, value in self.fixed_config().items():
+        no_data = {_DATA: ""}
+        stored = {field: fields.text(value) for field, value in config_file.ADDED.items()} | no_data | stored
+        for field, value in (no_data | self.fixed_config()).items():
             if stored.get(field) != value:
                 rule = f"the checkpoint was made with {stored.get(field)!r}"
                 checks.fail(f"config.json: {field}", repr(value), rule, "Put the value back, or start a new run.")
 
     def fixed_config(self) -> dict[str, Any]:
-        """The name, the grid and the values that may not change on resume, as JSON holds them."""
+        """The name, the grid, the values and the data that may not change on resume, as JSON holds them."""
         fixed = {field: value for field, value in self.config.items() if field not in config_file.RESUMABLE}
         grid = {f"grid: {field}": axis for field, axis in config_file.grid_to_json(self.grid).items()}
-        return {"name": self.name} | {field: fields.text(value) for field, value in fixed.items()} | grid
+        data = {_DATA: self.setup.data_sha256} if self.setup.data_sha256 else {}
+        return {"name": self.name} | {field: fields.text(value) for field, value in fixed.items()} | data | grid
 
     # ---- the loop
 
@@ -243,9 +246,10 @@ class Session:
         """The progress of all members, which the first process shows."""
         total, members = self.config["total_steps"], len(self.members.seeds)
         count = self.processes.count
+        offline = " (offline: env steps are counted, none is taken)" if self.setup.run.spec.is_offline else ""
         return Progress(
             total,
-            name=self.name if count == 1 else f"{self.name} ({count} processes)",
+            name=self.name + (f" ({count} processes)" if count > 1 else "") + offline,
             members=members,
             settings=members // self.config["seeds"],
             start=min(self.first_env_steps, total),

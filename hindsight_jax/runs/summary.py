@@ -24,7 +24,7 @@ class Table(NamedTuple):
 def diagnostics(records: Sequence[Record]) -> list[str]:
     """Names of the diagnostics in any record, sorted, without the keys of the clock and the fields of the grid."""
     keys = {key for record in records for key in without_clock(record) if not _is_grid_field(key)}
-    return sorted(keys - set(REQUIRED_KEYS))
+    return sorted(keys - set(REQUIRED_KEYS) - {"env_steps_taken"})
 
 
 def by_setting(records: Sequence[Record]) -> list[tuple[dict[str, float], list[Record]]]:

@@ -8,10 +8,11 @@ from hindsight_jax.training.record import normalize_metrics, pop_metrics
 from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, example_trajectory, make_run
 from hindsight_jax.training.sharding import default_chunk, devices_for, local_member, local_members
-from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState, with_overrides_of
+from hindsight_jax.training.state import Best, Data, PopulationState, RunSizes, RunSpec, RunState, with_overrides_of
 
 __all__ = [
     "Best",
+    "Data",
     "Members",
     "MemoryUse",
     "NonFinite",

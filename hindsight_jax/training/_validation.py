@@ -17,7 +17,7 @@ from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs import continuity
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay
-from hindsight_jax.training.state import Best, PopulationState, RunSizes, RunSpec, RunState
+from hindsight_jax.training.state import Best, Data, PopulationState, RunSizes, RunSpec, RunState
 
 _CHECKED: Any = weakref.WeakValueDictionary()  # id -> environment
 _TASK = ("reset", "step", "success", "distance")
@@ -55,9 +55,12 @@ def check_agent(agent: Any) -> None:
         checks.fail("agent.batch", repr(agent.batch), f"it must be one of {', '.join(_BATCHES)}", remedy)
 
 
-def check_ring(ring: Any, example: types.Trajectory) -> None:
+def check_ring(
+    ring: Any,
+    example: types.Trajectory,
+    remedy: str = "Make it with replay.make_ring(training.example_trajectory(env), capacity).",
+) -> None:
     """Checks that the ring's trajectories have the shapes of the environment's, and its kind of action."""
-    remedy = "Make it with replay.make_ring(training.example_trajectory(env), capacity)."
     checks.instance("ring", ring, Replay, remedy)
     is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
     for name, like, stored in zip(
@@ -86,6 +89,32 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
     remedy = "Pass relabel.prefer(...), a function of a member's overrides that returns it, or leave it out."
     if preference is not None and not isinstance(preference, relabel.Preference):
         check_function("preference", preference, 1, remedy)
+
+
+def checked_data(data: Any, env: GoalEnv, agent: Agent, example: types.Trajectory) -> Data | None:
+    """The data set with its share as a Python float, or None; ValueError unless it fits the task and the agent."""
+    if data is None:
+        return None
+    remedy = "Make it with training.Data(*datasets.to_ring(trajectories), share=0.5)."
+    checks.instance("data", data, Data, remedy)
+    if agent.batch != "transitions":
+        rule = "the agent learns from trajectories of its own policy"
+        checks.fail("data", "a data set", rule, "Leave it out, or take an agent of transitions.")
+    if env.spec.images is not None:
+        rule = "batches of images name frames of the member's own ring, and a data set's lie in another"
+        checks.fail("data", "a data set for a task that is seen as images", rule, "Train that task from its states.")
+    check_ring(data.ring, example, remedy)
+    data.ring.num_pairs(data.state)  # checks that the state is the ring's
+    share = checks.number("data.share", data.share, 0.0, 1.0, "1 is offline alone, 0.5 half of each batch.")
+    return data._replace(share=share)
+
+
+def check_data_rows(run: RunSpec) -> None:
+    """Checks that each batch has a transition of each kind that it shall have."""
+    rows, size = run.data_rows, run.sizes.batch_size
+    if run.data is not None and not run.is_offline and not 0 < rows < size:
+        rule = f"of {size} transitions it is {rows}, and both the data and the run must have one"
+        checks.fail("data.share", run.data.share, rule, "Use 1 for the data alone, no data, or a larger batch.")
 
 
 def check_function(name: str, value: Any, count: int, remedy: str) -> None:
@@ -199,23 +228,27 @@ def check_frozen(run: RunSpec, state: RunState) -> None:
         checks.fail("state", "a member that is not frozen", rule, "Pass a member whose column `frozen` is 1.")
 
 
-def checked_sizes(sizes: Any, ring: Replay, agent: Agent) -> RunSizes:
+def checked_sizes(sizes: Any, ring: Replay, agent: Agent, is_offline: bool = False) -> RunSizes:
     """The sizes as Python ints; ValueError unless they are positive and fit the ring.
 
-    On policy: one update, a ring of its own, no warm-up.
+    On policy: one update, a ring of its own, no warm-up. Offline: no warm-up, and a ring that nothing is stored in.
     """
     checks.instance("sizes", sizes, RunSizes, "Write training.RunSizes(...).")
     on_policy = {"warmup_trajectories": 0, "updates_per_epoch": 1} if agent.batch == "trajectories" else {}
+    fixed = {"warmup_trajectories": 0} if is_offline else on_policy
+    who = (
+        "a run that collects nothing" if is_offline else "an agent that learns from the trajectories of its own policy"
+    )
     counts = {}
     for name, value in sizes._asdict().items():
-        if name in on_policy:
-            only = on_policy[name]
-            rule = f"it must be {only} for an agent that learns from the trajectories of its own policy"
+        if name in fixed:
+            only = fixed[name]
+            rule = f"it must be {only} for {who}"
             counts[name] = checks.whole(f"sizes.{name}", value, only, only, f"Write {name}={only}.", rule)
         else:
             counts[name] = checks.positive_int(f"sizes.{name}", value, "Every size of a run is a count.")
     sizes = RunSizes(**counts)
-    for name in ("warmup_trajectories", "num_envs"):
+    for name in () if is_offline else ("warmup_trajectories", "num_envs"):
         if getattr(sizes, name) > ring.capacity:
             rule = f"it must be at most the ring's capacity, {ring.capacity}"
             checks.fail(f"sizes.{name}", getattr(sizes, name), rule, "Make a larger ring, or collect fewer.")
@@ -248,8 +281,9 @@ def check_population(state: Any) -> int:
     return count
 
 
-def check_advance(_: Any, state: Any, num_epochs: Any) -> None:
-    """Checks the arguments of `advance`."""
+def check_advance(_: Any, state: Any, num_epochs: Any, data: Any = None) -> None:
+    """Checks the arguments of `advance`; the data are the run's own, checked with it."""
+    del data
     check_population(state)
     checks.integer("num_epochs", num_epochs, "Pass a number of epochs.")
     checks.shape("num_epochs", num_epochs, (), "Pass one number for all members.")

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import types
+from hindsight_jax.replay import Replay, ReplayState
 from hindsight_jax.training import finite
 from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.state import RunSpec, RunState
@@ -40,6 +41,8 @@ def epoch(
 ) -> tuple[RunState, Metrics]:
     """One epoch: (state, metrics). Metrics are means over the epoch's updates, and `collect_success_end`.
 
+    Offline nothing is collected and stored, and there is no `collect_success_end`.
+
     Args:
       run: the static parts.
       state: of one member; with `each` and `each_learner`, of all members [M, ...].
@@ -48,11 +51,15 @@ def epoch(
     """
     of_run = lambda function: functools.partial(function, run)
     state, keys = each(begin)(state)
-    episodes = each(of_run(collect))(state, keys.collect)
-    state = each(of_run(store))(state, episodes.trajectories)
+    collected: Metrics = {}
+    if run.is_offline:
+        state = each(of_run(count_env_steps))(state)
+    else:
+        episodes = each(of_run(collect))(state, keys.collect)
+        state = each(of_run(store))(state, episodes.trajectories)
+        collected = each(collection_metrics)(state, episodes)
     members = jnp.arange(state.updates.size, dtype=jnp.int32).reshape(state.updates.shape)
     batches = each(of_run(sample))(state, keys.sample, members)
-    collected = each(collection_metrics)(state, episodes)
     # Rings are not mapped over: a loop over chunks of members would copy them. Learning reads only stored pictures.
     learner = state._replace(replay=None)
     learner, metrics = each_learner(functools.partial(learn, run, state.replay))(learner, batches, keys.learn)
@@ -87,8 +94,13 @@ def collection_metrics(state: RunState, episodes: Rollout) -> Metrics:
 def store(run: RunSpec, state: RunState, trajectories: types.Trajectory) -> RunState:
     """Adds trajectories [N, ...] to the ring, unless the member is frozen, and counts N T env steps."""
     ring = run.ring.add(state.replay, trajectories, ~state.frozen)
-    env_steps = state.env_steps + trajectories.length.shape[0] * run.env.spec.horizon
-    return state._replace(replay=ring, env_steps=env_steps)
+    return count_env_steps(run, state._replace(replay=ring), trajectories.length.shape[0])
+
+
+def count_env_steps(run: RunSpec, state: RunState, num_trajectories: int | None = None) -> RunState:
+    """Counts T env steps for each trajectory, by default for the N of an epoch."""
+    count = run.sizes.num_envs if num_trajectories is None else num_trajectories
+    return state._replace(env_steps=state.env_steps + count * run.env.spec.horizon)
 
 
 def sample(
@@ -96,15 +108,27 @@ def sample(
 ) -> types.Transition | types.Trajectory:
     """The batches of an epoch: transitions [U, B, ...], or on policy the trajectories just collected, [1, N, ...].
 
-    Images are left in the ring, and their numbers count from the first ring of all members (`Replay.draw`).
+    Images are left in the ring, and their numbers count from the first ring of all members (`Replay.draw`). Of a run
+    with `data` the first `data_rows` transitions of each batch are its, and the rest are the member's own.
     """
     if run.agent.batch == "trajectories":  # the ring holds what was just collected, all of it and in its order
         return jax.tree.map(lambda x: x[None], state.replay.trajectories)
     # All batches of the epoch in one draw: the ring does not change meanwhile, and one search serves them all.
     count, size = run.sizes.updates_per_epoch, run.sizes.batch_size
     assert state.law is not None  # make_run: a law goes with transitions
-    drawn = run.ring.draw(state.replay, key, count * size, state.law, run.reward_fn, state.preference, member)
-    return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), drawn)
+
+    def draw(ring: Replay, trajectories: ReplayState, key: jax.Array, size: int) -> types.Transition:
+        drawn = ring.draw(trajectories, key, count * size, state.law, run.reward_fn, state.preference, member)
+        return jax.tree.map(lambda x: x.reshape(count, size, *x.shape[1:]), drawn)
+
+    if run.data is None:
+        return draw(run.ring, state.replay, key, size)
+    key_data, key_own = jax.random.split(key)
+    of_data = draw(run.data.ring, run.data.state, key_data, run.data_rows)
+    if run.is_offline:
+        return of_data
+    own = draw(run.ring, state.replay, key_own, size - run.data_rows)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), of_data, own)
 
 
 def learn(run: RunSpec, rings: Any, state: RunState, batches: Any, key: jax.Array) -> tuple[RunState, Metrics]:

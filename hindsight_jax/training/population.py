@@ -3,6 +3,7 @@
 Dimension key: M members.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from hindsight_jax.training import _validation
 from hindsight_jax.training.programs import LAYOUT, PopulationSpec, Programs, make_programs
 from hindsight_jax.training.run import Run
 from hindsight_jax.training.run import check as check_overrides
-from hindsight_jax.training.sharding import AXIS, EACH, default_chunk, put_on_all_processes, with_sharding
+from hindsight_jax.training.sharding import AXIS, EACH, default_chunk, put_on_all_processes, put_whole, with_sharding
 from hindsight_jax.training.state import PopulationState
 
 
@@ -75,16 +76,27 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     if chunk is None:
         chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
     mesh = None if devices is None else Mesh(np.array(devices), (AXIS,))
-    programs = make_programs(PopulationSpec(run=run.spec, chunk=chunk, mesh=mesh))
+    data = None if run.spec.data is None else put_whole(mesh, run.spec.data.state)
+    programs = make_programs(PopulationSpec(run=run.spec, chunk=chunk, mesh=mesh), data)
     is_spread = mesh is not None and mesh.is_multi_process
     return Population(
         template=checks.bind(template, programs),
         init=checks.bind(init, programs),
-        advance=programs.advance,
+        advance=programs.advance if programs.data is None else with_data(programs),
         evaluate=checks.bind(evaluate_on_all_processes, programs) if is_spread else programs.evaluate,
         record=programs.record,
         compile=checks.bind(compile_programs, programs),
     )
+
+
+def with_data(programs: Programs) -> Callable[[PopulationState, Any], PopulationState]:
+    """`advance` of a run with a data set, which is an argument of the compiled program, and none of its callers."""
+
+    @functools.wraps(programs.advance)
+    def advance(state: PopulationState, num_epochs: Any) -> PopulationState:
+        return programs.advance(state, num_epochs, programs.data)
+
+    return advance
 
 
 def template(programs: Programs, keys: jax.Array) -> PopulationState:
@@ -134,7 +146,7 @@ def compile_programs(programs: Programs, keys: jax.Array, overrides: Mapping[str
     results = with_sharding(mesh, EACH, jax.eval_shape(programs.evaluate, state, keys))
     calls = (
         (programs.init, (keys, overrides)),
-        (programs.advance, (state, 1)),
+        (programs.advance, (state, 1) if programs.data is None else (state, 1, programs.data)),
         (programs.evaluate, (state, keys)),
         (programs.record, (state, results)),
     )

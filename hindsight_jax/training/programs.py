@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from hindsight_jax import checks
+from hindsight_jax.replay import ReplayState
 from hindsight_jax.training import _validation
 from hindsight_jax.training.epoch import epoch
 from hindsight_jax.training.epoch import evaluate as evaluate_member
@@ -39,9 +40,10 @@ class Programs(NamedTuple):
     advance: Any  # donates its state
     evaluate: Any
     record: Any  # donates its state
+    data: ReplayState | None = None  # the run's, on the population's devices: one copy on each
 
 
-def make_programs(population: PopulationSpec) -> Programs:
+def make_programs(population: PopulationSpec, data: ReplayState | None = None) -> Programs:
     """Binds and jits the functions below; nothing is compiled yet."""
     return Programs(
         spec=population,
@@ -49,6 +51,7 @@ def make_programs(population: PopulationSpec) -> Programs:
         advance=jax.jit(checks.bind(advance, population), donate_argnums=0),
         evaluate=jax.jit(checks.bind(evaluate, population)),
         record=jax.jit(checks.bind(record, population), donate_argnums=0),
+        data=data,
     )
 
 
@@ -79,18 +82,24 @@ def init(population: PopulationSpec, keys: jax.Array, overrides: dict[str, jax.A
 
 
 @checks.validated(_validation.check_advance)
-def advance(population: PopulationSpec, state: PopulationState, num_epochs: Any) -> PopulationState:
+def advance(
+    population: PopulationSpec, state: PopulationState, num_epochs: Any, data: ReplayState | None = None
+) -> PopulationState:
     """The state after `num_epochs` more epochs, of collect, store, sample and learn. Donates `state`.
 
     The number is traced: any number runs the same compiled code, and cutting a run into calls changes no bit of it.
+    `data` is the run's own, an argument here since a compiled program would hold a constant of its size.
     Raises ValueError, while tracing, on a wrong state or number.
     """
 
-    def on_device(state: PopulationState, num_epochs: Any) -> PopulationState:
+    def on_device(state: PopulationState, num_epochs: Any, data: ReplayState | None) -> PopulationState:
+        run = population.run
+        if run.data is not None and data is not None:
+            run = run._replace(data=run.data._replace(state=data))  # the argument in place of the constant
         in_chunk = lambda function: functools.partial(in_chunks, function, population.chunk)
 
         def one_epoch(_, state: PopulationState) -> PopulationState:
-            members, metrics = epoch(population.run, state.members, each=jax.vmap, each_learner=in_chunk)
+            members, metrics = epoch(run, state.members, each=jax.vmap, each_learner=in_chunk)
             return state._replace(
                 members=members,
                 metric_sums=jax.tree.map(jnp.add, state.metric_sums, metrics),
@@ -100,7 +109,7 @@ def advance(population: PopulationSpec, state: PopulationState, num_epochs: Any)
 
         return jax.lax.fori_loop(0, num_epochs, one_epoch, state)
 
-    return shard(population.mesh, on_device, (LAYOUT, WHOLE), LAYOUT)(state, num_epochs)
+    return shard(population.mesh, on_device, (LAYOUT, WHOLE, WHOLE), LAYOUT)(state, num_epochs, data)
 
 
 @checks.validated(_validation.check_evaluate)
@@ -133,8 +142,8 @@ def record(
 
     Returns:
       the state, and columns, an array [M] each: env_steps, updates, the results, the means of the metrics since the
-      last call, and frozen, 0 or 1. Where a member is frozen or a result is not finite, success_end and success_any are
-      NaN, since a policy that computes NaN is not one that was learnt.
+      last call, and frozen, 0 or 1; of an offline run env_steps_taken, 0, too. Where a member is frozen or a result is
+      not finite, success_end and success_any are NaN, since a policy that computes NaN is not one that was learnt.
 
     Raises:
       ValueError: while tracing, on a wrong state or results.
@@ -146,6 +155,8 @@ def record(
         success = successes(members, results)
         best = keep_best(state.best, members, success)
         columns = {"env_steps": members.env_steps, "updates": members.updates, **results, **means}
+        if population.run.is_offline:
+            columns["env_steps_taken"] = jnp.zeros_like(members.env_steps)
         columns |= {"success_end": success, "frozen": members.frozen.astype(jnp.int32)}
         columns["success_any"] = jnp.where(jnp.isnan(success), jnp.nan, results["success_any"])
         return state._replace(members=members, best=best), columns

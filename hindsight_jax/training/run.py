@@ -20,7 +20,7 @@ from hindsight_jax.replay import Replay, RewardFn
 from hindsight_jax.training import _validation, finite
 from hindsight_jax.training import epoch as epochs
 from hindsight_jax.training.rollout import Rollout, rollout
-from hindsight_jax.training.state import RunSizes, RunSpec, RunState
+from hindsight_jax.training.state import Data, RunSizes, RunSpec, RunState
 
 
 class Run(NamedTuple):
@@ -48,6 +48,7 @@ def make_run(
     reward_fn: RewardFn,
     sizes: RunSizes,
     preference: relabel.Preference | Callable[[dict[str, Any]], relabel.Preference] | None = None,
+    data: Data | None = None,
 ) -> Run:
     """A run of `agent` on `env`, with goals relabelled by `law`.
 
@@ -59,6 +60,9 @@ def make_run(
       reward_fn: of relabelled transitions.
       sizes: the counts of an epoch.
       preference: among hindsight transitions, or a function of a member's "relabel.*" overrides that returns one.
+      data: trajectories of the same task, from which a share of each batch is drawn, by the same law and rewards. With
+        a share of 1 the run is offline: an epoch is its updates alone, no env step is taken but in evaluations, and
+        `env_steps` counts N T for an epoch as if it had collected, so that schedules compare.
 
     Returns:
       a `Run`: the functions of this module, bound to these arguments.
@@ -67,18 +71,21 @@ def make_run(
     collected. Its ring holds those and no others (capacity = num_envs), it has no law, and no warm-up.
 
     Raises:
-      ValueError: if an argument is of another type, if the environment resets itself, if the ring's trajectories are
-        not the environment's, or if the sizes do not fit the agent or the ring.
+      ValueError: if an argument is of another type, if the environment resets itself, if the ring's or the data's
+        trajectories are not the environment's, or if the sizes do not fit the agent, the ring or the data.
     """
     _validation.check_env(env)
     _validation.check_agent(agent)
-    _validation.check_ring(ring, jax.eval_shape(functools.partial(example_trajectory, env)))
-    sizes = _validation.checked_sizes(sizes, ring, agent)
+    example = jax.eval_shape(functools.partial(example_trajectory, env))
+    _validation.check_ring(ring, example)
+    data = _validation.checked_data(data, env, agent, example)
+    sizes = _validation.checked_sizes(sizes, ring, agent, is_offline=data is not None and data.share == 1.0)
     _validation.check_goals(law, reward_fn, preference)
     if (law is None) != (agent.batch == "trajectories"):
         remedy = "Pass a goal law for an agent of transitions, and None for one of trajectories."
         checks.fail("law", law, f"the agent learns from {agent.batch}", remedy)
-    spec = RunSpec(env=env, agent=agent, ring=ring, law=law, reward_fn=reward_fn, sizes=sizes, preference=preference)
+    spec = RunSpec(env, agent, ring, law, reward_fn=reward_fn, sizes=sizes, preference=preference, data=data)
+    _validation.check_data_rows(spec)
     return Run(
         spec=spec,
         init=checks.bind(init, spec),
@@ -125,7 +132,7 @@ def init_without_warmup(run: RunSpec, key: jax.Array, overrides: Mapping[str, An
 
 @checks.validated(_validation.check_member)
 def epoch(run: RunSpec, state: RunState) -> tuple[RunState, dict[str, jax.Array]]:
-    """Collect, store, sample and learn: (state, metrics), f32[] each.
+    """Collect, store, sample and learn: (state, metrics), f32[] each. Offline: sample and learn.
 
     Metrics are means over the epoch's updates, and `collect_success_end`, the share of collected episodes that ended in
     success. If the agent's state or a metric is not finite afterwards, the member is frozen as it was before learning:

@@ -157,6 +157,11 @@ def put_on_all_processes(mesh: Mesh | None, tree: Any) -> Any:
     return jax.tree.map(lambda x: put(x, NamedSharding(mesh, EACH)), tree)
 
 
+def put_whole(mesh: Mesh | None, tree: Any) -> Any:
+    """Arrays that every process holds whole, a copy of them on each device of the mesh."""
+    return tree if mesh is None else jax.tree.map(lambda x: put(x, NamedSharding(mesh, WHOLE)), tree)
+
+
 def with_sharding(mesh: Mesh | None, spec: PartitionSpec, shapes: Any) -> Any:
     """jax.ShapeDtypeStructs with the shardings that `shard` gives."""
     if mesh is None:

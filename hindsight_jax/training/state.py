@@ -1,6 +1,6 @@
 """The static parts and the state of a run and of a population.
 
-Dimension key: M members.
+Dimension key: M members, K trajectories of a data set, B batch.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from hindsight_jax import relabel
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
-from hindsight_jax.replay import Replay, RewardFn
+from hindsight_jax.replay import Replay, ReplayState, RewardFn
 
 
 class RunSizes(NamedTuple):
@@ -20,8 +20,21 @@ class RunSizes(NamedTuple):
     num_envs: int = 1  # trajectories collected in one epoch
     updates_per_epoch: int = 50
     batch_size: int = 256  # transitions of one update
-    warmup_trajectories: int = 200  # uniform random actions, collected by init; 0 for an on-policy agent
+    warmup_trajectories: int = 200  # uniform random actions, collected by init; 0 on policy, and offline
     evaluation_episodes: int = 200
+
+
+class Data(NamedTuple):
+    """Trajectories that a run reads and never writes, of which all members share one copy; in no checkpoint.
+
+    With a share of 1 the run is offline: it learns from these alone, collects nothing, and has no warm-up.
+    `datasets.to_ring` makes ring and state of a data set. Every number drawn from an empty ring is NaN or -1,
+    which freezes the member.
+    """
+
+    ring: Replay
+    state: ReplayState  # [K, ...]
+    share: float  # of each batch's B transitions, rounded to whole ones; in (0, 1]
 
 
 class RunSpec(NamedTuple):
@@ -34,6 +47,17 @@ class RunSpec(NamedTuple):
     reward_fn: RewardFn
     sizes: RunSizes
     preference: Any  # relabel.Preference, a function of a member's overrides that returns one, or None
+    data: Data | None = None
+
+    @property
+    def data_rows(self) -> int:
+        """How many transitions of a batch come from `data`."""
+        return 0 if self.data is None else round(self.data.share * self.sizes.batch_size)
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether every transition comes from `data`, so that nothing is collected."""
+        return self.data is not None and self.data.share == 1.0
 
 
 class RunState(NamedTuple):
@@ -45,7 +69,9 @@ class RunState(NamedTuple):
     preference: relabel.Preference | None
     key: jax.Array
     epoch_key: jax.Array  # u32[...], key data at the start of the last epoch; if frozen, of the epoch that failed
-    env_steps: jax.Array  # i32[], warm-up included; every trajectory counts T, since the batch runs on to the horizon
+    # i32[], warm-up included; every trajectory counts T, since the batch runs on to the horizon. Offline, where none is
+    # taken, N T for every epoch, as if it had collected: the clock of the schedule.
+    env_steps: jax.Array
     updates: jax.Array  # i32[]
     frozen: jax.Array  # bool[], something was not finite: from then on only `key` and `env_steps` change
 

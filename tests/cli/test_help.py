@@ -55,7 +55,8 @@ def test_the_help_holds_the_fields_that_there_are_with_value_help_and_range(name
     known = presets.fields_of(name) if name else presets.all_fields()
     values = presets.config(name) if name else {field: spec.default for field, spec in known.items()}
     for field, spec in presets.all_fields().items():
-        entry = f" {field} {fields.text(values[field])} {spec.help}; {fields.allowed(spec)}" if field in known else None
+        written = lambda value: fields.text(value) or "''"
+        entry = f" {field} {written(values[field])} {spec.help}; {fields.allowed(spec)}" if field in known else None
         assert entry in whole if entry else f" {field} " not in whole
     assert not name or f"{name}: {presets.describe(name)}." in whole
     expected = f"Expect a success of {presets.EXPECTED['hdm_push']} (4 seeds on 2 CPU cores"

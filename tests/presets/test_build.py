@@ -30,9 +30,9 @@ def given(monkeypatch):
     """What `make_run` is given, by name."""
     found, make_run = {}, training.make_run
 
-    def spy(env, agent, ring, law, reward_fn, sizes, preference):
-        found.update(ring=ring, law=law, reward_fn=reward_fn, sizes=sizes, preference=preference)
-        return make_run(env, agent, ring, law, reward_fn, sizes, preference)
+    def spy(env, agent, ring, law, reward_fn, sizes, preference, data):
+        found.update(ring=ring, law=law, reward_fn=reward_fn, sizes=sizes, preference=preference, data=data)
+        return make_run(env, agent, ring, law, reward_fn, sizes, preference, data)
 
     monkeypatch.setattr(training, "make_run", spy)
     return found

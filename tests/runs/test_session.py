@@ -342,7 +342,7 @@ def kind(request, record_video):
     experiment = presets.build(name, config)
     population = training.make_population(experiment.run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(presets, "build", lambda name, config: experiment)
+        patch.setattr(presets, "build", lambda name, config, **_: experiment)
         patch.setattr(training, "make_population", lambda run, devices=None: population)
         patch.setattr(video, "SIZE", 24)
         patch.setattr(video, "record_video", record_video)

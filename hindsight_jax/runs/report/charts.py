@@ -47,7 +47,9 @@ def chart(key: str, lines: Sequence[Line]) -> Chart:
         table = summary.table(line.records, key)
         if np.isfinite(table.values).any():
             traces += _traces(key, number, line.label, table)
-    return Chart(key, glossary.title(key), glossary.meaning(key), {"data": traces, "layout": _layout(key)})
+    offline = any("env_steps_taken" in record for line in lines for record in line.records)
+    steps = "env steps per seed that the schedule counts" if offline else "env steps per seed"
+    return Chart(key, glossary.title(key), glossary.meaning(key), {"data": traces, "layout": _layout(key, steps)})
 
 
 def _traces(key: str, number: int, label: str, table: Table) -> list[dict[str, Any]]:
@@ -79,11 +81,11 @@ def _hover(table: Table, column: int, mean: float, low: float, high: float) -> s
     return f"{mean:.3g}{spread}<br>after {table.env_steps[column]:,} env steps{each}"
 
 
-def _layout(key: str) -> dict[str, Any]:
+def _layout(key: str, steps: str) -> dict[str, Any]:
     axis = {"gridcolor": plotting.GREY, "zeroline": False, "linecolor": plotting.SPINE, "automargin": True}
     bounds = {"range": [-0.02, 1.02]} if key in ("success_end", "success_any") else {}
     return {
-        "xaxis": {**axis, "title": {"text": "env steps per seed"}, "rangemode": "tozero"},
+        "xaxis": {**axis, "title": {"text": steps}, "rangemode": "tozero"},
         "yaxis": {**axis, **bounds},
         "margin": {"l": 50, "r": 12, "t": 8, "b": 45},
         "paper_bgcolor": "white",

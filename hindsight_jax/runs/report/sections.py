@@ -179,12 +179,13 @@ def _origin(source: Source) -> str:
     document = source.document
     commit = f"{document['commit']}{', with changes that were not committed' if document['dirty'] else ''}"
     device = document["device"]
+    machine = ", ".join(device[part] for part in ("processor", "system") if part in device)  # earlier versions: without
     seconds = {key: source.summary[key] for key in source.summary if key.startswith("seconds_")}
     rows = [
         ("folder", source.path.name),
         ("arguments", " ".join(document["arguments"])),
         ("commit", commit),
-        ("device", f"{device['count']} x {device['kind']} ({device['processor']}, {device['system']})"),
+        ("device", f"{device['count']} x {device['kind']}{f' ({machine})' if machine else ''}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())),
         (
             "time",
