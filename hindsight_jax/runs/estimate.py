@@ -68,7 +68,7 @@ class Estimate(NamedTuple):
 def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Estimate:
     """The estimate of a population. Allocates and compiles nothing, but starts JAX's backend."""
     num_members = len(config_file.members(config, grid).seeds)
-    devices = training.devices_for(num_members)
+    devices = training.devices_of(setup.run, num_members)
     epochs = setup.num_epochs
     steps = config["env.num_envs"] * setup.env.spec.horizon
     warmup = config.get("replay.warmup", 0) * setup.env.spec.horizon
@@ -111,7 +111,7 @@ def check_memory(estimate: Estimate) -> None:
 def run_trial(config: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Trial:
     """Compiles, initialises, trains for some seconds and evaluates once, as the run would. Discards the state."""
     members = config_file.members(config, grid)
-    population = training.make_population(setup.run, training.devices_for(len(members.seeds)))
+    population = training.make_population(setup.run, training.devices_of(setup.run, len(members.seeds)))
     keys, hparams = members.keys(), members.overrides(grid)
     compiling = _timed(lambda: population.compile(keys, hparams)).seconds
     advance = population.advance.lower(population.template(keys), 1).compile()  # cached by population.compile

@@ -50,7 +50,7 @@ class Session:
         self.grid, self.processes = dict(grid or {}), processes or Processes()
         self.checkpoints = Checkpoints(workdir.checkpoints, keep=config["checkpoint.keep"])
         self.members = config_file.members(config, self.grid)
-        self.population = training.make_population(setup.run, training.devices_for(len(self.members.seeds)))
+        self.population = training.make_population(setup.run, training.devices_of(setup.run, len(self.members.seeds)))
         self.keys = self.members.keys()
         self.state: Any = None
         self.num_records = 0  # of all members, since the run began

@@ -1,9 +1,10 @@
 """Training: collect, store, sample, learn and evaluate as pure functions over one pytree."""
 
 from hindsight_jax.training.finite import NonFinite
+from hindsight_jax.training.host import play, step_keys
 from hindsight_jax.training.members import Members, members
 from hindsight_jax.training.memory import MemoryUse, free_memory, memory_use, num_bytes
-from hindsight_jax.training.population import Population, make_population, member_keys
+from hindsight_jax.training.population import Population, devices_of, make_population, member_keys
 from hindsight_jax.training.record import normalize_metrics, pop_metrics
 from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, example_trajectory, make_run
@@ -24,6 +25,7 @@ __all__ = [
     "RunState",
     "default_chunk",
     "devices_for",
+    "devices_of",
     "example_trajectory",
     "free_memory",
     "local_member",
@@ -35,6 +37,8 @@ __all__ = [
     "memory_use",
     "normalize_metrics",
     "num_bytes",
+    "play",
     "pop_metrics",
     "rollout",
+    "step_keys",
 ]

@@ -36,7 +36,11 @@ def one_member(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def epoch(
-    run: RunSpec, state: RunState, each: Map = one_member, each_learner: Map = one_member
+    run: RunSpec,
+    state: RunState,
+    each: Map = one_member,
+    each_learner: Map = one_member,
+    episodes: Rollout | None = None,
 ) -> tuple[RunState, Metrics]:
     """One epoch: (state, metrics). Metrics are means over the epoch's updates, and `collect_success_end`.
 
@@ -45,10 +49,12 @@ def epoch(
       state: of one member; with `each` and `each_learner`, of all members [M, ...].
       each: maps a function of one member over its arguments' leading axis [M]: jax.vmap. Without it there is no axis.
       each_learner: the same for learning alone, such as in chunks of members, to bound the memory of activations.
+      episodes: what was collected elsewhere, by the key that `split_key` gives; by default it is collected here.
     """
     of_run = lambda function: functools.partial(function, run)
     state, keys = each(begin)(state)
-    episodes = each(of_run(collect))(state, keys.collect)
+    if episodes is None:
+        episodes = each(of_run(collect))(state, keys.collect)
     state = each(of_run(store))(state, episodes.trajectories)
     members = jnp.arange(state.updates.size, dtype=jnp.int32).reshape(state.updates.shape)
     batches = each(of_run(sample))(state, keys.sample, members)

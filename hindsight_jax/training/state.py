@@ -9,7 +9,6 @@ import jax
 
 from hindsight_jax import relabel
 from hindsight_jax.agents.base import Agent
-from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, RewardFn
 
 
@@ -26,7 +25,7 @@ class RunSizes(NamedTuple):
 class RunSpec(NamedTuple):
     """The static parts of a run: the arguments of `make_run`."""
 
-    env: GoalEnv
+    env: Any  # GoalEnv or HostEnv
     agent: Agent
     ring: Replay
     law: Any  # relabel.Law, a function of a member's overrides that returns one, or None
