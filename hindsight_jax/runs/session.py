@@ -250,10 +250,10 @@ class Session:
         self.save_and_wait()
         self.processes.wait()
         shown = summary.shown_member(self.workdir.read_records())
-        if not video.has_picture(self.setup.env):
+        reason = video.why_no_picture(self.setup.env)
+        if reason is not None:
             if self.processes.is_first:
-                task = type(self.setup.env).__name__
-                streams.print_line(f"{self.name}: no policy.gif, since {task} has no bodies() and camera()")
+                streams.print_line(f"{self.name}: no policy.gif, since {reason}")
             self.report()
             return
         agent = training.local_member(self.state.members.agent, shown)

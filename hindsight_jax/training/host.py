@@ -103,10 +103,6 @@ def rollout(env: HostEnv, act: Act, key: jax.Array, count: int) -> Rollout:
     played: Episodes = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *rounds)
     last = played.length - 1  # an episode has at least one step
     success, rows = played.success, np.arange(count)
-    if success is None:
-        goals = np.broadcast_to(played.desired_goal[:, None], played.achieved_goal[:, 1:].shape)
-        stepped = np.arange(env.spec.horizon) <= last[:, None]
-        success = np.asarray(jax.jit(env.success)(played.achieved_goal[:, 1:], goals)) & stepped
     distance = np.asarray(jax.jit(env.distance)(played.achieved_goal[rows, last + 1], played.desired_goal))
     fields = {name: getattr(played, name) for name in Episodes._fields if name != "success"}
     return Rollout(types.Trajectory(**fields), success[rows, last], success.any(axis=1), distance)
@@ -115,11 +111,17 @@ def rollout(env: HostEnv, act: Act, key: jax.Array, count: int) -> Rollout:
 def play(env: HostEnv, act: Act, keys: jax.Array, watch: Watch | None = None) -> Episodes:
     """W whole episodes, one for each of the keys [W], of the policy `act`; see `HostEnv.play`.
 
-    A key gives the seed of the episode's reset, in [0, 2^31), and the key that `act` has at each of its steps.
+    A key gives the seed of the episode's reset, in [0, 2^31), and the key that `act` has at each of its steps. Where
+    the environment says nothing of success, it is that of the distance.
     """
     seeds, keys = _mapped(_seed_and_key, keys)
     policy = lambda t, observation, goal: np.asarray(act(t, observation, goal, keys))
-    return env.play(policy, np.asarray(seeds, np.int64), watch)
+    played = env.play(policy, np.asarray(seeds, np.int64), watch)
+    if played.success is not None:
+        return played
+    goals = np.broadcast_to(played.desired_goal[:, None], played.achieved_goal[:, 1:].shape)
+    near = np.asarray(jax.jit(env.success)(played.achieved_goal[:, 1:], goals))
+    return played._replace(success=near & (np.arange(env.spec.horizon) < played.length[:, None]))
 
 
 def step_keys(keys: jax.Array, t: Any) -> jax.Array:

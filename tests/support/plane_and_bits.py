@@ -69,21 +69,20 @@ class Plane(GoalGymnasium):
 
 
 class Counting(gymnasium.Env):
-    """The observation is (seed, step, resets so far, action before), exact in float32; the goal is (seed,).
+    """The observation is (seed, step, action before), the goal (seed,); without a seed it is -7.
 
     An episode of seed s is over after `ends(s)` steps; `terminated` where `by_success(s)`, else `truncated`.
     """
 
-    def __init__(self, ends=lambda seed: 3, by_success=lambda seed: True, dtype=np.float64):
-        box = lambda size: spaces.Box(-np.inf, np.inf, (size,), dtype)
-        self.observation_space = spaces.Dict({"observation": box(4), "achieved_goal": box(1), "desired_goal": box(1)})
+    def __init__(self, ends=lambda seed: 3, by_success=lambda seed: True):
+        box = lambda size: spaces.Box(-np.inf, np.inf, (size,), np.float64)
+        self.observation_space = spaces.Dict({"observation": box(3), "achieved_goal": box(1), "desired_goal": box(1)})
         self.action_space = spaces.Discrete(5, start=10)
-        self.ends, self.by_success, self.resets = ends, by_success, 0
+        self.ends, self.by_success = ends, by_success
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.seed, self.steps, self.before = -7 if seed is None else seed % 1000, 0, -1
-        self.resets += 1
         return self.seen(), {}
 
     def step(self, action):
@@ -94,7 +93,7 @@ class Counting(gymnasium.Env):
     def seen(self):
         array = lambda *numbers: np.array(numbers, np.float64)
         return {
-            "observation": array(self.seed, self.steps, self.resets, self.before),
+            "observation": array(self.seed, self.steps, self.before),
             "achieved_goal": array(self.steps),
             "desired_goal": array(self.seed),
         }
