@@ -47,7 +47,7 @@ def make_host_programs(population: PopulationSpec) -> HostPrograms:
         spec=population,
         init=jax.jit(checks.bind(_init, population)),
         store=jax.jit(checks.bind(_store, run), donate_argnums=0),
-        one_epoch=jax.jit(checks.bind(one_epoch, population), donate_argnums=0),
+        one_epoch=jax.jit(checks.bind(_one_epoch, population), donate_argnums=0),
         act=jax.jit(checks.bind(_act, run), static_argnums=0),
         sample=jax.jit(checks.bind(_sample, run)),
         record=jax.jit(checks.bind(record, population), donate_argnums=0),
@@ -136,6 +136,12 @@ def _init(population: PopulationSpec, keys: jax.Array, overrides: dict[str, jax.
     number, many = jnp.zeros(run.sizes.num_envs), lambda x: jnp.broadcast_to(x, (run.sizes.num_envs, *x.shape))
     trajectories = jax.tree.map(many, example_trajectory(run.env))
     return first_state(population, members, Rollout(trajectories, number > 0, number > 0, number))
+
+
+def _one_epoch(population: PopulationSpec, state: PopulationState, episodes: Rollout) -> PopulationState:
+    """The state after an epoch of these episodes [M, N, ...]; a member learns by itself, whether or not it is alone."""
+    in_turn = lambda function: lambda *inputs: jax.lax.map(lambda one: function(*one), inputs)
+    return one_epoch(population, state, episodes, in_turn)
 
 
 def _store(run: RunSpec, state: PopulationState, trajectories: types.Trajectory) -> PopulationState:

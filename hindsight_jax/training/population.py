@@ -63,14 +63,14 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are.
 
     The members of a task that is stepped on the host (`envs.HostEnv`) share one device and one set of environments:
-    they collect and evaluate one after another.
+    they collect, evaluate and learn one after another.
 
     Args:
       run: made by `make_run`.
       devices: by default one, JAX's own choice. `devices_of(run, num_members)` gives as many as share members equally.
       chunk: how many members of a device learn at once; all of them collect and evaluate at once. By default 1 where
-        the cores of a CPU are devices, whose caches hold the parameters and moments of a few members, and for a task on
-        the host; else all.
+        the cores of a CPU are devices, whose caches hold the parameters and moments of a few members, else all; always
+        1 for a task on the host.
 
     Returns:
       a `Population`. `init`, `template` and `compile` check their arguments at every call; `advance`, `evaluate` and
@@ -78,7 +78,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
       a task on the host `compile` only checks: each program compiles when it is first called.
 
     Raises:
-      ValueError: if an argument is of another type, and for several devices where the task is on the host.
+      ValueError: if an argument is of another type; for several devices, or chunks, where the task is on the host.
     """
     if chunk is not None:
         chunk = checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
@@ -86,7 +86,7 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
     if devices is not None:
         _validation.check_devices(devices)
     if isinstance(run.spec.env, HostEnv):
-        return _on_host(run, devices, chunk or 1)
+        return _on_host(run, devices, chunk)
     if chunk is None:
         chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
     mesh = None if devices is None else Mesh(np.array(devices), (AXIS,))
@@ -116,12 +116,14 @@ def devices_of(run: Run, num_members: int, devices: Sequence[Any] | None = None)
     return devices_for(1, jax.local_devices() if devices is None else devices)
 
 
-def _on_host(run: Run, devices: Sequence[Any] | None, chunk: int) -> Population:
+def _on_host(run: Run, devices: Sequence[Any] | None, chunk: int | None) -> Population:
     """The population of a task that is stepped on the host."""
+    members = f"the members of {type(run.spec.env).__name__}, which is stepped on the host,"
     if devices is not None and len(devices) > 1:
-        rule = f"the members of {type(run.spec.env).__name__}, which is stepped on the host, share one device"
-        checks.fail("devices", f"{len(devices)} devices", rule, "Leave it out.")
-    programs = host.make_host_programs(PopulationSpec(run=run.spec, chunk=chunk, mesh=None))
+        checks.fail("devices", f"{len(devices)} devices", f"{members} share one device", "Leave it out.")
+    if chunk not in (None, 1):
+        checks.fail("chunk", chunk, f"{members} learn one at a time", "Leave it out.")
+    programs = host.make_host_programs(PopulationSpec(run=run.spec, chunk=1, mesh=None))
     return Population(
         template=checks.bind(template, programs),
         init=checks.bind(init_on_host, programs),

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from hindsight_jax import checks
 from hindsight_jax.training import _validation
-from hindsight_jax.training.epoch import epoch
+from hindsight_jax.training.epoch import Map, epoch
 from hindsight_jax.training.epoch import evaluate as evaluate_member
 from hindsight_jax.training.record import freeze_non_finite, keep_best, pop_metrics, successes
 from hindsight_jax.training.rollout import Rollout
@@ -98,10 +98,16 @@ def advance(population: PopulationSpec, state: PopulationState, num_epochs: Any)
     return shard(population.mesh, on_device, (LAYOUT, WHOLE), LAYOUT)(state, num_epochs)
 
 
-def one_epoch(population: PopulationSpec, state: PopulationState, episodes: Rollout | None = None) -> PopulationState:
-    """The state after one more epoch, of episodes [M, N, ...] that are given or, by default, collected."""
+def one_epoch(
+    population: PopulationSpec, state: PopulationState, episodes: Rollout | None = None, each_learner: Map | None = None
+) -> PopulationState:
+    """The state after one more epoch, of episodes [M, N, ...] that are given or, by default, collected.
+
+    `each_learner` maps learning over members, by default in chunks.
+    """
     in_chunk = lambda function: functools.partial(in_chunks, function, population.chunk)
-    members, metrics = epoch(population.run, state.members, each=jax.vmap, each_learner=in_chunk, episodes=episodes)
+    each_learner = each_learner or in_chunk
+    members, metrics = epoch(population.run, state.members, jax.vmap, each_learner, episodes)
     return state._replace(
         members=members,
         metric_sums=jax.tree.map(jnp.add, state.metric_sums, metrics),
