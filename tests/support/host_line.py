@@ -35,10 +35,12 @@ class HostLine(envs.HostEnv):
 
     def play(self, policy, seeds, watch=None):
         self.rounds.append(seeds.tolist())
-        parts = [self._one(policy, seeds, i, watch) for i in range(len(seeds))]
+        parts = [self._one(policy, seeds, i) for i in range(len(seeds))]
+        for t in range(self.spec.horizon + 1 if watch else 0):
+            watch([np.full((9, 7, 3), 30 * t, np.uint8)] * len(seeds))
         return Episodes(*(None if part[0] is None else np.stack(part) for part in zip(*parts, strict=True)))
 
-    def _one(self, policy, seeds, i, watch):
+    def _one(self, policy, seeds, i):
         """Episode i. The policy is asked for all, and row i is taken: it may not depend on the others' rows."""
         steps = self.spec.horizon
         place, goal = np.random.default_rng(seeds[i]).integers(-FAR, FAR + 1, 2)
@@ -53,9 +55,6 @@ class HostLine(envs.HostEnv):
             place = np.clip(place + actions[length, 0] - 1, -FAR, FAR)
             success[length], length = place == goal, length + 1
             states[length] = place, seeds[i] % 1000
-        if watch:
-            for t in range(steps + 1):
-                watch([np.full((9, 7, 3), 30 * t, np.uint8)] * len(seeds))
         said = success if self.says_success else None
         count, ended = np.int32(length), np.bool_(success.any())
         return states, states[:, :1], actions, np.array([goal], np.float32), count, ended, said

@@ -111,6 +111,7 @@ def test_a_run_that_is_cut_and_goes_on_with_other_environments_has_the_same_bits
     assert_same_bits(again, whole)
 
 
+@pytest.mark.seldom  # compiles both
 def test_columns_are_those_of_a_task_in_jax(whole):
     columns = chain_runs.tiny()
     state, keys = chain_runs.started(2)
