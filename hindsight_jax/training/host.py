@@ -103,7 +103,7 @@ def rollout(env: HostEnv, act: Act, key: jax.Array, count: int) -> Rollout:
     played: Episodes = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *rounds)
     last = played.length - 1  # an episode has at least one step
     success, rows = played.success, np.arange(count)
-    distance = np.asarray(jax.jit(env.distance)(played.achieved_goal[rows, last + 1], played.desired_goal))
+    distance = np.asarray(_distance(env, played.achieved_goal[rows, last + 1], played.desired_goal))
     fields = {name: getattr(played, name) for name in Episodes._fields if name != "success"}
     return Rollout(types.Trajectory(**fields), success[rows, last], success.any(axis=1), distance)
 
@@ -120,7 +120,7 @@ def play(env: HostEnv, act: Act, keys: jax.Array, watch: Watch | None = None) ->
     if played.success is not None:
         return played
     goals = np.broadcast_to(played.desired_goal[:, None], played.achieved_goal[:, 1:].shape)
-    near = np.asarray(jax.jit(env.success)(played.achieved_goal[:, 1:], goals))
+    near = np.asarray(_success(env, played.achieved_goal[:, 1:], goals))
     return played._replace(success=near & (np.arange(env.spec.horizon) < played.length[:, None]))
 
 
@@ -185,6 +185,18 @@ def _mapped(function: Callable[[jax.Array], Any], keys: jax.Array) -> Any:
 def _entry(tree: Any, i: Any) -> Any:
     """Entry i of every array."""
     return jax.tree.map(lambda x: x[i], tree)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _distance(env: HostEnv, achieved: Any, desired: Any) -> jax.Array:
+    """f32[N], of goals [N, G]."""
+    return env.distance(achieved, desired)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _success(env: HostEnv, achieved: Any, desired: Any) -> jax.Array:
+    """bool[W, T], of goals [W, T, G]."""
+    return env.success(achieved, desired)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

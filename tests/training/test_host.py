@@ -170,3 +170,24 @@ def test_devices_of_a_run(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(ValueError, match=r"processes: got 2, but the members of HostLine.* by one process"):
         training.devices_of(of_host, 4)
+
+
+def test_later_epochs_and_evaluations_compile_nothing():
+    tiny, keys = population(), training.member_keys(3, 2)
+    compiled = []
+
+    def once(state):
+        state = tiny.advance(state, 1)
+        return tiny.record(state, tiny.evaluate(state, keys))[0]
+
+    def note(event, seconds, **more):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(more["fun_name"])
+
+    state = once(tiny.init(keys))
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        once(state)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert compiled == []
