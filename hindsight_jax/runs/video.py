@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hindsight_jax import checks, numerics, rendering, training
+from hindsight_jax import checks, numerics, rendering
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.envs.host import HostEnv
+from hindsight_jax.training import host
 
 VIEWS, COLUMNS = 6, 3
 SIZE = 144  # pixels of a tile
@@ -75,9 +76,9 @@ def record_video(env: GoalEnv | HostEnv, policy: Callable[..., jax.Array], key: 
 def _record_on_host(env: HostEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
     """The video of a task that is stepped on the host: its own pictures; an episode that is over stands still."""
     seen: list[list[np.ndarray]] = []
-    act = jax.jit(lambda t, *arguments: jax.vmap(policy)(*arguments[:-1], training.step_keys(arguments[-1], t)))
+    act = jax.jit(lambda t, *arguments: jax.vmap(policy)(*arguments[:-1], host.step_keys(arguments[-1], t)))
     watch = lambda pictures: seen.append([_resized(np.asarray(picture)) for picture in pictures])
-    played = training.play(env, act, jax.random.split(key, VIEWS), watch)
+    played = host.play(env, act, jax.random.split(key, VIEWS), watch)
     edge = np.ones((SIZE, SIZE), bool)
     edge[3:-3, 3:-3] = False
     sheet = jax.jit(lambda tiles: rendering.to_uint8(rendering.contact_sheet(tiles, COLUMNS)))

@@ -1,7 +1,6 @@
 """Training: collect, store, sample, learn and evaluate as pure functions over one pytree."""
 
 from hindsight_jax.training.finite import NonFinite
-from hindsight_jax.training.host import play, step_keys
 from hindsight_jax.training.members import Members, members
 from hindsight_jax.training.memory import MemoryUse, free_memory, memory_use, num_bytes
 from hindsight_jax.training.population import Population, devices_of, make_population, member_keys
@@ -37,8 +36,6 @@ __all__ = [
     "memory_use",
     "normalize_metrics",
     "num_bytes",
-    "play",
     "pop_metrics",
     "rollout",
-    "step_keys",
 ]

@@ -108,6 +108,7 @@ def devices_of(run: Run, num_members: int, devices: Sequence[Any] | None = None)
     Raises ValueError if processes cannot share the members, which those of a task on the host never can.
     """
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
+    num_members = checks.positive_int("num_members", num_members, "A population has at least one member.")
     if not isinstance(run.spec.env, HostEnv):
         return devices_for(num_members, devices)
     if (processes := jax.process_count()) > 1 and devices is None:

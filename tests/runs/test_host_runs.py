@@ -9,11 +9,12 @@ import registering
 from chain_runs import assert_same_bits
 from host_line import HostLine
 
-from hindsight_jax import presets, training
+from hindsight_jax import presets
 from hindsight_jax.runs import config_file, estimate, load, records, session, video
 from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.session import SessionError
 from hindsight_jax.runs.signals import GracefulExit
+from hindsight_jax.training import host
 
 NAME = "her_host_line"
 VALUES = {
@@ -89,7 +90,7 @@ def test_the_video_shows_the_pictures_and_success_and_stands_still_after_the_end
     task = HostLine(horizon=6)
     toward = lambda observation, goal, key: (np.sign(1) + jax.numpy.sign(goal - observation[:1])).astype(np.int32)
     frames = video.record_video(task, toward, jax.random.key(5))
-    played = training.play(
+    played = host.play(
         task,
         jax.jit(lambda t, observation, goal, keys: jax.vmap(toward)(observation, goal, keys)),
         jax.random.split(jax.random.key(5), video.VIEWS),

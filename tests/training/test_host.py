@@ -36,7 +36,7 @@ def whole():
 
 
 def uniform(task):
-    return lambda t, observation, goal, keys: jax.vmap(task.spec.action.sample)(training.step_keys(keys, t))
+    return lambda t, observation, goal, keys: jax.vmap(task.spec.action.sample)(host.step_keys(keys, t))
 
 
 def test_rounds_are_as_wide_as_the_task_and_what_is_played_over_is_dropped():
