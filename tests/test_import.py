@@ -1,6 +1,7 @@
 """What importing costs: no device, no network, no GL, no simulator, no extra, and losses need jax alone."""
 
 import importlib
+import re
 import subprocess
 import sys
 
@@ -91,11 +92,11 @@ except AttributeError as error:
     assert "losses" in message
 
 
-@pytest.mark.parametrize("module", ["hindsight_jax.interop.gymnasium"])
+@pytest.mark.parametrize("module", ["hindsight_jax.interop.gymnasium", "hindsight_jax.interop.gymnasium_task"])
 def test_an_extra_that_is_absent_is_named_with_its_remedy(module, monkeypatch):
     """As in an environment without it; the other extras are pandas (test_study) and the peers' (test_peers)."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "gymnasium" or name == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    with pytest.raises(ImportError, match=r"^hindsight_jax\.interop\.gymnasium needs gymnasium: pip install gymnasium"):
+    with pytest.raises(ImportError, match=rf"^{re.escape(module)} needs gymnasium: pip install gymnasium"):
         importlib.import_module(module)

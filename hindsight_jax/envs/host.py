@@ -29,7 +29,7 @@ class Episodes(NamedTuple):
     desired_goal: np.ndarray  # f32[W, G]
     length: np.ndarray  # i32[W], actions taken
     terminal: np.ndarray  # bool[W], ended by the environment, and not by a limit of time
-    success: np.ndarray | None  # bool[W, T], what the environment says after each action; None: it does not
+    success: np.ndarray | None  # bool[W, T], what the environment says after each action taken; None: it does not
 
 
 class HostEnv(abc.ABC):

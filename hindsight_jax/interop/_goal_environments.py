@@ -5,7 +5,6 @@ It runs where the environment runs, which may be a process of its own.
 Dimension key: O observation dims, G goal dims, D action dims, K bins per dim.
 """
 
-import signal
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -204,8 +203,3 @@ def _check_rewards(env: GoalVectors, success: Callable[..., Any], goals: np.ndar
         rule = f"by distance and threshold that is {'no ' * bool(rewards[i, j] == rewards.max())}success"
         remedy = "Give the threshold and the distance by which the environment rewards."
         checks.fail(f"compute_reward of {type(env.unwrapped).__name__}", got, rule, remedy)
-
-
-def ignore_interrupts() -> None:
-    """Leaves Ctrl-C, which a terminal sends to all processes, to the main one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

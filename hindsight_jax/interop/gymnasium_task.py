@@ -10,6 +10,8 @@ Dimension key: W episodes side by side, T horizon, O observation dims, G goal di
 
 import functools
 import math
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -24,7 +26,7 @@ try:
     import gymnasium
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 except ImportError as error:
-    remedy = "pip install 'gymnasium>=1.1', or hindsight-jax with the extra gym."
+    remedy = "pip install gymnasium, or hindsight-jax with the extra gym."
     raise ImportError(f"hindsight_jax.interop.gymnasium_task needs gymnasium: {remedy}") from error
 
 from hindsight_jax.interop import _goal_environments
@@ -152,7 +154,7 @@ class GymnasiumTask(HostEnv):
     def _vector(self, count: int) -> VectorEnv:
         """So many environments side by side."""
         if count not in self._vectors:
-            makers = [functools.partial(_in_place, self._make, self._reports, self._mode)] * count
+            makers = [functools.partial(_in_place, self._make, self._reports, os.getpid())] * count
             mode = AutoresetMode.NEXT_STEP  # the step after an episode's last resets, and is masked in `play`
             if self._mode == "async":  # spawned: JAX's threads do not survive a fork
                 self._vectors[count] = AsyncVectorEnv(makers, context="spawn", autoreset_mode=mode)
@@ -192,10 +194,10 @@ def _made(make: Callable[[], Any]) -> gymnasium.Env:
     return env
 
 
-def _in_place(make: Callable[[], gymnasium.Env], reports: bool, mode: str) -> gymnasium.Env:
-    """One environment of a vector; a process of its own leaves Ctrl-C to the main one, which saves first."""
-    if mode == "async":
-        _goal_environments.ignore_interrupts()
+def _in_place(make: Callable[[], gymnasium.Env], reports: bool, main: int) -> gymnasium.Env:
+    """One environment of a vector, in the main process or in one of its own, which leaves Ctrl-C to the main one."""
+    if os.getpid() != main:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the main process saves, then stops
     return _goal_environments.GoalVectors(_made(make), reports)
 
 

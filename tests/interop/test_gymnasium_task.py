@@ -1,17 +1,20 @@
 """A Gymnasium environment as a task: what is played is what the environment said, and what cannot be is refused."""
 
+import signal
+
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import plane_and_bits
 import pytest
+import registering
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from plane_and_bits import Bits, Counting, Plane
 
-import hindsight_jax.interop.gymnasium  # noqa: F401 - registers our own tasks
-from hindsight_jax import envs, training, types
+import hindsight_jax.interop.gymnasium  # registers our own tasks
+from hindsight_jax import envs, presets, training, types
 from hindsight_jax.interop.gymnasium_task import GymnasiumTask
 
 HORIZON = 4
@@ -175,6 +178,7 @@ def test_processes_play_the_same_episodes():
     together = GymnasiumTask(Bits, threshold=0.5, horizon=3).play(policy, seeds)
     jax.tree.map(np.testing.assert_array_equal, apart, together)
     jax.tree.map(np.testing.assert_array_equal, again, together)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # the processes alone leave Ctrl-C to others
 
 
 def test_pictures_are_watched_where_the_environment_draws():
@@ -302,3 +306,18 @@ def test_resets_that_do_not_follow_their_seed_are_a_warning():
 
     with pytest.warns(UserWarning, match=r"Unseeded: two reset\(seed=0\) differ"):
         GymnasiumTask(Unseeded, threshold=0.5, horizon=3)
+
+
+@pytest.mark.slow  # compiles and trains
+@pytest.mark.parametrize("algorithm", ["hem", "her_ddpg_dense"])
+def test_continuous_actions_are_learnt(algorithm):
+    """Hardly any goal by chance, and nearly all after ten collections."""
+    make = lambda: GymnasiumTask(lambda: Plane("continuous"), threshold=0.15, horizon=10)
+    uniform = lambda t, observation, goal: np.random.default_rng(t).uniform(-1.0, 1.0, (64, 2)).astype(np.float32)
+    assert make().play(uniform, np.arange(64)).success[:, -1].mean() < 0.1
+    with registering.tables_restored():
+        presets.register_environment("plane", make, help="a point", actions=("continuous",), horizon=10)
+        small = {"env.num_envs": 16, "agent.hidden_sizes": (64, 64), "agent.batch_size": 128, "replay.capacity": 500}
+        small |= {"evaluation.every": 1600, "evaluation.episodes": 64}
+        study = hindsight_jax.train(f"{algorithm}_plane", seeds=1, overrides=small, total_steps=1800)
+    assert study["success_end"][0, -1] > 0.8
