@@ -191,3 +191,20 @@ def test_later_epochs_and_evaluations_compile_nothing():
     finally:
         jax.monitoring.unregister_event_duration_listener(note)
     assert compiled == []
+
+
+def test_a_member_that_breaks_is_frozen_and_harms_no_other():
+    tiny, keys = population(), training.member_keys(3, 2)
+
+    def epoch(broken):
+        state = tiny.init(keys)
+        agent = state.members.agent
+        params = jax.tree.map(lambda x: x.at[0].set(jnp.nan) if broken else x, agent.params)
+        state = tiny.advance(state._replace(members=state.members._replace(agent=agent._replace(params=params))), 1)
+        return tiny.record(state, tiny.evaluate(state, keys))
+
+    state, columns = epoch(broken=True)
+    healthy, _ = epoch(broken=False)
+    assert columns["frozen"].tolist() == [1, 0]
+    assert np.isnan(columns["success_end"]).tolist() == [True, False]
+    assert_same_bits(member(state.members, 1), member(healthy.members, 1))
