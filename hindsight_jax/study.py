@@ -273,7 +273,7 @@ def _members_at_once(setup: presets.Setup, wanted: int | None) -> int:
 
 def _population(setup: presets.Setup, num_members: int) -> training.Population:
     """Over this process's devices: several processes train the same, each for itself."""
-    return training.make_population(setup.run, training.devices_for(num_members, jax.local_devices()))
+    return training.make_population(setup.run, training.devices_of(setup.run, num_members, jax.local_devices()))
 
 
 def _trained(

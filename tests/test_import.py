@@ -91,7 +91,9 @@ except AttributeError as error:
     assert "losses" in message
 
 
-@pytest.mark.parametrize(("module", "extra"), [("gymnasium", "gymnasium"), ("export", "onnx")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("gymnasium", "gymnasium"), ("gymnasium_task", "gymnasium"), ("export", "onnx")]
+)
 def test_an_extra_that_is_absent_is_named_with_its_remedy(module, extra, monkeypatch):
     """As in an environment without it; the other extras are pandas (test_study) and the peers' (test_peers)."""
     for name in [name for name in sys.modules if name.partition(".")[0] == extra or "hindsight_jax.interop" in name]:

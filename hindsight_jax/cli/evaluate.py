@@ -91,9 +91,9 @@ def _check_video(arguments: argparse.Namespace, saved: Any, goals: Any) -> None:
         return
     if arguments.video.suffix != ".gif":
         checks.fail("--video", checks.short(str(arguments.video)), "it must be a GIF", "Write --video=goals.gif.")
-    if not video.has_picture(saved.setup.env):
-        task = type(saved.setup.env).__name__
-        checks.fail("--video", str(arguments.video), f"{task} has no bodies() and camera()", "Leave --video out.")
+    reason = video.why_no_picture(saved.setup.env)
+    if reason:
+        checks.fail("--video", str(arguments.video), reason, "Leave --video out.")
     if goals is not None and len(goals) > MAX_GOALS:
         checks.fail("--video", f"{len(goals)} goals", f"a video has at most {MAX_GOALS}", "Draw them in parts.")
     saved.policy(shown(arguments))

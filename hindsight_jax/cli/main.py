@@ -95,7 +95,7 @@ def explain(arguments: Arguments, processes: "Processes") -> None:
             estimated = estimate.estimate_run(arguments.name, part.config, part.grid, setup)
             say("\n".join(estimate.size_lines(estimated, part.grid)))
             estimate.check_memory(estimated)
-            say("\n".join(chance.lines(chance.chance(setup.env))))
+            say("\n".join(chance.report(setup.env)))
             say("\n".join(estimate.time_lines(estimated, estimate.run_trial(part.config, part.grid, setup))))
 
 

@@ -104,14 +104,19 @@ def make(name: str, *, pixels: int = 0, frames: int = 1, goals: str = "state", *
             _check_known(f"override of {name}", override, known, "Leave it out.")
     env = task(**overrides)
     from hindsight_jax.envs.base import GoalEnv  # here, since it imports the simulator
+    from hindsight_jax.envs.host import HostEnv
 
-    checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
+    if not isinstance(env, HostEnv):
+        checks.instance(f"task made as {name!r}", env, GoalEnv, "Register a function that returns a GoalEnv.")
     if checks.whole("pixels", pixels, 0, checks.INT32_MAX, "Use 48, or 0 for states as they are.") == 0:
         for argument, value, default in (("frames", frames, 1), ("goals", goals, "state")):
             if value != default:
                 rule = "it says how images are seen, and needs pixels"
                 checks.fail(f"override of {name}", repr(argument), rule, "Pass pixels=48, too.")
         return env
+    if isinstance(env, HostEnv):
+        rule = "a task that is stepped on the host has no images"
+        checks.fail(f"override of {name}", "'pixels'", rule, "Leave it out.")
     from hindsight_jax.envs.images import ImageEnv
 
     return ImageEnv(env, pixels, frames, goals)

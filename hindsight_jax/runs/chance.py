@@ -9,6 +9,7 @@ import jax
 
 from hindsight_jax import numerics, training
 from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.envs.host import HostEnv
 
 EPISODES = 200
 GOALS = 10_000  # drawn for the share within reach
@@ -65,8 +66,15 @@ def reachable_share(env: GoalEnv, key: jax.Array, num: int) -> jax.Array:
     return jax.vmap(env.reachable_from)(starts, goals).mean()
 
 
+def report(env: GoalEnv | HostEnv) -> list[str]:
+    """What --explain prints of chance on a task."""
+    if isinstance(env, HostEnv):
+        return ["  what chance does is not measured, since the task is stepped on the host"]
+    return lines(chance(env))
+
+
 def lines(found: Chance, episodes: int = EPISODES) -> list[str]:
-    """What --explain prints of it.
+    """In words, for people.
 
     >>> print(*lines(Chance(0.0, 0.005, 0.01, 0.25, 0.14)), sep="\\n")
       a random policy, 200 episodes: success 0.005 at the end, 0.010 at any step; it changes what it has in 0.250

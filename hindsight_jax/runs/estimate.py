@@ -15,6 +15,7 @@ import jax
 from rich import filesize
 
 from hindsight_jax import by_device, fields, presets, training
+from hindsight_jax.envs.host import HostEnv
 from hindsight_jax.runs import config_file
 from hindsight_jax.runs.progress import duration
 
@@ -28,7 +29,7 @@ class MemoryRefusal(RuntimeError):
 class Trial(NamedTuple):
     """Measurements of a trial with M members: durations in seconds, and memory."""
 
-    working_bytes: int  # activations, gradients and rollouts of an epoch, on one device
+    working_bytes: int | None  # activations, gradients and rollouts of an epoch, on one device; None: not known
     compile: float
     init: float  # with the warm-up
     epoch: float
@@ -44,6 +45,7 @@ class Estimate(NamedTuple):
     devices: int
     kind: str  # of the devices
     chunk: int | None  # members of a device that learn at once; None: all
+    on_host: bool  # the task is stepped on the host, for one member after another
     sharing: int  # members that share one memory: a process's on a CPU, else a device's
     memory: training.MemoryUse
     copy: int  # bytes per member of a checkpoint's copy in this memory; 0 on an accelerator, whose copy is on the host
@@ -70,7 +72,7 @@ class Estimate(NamedTuple):
 def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Estimate:
     """The estimate of a population. Allocates and compiles nothing, but starts JAX's backend."""
     num_members = len(config_file.members(config, grid).seeds)
-    devices = training.devices_for(num_members)
+    devices = training.devices_of(setup.run, num_members)
     epochs = setup.num_epochs
     steps = config["env.num_envs"] * setup.env.spec.horizon
     warmup = config.get("replay.warmup", 0) * setup.env.spec.horizon
@@ -82,7 +84,8 @@ def estimate_run(name: str, config: dict[str, Any], grid: presets.Grid, setup: p
         seeds=config["seeds"],
         devices=len(devices),
         kind=devices[0].device_kind,
-        chunk=training.default_chunk(devices),
+        chunk=1 if isinstance(setup.env, HostEnv) else training.default_chunk(devices),
+        on_host=isinstance(setup.env, HostEnv),
         sharing=num_members // (jax.process_count() if on_cpu else len(devices)),
         memory=memory,
         copy=memory.state if on_cpu else 0,
@@ -114,18 +117,27 @@ def check_memory(estimate: Estimate) -> None:
 
 
 def run_trial(config: dict[str, Any], grid: presets.Grid, setup: presets.Setup) -> Trial:
-    """Compiles, initialises, trains for some seconds and evaluates once, as the run would. Discards the state."""
+    """Compiles, initialises, trains for some seconds and evaluates once, as the run would. Discards the state.
+
+    The programs of a task that is stepped on the host compile in their first calls: those of an epoch and of an
+    evaluation count as compiling. Their memory is not known.
+    """
     members = config_file.members(config, grid)
-    population = training.make_population(setup.run, training.devices_for(len(members.seeds)))
+    population = training.make_population(setup.run, training.devices_of(setup.run, len(members.seeds)))
     keys, hparams = members.keys(), members.overrides(grid)
     compiling = _timed(lambda: population.compile(keys, hparams)).seconds
-    advance = population.advance.lower(population.template(keys), 1).compile()  # cached by population.compile
+    advance, working_bytes = population.advance, None
+    if not isinstance(setup.env, HostEnv):
+        advance = advance.lower(population.template(keys), 1).compile()  # cached by population.compile
+        working_bytes = advance.memory_analysis().temp_size_in_bytes
     init = _timed(lambda: population.init(keys, hparams))
     once = _timed(lambda: advance(init.result, 1))
     num_epochs = max(1, min(round(TRIAL_SECONDS / once.seconds), setup.num_epochs))
     more = _timed(lambda: advance(once.result, num_epochs))
+    if isinstance(setup.env, HostEnv):
+        compiling = once.seconds + _timed(lambda: population.evaluate(more.result, keys)).seconds
     return Trial(
-        working_bytes=advance.memory_analysis().temp_size_in_bytes,
+        working_bytes=working_bytes,
         compile=compiling,
         init=init.seconds,
         epoch=more.seconds / num_epochs,
@@ -150,13 +162,15 @@ def size_lines(estimate: Estimate, grid: presets.Grid) -> list[str]:
     devices = f"{estimate.devices} device{'s' * (estimate.devices > 1)} ({estimate.kind}), {each} on each"
     seeds = f"{estimate.seeds} seed{'s' * (estimate.seeds > 1)}"
     members = seeds if not grid else f"{estimate.settings} settings x {seeds} = {estimate.members} members"
-    learn = "all at once"
-    if estimate.chunk is not None:
+    play, learn = "all at once", "all at once"
+    if estimate.on_host:
+        play, learn = "one after another, on the host", "one at a time"
+    elif estimate.chunk is not None:
         learn = f"{estimate.chunk} at a time, so that their networks stay in cache"
     lines = [
         f"{estimate.name}: {members}; one program on {devices}",
         *(f"  {field}: {', '.join(map(fields.text, axis))}" for field, axis in grid.items()),
-        f"  members collect and evaluate all at once, and learn {learn}",
+        f"  members collect and evaluate {play}, and learn {learn}",
         f"  {'':28}{'a member':>14}{'all':>14}",
         _size_line("networks, also the best's", estimate.memory.networks, estimate.members),
         _size_line("replay ring", estimate.memory.ring, estimate.members),
@@ -199,9 +213,11 @@ def time_lines(estimate: Estimate, trial: Trial) -> list[str]:
     if estimate.flop_per_update is not None:
         gflop = estimate.updates * estimate.flop_per_update * estimate.members / 1e9
         speed += f" and {gflop / total:.1f} useful GFLOP/s"
-    working = filesize.decimal(trial.working_bytes)
+    working = "not known, since the task is stepped on the host"
+    if trial.working_bytes is not None:
+        working = f"{filesize.decimal(trial.working_bytes)} on each device"
     return [
-        f"  working memory of an epoch, activations among it: {working} on each device",
+        f"  working memory of an epoch, activations among it: {working}",
         f"  expected, by a trial of some seconds here: {duration(total)} ({listed})",
         f"  {speed}, of all members",
     ]

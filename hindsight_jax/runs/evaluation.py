@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hindsight_jax import checks, numerics
+from hindsight_jax.envs.host import HostEnv
 from hindsight_jax.runs.load import Saved
-from hindsight_jax.training import rollout
+from hindsight_jax.training import host, rollout
 
 EPISODES = 1000
 _KEY = 0x66726573  # separates these keys from a run's own
@@ -44,6 +45,12 @@ def evaluate(saved: Saved, *, episodes: int = EPISODES, seed: int = 0, goal: Any
     episodes = checks.positive_int("episodes", episodes, "Leave it out for 1000.")
     seed = checks.whole("seed", seed, 0, checks.INT32_MAX, "Leave it out for 0.")
     env, agent = saved.setup.env, saved.setup.agent
+    key = jax.random.fold_in(numerics.key(seed), _KEY)
+    if isinstance(env, HostEnv):
+        if goal is not None:
+            rule = f"{type(env).__name__} is stepped on the host, and draws its goals itself"
+            checks.fail("goal", checks.short(goal), rule, "Leave it out.")
+        return _on_host(saved, key, episodes)
     goal = None if goal is None else checked_goals(saved, [goal])[0]
 
     def play(state: Any, key: jax.Array, count: int) -> Evaluation:
@@ -53,11 +60,21 @@ def evaluate(saved: Saved, *, episodes: int = EPISODES, seed: int = 0, goal: Any
         return Evaluation(*sums)
 
     played_by_all = jax.jit(jax.vmap(play, (0, None, None)), static_argnums=2)
-    key = jax.random.fold_in(numerics.key(seed), _KEY)
     sizes = [min(_AT_ONCE, episodes - first) for first in range(0, episodes, _AT_ONCE)]
     parts = [played_by_all(saved.agents, jax.random.fold_in(key, i), size) for i, size in enumerate(sizes)]
     means = [sum(np.asarray(x, np.float64) for x in each) / episodes for each in zip(*parts, strict=True)]
     return Evaluation(*means)
+
+
+def _on_host(saved: Saved, key: jax.Array, episodes: int) -> Evaluation:
+    """As `evaluate`, of a task that is stepped on the host: one member after another, from the same seeds."""
+    ended = []
+    for member in range(len(saved.members.seeds)):
+        policy = saved.policy(member)
+        act = jax.jit(lambda t, *seen, policy=policy: jax.vmap(policy)(*seen[:-1], host.step_keys(seen[-1], t)))
+        played = host.rollout(saved.setup.env, act, key, episodes)
+        ended.append([x.mean(dtype=np.float64) for x in (played.success_end, played.success_any, played.distance_end)])
+    return Evaluation(*np.transpose(ended))
 
 
 def checked_goals(saved: Saved, goals: Any) -> jax.Array:

@@ -50,7 +50,7 @@ class Session:
         self.grid, self.processes, self.verbose = dict(grid or {}), processes or Processes(), verbose
         self.checkpoints = Checkpoints(workdir.checkpoints, keep=config["checkpoint.keep"])
         self.members = config_file.members(config, self.grid)
-        self.population = training.make_population(setup.run, training.devices_for(len(self.members.seeds)))
+        self.population = training.make_population(setup.run, training.devices_of(setup.run, len(self.members.seeds)))
         self.keys = self.members.keys()
         self.state: Any = None
         self.num_records = 0  # of all members, since the run began
@@ -282,10 +282,10 @@ class Session:
         self.save_and_wait()
         self.processes.wait()
         shown = summary.shown_member(self.workdir.read_records())
-        if not video.has_picture(self.setup.env):
+        reason = video.why_no_picture(self.setup.env)
+        if reason is not None:
             if self.processes.is_first:
-                task = type(self.setup.env).__name__
-                streams.print_line(f"{self.name}: no policy.gif, since {task} has no bodies() and camera()")
+                streams.print_line(f"{self.name}: no policy.gif, since {reason}")
             self.report()
             return
         agent = training.local_member(self.state.members.agent, shown)

@@ -13,6 +13,8 @@ import numpy as np
 
 from hindsight_jax import checks, numerics, rendering
 from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.envs.host import HostEnv
+from hindsight_jax.training import host
 
 VIEWS, COLUMNS = 6, 3
 SIZE = 144  # pixels of a tile
@@ -20,16 +22,22 @@ REACHED, PENDING = (0.20, 0.65, 0.30), (0.82, 0.82, 0.82)  # border of a tile: t
 MAX_BYTES = 300_000  # of a GIF
 
 
-def has_picture(env: GoalEnv) -> bool:
-    """Whether the task can be drawn: its class writes `bodies`, or `scene` itself, and `camera`; they are optional."""
+def why_no_picture(env: GoalEnv | HostEnv) -> str | None:
+    """Why the task cannot be drawn; None if it can.
+
+    A task's class writes `bodies`, or `scene` itself, and `camera`; they are optional. One that is stepped on the host
+    `renders`, or does not.
+    """
     task = type(env)
+    if isinstance(env, HostEnv):
+        return None if env.renders else f'{task.__name__} was not made with render_mode="rgb_array"'
     drawn = task.scene is not GoalEnv.scene or task.bodies is not GoalEnv.bodies
-    return drawn and task.camera is not GoalEnv.camera
+    return None if drawn and task.camera is not GoalEnv.camera else f"{task.__name__} has no bodies() and camera()"
 
 
 @numerics.steady
 def record_video(
-    env: GoalEnv, policy: Callable[..., jax.Array], key: jax.Array, goals: jax.Array | None = None
+    env: GoalEnv | HostEnv, policy: Callable[..., jax.Array], key: jax.Array, goals: jax.Array | None = None
 ) -> np.ndarray:
     """Episodes of random starts, and of random goals or of these [N, *G], a tile each: u8[F, H, W, 3], F = horizon + 1.
 
@@ -37,6 +45,8 @@ def record_video(
     Random goals are six. Where states are seen as images they are half as many, or a third, and each tile has what the
     policy sees to the right of it, the newest frame and then an image goal.
     """
+    if isinstance(env, HostEnv):
+        return _record_on_host(env, policy, key)
     images = env.spec.images
     columns, num_goals = (COLUMNS, VIEWS) if images is None else (1, VIEWS // (3 if images.goals else 2))
     num_goals, columns = (num_goals, columns) if goals is None else (len(goals), min(columns, len(goals)))
@@ -68,6 +78,31 @@ def record_video(
         return rendering.to_uint8(jax.lax.map(tiled, states))
 
     return np.asarray(frames(first))
+
+
+def _record_on_host(env: HostEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
+    """The video of a task that is stepped on the host: its own pictures; an episode that is over stands still."""
+    seen: list[list[np.ndarray]] = []
+    act = jax.jit(lambda t, *arguments: jax.vmap(policy)(*arguments[:-1], host.step_keys(arguments[-1], t)))
+    watch = lambda pictures: seen.append([_resized(np.asarray(picture)) for picture in pictures])
+    played = host.play(env, act, jax.random.split(key, VIEWS), watch)
+    edge = np.ones((SIZE, SIZE), bool)
+    edge[3:-3, 3:-3] = False
+    sheet = jax.jit(lambda tiles: rendering.to_uint8(rendering.contact_sheet(tiles, COLUMNS)))
+    frames = []
+    for t in range(env.spec.horizon + 1):
+        now = np.minimum(played.length, t)
+        tiles = np.stack([seen[i][n] for n, i in enumerate(now)])
+        reached = (now > 0) & played.success[np.arange(VIEWS), now - 1]
+        tiles[:, edge] = np.where(reached[:, None], REACHED, PENDING)[:, None]
+        frames.append(np.asarray(sheet(tiles)))
+    return np.stack(frames)
+
+
+def _resized(picture: np.ndarray) -> np.ndarray:
+    """A picture u8[H, W, 3] as f32[SIZE, SIZE, 3], by the nearest pixels."""
+    rows, columns = (np.arange(SIZE) * size // SIZE for size in picture.shape[:2])
+    return picture[rows][:, columns].astype(np.float32) / 255
 
 
 def _seen(obs: dict[str, jax.Array]) -> list[jax.Array]:

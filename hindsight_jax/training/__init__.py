@@ -3,7 +3,7 @@
 from hindsight_jax.training.finite import NonFinite
 from hindsight_jax.training.members import Members, members
 from hindsight_jax.training.memory import MemoryUse, free_memory, memory_use, num_bytes
-from hindsight_jax.training.population import Population, make_population, member_keys
+from hindsight_jax.training.population import Population, devices_of, make_population, member_keys
 from hindsight_jax.training.record import normalize_metrics, pop_metrics
 from hindsight_jax.training.rollout import Rollout, rollout
 from hindsight_jax.training.run import Run, example_trajectory, make_run
@@ -25,6 +25,7 @@ __all__ = [
     "RunState",
     "default_chunk",
     "devices_for",
+    "devices_of",
     "example_trajectory",
     "free_memory",
     "local_member",

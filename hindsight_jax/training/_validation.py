@@ -16,6 +16,7 @@ from hindsight_jax import checks, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs import continuity
 from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.envs.host import HostEnv
 from hindsight_jax.replay import Replay
 from hindsight_jax.training.state import Best, Data, PopulationState, RunSizes, RunSpec, RunState
 
@@ -24,8 +25,17 @@ _TASK = ("reset", "step", "success", "distance")
 _BATCHES = {"transitions": types.Transition, "trajectories": types.Trajectory}
 
 
+def check_task(env: Any) -> None:
+    """Checks for a task of either kind, in JAX or on the host."""
+    if not isinstance(env, HostEnv):
+        check_env(env)
+
+
 def check_env(env: Any) -> None:
     """Checks for a task: an EnvSpec, the functions that are called here, and a `step` that begins no other episode."""
+    if isinstance(env, HostEnv):
+        rule = "it is stepped on the host, and no function of JAX can play it"
+        checks.fail("env", type(env).__name__, rule, "Train it by training.make_population(run).")
     has = lambda name: callable(getattr(env, name, None))
     if not isinstance(getattr(env, "spec", None), types.EnvSpec) or not all(map(has, _TASK)):
         got = f"the class {env.__name__}" if isinstance(env, type) else type(env).__name__
@@ -91,7 +101,7 @@ def check_goals(law: Any, reward_fn: Any, preference: Any) -> None:
         check_function("preference", preference, 1, remedy)
 
 
-def checked_data(data: Any, env: GoalEnv, agent: Agent, example: types.Trajectory) -> Data | None:
+def checked_data(data: Any, env: GoalEnv | HostEnv, agent: Agent, example: types.Trajectory) -> Data | None:
     """The data set with its share as a Python float, or None; ValueError unless it fits the task and the agent."""
     if data is None:
         return None
@@ -100,6 +110,9 @@ def checked_data(data: Any, env: GoalEnv, agent: Agent, example: types.Trajector
     if agent.batch != "transitions":
         rule = "the agent learns from trajectories of its own policy"
         checks.fail("data", "a data set", rule, "Leave it out, or take an agent of transitions.")
+    if isinstance(env, HostEnv):
+        rule = f"{type(env).__name__} is stepped on the host, and learns from what it collects alone"
+        checks.fail("data", "a data set", rule, "Leave it out.")
     if env.spec.images is not None:
         rule = "batches of images name frames of the member's own ring, and a data set's lie in another"
         checks.fail("data", "a data set for a task that is seen as images", rule, "Train that task from its states.")

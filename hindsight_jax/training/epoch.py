@@ -37,7 +37,11 @@ def one_member(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def epoch(
-    run: RunSpec, state: RunState, each: Map = one_member, each_learner: Map = one_member
+    run: RunSpec,
+    state: RunState,
+    each: Map = one_member,
+    each_learner: Map = one_member,
+    episodes: Rollout | None = None,
 ) -> tuple[RunState, Metrics]:
     """One epoch: (state, metrics). Metrics are means over the epoch's updates, and `collect_success_end`.
 
@@ -48,6 +52,7 @@ def epoch(
       state: of one member; with `each` and `each_learner`, of all members [M, ...].
       each: maps a function of one member over its arguments' leading axis [M]: jax.vmap. Without it there is no axis.
       each_learner: the same for learning alone, such as in chunks of members, to bound the memory of activations.
+      episodes: what was collected elsewhere, by the key that `split_key` gives; by default it is collected here.
     """
     of_run = lambda function: functools.partial(function, run)
     state, keys = each(begin)(state)
@@ -55,7 +60,8 @@ def epoch(
     if run.is_offline:
         state = each(of_run(count_env_steps))(state)
     else:
-        episodes = each(of_run(collect))(state, keys.collect)
+        if episodes is None:
+            episodes = each(of_run(collect))(state, keys.collect)
         state = each(of_run(store))(state, episodes.trajectories)
         collected = each(collection_metrics)(state, episodes)
     members = jnp.arange(state.updates.size, dtype=jnp.int32).reshape(state.updates.shape)

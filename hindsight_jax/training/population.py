@@ -14,11 +14,20 @@ import numpy as np
 from jax.sharding import Mesh
 
 from hindsight_jax import checks, numerics
-from hindsight_jax.training import _validation
+from hindsight_jax.envs.host import HostEnv
+from hindsight_jax.training import _validation, host
 from hindsight_jax.training.programs import LAYOUT, PopulationSpec, Programs, make_programs
 from hindsight_jax.training.run import Run
 from hindsight_jax.training.run import check as check_overrides
-from hindsight_jax.training.sharding import AXIS, EACH, default_chunk, put_on_all_processes, put_whole, with_sharding
+from hindsight_jax.training.sharding import (
+    AXIS,
+    EACH,
+    default_chunk,
+    devices_for,
+    put_on_all_processes,
+    put_whole,
+    with_sharding,
+)
 from hindsight_jax.training.state import PopulationState
 
 
@@ -55,24 +64,31 @@ def make_population(run: Run, devices: Sequence[Any] | None = None, chunk: int |
 
     Members never meet, so devices exchange nothing, and a member's numbers do not depend on how many there are.
 
+    The members of a task that is stepped on the host (`envs.HostEnv`) share one device and one set of environments:
+    they collect, evaluate and learn one after another.
+
     Args:
       run: made by `make_run`.
-      devices: by default one, JAX's own choice. `devices_for(num_members)` gives as many as share members equally.
+      devices: by default one, JAX's own choice. `devices_of(run, num_members)` gives as many as share members equally.
       chunk: how many members of a device learn at once; all of them collect and evaluate at once. By default 1 where
-        the cores of a CPU are devices, whose caches hold the parameters and moments of a few members, else all.
+        the cores of a CPU are devices, whose caches hold the parameters and moments of a few members, else all; always
+        1 for a task on the host.
 
     Returns:
       a `Population`. `init`, `template` and `compile` check their arguments at every call; `advance`, `evaluate` and
-      `record` only while tracing, so that later calls cost nothing. A leaf that is no array raises JAX's TypeError.
+      `record` only while tracing, so that later calls cost nothing. A leaf that is no array raises JAX's TypeError. Of
+      a task on the host `compile` only checks: each program compiles when it is first called.
 
     Raises:
-      ValueError: if an argument is of another type.
+      ValueError: if an argument is of another type; for several devices, or chunks, where the task is on the host.
     """
     if chunk is not None:
         chunk = checks.positive_int("chunk", chunk, "It counts the members that learn at once.")
     checks.instance("run", run, Run, "Make it with training.make_run(...).")
     if devices is not None:
         _validation.check_devices(devices)
+    if isinstance(run.spec.env, HostEnv):
+        return _on_host(run, devices, chunk)
     if chunk is None:
         chunk = default_chunk(jax.local_devices()[:1] if devices is None else devices)
     mesh = None if devices is None else Mesh(np.array(devices), (AXIS,))
@@ -99,7 +115,55 @@ def with_data(programs: Programs) -> Callable[[PopulationState, Any], Population
     return advance
 
 
-def template(programs: Programs, keys: jax.Array) -> PopulationState:
+def devices_of(run: Run, num_members: int, devices: Sequence[Any] | None = None) -> tuple[Any, ...]:
+    """As many of the devices as M members of this run use: as `devices_for`; the first, if its task is on the host.
+
+    Raises ValueError if processes cannot share the members, which those of a task on the host never can.
+    """
+    checks.instance("run", run, Run, "Make it with training.make_run(...).")
+    num_members = checks.positive_int("num_members", num_members, "A population has at least one member.")
+    if not isinstance(run.spec.env, HostEnv):
+        return devices_for(num_members, devices)
+    if (processes := jax.process_count()) > 1 and devices is None:
+        rule = f"the members of {type(run.spec.env).__name__}, which is stepped on the host, are trained by one process"
+        checks.fail("processes", processes, rule, "Start one process; or one for each seed, with a --workdir each.")
+    return devices_for(1, jax.local_devices() if devices is None else devices)
+
+
+def _on_host(run: Run, devices: Sequence[Any] | None, chunk: int | None) -> Population:
+    """The population of a task that is stepped on the host."""
+    members = f"the members of {type(run.spec.env).__name__}, which is stepped on the host,"
+    if devices is not None and len(devices) > 1:
+        checks.fail("devices", f"{len(devices)} devices", f"{members} share one device", "Leave it out.")
+    if chunk not in (None, 1):
+        checks.fail("chunk", chunk, f"{members} learn one at a time", "Leave it out.")
+    programs = host.make_host_programs(PopulationSpec(run=run.spec, chunk=1, mesh=None))
+    return Population(
+        template=checks.bind(template, programs),
+        init=checks.bind(init_on_host, programs),
+        advance=checks.bind(host.advance, programs),
+        evaluate=checks.bind(host.evaluate, programs),
+        record=programs.record,
+        compile=checks.bind(check_on_host, programs),
+    )
+
+
+def init_on_host(
+    programs: host.HostPrograms, keys: jax.Array, overrides: Mapping[str, jax.Array] | None = None
+) -> PopulationState:
+    """As `init`; the members play their warm-ups one after another."""
+    keys, overrides = _checked_members(programs.spec, keys, overrides)
+    return host.warm_up(programs, programs.init(keys, overrides), keys)
+
+
+def check_on_host(
+    programs: host.HostPrograms, keys: jax.Array, overrides: Mapping[str, jax.Array] | None = None
+) -> None:
+    """Refuses what `init` refuses, and compiles nothing: each program compiles when it is first called."""
+    _checked_members(programs.spec, keys, overrides)
+
+
+def template(programs: Programs | host.HostPrograms, keys: jax.Array) -> PopulationState:
     """The shapes, dtypes and shardings of `init(keys [M])`, into which a checkpoint is restored. Computes nothing.
 
     Raises ValueError if keys are not typed keys [M].

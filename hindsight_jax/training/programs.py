@@ -13,12 +13,13 @@ from jax.sharding import Mesh
 from hindsight_jax import checks
 from hindsight_jax.replay import ReplayState
 from hindsight_jax.training import _validation
-from hindsight_jax.training.epoch import epoch
+from hindsight_jax.training.epoch import Map, epoch
 from hindsight_jax.training.epoch import evaluate as evaluate_member
 from hindsight_jax.training.record import freeze_non_finite, keep_best, pop_metrics, successes
+from hindsight_jax.training.rollout import Rollout
 from hindsight_jax.training.run import init as init_member
 from hindsight_jax.training.sharding import EACH, WHOLE, in_chunks, shard
-from hindsight_jax.training.state import Best, PopulationState, RunSpec
+from hindsight_jax.training.state import Best, PopulationState, RunSpec, RunState
 
 LAYOUT: Any = PopulationState(members=EACH, best=EACH, metric_sums=EACH, epochs=WHOLE, summed_epochs=WHOLE)
 _EVALUATION = 0x6576616C  # 'eval': keeps evaluation keys apart from those that init splits off the same key
@@ -57,28 +58,33 @@ def make_programs(population: PopulationSpec, data: ReplayState | None = None) -
 
 def init(population: PopulationSpec, keys: jax.Array, overrides: dict[str, jax.Array]) -> PopulationState:
     """The first state of members with these keys [M] and overrides [M]; `population.init` checks them before."""
-    run = population.run
 
     def on_device(keys: jax.Array, overrides: dict[str, jax.Array]) -> PopulationState:
-        members = jax.vmap(functools.partial(init_member, run))(keys, overrides)
-        # shapes of one member: tracing a whole rollout for all of them takes three times as long
-        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
-        with jax.disable_jit(False):  # else its loops are unrolled, and every update is traced
-            _, shapes = jax.eval_shape(functools.partial(epoch, run), one)
-        first = jax.tree.map(jnp.copy, members.agent)  # a copy: members and best are both donated
-        return PopulationState(
-            members=members,
-            best=Best(
-                agent=first,
-                success_end=jnp.full(len(keys), -jnp.inf, jnp.float32),
-                env_steps=jnp.zeros(len(keys), jnp.int32),
-            ),
-            metric_sums=jax.tree.map(lambda s: jnp.zeros((len(keys), *s.shape), s.dtype), shapes),
-            epochs=jnp.zeros((), jnp.int32),
-            summed_epochs=jnp.zeros((), jnp.int32),
-        )
+        return first_state(population, jax.vmap(functools.partial(init_member, population.run))(keys, overrides))
 
     return shard(population.mesh, on_device, (EACH, EACH), LAYOUT)(keys, overrides)
+
+
+def first_state(population: PopulationSpec, members: RunState, episodes: Rollout | None = None) -> PopulationState:
+    """The state of members [M, ...] that have had no epoch. `episodes`: shapes of what `one_epoch` is given, if any."""
+    count = members.env_steps.size
+    # shapes of one member: tracing a whole rollout for all of them takes three times as long
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), members)
+    with jax.disable_jit(False):  # else its loops are unrolled, and every update is traced
+        given = {} if episodes is None else {"episodes": episodes}
+        _, shapes = jax.eval_shape(functools.partial(epoch, population.run), one, **given)
+    first = jax.tree.map(jnp.copy, members.agent)  # a copy: members and best are both donated
+    return PopulationState(
+        members=members,
+        best=Best(
+            agent=first,
+            success_end=jnp.full(count, -jnp.inf, jnp.float32),
+            env_steps=jnp.zeros(count, jnp.int32),
+        ),
+        metric_sums=jax.tree.map(lambda s: jnp.zeros((count, *s.shape), s.dtype), shapes),
+        epochs=jnp.zeros((), jnp.int32),
+        summed_epochs=jnp.zeros((), jnp.int32),
+    )
 
 
 @checks.validated(_validation.check_advance)
@@ -96,20 +102,28 @@ def advance(
         run = population.run
         if run.data is not None and data is not None:
             run = run._replace(data=run.data._replace(state=data))  # the argument in place of the constant
-        in_chunk = lambda function: functools.partial(in_chunks, function, population.chunk)
-
-        def one_epoch(_, state: PopulationState) -> PopulationState:
-            members, metrics = epoch(run, state.members, each=jax.vmap, each_learner=in_chunk)
-            return state._replace(
-                members=members,
-                metric_sums=jax.tree.map(jnp.add, state.metric_sums, metrics),
-                epochs=state.epochs + 1,
-                summed_epochs=state.summed_epochs + 1,
-            )
-
-        return jax.lax.fori_loop(0, num_epochs, one_epoch, state)
+        spec = population._replace(run=run)
+        return jax.lax.fori_loop(0, num_epochs, lambda _, state: one_epoch(spec, state), state)
 
     return shard(population.mesh, on_device, (LAYOUT, WHOLE, WHOLE), LAYOUT)(state, num_epochs, data)
+
+
+def one_epoch(
+    population: PopulationSpec, state: PopulationState, episodes: Rollout | None = None, each_learner: Map | None = None
+) -> PopulationState:
+    """The state after one more epoch, of episodes [M, N, ...] that are given or, by default, collected.
+
+    `each_learner` maps learning over members, by default in chunks.
+    """
+    in_chunk = lambda function: functools.partial(in_chunks, function, population.chunk)
+    each_learner = each_learner or in_chunk
+    members, metrics = epoch(population.run, state.members, jax.vmap, each_learner, episodes)
+    return state._replace(
+        members=members,
+        metric_sums=jax.tree.map(jnp.add, state.metric_sums, metrics),
+        epochs=state.epochs + 1,
+        summed_epochs=state.summed_epochs + 1,
+    )
 
 
 @checks.validated(_validation.check_evaluate)
@@ -121,10 +135,16 @@ def evaluate(population: PopulationSpec, state: PopulationState, keys: jax.Array
     """
 
     def on_device(state: PopulationState, keys: jax.Array) -> dict[str, jax.Array]:
-        fold = lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), state.epochs)
-        return jax.vmap(functools.partial(evaluate_member, population.run))(state.members, jax.vmap(fold)(keys))
+        return jax.vmap(functools.partial(evaluate_member, population.run))(
+            state.members, evaluation_keys(keys, state.epochs)
+        )
 
     return shard(population.mesh, on_device, (LAYOUT, EACH), EACH)(state, keys)
+
+
+def evaluation_keys(keys: jax.Array, epochs: jax.Array) -> jax.Array:
+    """The keys [M] of the evaluation after so many epochs, of the members' own [M]."""
+    return jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, _EVALUATION), epochs))(keys)
 
 
 @checks.validated(_validation.check_record)

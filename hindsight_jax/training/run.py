@@ -16,6 +16,7 @@ import numpy as np
 from hindsight_jax import backend, checks, numerics, relabel, types
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.envs.base import GoalEnv
+from hindsight_jax.envs.host import HostEnv
 from hindsight_jax.replay import Replay, RewardFn
 from hindsight_jax.training import _validation, finite
 from hindsight_jax.training import epoch as epochs
@@ -41,7 +42,7 @@ class Run(NamedTuple):
 
 @numerics.steady
 def make_run(
-    env: GoalEnv,
+    env: GoalEnv | HostEnv,
     agent: Agent,
     ring: Replay,
     law: relabel.Law | Callable[[dict[str, Any]], relabel.Law] | None,
@@ -53,7 +54,7 @@ def make_run(
     """A run of `agent` on `env`, with goals relabelled by `law`.
 
     Args:
-      env: a GoalEnv.
+      env: a GoalEnv; or a HostEnv, which `make_population` plays, and no function of the run.
       agent: made for env.spec.
       ring: made for `example_trajectory(env)`.
       law: of the goals, or a function of a member's "relabel.*" overrides that returns one; None if on policy.
@@ -74,7 +75,7 @@ def make_run(
       ValueError: if an argument is of another type, if the environment resets itself, if the ring's or the data's
         trajectories are not the environment's, or if the sizes do not fit the agent, the ring or the data.
     """
-    _validation.check_env(env)
+    _validation.check_task(env)
     _validation.check_agent(agent)
     example = jax.eval_shape(functools.partial(example_trajectory, env))
     _validation.check_ring(ring, example)
@@ -128,6 +129,11 @@ def init_without_warmup(run: RunSpec, key: jax.Array, overrides: Mapping[str, An
     checks.typed_key("key", key)
     key_agent, _, key_run = jax.random.split(key, 3)
     return _empty(run, key_agent, key_run, overrides)
+
+
+def warmup_key(key: jax.Array) -> jax.Array:
+    """The key of the warm-up that `init` plays, of the member's own."""
+    return jax.random.split(key, 3)[1]
 
 
 @checks.validated(_validation.check_member)
@@ -221,12 +227,12 @@ def check(run: RunSpec, overrides: Mapping[str, Any]) -> None:
 
 
 @numerics.steady
-def example_trajectory(env: GoalEnv) -> types.Trajectory:
+def example_trajectory(env: GoalEnv | HostEnv) -> types.Trajectory:
     """A trajectory of zeros of the environment's shapes, for `replay.make_ring`.
 
     Raises ValueError unless `env` is a task, and one that does not reset itself.
     """
-    _validation.check_env(env)
+    _validation.check_task(env)
     backend.start()
     spec = env.spec
     action = jax.eval_shape(spec.action.sample, numerics.key(0))

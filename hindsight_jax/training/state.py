@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from hindsight_jax import relabel
 from hindsight_jax.agents.base import Agent
-from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.replay import Replay, ReplayState, RewardFn
 
 
@@ -40,7 +39,7 @@ class Data(NamedTuple):
 class RunSpec(NamedTuple):
     """The static parts of a run: the arguments of `make_run`."""
 
-    env: GoalEnv
+    env: Any  # GoalEnv or HostEnv
     agent: Agent
     ring: Replay
     law: Any  # relabel.Law, a function of a member's overrides that returns one, or None

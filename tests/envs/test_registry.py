@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import _check_task, action_sets, base, images, physics, registry, wrappers
+from hindsight_jax.envs import _check_task, action_sets, base, host, images, physics, registry, wrappers
 
 
 def test_names_are_sorted_and_all_can_be_made():
@@ -59,6 +59,7 @@ def test_what_a_task_of_ones_own_needs_is_exported():
         _check_task: ("check_task",),
         action_sets: ("action_set", "choice", "moves"),
         base: ("GoalEnv", "PipelineState", "PureTask", "State", "typed"),
+        host: ("HostEnv",),
         physics: ("Engine", "PhysicsTask", "held", "straight"),
         images: ("ImageEnv",),
         wrappers: ("AutoReset",),

@@ -100,10 +100,10 @@ def test_a_task_has_a_picture_if_it_writes_both_methods(chain):
     class WithoutCamera(probes.Undrawn):
         scene = type(chain).scene
 
-    assert video.has_picture(chain)
-    assert not video.has_picture(probes.Undrawn(horizon=5))
-    assert not video.has_picture(WithoutCamera(horizon=5))
-    assert all(video.has_picture(envs.make(name)) for name in ("flip_bit", "push"))
+    assert video.why_no_picture(chain) is None
+    assert video.why_no_picture(probes.Undrawn(horizon=5)) == "Undrawn has no bodies() and camera()"
+    assert video.why_no_picture(WithoutCamera(horizon=5)) == "WithoutCamera has no bodies() and camera()"
+    assert [video.why_no_picture(envs.make(name)) for name in ("flip_bit", "push")] == [None, None]
 
 
 @pytest.mark.seldom  # compiles push

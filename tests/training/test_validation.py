@@ -250,6 +250,7 @@ DOORS = {
     "make_population": door(training.make_population, run=RUN_, devices=optional(DEVICES), chunk=optional(count())),
     "member_keys": door(training.member_keys, seed=SEED, num_members=count()),
     "devices_for": door(training.devices_for, num_members=count(), devices=optional(DEVICES)),
+    "devices_of": door(training.devices_of, run=RUN_, num_members=count(), devices=optional(DEVICES)),
     "default_chunk": door(training.default_chunk, devices=DEVICES),
     "rollout": door(abstractly(training.rollout), env=ENV_, policy=POLICY, key=key(), num_envs=count(2)),
     "example_trajectory": door(training.example_trajectory, env=ENV_),
