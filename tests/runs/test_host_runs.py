@@ -10,9 +10,9 @@ from chain_runs import assert_same_bits
 from host_line import HostLine
 
 from hindsight_jax import presets
-from hindsight_jax.runs import config_file, estimate, load, records, session, video
+from hindsight_jax.runs import config_file, estimate, evaluation, load, records, session, video
 from hindsight_jax.runs.processes import Processes
-from hindsight_jax.runs.session import SessionError
+from hindsight_jax.runs.refusals import SessionError
 from hindsight_jax.runs.signals import GracefulExit
 from hindsight_jax.training import host
 
@@ -83,6 +83,17 @@ def test_its_policy_is_a_function_again(whole):
         np.arange(2),
     )
     assert set(seen.action.ravel().tolist()) <= {0, 1, 2}
+
+
+@pytest.mark.seldom  # another process's compiles
+def test_a_fresh_evaluation_plays_every_member_on_the_host(whole):
+    saved = load.load(whole.workdir.path)
+    found = evaluation.evaluate(saved, episodes=10, seed=1)
+    np.testing.assert_array_equal(found, evaluation.evaluate(saved, episodes=10, seed=1))
+    assert found.success_end.shape == (2,)
+    np.testing.assert_allclose(found.success_end * 10, np.round(found.success_end * 10), atol=1e-9)
+    with pytest.raises(ValueError, match=r"^goal: got .*, but HostLine is stepped on the host, and draws its goals"):
+        evaluation.evaluate(saved, goal=[0.0])
 
 
 def test_the_video_shows_the_pictures_and_success_and_stands_still_after_the_end():
