@@ -1,11 +1,17 @@
-"""`hindsight-jax compare DIR [LABEL=DIR ...]`: how runs, or the settings of a grid, ended, and which is better."""
+"""`hindsight-jax compare DIR [LABEL=DIR ...]`: how runs, or the settings of a grid, ended, and which is better.
 
-from collections.abc import Sequence
+With --fresh the last policies play new episodes. The best of many evaluations, or of many settings, is chosen by noise
+as well as by merit: what it does on goals that had no part in the choice does not flatter.
+"""
 
+from collections.abc import Mapping, Sequence
+
+from hindsight_jax import statistics
 from hindsight_jax.cli import commands
 from hindsight_jax.runs import comparison, sources, streams
 from hindsight_jax.runs.comparison import LAST, spread
 from hindsight_jax.runs.files import WorkDirError
+from hindsight_jax.runs.jax_flags import configure_jax
 from hindsight_jax.runs.sources import Line
 
 MEASURES = {"end": "success_end", "any": "success_any"}
@@ -17,14 +23,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="+", metavar="[LABEL=]DIR", help="a run's directory, or one that holds several")
     parser.add_argument("--against", metavar="LABEL", help="the line to compare with each other; by default the best")
     parser.add_argument("--measure", choices=sorted(MEASURES), default="end", help="success at the end, or at any step")
+    parser.add_argument("--fresh", type=int, metavar="EPISODES", help="play the last policies on so many new goals")
     arguments = parser.parse_args(argv)
     measure = MEASURES[arguments.measure]
     try:
         lines = sources.lines(sources.read(arguments.runs))
         _check_label(arguments.against, lines)
+        fresh = {} if arguments.fresh is None else played(lines, measure, arguments.fresh)
     except (ValueError, WorkDirError) as error:
         return commands.failed(error)
-    texts = standings(lines, measure)
+    texts = standings(lines, measure, fresh)
     for group in comparison.by_task(lines):
         texts += differences(group, arguments.against, measure)
     for text in texts:
@@ -40,15 +48,37 @@ def _check_label(label: str | None, lines: Sequence[Line]) -> None:
         raise ValueError(f"--against: got {label!r}, but {rule}.")
 
 
-def standings(lines: Sequence[Line], measure: str) -> list[str]:
-    """A table of how each line ended."""
-    head = ("", "seeds", "env steps", "last evaluation", f"mean of the last {LAST}", "not finite")
-    rows = [head]
+def played(lines: Sequence[Line], measure: str, episodes: int) -> dict[str, statistics.Interval]:
+    """Label -> success of the last policies on new starts and goals, the same for all lines of a task.
+
+    Raises ValueError for a number of episodes that is none, and a run without a good checkpoint.
+    """
+    configure_jax(1)
+    # Imported here: it takes seconds, and --help must not.
+    from hindsight_jax.checkpoints.checkpoints import CheckpointError
+    from hindsight_jax.runs import evaluation
+    from hindsight_jax.runs.load import load
+
+    found = {}
+    for path in dict.fromkeys(line.source.path for line in lines):
+        try:
+            found[path] = getattr(evaluation.evaluate(load(path, "last"), episodes=episodes), measure)
+        except CheckpointError as error:
+            raise ValueError(str(error)) from error
+    members = {line.label: sorted({record["member"] for record in line.records}) for line in lines}
+    return {line.label: statistics.interval(found[line.source.path][members[line.label]], rates=True) for line in lines}
+
+
+def standings(lines: Sequence[Line], measure: str, fresh: Mapping[str, statistics.Interval]) -> list[str]:
+    """A table of how each line ended, and what its policies did anew."""
+    head = ("", "seeds", "env steps", "last evaluation", f"mean of the last {LAST}", *(["anew"] if fresh else []))
+    rows = [(*head, "not finite")]
     for line in lines:
         found = comparison.standing(line, measure)
         failed = " ".join(map(str, found.failed_seeds))
         counts = (str(len(found.seeds)), f"{found.env_steps:,}")
-        rows.append((line.label, *counts, spread(found.last), spread(found.recent), failed))
+        anew = [spread(fresh[line.label])] if fresh else []
+        rows.append((line.label, *counts, spread(found.last), spread(found.recent), *anew, failed))
     return aligned(rows)
 
 

@@ -76,6 +76,16 @@ def test_the_command_prints_a_row_for_each_setting_and_draws(tmp_path, capsys, s
         assert gif.n_frames > 1
 
 
+def test_compare_plays_the_last_policies_anew(saved, capsys):
+    assert main.main(["compare", str(GOLDEN), "--fresh=40"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    found = evaluation.evaluate(saved, episodes=40).success_end
+    assert "anew" in head.split()
+    assert f"{found.mean():.3f} (" in row
+    assert main.main(["compare", str(GOLDEN), "--fresh=0"]) == 2
+    assert "episodes: got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

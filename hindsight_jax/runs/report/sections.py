@@ -39,7 +39,7 @@ def results(lines: Sequence[Line]) -> str:
         "best of each seed",
     )
     rows = [_result(line) for line in lines]
-    note = "In brackets: the 95 % interval over seeds. Best is chosen in hindsight and so flatters a run."
+    note = "In parentheses the 95 % interval over seeds, in brackets each seed. Best is chosen in hindsight."
     return f"<h2>Results</h2>{_table(head, rows)}<p class='soft'>{note}</p>"
 
 
