@@ -15,7 +15,11 @@ from hindsight_jax import plotting, relabel
 from hindsight_jax.plotting import BLUE, COLOURS, GREY, INK
 
 GOAL, STEP = COLOURS[1], COLOURS[2]  # of what is aimed at, and of the step that is learnt from
-LAST, DRAWN_STEP, DRAWN_GOAL = 8, 2, 6  # of the trajectory s_0 .. s_8: its end, s of the step, the state that is its goal
+LAST, DRAWN_STEP, DRAWN_GOAL = (
+    8,
+    2,
+    6,
+)  # of the trajectory s_0 .. s_8: its end, s of the step, the state that is its goal
 TITLES = ("1. collect", "2. store", "3. hindsight", "4. learn")
 
 
@@ -92,7 +96,9 @@ def hindsight(axis: Any) -> None:
 def learn(axis: Any) -> None:
     """The loss of one step."""
     axis.text(0.5, 0.7, "loss(s, a, s', goal)", fontsize=16, color=INK, ha="center", va="center")
-    axis.text(0.5, 0.45, "for one step;\nits mean over a batch\nmoves the network", fontsize=12, ha="center", va="center")
+    axis.text(
+        0.5, 0.45, "for one step;\nits mean over a batch\nmoves the network", fontsize=12, ha="center", va="center"
+    )
     axis.add_patch(_square(0.02, 0.28, "none", 0.96, 0.56, edge=BLUE))
     _caption(axis, "a pure function of numbers")
 
@@ -119,7 +125,9 @@ def _square(x: float, y: float, face: str, width: float = 0.08, height: float = 
 
 
 def _arrow(axis: Any, start: tuple[float, float], end: tuple[float, float], style: str = "-|>") -> None:
-    axis.annotate("", end, start, arrowprops={"arrowstyle": style, "color": INK, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0})
+    axis.annotate(
+        "", end, start, arrowprops={"arrowstyle": style, "color": INK, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+    )
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def as_markdown(text: str) -> str:
     ['f\\\\* of *one* f.', '', 'Examples:', '    >>> double(1)', '    2']
     """
     before, mark, examples = re.sub(r"(?m)^>>>", "\0>>>", text, count=1).partition("\0")
-    star = r"(`[^`]*`|(?<![\w*])\*[\w ]+\*(?![\w*])|^    .*$)|\*"
+    star = r"(`[^`]*`|(?<![\w*])\*[\w ]+\*(?![\w*])|^ +\*+\w+:|^    .*$)|\*"
     before = re.sub(star, lambda found: found[1] or r"\*", before, flags=re.MULTILINE)
     return before + "Examples:\n" + re.sub(r"(?m)^(?=.)", "    ", examples) if mark else before
 
@@ -105,7 +105,11 @@ def _directive(path: str, root: bool = True, level: int = 2) -> str:
     """A directive; without `root` it is the module's docstring alone. Of a name of another package, its path."""
     if not path.startswith("hindsight_jax."):
         return f"`{path.rpartition('.')[2]}` is `{path}`."
-    options = [f"heading_level: {level}"] if root else ["show_root_heading: false", "show_root_toc_entry: false", "members: false"]
+    options = (
+        [f"heading_level: {level}"]
+        if root
+        else ["show_root_heading: false", "show_root_toc_entry: false", "members: false"]
+    )
     return "\n".join([f"::: {path}", "    options:", *(f"      {option}" for option in options)])
 
 
