@@ -12,23 +12,25 @@ from hindsight_jax import presets
 from hindsight_jax.cli import arguments, batch, commands, evaluate
 
 ROOT = pathlib.Path(__file__).parent.parent
-NAMES = ("README.md", *(f"docs/{name}.md" for name in ("index", "idea", "many_seeds", "many_machines", "losses")))
-TEXT = {name: (ROOT / name).read_text() for name in (*NAMES, "docs/after_training.md", "docs/code.md")}
-PYTHON = {
-    name: "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXT[name], re.DOTALL | re.MULTILINE)) for name in NAMES
+TEXT = {
+    path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 }
+GUIDES = (  # whose command lines are complete
+    "README.md",
+    *(
+        f"docs/{name}.md"
+        for name in ("index", "idea", "many_seeds", "many_machines", "losses", "after_training", "images")
+    ),
+)
 COMMAND = re.compile(r"(?:-m experiments\.run|\bhindsight-jax) ([^`\n]*)")
 
 
 def run(name: str) -> dict:
     """What a page's Python defines, run from top to bottom."""
     namespace = {"__name__": "__main__"}
-    exec(compile(PYTHON[name], f"{name}, its Python", "exec"), namespace)
+    blocks = re.findall(r"^```python\n(.*?)^```$", TEXT[name], re.DOTALL | re.MULTILINE)
+    exec(compile("\n".join(blocks), f"{name}, its Python", "exec"), namespace)
     return namespace
-
-
-def test_the_pages_with_python_are_these():
-    assert {name for name, code in PYTHON.items() if code} == {"README.md", "docs/losses.md", "docs/many_seeds.md"}
 
 
 @pytest.mark.slow
@@ -60,6 +62,13 @@ def test_what_the_python_of_the_losses_computes():
     assert page["gradient"]["w"].shape == (2, 5)
 
 
+@pytest.mark.seldom  # it compiles the drawing
+def test_the_python_of_images_observes_what_the_page_says():
+    page = run("docs/images.md")
+    observation = page["state"].obs["observation"]
+    assert (observation.shape, observation.dtype) == ((48, 48, 6), "uint8")
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A folder with the runs that the pages' commands read: tiny ones, under the pages' names."""
@@ -87,14 +96,14 @@ def take(words: list[str]) -> None:
         arguments.parse(words)
 
 
-@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("name", GUIDES)
 def test_every_command_line_is_one_that_the_program_takes(name, trained):
     for line in COMMAND.findall(TEXT[name]):
         take(shlex.split(line.removesuffix(" &")))
 
 
 def test_the_command_lines_are_found():
-    lines = [line for text in TEXT.values() for line in COMMAND.findall(text)]
+    lines = [line for name in GUIDES for line in COMMAND.findall(TEXT[name])]
     for word in ("--config=hdm_push", "--list", "batch", "show", "compare", "evaluate", "--from=runs/bits"):
         assert any(line.startswith(word) for line in lines), word
     with pytest.raises(SystemExit):

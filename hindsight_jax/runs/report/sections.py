@@ -179,12 +179,13 @@ def _origin(source: Source) -> str:
     document = source.document
     commit = f"{document['commit']}{', with changes that were not committed' if document['dirty'] else ''}"
     device = document["device"]
+    host = ", ".join(part for part in (device.get("processor"), device["system"]) if part)  # earlier runs have no first
     seconds = {key: source.summary[key] for key in source.summary if key.startswith("seconds_")}
     rows = [
         ("folder", source.path.name),
         ("arguments", " ".join(document["arguments"])),
         ("commit", commit),
-        ("device", f"{device['count']} x {device['kind']} ({device['processor']}, {device['system']})"),
+        ("device", f"{device['count']} x {device['kind']} ({host})"),
         ("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())),
         (
             "time",
