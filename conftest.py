@@ -15,6 +15,7 @@ import jax  # noqa: E402 - it reads the environment
 import pytest  # noqa: E402
 
 pytest_plugins = ["run_fixtures"]
+collect_ignore = ["experiments/site/extension.py"]  # it imports griffe, of the extra `docs`; the site's test runs it
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

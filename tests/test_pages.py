@@ -56,6 +56,19 @@ def test_no_file_names_a_page_that_is_not_in_the_tree():
                 assert (ROOT / name).exists(), f"{path}: {name}"
 
 
+def test_every_page_is_in_the_navigation_of_the_site():
+    """By its path below docs; the notes lie beside the pages there."""
+    listed = re.findall(r"\b([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert sorted(listed) == sorted({"BUILD_NOTES.md", *(path.name for path in (ROOT / "docs").glob("*.md"))})
+
+
+def test_a_page_with_python_has_a_test_that_names_it():
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for page in PAGES:
+        if "```python\n" in TEXT[page]:
+            assert f'{page.name}"' in tests, page.name
+
+
 def test_every_row_is_explained():
     """In the first table of the page of the algorithms."""
     page = TEXT[ROOT / "docs" / "algorithms.md"]

@@ -1,8 +1,7 @@
-"""The README does what it says: its Python runs, and its two commands are what CI runs."""
+"""The README does what it says: its two commands are what CI runs, and its figures stand on the pages it names."""
 
 import pathlib
 import re
-import shlex
 import subprocess
 import tomllib
 
@@ -21,34 +20,30 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-def commands() -> list[list[str]]:
-    """Arguments of every command line of the README, a block's lines and inline code alike."""
-    lines = re.findall(r"(?:-m experiments\.run|\bhindsight-jax) (--[^`\n]*)", README)
-    return [shlex.split(line.removesuffix(" &")) for line in lines]
+def test_the_blocks_are_two_of_python_and_two_of_shell():
+    """`tests/test_guides.py` runs the Python."""
+    assert (len(blocks("python")), len(blocks("sh"))) == (2, 2)
 
 
-@pytest.mark.parametrize("index", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3])  # the third compiles push
-def test_python_runs_as_printed(index, capsys):
-    exec(compile(blocks("python")[index], f"README.md, Python block {index}", "exec"), {"__name__": "__main__"})
-    output = capsys.readouterr().out
-    if index == 2:  # a line of report, then the shape
-        line, shape = output.splitlines()
-        assert line.startswith("hdm_push: 10,400 of 10,400 env steps, success ")
-        assert shape == "(3, 2, 2, 1)"
+def rows() -> list[tuple[str, str, str]]:
+    """The cells of each row of the table of what it does: what, how well, and links."""
+    return re.findall(r"^\| (\S.*?) \| (.*?)\| (\[.*?) \|$", README, re.MULTILINE)
 
 
-def test_the_blocks_are_four_of_python_and_two_of_shell():
-    assert (len(blocks("python")), len(blocks("sh"))) == (4, 2)
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_the_figures_of_a_row_stand_on_the_pages_that_it_links_to(row):
+    """Each number, or each `m of n`, in those words."""
+    _, figures, links = row
+    pages = "".join((ROOT / path).read_text() for path in re.findall(r"\]\(([^)#]+)", links))
+    for figure in re.findall(r"\d[\d,.]*(?: of \d[\d,.]*)?", figures.replace("fetch_reach and", "")):
+        assert re.search(rf"(?<![\d.]){re.escape(figure.rstrip(',.'))}(?![\d])", pages), figure
 
 
-def test_what_the_python_computes():
-    """The results that the README's comments promise."""
-    namespace = {}
-    exec(blocks("python")[1], namespace)
-    assert namespace["index"] == -1 or 3 < namespace["index"] <= 50
-    assert namespace["probabilities"].shape == (52,)
-    assert abs(float(namespace["probabilities"].sum()) - 1.0) < 1e-5
-    assert abs(float(namespace["probabilities"][0]) - 0.15) < 1e-6
+def test_the_table_has_rows_and_its_counts_are_right():
+    assert len(rows()) == 12
+    assert any(what == "Fourteen algorithms on twelve tasks" for what, _, _ in rows())
+    assert len(presets.ALGORITHMS) == 14
+    assert len([name for name in presets.ENVIRONMENTS if not name.endswith("_pixels")]) == 12
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -89,39 +84,16 @@ def test_the_extra_that_the_tests_need_exists():
     assert any(entry.startswith("pytest") for entry in extras["test"])
 
 
-def test_every_command_line_is_one_that_the_program_takes():
-    lines = commands()
-    assert ["--config=hdm_push"] in lines
-    assert ["--list"] in lines
-    for line in lines:
-        if "--resume" in line:  # of a directory that is not here
-            assert line == ["--resume", "--workdir=runs/hdm_push-<date>"]
-        else:
-            cli_arguments.parse(line)
+def test_ci_s_short_run_is_one_that_the_program_takes():
     short = re.search(r"command_of 1\) (.*)\"$", CI, re.MULTILINE).group(1)
     arguments = cli_arguments.parse(["--config=hdm_push", *short.split()])
     assert arguments.config["total_steps"] == 12_000
 
 
-def test_the_paths_of_its_tables_are_there():
-    first_cells = "".join(re.findall(r"^\|(.*?)\|", README, re.MULTILINE))
-    names = {*presets.ALGORITHMS, *presets.ENVIRONMENTS, *presets.names()}  # the tables are of these, and of paths
-    paths = [cell for cell in re.findall(r"`([^`]+)`", first_cells) if cell not in names]
-    assert "hindsight_jax/losses" in paths
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
-def test_the_layout_names_every_package_and_module():
-    parts = {path.relative_to(ROOT) for path in (ROOT / "hindsight_jax").iterdir() if path.name[0] not in "_."}
-    parts |= {path.relative_to(ROOT) for path in (ROOT / "experiments").iterdir() if path.name[0] not in "_."}
-    kinds = {path for path in parts if path.suffix == ".py" or (ROOT / path).is_dir()}
-    assert [str(path) for path in sorted(kinds) if f"`{path}`" not in README] == []
-
-
-def test_the_walk_of_a_transition_names_functions_that_are_there():
-    steps = re.findall(r"^\d\. .*$", README, re.MULTILINE)
-    assert len(steps) == 9
-    named = [pair for step in steps for pair in re.findall(r"`([\w/]+\.py)`, `(\w+)`", step)]
-    assert len(named) >= len(steps)
-    text = {path: (ROOT / "hindsight_jax" / path).read_text() for path, _ in named}
-    assert [pair for pair in named if f"def {pair[1]}(" not in text[pair[0]]] == []
+def test_ci_builds_the_site_by_the_command_that_stands_here():
+    command = ".venv/bin/python -m mkdocs build --strict"
+    install = ".venv/bin/pip install -c constraints.txt -e '.[docs]'"
+    assert f"`{install}`" in README
+    assert f"`{command}`" in README
+    assert command in CI
+    assert install.replace("install", "install --quiet") in CI

@@ -33,8 +33,9 @@ def test_its_python_runs(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(page["same"], page["session"].run(["action"], inputs)[0])
 
 
-def test_its_commands_are_taken():
-    train, write = re.findall(r"^hindsight-jax (.*)$", PAGE, re.MULTILINE)
+def test_the_run_is_the_one_that_is_exported():
+    (train,) = re.findall(r"^hindsight-jax (--config=.*)$", PAGE, re.MULTILINE)
+    (write,) = re.findall(r"^hindsight-jax (export .*)$", PAGE, re.MULTILINE)
     parsed = arguments.parse(shlex.split(train))
     assert (parsed.name, parsed.config["env.size"], str(parsed.workdir)) == ("her_flip_bit", 8, "runs/bits")
     word, *rest = shlex.split(write)

@@ -177,7 +177,7 @@ BAD_OVERRIDES = [
     ("--import=my-module", "'my-module'", "the dotted name of a module"),
     ("--import=json --import=json.no_such", "'json.no_such'", "put that on PYTHONPATH"),
     # arguments that are not flags
-    ("--verbose", "--verbose", "--help"),
+    ("--colour", "--colour", "--help"),
     ("-v", "-v", "--help"),
     ("--", "--", "--help"),
     ("-", "-", "--help"),

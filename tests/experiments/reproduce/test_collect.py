@@ -2,6 +2,8 @@
 
 import json
 import math
+import pathlib
+import re
 
 import pytest
 
@@ -9,6 +11,8 @@ from experiments.reproduce import collect
 from hindsight_jax.runs import config_file, strict_json
 from hindsight_jax.runs.workdir import WorkDir
 
+ROOT = pathlib.Path(__file__).parents[3]
+PAGE = (ROOT / "docs/results.md").read_text()
 HEADER = (
     "| run | seeds | env steps | updates | success at the end | any step | seconds |\n|---|---|---|---|---|---|---|\n"
 )
@@ -151,6 +155,17 @@ def test_a_file_that_is_not_there_is_an_empty_table(tmp_path, capsys):
     assert collect.main([str(tmp_path / "push.json")]) == 0
     assert capsys.readouterr().out == HEADER
     assert not (tmp_path / "push.json").exists()
+
+
+# But for the ablation, of which the page has fewer columns.
+TABLES = re.findall(r"reproduce\.collect (experiments/results/(?!push_ablation)\w+\.json)", PAGE)
+
+
+@pytest.mark.parametrize("file", TABLES)
+def test_the_page_of_results_has_the_table_of_each_file_that_it_names(file):
+    rows = collect.table(json.loads((ROOT / file).read_text())).splitlines()[2:]
+    assert rows
+    assert [row for row in rows if row not in PAGE] == []
 
 
 @pytest.mark.parametrize("argv", [[], ["hdm=runs/a"], ["push.json", "runs/a"], ["push.json", "hdm=runs/a", "x"]])

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from golden import GOLDEN
 from one_record import record
 from shown_runs import make_run
 
@@ -30,6 +31,11 @@ def test_a_run_in_words(tmp_path):
     assert "train 1m 01s" in text
     assert "Differences" not in text
     assert "<title>hdm_push</title>" in html
+
+
+def test_a_run_of_an_earlier_version_has_a_report():
+    """Its config.json names no processor."""
+    assert "x cpu (Linux x86_64)" in text_of(page.page(sources.read([GOLDEN])))
 
 
 def test_the_page_fetches_nothing(tmp_path):
