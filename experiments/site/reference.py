@@ -12,9 +12,8 @@ from types import ModuleType
 
 import hindsight_jax
 
-EXTRAS = tuple(
-    f"hindsight_jax.interop.{name}" for name in ("export", "gymnasium", "gymnasium_task")
-)  # not in the index
+_ADAPTERS = ("export", "gymnasium", "gymnasium_task")
+EXTRAS = tuple(f"hindsight_jax.interop.{name}" for name in _ADAPTERS)  # the index does not import these
 FOLDER = "reference"
 
 
