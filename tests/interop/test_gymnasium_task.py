@@ -143,6 +143,7 @@ class Quiet(Bits):
     compute_reward = property()
 
 
+@pytest.mark.seldom
 def test_a_task_of_ours_seen_through_gymnasium_has_its_shapes_lengths_and_successes():
     """Bits that differ are flipped in turn: as many actions, then the episode is over, and its last state the goal."""
     ours = envs.make("flip_bit", size=4, horizon=3)

@@ -54,6 +54,7 @@ def test_shares_are_those_of_the_random_walk(stops):
         assert abs(getattr(found, name) - value) < 0.032, name
 
 
+@pytest.mark.seldom
 def test_a_task_that_is_seen_as_images_is_played_as_it_is():
     seen = envs.make("point_mass", horizon=4, pixels=36)
     assert chance.chance(seen, 16) == chance.chance(envs.make("point_mass", horizon=4), 16)

@@ -41,6 +41,7 @@ def test_with_equal_values_it_is_the_uninterrupted_run_from_there_on(server, who
     assert {file: file.read_bytes() for file in half.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.seldom
 def test_a_child_that_is_stopped_resumes_as_any_run(server, half, tmp_path):
     path, stopped = tmp_path / "next", tmp_path / "stopped"
     command = (f"--from={half}", "--config.total_steps=54")
@@ -51,6 +52,7 @@ def test_a_child_that_is_stopped_resumes_as_any_run(server, half, tmp_path):
     assert rows(stopped) == rows(path)
 
 
+@pytest.mark.seldom
 def test_a_kill_before_its_first_checkpoint_loses_not_the_parent(server, whole, half, tmp_path):
     path = tmp_path / "next"
     command = (f"--from={half}", "--config.total_steps=54", f"--workdir={path}")
@@ -93,6 +95,7 @@ def test_it_has_the_parent_s_networks_ring_and_counts_and_its_own_hyper_paramete
     assert [row["env_steps"] for row in rows(tmp_path / "next")] == [42, 42]
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize(
     ("values", "message"),
     [

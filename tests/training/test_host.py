@@ -88,6 +88,7 @@ def test_the_ring_holds_each_members_own_episodes_warm_up_first(whole):
         np.testing.assert_array_equal(reached[i][1 : length + 1], walk)
 
 
+@pytest.mark.seldom
 def test_members_in_turn_are_each_alone_to_the_bit(whole):
     """Sums of metrics included; `record` divides them, in another order for one member than for two."""
     together = population().advance(population().init(training.member_keys(3, 2)), 3)
