@@ -66,8 +66,7 @@ class Session:
         """Writes config.json, and makes and saves the first state of a new run, or that in which its parent is."""
         origin = self.begin_from(parent) if parent else None
         if self.processes.is_first:
-            grid = config_file.grid_to_json(self.grid)
-            values = config_file.to_json(self.config)
+            values, grid = config_file.to_json(self.config), config_file.grid_to_json(self.grid)
             self.workdir.write_config(values, name=self.name, grid=grid, argv=argv, parent=origin)
         if not parent:
             self.init()
@@ -87,9 +86,8 @@ class Session:
         """
         document = WorkDir.open(parent).read_config()
         self.init()
-        template = self.population.template(self.keys)
-        checkpoints = Checkpoints(parent / "checkpoints")
-        _, state, _ = checkpoints.restore(template, renamed=RENAMED_LEAVES, added=ADDED_LEAVES)
+        template, stored = self.population.template(self.keys), Checkpoints(parent / "checkpoints")
+        _, state, _ = stored.restore(template, renamed=RENAMED_LEAVES, added=ADDED_LEAVES)
         self.state = training.with_overrides_of(state, self.state)
         self.first_env_steps = self.env_steps()
         if int(self.state.epochs) >= self.setup.num_epochs:
