@@ -122,6 +122,8 @@ def _continued(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) 
         raise UsageError(f"--from: {str(error).replace('--workdir', '--from')}") from None
     if given.get("config", name) != name:
         raise UsageError(f"--config: got {given['config']}, but {parent} holds a run of {name}. Leave --config out.")
+    if presets.programs(grid)[1]:
+        raise UsageError(f"--from: {parent} holds the programs of a grid. Name one of the directories below it.")
     if "config.grid" in given:
         raise UsageError("--config.grid: a run that begins from another has its grid. Leave it out.")
     for field, value in overrides.items():

@@ -54,7 +54,7 @@ def played(lines: Sequence[Line], measure: str, episodes: int) -> dict[str, stat
     Raises ValueError for a number of episodes that is none, and a run without a good checkpoint.
     """
     configure_jax(1)
-    # Imported here: it takes seconds, and --help must not.
+    # Imported here: orbax takes a second, which --help need not wait for.
     from hindsight_jax.checkpoints.checkpoints import CheckpointError
     from hindsight_jax.runs import evaluation
     from hindsight_jax.runs.load import load

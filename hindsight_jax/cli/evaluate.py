@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     """Prints a table, and writes the video; returns 2 for arguments that do not fit the run, 1 if it has no policy."""
     arguments = parse(argv)
     configure_jax(1)
-    # Imported here: it takes seconds, and --help must not.
+    # Imported here: orbax takes a second, which --help need not wait for.
     from hindsight_jax.checkpoints.checkpoints import CheckpointError
     from hindsight_jax.runs import evaluation
     from hindsight_jax.runs.load import load
@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
         _check_video(arguments, saved, goals)
         options = {"episodes": arguments.episodes, "seed": arguments.seed}
         for goal in [None] if goals is None else goals:
-            streams.print_line("" if goal is None else f"goal {','.join(f'{x:g}' for x in np.ravel(goal))}")
+            if goal is not None:
+                streams.print_line(f"goal {','.join(f'{x:g}' for x in np.ravel(goal))}")
             for line in table(saved, evaluation.evaluate(saved, **options, goal=goal)):
                 streams.print_line(line)
         if arguments.video is not None:

@@ -100,7 +100,8 @@ def _has_programs(path: Path) -> bool:
 
 
 def _state(path: Path, document: dict[str, Any], records: list[Record], written: dict[str, Any]) -> State:
-    reached = min(summary.table(records, "env_steps").values[:, -1]) if records else 0
+    steps = summary.table(records, "env_steps").values
+    reached = steps[:, -1].min() if steps.size else 0
     done = written and not written.get("interrupted") and reached >= document["config"]["total_steps"]
     return "finished" if done else "going on" if is_held(path) else "stopped"
 

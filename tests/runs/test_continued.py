@@ -11,6 +11,7 @@ from fork_server import TINY
 from hindsight_jax.cli import arguments, flags
 from hindsight_jax.runs import config_file, records, refusals, session, video
 from hindsight_jax.runs.signals import GracefulExit
+from hindsight_jax.runs.workdir import WorkDir
 
 
 def rows(path):
@@ -123,6 +124,14 @@ def test_what_does_not_fit_the_parent_s_state_is_refused(parent, tmp_path, value
 def test_values_that_a_state_depends_on_are_refused(half, words, message):
     with pytest.raises(flags.UsageError, match=message):
         arguments.parse([f"--from={half}", *words])
+
+
+def test_a_directory_of_several_programs_is_refused(tmp_path):
+    config = config_file.to_json(config_file.resolve(tiny.NAME, tiny.VALUES))
+    whole = WorkDir.create(tmp_path / "grid")
+    whole.write_config(config, name=tiny.NAME, grid={"agent.hidden_sizes": [[8], [9]]})
+    with pytest.raises(flags.UsageError, match=r"^--from: .*grid holds the programs of a grid. Name one of"):
+        arguments.parse([f"--from={whole.path}"])
 
 
 def test_a_directory_without_a_run_is_refused(tmp_path):

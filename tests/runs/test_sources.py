@@ -53,6 +53,14 @@ def test_lines_are_settings(tmp_path):
     assert [line.setting for line in both] == [{"agent.beta": 1.0}, {"agent.beta": 2.0}, {}]
 
 
+def test_members_without_a_common_evaluation_are_read(tmp_path):
+    """As where one of two processes has written, and the other not yet."""
+    run = make_run(tmp_path / "a", curves=((), ()), finished=False)
+    WorkDir.open(run).append_records([record(0, 100), record(1, 200)])
+    (source,) = sources.read([run])
+    assert source.state == "stopped"
+
+
 def test_the_state_of_a_run(tmp_path):
     """Finished: it has a summary, and took all steps. Its total may grow later, by --resume."""
     states = lambda *paths: [source.state for source in sources.read(paths)]
