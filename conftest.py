@@ -15,6 +15,7 @@ import jax  # noqa: E402 - it reads the environment
 import pytest  # noqa: E402
 
 pytest_plugins = ["run_fixtures"]
+pytest.register_assert_rewrite("chain_runs", "physics_contract", "ring_model")  # before any test file imports them
 collect_ignore = ["experiments/site/extension.py"]  # it imports griffe, of the extra `docs`; the site's test runs it
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,7 +30,7 @@ TASKS = ("claw", "door", "fetch_reach", "four_rooms", "lunar_lander", "point_mas
 SELDOM = tuple(f"hindsight_jax.envs.{name}." for name in ("images", "physics", "wrappers", *TASKS))
 # Files whose runs are forks of one server, which is started and compiled for once.
 FORKED = {
-    *(f"tests/runs/test_{name}.py" for name in ("kills", "run_disks", "run_streams")),
+    *(f"tests/runs/test_{name}.py" for name in ("continued", "kills", "run_disks", "run_streams")),
     *(f"tests/cli/test_{name}.py" for name in ("command_lines", "main")),
 }
 LONG = ("tests/envs/", "tests/training/", "tests/runs/", "tests/agents/")  # a file takes ten seconds, elsewhere a few

@@ -14,6 +14,7 @@ A file lists runs; `config` is a name or several, every other key is a field:
     [[run]]
     label = "weights"                 # of its directory; by default the name
     config = "hdm_push"
+    import = "my_module"              # as --import
     relabel.behaviour = 0.3
     grid = { "agent.beta" = [0.5, 1, 2] }
 """
@@ -26,7 +27,8 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from hindsight_jax import fields
 from hindsight_jax.cli import commands
@@ -39,7 +41,7 @@ from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.progress import duration
 from hindsight_jax.runs.report import page
 
-_KEYS = ("config", "label", "grid")  # of a run in a file; all others are fields
+_KEYS = ("config", "label", "grid", "import")  # of a run in a file; all others are fields
 
 
 def main(argv: Sequence[str], runner: batch.Runner | None = None) -> int:
@@ -92,8 +94,8 @@ def jobs_of(what: Sequence[str], flags: Sequence[str], workdir: Path) -> list[Jo
     """
     jobs: list[Job] = []
     for word in what:
-        entries = read(Path(word)) if word.endswith(".toml") else [(word, word, {}, {})]
-        jobs += [_job(*entry, flags, workdir) for entry in entries]
+        entries = read(Path(word)) if word.endswith(".toml") else [Entry(word, word)]
+        jobs += [_job(entry, flags, workdir) for entry in entries]
     labels = [job.label for job in jobs]
     for label in labels:
         if labels.count(label) > 1:
@@ -101,8 +103,18 @@ def jobs_of(what: Sequence[str], flags: Sequence[str], workdir: Path) -> list[Jo
     return jobs
 
 
-def read(path: Path) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """(label, name, field -> value, grid) for each run of a file.
+class Entry(NamedTuple):
+    """A run, as a file or the command line names it."""
+
+    label: str
+    name: str
+    values: Mapping[str, Any] = MappingProxyType({})  # by dotted field
+    grid: Mapping[str, Any] = MappingProxyType({})
+    modules: Sequence[str] = ()  # of --import
+
+
+def read(path: Path) -> list[Entry]:
+    """Every run of a file.
 
     Raises ValueError: no such file, no TOML, or a key of another type than it must have.
     """
@@ -113,30 +125,34 @@ def read(path: Path) -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     stray = set(document) - {"defaults", "run"}
     if stray or not isinstance(document.get("run"), list):
         raise ValueError(f"{path}: it must have tables [[run]], and may have [defaults]; got {sorted(document)}.")
+    defaults = document.get("defaults", {})
+    own = lambda table: _flat({key: value for key, value in table.items() if key not in _KEYS})
     entries = []
     for number, run in enumerate(document["run"], start=1):
-        values = _flat(document.get("defaults", {})) | _flat({k: v for k, v in run.items() if k not in _KEYS})
-        names = run.get("config", [])
-        names = [names] if isinstance(names, str) else names
+        names, modules = _listed(run.get("config", [])), _listed(run.get("import", defaults.get("import", [])))
         if not names:
             raise ValueError(f'{path}: run {number}: config is missing. Write config = "hdm_push".')
-        label = run.get("label", "")
+        values, label = own(defaults) | own(run), run.get("label", "")
         for name in names:
-            own = " ".join(part for part in (label, name) if part) if len(names) > 1 else label or name
-            entries.append((own, name, values, run.get("grid", {})))
+            both = " ".join(part for part in (label, name) if part) if len(names) > 1 else label or name
+            entries.append(Entry(both, name, values, run.get("grid", {}), modules))
     return entries
 
 
-def _job(
-    label: str, name: str, values: Mapping[str, Any], grid: Mapping[str, Any], flags: Sequence[str], workdir: Path
-) -> Job:
-    """A run with its flags; `values` are those of a file, before the flags of the command line."""
+def _listed(value: Any) -> list[Any]:
+    """A list, of one thing where it is none."""
+    return value if isinstance(value, list) else [value]
+
+
+def _job(entry: Entry, flags: Sequence[str], workdir: Path) -> Job:
+    """A run with its flags; a flag of the command line goes before a value of a file."""
+    label, name, values, grid, modules = entry
     if not re.fullmatch(r"[\w.,=-][\w .,=-]*", label):
         raise ValueError(f"label: got {label!r}, but it must be a directory's name: letters, digits, blanks and ._,=-.")
     given = {flag.partition("=")[0] for flag in flags}
     own = [f"--config.{field}={_text(value)}" for field, value in values.items() if f"--config.{field}" not in given]
     axes = [f"--config.grid={json.dumps(grid)}"] if grid else []
-    written = [f"--config={name}", *own, *flags, *axes]
+    written = [*(f"--import={module}" for module in modules), f"--config={name}", *own, *flags, *axes]
     try:
         parsed = parse(written)
     except UsageError as error:

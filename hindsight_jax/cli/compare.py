@@ -96,8 +96,16 @@ def differences(lines: Sequence[Line], against: str | None, measure: str) -> lis
         found = comparison.difference(first, line, measure)
         by = "seed by seed" if found.paired else "seeds unpaired"
         rows.append((line.label, spread(found.last), spread(found.recent), spread(found.improvement, 2), by))
-    note = ["", f"{first.label} is the best of the last evaluations, chosen in hindsight."] if against is None else []
-    return ["", *aligned(rows), *note]
+    return ["", *aligned(rows), *(_chosen(lines, first, measure) if against is None else [])]
+
+
+def _chosen(lines: Sequence[Line], first: Line, measure: str) -> list[str]:
+    """Says that the best was chosen in hindsight, and which lines are as good."""
+    mean = comparison.standing(first, measure).recent.mean
+    tied = [line.label for line in lines if comparison.standing(line, measure).recent.mean == mean]
+    if len(tied) > 1:
+        return ["", f"Tied, over the last evaluations: {'; '.join(tied)}."]
+    return ["", f"{first.label} is the best of the last evaluations, chosen in hindsight."]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         options = {"episodes": arguments.episodes, "seed": arguments.seed}
         for goal in [None] if goals is None else goals:
             if goal is not None:
-                streams.print_line(f"goal {','.join(f'{x:g}' for x in np.ravel(goal))}")
+                streams.print_line(f"goal {','.join(f'{x:g}' for x in np.ravel(goal))}{_out_of_reach(saved, goal)}")
             for line in table(saved, evaluation.evaluate(saved, **options, goal=goal)):
                 streams.print_line(line)
         if arguments.video is not None:
@@ -45,6 +45,11 @@ def main(argv: Sequence[str]) -> int:
     except ValueError as error:
         return commands.failed(error)
     return 0
+
+
+def _out_of_reach(saved: Any, goal: Any) -> str:
+    """What the task knows of a goal that no state achieves; '' otherwise."""
+    return "" if bool(saved.setup.env.reachable(goal)) else ": no state of the task achieves it"
 
 
 def table(saved: Any, found: Any) -> list[str]:

@@ -85,7 +85,7 @@ def build(name: str, config: Mapping[str, Any], read_data: bool = True) -> Setup
 
 def make_env(name: str, config: Mapping[str, Any]) -> Any:
     """The task of the run `name`, with the arguments that its configuration has under env.*."""
-    from hindsight_jax import envs
+    from hindsight_jax import envs, types
 
     _, environment, _ = resolve.split(name)
     taken = {field.removeprefix("env."): value for field, value in config.items() if field.startswith("env.")}
@@ -94,6 +94,11 @@ def make_env(name: str, config: Mapping[str, Any]) -> Any:
     if "horizon" in taken:
         taken["horizon"] = steps
     env = envs.make(tables.ENVIRONMENTS[environment].task or environment, **taken)
+    made = "continuous" if isinstance(env.spec.action, types.Box) else "discrete"
+    registered = config.get("env.actions", tables.ENVIRONMENTS[environment].actions[0])
+    if made != registered:
+        remedy = f'Register the task with actions=("{made}",).'
+        checks.fail(f"spec.action of {environment}", env.spec.action, f"it is registered as {registered}", remedy)
     if env.spec.horizon != steps:
         remedy = f"Register the task with horizon={env.spec.horizon}."
         checks.fail(f"spec.horizon of {environment}", env.spec.horizon, f"it is registered with {steps}", remedy)

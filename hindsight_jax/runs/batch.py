@@ -6,6 +6,7 @@ named at the end, and the others go on.
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def train(jobs: Iterable[Job], *, runner: Runner, say: Callable[[str], None]) ->
             log = job.path.with_name(f"{job.path.name}.log")
             log.parent.mkdir(parents=True, exist_ok=True)
             arguments = arguments_of(job, now.state)
-            say(f"{job.label}: {fields.COMMAND} {' '.join(arguments)}")
+            say(f"{job.label}: {shlex.join([fields.COMMAND, *arguments])}")
             before, began = now.seconds, time.monotonic()
             code = runner(arguments, log)
             now = progress_of(job)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from hindsight_jax import checks, fields, presets, training
 from hindsight_jax.checkpoints.checkpoints import Checkpoints
 from hindsight_jax.runs import config_file, estimate, streams, summary, video
+from hindsight_jax.runs import parent as parents
 from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.load import ADDED_LEAVES, RENAMED_LEAVES
 from hindsight_jax.runs.lock import Lock
@@ -64,7 +64,7 @@ class Session:
 
     def start(self, argv: Sequence[str], parent: Path | None = None) -> None:
         """Writes config.json, and makes and saves the first state of a new run, or that in which its parent is."""
-        origin = self.begin_from(parent) if parent else None
+        origin = parents.begin(self, parent) if parent else None
         if self.processes.is_first:
             values, grid = config_file.to_json(self.config), config_file.grid_to_json(self.grid)
             self.workdir.write_config(values, name=self.name, grid=grid, argv=argv, parent=origin)
@@ -78,25 +78,6 @@ class Session:
         self.population.compile(self.keys, hparams)
         self.state = self.population.init(self.keys, hparams)
 
-    def begin_from(self, parent: Path) -> dict[str, Any]:
-        """Takes the newest state of another run, with this one's hyper-parameters; returns what config.json says of it.
-
-        Raises ValueError if a value changes the state's shapes, or no step is left to take, CheckpointError if the
-        parent has no good checkpoint.
-        """
-        document = WorkDir.open(parent).read_config()
-        self.init()
-        template, stored = self.population.template(self.keys), Checkpoints(parent / "checkpoints")
-        _, state, _ = stored.restore(template, renamed=RENAMED_LEAVES, added=ADDED_LEAVES)
-        self.state = training.with_overrides_of(state, self.state)
-        self.first_env_steps = self.env_steps()
-        if int(self.state.epochs) >= self.setup.num_epochs:
-            rule = f"the run of --from has taken {self.first_env_steps:,} env steps"
-            checks.fail("total_steps", f"{self.config['total_steps']:,}", rule, "Raise --config.total_steps.")
-        path = os.path.relpath(parent, self.workdir.path)
-        commit = {"commit": document["commit"], "dirty": document["dirty"]}
-        return {"path": path, "name": document["name"], **commit, "env_steps": self.first_env_steps}
-
     def resume(self, argv: Sequence[str]) -> None:
         """Restores the newest intact checkpoint and drops the records written after it; training writes them again.
 
@@ -106,7 +87,7 @@ class Session:
         if self.checkpoints.is_empty() and not self.workdir.read_records():
             origin = self.workdir.read_config().get("parent")
             if origin:
-                self.begin_from(self.workdir.path / origin["path"])
+                parents.begin(self, self.workdir.path / origin["path"])
             else:
                 self.init()
             self.save()
@@ -378,6 +359,8 @@ def session(
         with refusals(ValueError):
             setup = presets.build(name, config)
             estimate.check_memory(estimate.estimate_run(name, config, grid, setup))  # before a folder is made
+            if parent:
+                parents.check(parent, config, setup)
             if processes.is_first:
                 workdir = WorkDir.open(path) if resume else create(path)
                 stack.enter_context(Lock(workdir.path))

@@ -73,6 +73,14 @@ def test_a_file_s_runs_have_its_defaults_and_their_own_values(night):
     assert found[2].grid == {"agent.beta": (0.5, 1.0)}
 
 
+def test_a_file_may_name_modules_to_import(night, monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    pathlib.Path("of_mine.py").write_text("")
+    pathlib.Path("a.toml").write_text('[defaults]\nimport = "of_mine"\n\n[[run]]\nconfig = "hdm_push"\n')
+    (job,) = jobs("a.toml")
+    assert job.arguments == ["--import=of_mine", "--config=hdm_push"]
+
+
 def test_names_take_the_flags_of_the_command_line_and_so_do_files(night):
     first, *rest = jobs("gcsl_push", "night.toml", flags=["--config.seeds=3"])
     assert first.arguments == ["--config=gcsl_push", "--config.seeds=3"]
@@ -85,6 +93,8 @@ def test_it_trains_what_is_not_done_and_leaves_one_page(night, capsys):
     assert batch.main(arguments, runner) == 0
     assert len(runner.asked) == 3
     output = capsys.readouterr().out
+    assert """betas: hindsight-jax --config=hdm_push """ in output
+    assert """'--config.grid={"agent.beta": [0.5, 1]}' --workdir=w/betas""" in output  # as a shell takes it
     assert "her_push: done, 5s of work; 2 of 3 runs" in output
     assert "report: w/report.html" in output
     html = pathlib.Path("w/report.html").read_text()

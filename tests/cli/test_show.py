@@ -43,6 +43,12 @@ def test_compare_with_a_line_of_choice(runs, capsys):
     assert "hindsight" not in output
 
 
+def test_lines_that_are_equally_good_are_said_to_be(runs, tmp_path, capsys):
+    make_run(tmp_path / "c", "gcsl_push", ((0.7, 0.9), (0.7, 0.8)))
+    assert main.main(["compare", "a", "b", "c"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Tied, over the last evaluations: hdm_push; gcsl_push."
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

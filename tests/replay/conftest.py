@@ -3,8 +3,6 @@
 import jax
 import pytest
 
-pytest.register_assert_rewrite("ring_model")
-
 
 @pytest.fixture(autouse=True)
 def _strict():

@@ -11,8 +11,15 @@ from golden import GOLDEN
 from PIL import Image
 
 import hindsight_jax
-from hindsight_jax.cli import main
+from hindsight_jax.cli import compare, evaluate, main
 from hindsight_jax.runs import evaluation
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch):
+    """JAX's options are the tests', whatever command runs."""
+    for module in (compare, evaluate):
+        monkeypatch.setattr(module, "configure_jax", lambda members: None)
 
 
 @pytest.fixture(scope="module")
