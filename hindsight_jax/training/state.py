@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hindsight_jax import relabel
+from hindsight_jax import checks, relabel
 from hindsight_jax.agents.base import Agent
 from hindsight_jax.replay import Replay, ReplayState, RewardFn
 
@@ -98,7 +98,14 @@ def with_overrides_of(state: PopulationState, other: PopulationState) -> Populat
 
     They are the agents' `hparams`, the law's weights and the preference's. Networks, Adam's moments, rings, keys and
     counts stay; the best agents and the metrics' sums begin anew.
+
+    Raises ValueError for what is no state, or has other shapes.
     """
+    for name, given in (("state", state), ("other", other)):
+        checks.instance(name, given, PopulationState, "Pass what init, advance or record returned.")
+    shapes = lambda tree: [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+    if jax.tree.structure(state) != jax.tree.structure(other) or shapes(state) != shapes(other):
+        checks.fail("other", "a state of other shapes", "it must be of the same kind of run", "Change no shape.")
 
     def chosen(path: Any, old: jax.Array, new: jax.Array) -> jax.Array:
         return new if any(getattr(part, "name", None) == "hparams" for part in path) else old

@@ -285,6 +285,7 @@ DOORS = {
         blames=("settings",),
     ),
     "pop_metrics": door(training.pop_metrics, state=record(WHOLE)),
+    "with_overrides_of": door(training.with_overrides_of, state=record(WHOLE), other=record(WHOLE)),
     "normalize_metrics": door(
         training.normalize_metrics, columns=Argument(COLUMNS, {}, {k: v for k, v in JUNK.items() if k != "dict"})
     ),

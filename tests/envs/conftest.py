@@ -1,1 +1,0 @@
-"""Readable failures of the contract that the physics tasks share."""

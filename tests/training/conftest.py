@@ -1,1 +1,0 @@
-"""Readable failures of the comparisons of small runs."""
