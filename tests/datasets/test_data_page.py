@@ -18,7 +18,7 @@ def ran(tmp_path, monkeypatch, capsys):
     """(folder, what the page's Python printed)."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     exec(compile("\n".join(blocks), "data.md", "exec"), {"__name__": "page"})
     return tmp_path, capsys.readouterr().out
 

@@ -1,5 +1,8 @@
 """The glossary has each metric that a run of ours records, and a user's own metric keeps its name."""
 
+import pathlib
+import re
+
 import jax
 import pytest
 import tiny
@@ -30,3 +33,10 @@ def test_a_metric_of_one_s_own_keeps_its_name_and_comes_last():
     assert (glossary.title("my_own"), glossary.meaning("my_own")) == ("my_own", "")
     assert sorted(["my_own", "loss", "learner/td_loss"], key=glossary.rank) == ["learner/td_loss", "loss", "my_own"]
     assert glossary.title("learner/td_loss") == "TD loss"
+
+
+def test_the_page_of_metrics_has_the_glossary_s_words():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    metrics = [(key, f"{metric.title} | {metric.meaning}") for key, metric in glossary.GLOSSARY.items()]
+    assert rows == [*metrics, *glossary.COLUMNS.items()]
