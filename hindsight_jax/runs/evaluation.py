@@ -46,12 +46,9 @@ def evaluate(saved: Saved, *, episodes: int = EPISODES, seed: int = 0, goal: Any
     seed = checks.whole("seed", seed, 0, checks.INT32_MAX, "Leave it out for 0.")
     env, agent = saved.setup.env, saved.setup.agent
     key = jax.random.fold_in(numerics.key(seed), _KEY)
-    if isinstance(env, HostEnv):
-        if goal is not None:
-            rule = f"{type(env).__name__} is stepped on the host, and draws its goals itself"
-            checks.fail("goal", checks.short(goal), rule, "Leave it out.")
-        return _on_host(saved, key, episodes)
     goal = None if goal is None else checked_goals(saved, [goal])[0]
+    if isinstance(env, HostEnv):
+        return _on_host(saved, key, episodes)
 
     def play(state: Any, key: jax.Array, count: int) -> Evaluation:
         policy = lambda observation, goal, key: agent.act(state, observation, goal, key, False)
@@ -79,7 +76,11 @@ def _on_host(saved: Saved, key: jax.Array, episodes: int) -> Evaluation:
 
 def checked_goals(saved: Saved, goals: Any) -> jax.Array:
     """Goals [V, *G] as f32. Raises ValueError if one does not fit the task, or is not finite."""
-    shape, found = saved.setup.env.spec.goal_shape, []
+    env = saved.setup.env
+    if isinstance(env, HostEnv):
+        rule = f"{type(env).__name__} is stepped on the host, and draws its goals itself"
+        checks.fail("goal", checks.short(goals), rule, "Leave it out.")
+    shape, found = env.spec.goal_shape, []
     for goal in goals:
         values = np.asarray(goal, np.float32)
         if values.shape != shape:

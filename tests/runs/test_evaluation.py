@@ -76,11 +76,18 @@ def test_the_command_prints_a_row_for_each_setting_and_draws(tmp_path, capsys, s
     assert main.main(["evaluate", str(run), "--episodes=8", f"--goal={goal}", f"--video={video}", "--member=1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     found = evaluation.evaluate(saved, episodes=8, goal=np.zeros(size))
-    assert lines[0] == f"goal {goal}"
+    assert lines[0] == f"goal {goal}"  # which some state achieves
     assert lines[2].endswith(" ".join(f"{value:.3f}" for value in found.success_end))
     assert lines[3] == f"seed {saved.members.seeds[1]}: {video}"
     with Image.open(io.BytesIO(video.read_bytes())) as gif:
         assert gif.n_frames > 1
+
+
+def test_a_goal_that_no_state_achieves_is_said_to_be_one(saved, capsys):
+    """A bit of a half."""
+    goal = ",".join(["0.5"] * saved.setup.env.spec.goal_shape[0])
+    assert main.main(["evaluate", str(GOLDEN), "--episodes=8", f"--goal={goal}"]) == 0
+    assert capsys.readouterr().out.startswith(f"goal {goal}: no state of the task achieves it\n")
 
 
 def test_compare_plays_the_last_policies_anew(saved, capsys):
