@@ -22,7 +22,8 @@ from hindsight_jax.presets.resolve import hyperparameters
 from hindsight_jax.runs import config_file
 
 # How often a session saves, and what it does with NaN: tests/runs/test_session.py and test_kills.py have these.
-OF_THE_SESSION = {"checkpoint.seconds", "checkpoint.keep", "on_nan"}
+# And a file of data, which has to be there: tests/runs/test_run_data.py.
+OF_THE_SESSION = {"checkpoint.seconds", "checkpoint.keep", "on_nan", "data.file"}
 # Names of images have the same fields on every task: this one, which all kinds of agent learn, stands for the others.
 STANDS_FOR_IMAGES = "push_pixels"
 BOX = types.Range((-1.0, -1.0), (1.0, 1.0))

@@ -9,7 +9,7 @@ import pytest
 import hindsight_jax
 from hindsight_jax import datasets, envs, presets
 from hindsight_jax.cli import arguments, main
-from hindsight_jax.runs import config_file, estimate, records, session, summary, video
+from hindsight_jax.runs import config_file, estimate, records, refusals, session, summary, video
 from hindsight_jax.runs.signals import GracefulExit
 
 NAME = "gcsl_flip_bit"
@@ -103,7 +103,7 @@ def test_runs_with_a_share_resume_to_the_bit(file, tmp_path):
     assert held.length.shape == (2 * 10,)  # of both members, each with its ring of ten full
     without = config_file.resolve(NAME, TINY | COLLECTS | {"total_steps": 48})
     with (
-        pytest.raises(session.SessionError, match=r"SHA-256 of data\.file: got '', but the checkpoint was made with"),
+        pytest.raises(refusals.SessionError, match=r"SHA-256 of data\.file: got '', but the checkpoint was made with"),
         session.session(NAME, without, {}, tmp_path / "run", resume=True),
     ):
         pass
@@ -118,7 +118,7 @@ def test_other_data_are_refused_at_resume(offline, file, tmp_path):
     name, config, _ = config_file.load(path / "config.json")
     both = rf"SHA-256 of data\.file: got '{datasets.sha256(other)}', but the checkpoint was made with"
     with (
-        pytest.raises(session.SessionError, match=rf"{both} '{datasets.sha256(file)}'\. Put the value back"),
+        pytest.raises(refusals.SessionError, match=rf"{both} '{datasets.sha256(file)}'\. Put the value back"),
         session.session(name, config | {"data.file": str(other), "total_steps": 48}, {}, path, resume=True),
     ):
         pass
