@@ -19,8 +19,8 @@ import numpy as np
 
 from hindsight_jax import checks, fields, plotting, presets, statistics, training
 from hindsight_jax.agents.base import Agent
+from hindsight_jax.training.record import RATES
 
-_RATES = ("success_end", "success_any", "collect_success_end")
 _SEEDS_ARE_AN_ARGUMENT = "seeds are an argument of train, and every study has their axis"
 
 
@@ -68,7 +68,7 @@ class Study:
         The interval of a success rate stays within [0, 1].
         """
         seeds_first = np.moveaxis(self[metric], -2, 0)
-        return statistics.interval(seeds_first, confidence, nan_policy="propagate", rates=metric in _RATES)
+        return statistics.interval(seeds_first, confidence, nan_policy="propagate", rates=metric in RATES)
 
     def policy(
         self,

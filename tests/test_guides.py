@@ -72,7 +72,15 @@ def test_the_python_of_images_observes_what_the_page_says():
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A folder with the runs that the pages' commands read: tiny ones, under the pages' names."""
-    for name in ("bits", "bits_slower", "night/her_flip_bit", "night/gcsl_flip_bit"):
+    runs = (
+        "bits",
+        "bits_slower",
+        "grid",
+        "night/her_flip_bit",
+        "night/gcsl_flip_bit",
+        "reproduce/hdm-table-1/hdm_push",
+    )
+    for name in runs:
         shutil.copytree(GOLDEN, tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path

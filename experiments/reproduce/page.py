@@ -12,6 +12,7 @@ import numpy as np
 from experiments.reproduce import studies, verdicts
 from experiments.reproduce.studies import Budget, Cell, Study
 from hindsight_jax import checks, statistics
+from hindsight_jax.runs import comparison
 from hindsight_jax.runs.progress import duration
 
 Results = Mapping[str, Mapping[str, Any]]  # path of a run -> what `collect.digest` made
@@ -142,7 +143,4 @@ def spread(found: statistics.Interval, digits: int = 3) -> str:
     >>> spread(statistics.interval([0.5, 0.7, 0.9], 0.5), 2)
     '0.70 (0.61 to 0.79)'
     """
-    if np.isnan(found.mean):
-        return "a seed failed"
-    mean, low, high = (f"{float(part):.{digits}f}" for part in found)
-    return mean if np.isnan(found.low) else f"{mean} ({low} to {high})"
+    return "a seed failed" if np.isnan(found.mean) else comparison.spread(found, digits)

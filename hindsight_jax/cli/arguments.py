@@ -92,6 +92,8 @@ def _new(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arg
 
 def _resumed(given: Mapping[str, Any], overrides: Mapping[str, fields.Value]) -> Arguments:
     """Makes the arguments of the work directory's run; only the fields in RESUMABLE may be overridden."""
+    if "from" in given:
+        raise UsageError("--from: it begins a new run, and --resume goes on with one. Leave one of them out.")
     if "workdir" not in given:
         raise UsageError("--resume: the run's directory is missing. Add --workdir=DIR.")
     workdir = Path(given["workdir"])

@@ -33,9 +33,8 @@ from typing import Any, NamedTuple
 from hindsight_jax import fields
 from hindsight_jax.cli import commands
 from hindsight_jax.cli.arguments import parse
-from hindsight_jax.cli.compare import aligned
 from hindsight_jax.cli.flags import UsageError
-from hindsight_jax.runs import batch, sources, streams
+from hindsight_jax.runs import batch, config_file, sources, streams
 from hindsight_jax.runs.batch import Job
 from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.progress import duration
@@ -126,7 +125,7 @@ def read(path: Path) -> list[Entry]:
     if stray or not isinstance(document.get("run"), list):
         raise ValueError(f"{path}: it must have tables [[run]], and may have [defaults]; got {sorted(document)}.")
     defaults = document.get("defaults", {})
-    own = lambda table: _flat({key: value for key, value in table.items() if key not in _KEYS})
+    own = lambda table: config_file.dotted({key: value for key, value in table.items() if key not in _KEYS})
     entries = []
     for number, run in enumerate(document["run"], start=1):
         names, modules = _listed(run.get("config", [])), _listed(run.get("import", defaults.get("import", [])))
@@ -178,7 +177,7 @@ def _train(jobs: Sequence[Job], runner: batch.Runner) -> dict[str, str]:
 def _list(jobs: Sequence[Job]) -> int:
     """Prints how far each run is."""
     found = [(job, batch.progress_of(job)) for job in jobs]
-    for line in aligned([(job.label, now.state, f"{now.share:.0%}", str(job.path)) for job, now in found]):
+    for line in commands.aligned([(job.label, now.state, f"{now.share:.0%}", str(job.path)) for job, now in found]):
         streams.print_line(line)
     return 0
 
@@ -198,11 +197,3 @@ def _show(jobs: Sequence[Job], workdir: Path) -> None:
 def _text(value: Any) -> str:
     """A value of a file as a flag writes it."""
     return fields.text(tuple(value) if isinstance(value, list) else value)
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"agent": {"beta": 1}} -> {"agent.beta": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat

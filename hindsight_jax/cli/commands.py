@@ -47,6 +47,16 @@ def run(argv: Sequence[str]) -> int:
 
 
 def failed(error: Exception, code: int = 2) -> int:
-    """Prints the error on one line, and returns the exit code."""
+    """Prints the error on one line, though a path in it may hold the end of one, and returns the exit code."""
     print("error: " + str(error).replace("\n", "\\n"), file=sys.stderr)
     return code
+
+
+def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Columns on the left, two blanks apart.
+
+    >>> aligned([("a", "bc"), ("def", "g")])
+    ['a    bc', 'def  g']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [(indent + "  ".join(map(str.ljust, row, widths))).rstrip() for row in rows]

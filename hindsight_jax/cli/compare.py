@@ -79,7 +79,7 @@ def standings(lines: Sequence[Line], measure: str, fresh: Mapping[str, statistic
         counts = (str(len(found.seeds)), f"{found.env_steps:,}")
         anew = [spread(fresh[line.label])] if fresh else []
         rows.append((line.label, *counts, spread(found.last), spread(found.recent), *anew, failed))
-    return aligned(rows)
+    return commands.aligned(rows)
 
 
 def differences(lines: Sequence[Line], against: str | None, measure: str) -> list[str]:
@@ -96,7 +96,7 @@ def differences(lines: Sequence[Line], against: str | None, measure: str) -> lis
         found = comparison.difference(first, line, measure)
         by = "seed by seed" if found.paired else "seeds unpaired"
         rows.append((line.label, spread(found.last), spread(found.recent), spread(found.improvement, 2), by))
-    return ["", *aligned(rows), *(_chosen(lines, first, measure) if against is None else [])]
+    return ["", *commands.aligned(rows), *(_chosen(lines, first, measure) if against is None else [])]
 
 
 def _chosen(lines: Sequence[Line], first: Line, measure: str) -> list[str]:
@@ -106,13 +106,3 @@ def _chosen(lines: Sequence[Line], first: Line, measure: str) -> list[str]:
     if len(tied) > 1:
         return ["", f"Tied, over the last evaluations: {'; '.join(tied)}."]
     return ["", f"{first.label} is the best of the last evaluations, chosen in hindsight."]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns on the left, two blanks apart.
-
-    >>> aligned([("a", "bc"), ("def", "g")])
-    ['a    bc', 'def  g']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

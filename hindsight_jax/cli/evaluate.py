@@ -10,7 +10,6 @@ import numpy as np
 
 from hindsight_jax import checks, presets, statistics
 from hindsight_jax.cli import commands
-from hindsight_jax.cli.compare import aligned
 from hindsight_jax.runs import streams, summary
 from hindsight_jax.runs.comparison import spread
 from hindsight_jax.runs.jax_flags import configure_jax
@@ -63,7 +62,7 @@ def table(saved: Any, found: Any) -> list[str]:
         each = " ".join(f"{found.success_end[i]:.3f}" for i in mine)
         label = presets.label(setting) or saved.name
         rows.append((label, str(len(mine)), *map(spread, rates), spread(distance), each))
-    return aligned(rows)
+    return commands.aligned(rows)
 
 
 def write_video(arguments: argparse.Namespace, saved: Any, goals: Any) -> None:

@@ -4,7 +4,7 @@ import textwrap
 
 from hindsight_jax import fields, presets
 from hindsight_jax.cli import flags
-from hindsight_jax.cli.commands import COMMANDS
+from hindsight_jax.cli.commands import COMMANDS, aligned
 
 WIDTH = 120
 USAGE = f"""\
@@ -28,7 +28,7 @@ def list_text(word: str = "") -> str:
     names = [name for name in presets.names() if word in (*presets.split(name)[:2], "all")]
     titles = {**{key: row.help for key, row in presets.ALGORITHMS.items()}, "all": "every name"}
     titles |= {key: row.help for key, row in presets.ENVIRONMENTS.items()}
-    lines = [f"{word}: {titles[word]}", *_table([_COLUMNS, *map(_main_numbers, names)])]
+    lines = [f"{word}: {titles[word]}", *aligned([_COLUMNS, *map(_main_numbers, names)], "  ")]
     how = f"{_EXPECTED} With _paper: the paper's numbers, or its released code's."
     return "\n".join([*lines, *textwrap.wrap(how, WIDTH), f"To run one:  {fields.COMMAND} --config={names[0]}"])
 
@@ -46,8 +46,8 @@ def help_text(name: str = "") -> str:
     if name:
         title = f"{name}: {presets.describe(name)}.{_expectation(name)} Its fields, as it sets them:"
     of_runs = flags.of_runs()
-    lines = [USAGE, *_table([(f"--{key}", of_runs[key].help) for key in of_runs if key != "h"])]
-    lines += ["", "Commands:", *_table(list(COMMANDS.items())), "", *textwrap.wrap(title, WIDTH)]
+    lines = [USAGE, *aligned([(f"--{key}", of_runs[key].help) for key in of_runs if key != "h"], "  ")]
+    lines += ["", "Commands:", *aligned(list(COMMANDS.items()), "  "), "", *textwrap.wrap(title, WIDTH)]
     wide = max(map(len, known))
     for field, spec in known.items():
         others = [need for need in spec.needs if field not in need.alternatives]
@@ -68,21 +68,15 @@ def _parts() -> list[str]:
         best = max(measured, key=lambda name: presets.EXPECTED[name].success, default=None)
         tasks.append((task, row.help, f"{best}: {presets.EXPECTED[best]}" if best else "-"))
     algorithms = [(algorithm, row.help) for algorithm, row in presets.ALGORITHMS.items()]
-    lines = ["A name is ALGORITHM_TASK, where they fit.", "", "Algorithms:", *_table(algorithms)]
-    lines += ["", *_table([("Tasks:", "", "expected"), *tasks], indent="")]
+    lines = ["A name is ALGORITHM_TASK, where they fit.", "", "Algorithms:", *aligned(algorithms, "  ")]
+    lines += ["", *aligned([("Tasks:", "", "expected"), *tasks])]
     lines += ["", *textwrap.wrap(_EXPECTED, WIDTH), ""]
     examples = [
         (f"{fields.COMMAND} --list=push", "the names of a task (or an algorithm), in numbers; =all: every one"),
         (f"{fields.COMMAND} --config=hdm_push --config.seeds=8", "trains one"),
         (f"{fields.COMMAND} --config=hdm_push --help", "its fields"),
     ]
-    return [*lines, *_table(examples, indent="")]
-
-
-def _table(rows: list[tuple[str, ...]], indent: str = "  ") -> list[str]:
-    """Aligns columns on the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [(indent + "  ".join(map(str.ljust, row, widths))).rstrip() for row in rows]
+    return [*lines, *aligned(examples)]
 
 
 def _expectation(name: str) -> str:

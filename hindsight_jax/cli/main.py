@@ -27,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parse(argv)
     except UsageError as error:
-        _print_error(error)
-        return 2
+        return commands.failed(error)
     if arguments.help or arguments.list is not None:
         streams.print_line(help.help_text(arguments.name) if arguments.help else help.list_text(arguments.list or ""))
         return 0
@@ -64,15 +63,10 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
                 interrupt=interrupt,
             )
     except SessionError as error:
-        _print_error(error)
+        code = commands.failed(error, 1)
         if joined.count > 1:
-            processes.leave(1, joined)
-        return 1
-
-
-def _print_error(error: Exception) -> None:
-    """Prints it on one line, though a path in it may hold the end of one."""
-    print("error: " + str(error).replace("\n", "\\n"), file=sys.stderr)
+            processes.leave(code, joined)
+        return code
 
 
 def members_here(arguments: Arguments) -> int:

@@ -74,7 +74,7 @@ def from_json(name: str, nested: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ValueError for a missing, unknown or wrong field.
     """
-    flat = {field: fields.from_json(value) for field, value in _flat(nested).items()}
+    flat = {field: fields.from_json(value) for field, value in dotted(nested).items()}
     known = presets.fields_of(name, flat)
     flat = {field: value for field, value in flat.items() if field in known or field not in presets.candidates(name)}
     for field, spec in known.items():
@@ -105,7 +105,7 @@ def load(path: Path) -> tuple[str, dict[str, Any], presets.Grid]:
         raise ValueError(f"{path}: it is not a JSON object with name and config, so it is damaged. Put back a copy.")
     try:
         imports.import_modules(document.get("imports", []))
-        _refuse_older_beta(_flat(document["config"]), document.get("grid", {}))
+        _refuse_older_beta(dotted(document["config"]), document.get("grid", {}))
         name, config = document["name"], from_json(document["name"], document["config"])
         return name, config, grid_from_json(name, config, document.get("grid", {}))
     except (ValueError, AttributeError) as error:
@@ -165,6 +165,18 @@ def continuable(field: str, grid: presets.Grid) -> bool:
     return field not in grid and (field in RESUMABLE or field.partition(".")[0] in _CONTINUABLE)
 
 
+def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted names of nested values.
+
+    >>> dotted({"seed": 0, "agent": {"gamma": 1}})
+    {'seed': 0, 'agent.gamma': 1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        found |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
 def folder_of(setting: Mapping[str, Any]) -> str:
     """The name of a program's directory: the values that give it shapes of its own.
 
@@ -194,14 +206,6 @@ def _refuse_older_beta(stored: Mapping[str, Any], grid: Any) -> None:
     if older and got != 1.0:
         rule = "another version made the file, in which it weighed imitation alone: now agent.imitation_weight does"
         checks.fail("agent.beta", got, rule, "Resume it with the commit that the file names.")
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"agent": {"gamma": 1}} -> {"agent.gamma": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

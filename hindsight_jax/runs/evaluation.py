@@ -67,9 +67,7 @@ def _on_host(saved: Saved, key: jax.Array, episodes: int) -> Evaluation:
     """As `evaluate`, of a task that is stepped on the host: one member after another, from the same seeds."""
     ended = []
     for member in range(len(saved.members.seeds)):
-        policy = saved.policy(member)
-        act = jax.jit(lambda t, *seen, policy=policy: jax.vmap(policy)(*seen[:-1], host.step_keys(seen[-1], t)))
-        played = host.rollout(saved.setup.env, act, key, episodes)
+        played = host.rollout(saved.setup.env, host.act_of(saved.policy(member)), key, episodes)
         ended.append([x.mean(dtype=np.float64) for x in (played.success_end, played.success_any, played.distance_end)])
     return Evaluation(*np.transpose(ended))
 

@@ -83,9 +83,8 @@ def record_video(
 def _record_on_host(env: HostEnv, policy: Callable[..., jax.Array], key: jax.Array) -> np.ndarray:
     """The video of a task that is stepped on the host: its own pictures; an episode that is over stands still."""
     seen: list[list[np.ndarray]] = []
-    act = jax.jit(lambda t, *arguments: jax.vmap(policy)(*arguments[:-1], host.step_keys(arguments[-1], t)))
     watch = lambda pictures: seen.append([_resized(np.asarray(picture)) for picture in pictures])
-    played = host.play(env, act, jax.random.split(key, VIEWS), watch)
+    played = host.play(env, host.act_of(policy), jax.random.split(key, VIEWS), watch)
     edge = np.ones((SIZE, SIZE), bool)
     edge[3:-3, 3:-3] = False
     sheet = jax.jit(lambda tiles: rendering.to_uint8(rendering.contact_sheet(tiles, COLUMNS)))

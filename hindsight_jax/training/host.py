@@ -124,6 +124,16 @@ def play(env: HostEnv, act: Act, keys: jax.Array, watch: Watch | None = None) ->
     return played._replace(success=near & (np.arange(env.spec.horizon) < played.length[:, None]))
 
 
+def act_of(policy: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]) -> Act:
+    """What `play` and `rollout` take, of a policy(observation [O], goal [G], key) -> action [D]."""
+
+    @jax.jit
+    def act(t: Any, observation: Any, goal: Any, keys: jax.Array) -> jax.Array:
+        return jax.vmap(policy)(observation, goal, step_keys(keys, t))
+
+    return act
+
+
 def step_keys(keys: jax.Array, t: Any) -> jax.Array:
     """The keys [W] of step t, of the episodes' own [W]."""
     return jax.vmap(jax.random.fold_in, (0, None))(keys, t)

@@ -14,6 +14,9 @@ from hindsight_jax import checks, numerics
 from hindsight_jax.training import finite
 from hindsight_jax.training.state import Best, PopulationState, RunState
 
+# The columns whose values are shares of episodes or of a batch, in [0, 1].
+RATES = ("success_end", "success_any", "collect_success_end", "imitated_fraction", "hit_fraction")
+
 
 def freeze_non_finite(members: RunState) -> RunState:
     """Freezes the members whose state is not finite, their rings included. They stay frozen."""

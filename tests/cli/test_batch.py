@@ -6,7 +6,7 @@ import pytest
 from shown_runs import make_run
 
 from hindsight_jax.cli import batch, main
-from hindsight_jax.runs import config_file
+from hindsight_jax.runs import config_file, imports
 from hindsight_jax.runs.workdir import WorkDir
 
 NIGHT = """
@@ -75,6 +75,7 @@ def test_a_file_s_runs_have_its_defaults_and_their_own_values(night):
 
 def test_a_file_may_name_modules_to_import(night, monkeypatch):
     monkeypatch.syspath_prepend(".")
+    monkeypatch.setattr(imports, "_imported", {})  # which is of the whole process
     pathlib.Path("of_mine.py").write_text("")
     pathlib.Path("a.toml").write_text('[defaults]\nimport = "of_mine"\n\n[[run]]\nconfig = "hdm_push"\n')
     (job,) = jobs("a.toml")

@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import tiny
 
 import hindsight_jax
 from hindsight_jax import datasets, envs, presets
@@ -13,18 +14,9 @@ from hindsight_jax.runs import config_file, estimate, records, refusals, session
 from hindsight_jax.runs.signals import GracefulExit
 
 NAME = "gcsl_flip_bit"
-TINY = {
-    "env.size": 3,
-    "env.num_envs": 2,
-    "evaluation.episodes": 8,
-    "evaluation.every": 12,
-    "agent.hidden_sizes": (8,),
-    "agent.batch_size": 4,
-    "agent.updates_per_epoch": 2,
-    "seeds": 2,
-    "checkpoint.seconds": 1e9,
-}
-COLLECTS = {"replay.warmup": 2, "replay.capacity": 10}
+TINY = {field: value for field, value in tiny.VALUES.items() if not field.startswith("replay.")}
+TINY |= {"seeds": 2, "checkpoint.seconds": 1e9}
+COLLECTS = {field: value for field, value in tiny.VALUES.items() if field.startswith("replay.")}
 
 
 @pytest.fixture(scope="module", autouse=True)

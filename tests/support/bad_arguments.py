@@ -178,6 +178,7 @@ BAD_OVERRIDES = [
     ("--import=json --import=json.no_such", "'json.no_such'", "put that on PYTHONPATH"),
     # arguments that are not flags
     ("--colour", "--colour", "--help"),
+    ("--resume --from=a --workdir=b", "--from: it begins a new run", "Leave one of them out"),
     ("-v", "-v", "--help"),
     ("--", "--", "--help"),
     ("-", "-", "--help"),

@@ -12,8 +12,8 @@ from hindsight_jax import plotting, statistics
 from hindsight_jax.runs import glossary, summary
 from hindsight_jax.runs.sources import Line
 from hindsight_jax.runs.summary import Table
+from hindsight_jax.training.record import RATES
 
-RATES = ("success_end", "success_any", "collect_success_end", "imitated_fraction", "hit_fraction")
 DASHES = ("solid", "dash", "dot", "dashdot")  # after all colours are used once
 _SEEDS_IN_TEXT = 12  # of a hover text; more would fill the screen
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hindsight_jax import fields, presets
-from hindsight_jax.runs import comparison, glossary, summary
+from hindsight_jax.runs import comparison, config_file, glossary, summary
 from hindsight_jax.runs.comparison import LAST, spread
 from hindsight_jax.runs.progress import duration
 from hindsight_jax.runs.sources import Line, Source
@@ -200,15 +200,10 @@ def _grid(source: Source) -> Mapping[str, Any]:
     return source.document.get("grid", {})
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _flat(config: Mapping[str, Any]) -> dict[str, str]:
     """Dotted field -> text of its value."""
-    found: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = fields.text(tuple(value) if isinstance(value, list) else value)
-    return found
+    text = lambda value: fields.text(tuple(value) if isinstance(value, list) else value)
+    return {name: text(value) for name, value in config_file.dotted(config).items()}
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
