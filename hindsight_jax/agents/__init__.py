@@ -4,6 +4,7 @@ from hindsight_jax.agents._validation import constructor
 from hindsight_jax.agents.actor_critic import ActorCriticHparams, ActorCriticState, actor_critic
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.agents.imitation import ImitationHparams, ImitationState, imitation
+from hindsight_jax.agents.implicit_value import ImplicitValueHparams, ImplicitValueState, implicit_value
 from hindsight_jax.agents.policy_gradient import PolicyGradientHparams, PolicyGradientState, policy_gradient
 from hindsight_jax.agents.q_learning import QLearningHparams, QLearningState, q_learning
 
@@ -13,6 +14,8 @@ __all__ = [
     "Agent",
     "ImitationHparams",
     "ImitationState",
+    "ImplicitValueHparams",
+    "ImplicitValueState",
     "PolicyGradientHparams",
     "PolicyGradientState",
     "QLearningHparams",
@@ -20,6 +23,7 @@ __all__ = [
     "actor_critic",
     "constructor",
     "imitation",
+    "implicit_value",
     "override",
     "policy_gradient",
     "q_learning",

@@ -3,7 +3,7 @@
 Dimension key: B batch, D action dims.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,16 @@ CONTINUOUS = Need({"env.actions": ("continuous",)})
 Noise = Annotated[
     Any,
     Allowed("std of Gaussian noise on a continuous action in [-1, 1] while exploring", 0.0, 1e6, needs=(CONTINUOUS,)),
+]
+Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
+Std = Annotated[
+    float,
+    Allowed(
+        "standard deviation of the policy over continuous actions; 0: one is learnt",
+        0.0,
+        1e6,
+        needs=(CONTINUOUS,),
+    ),
 ]
 TargetRate = Annotated[Any, Allowed("target network's step towards the online one; 1 copies it", 0.0, 1.0)]
 TargetPeriod = Annotated[Any, Allowed("updates between two such steps", 1, 2**24)]

@@ -1,35 +1,59 @@
-"""Deterministic policy gradients over hindsight goals: HER on DDPG, an actor and a critic for continuous actions.
+"""Deterministic policy gradients over hindsight goals, for continuous actions: DDPG, TD3, and actors that also imitate.
 
-Dimension key: B batch, O observation dims, G goal dims, D action dims.
+Dimension key: B batch, N critics, O observation dims, G goal dims, D action dims.
 """
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _common, _validation, flops
+from hindsight_jax.agents import _common, _normaliser, _validation, bounds, flops
 from hindsight_jax.agents.base import Agent, override
-from hindsight_jax.fields import Allowed
+from hindsight_jax.fields import Allowed, Need
 
-LARGEST_INPUT = 5.0  # normalised inputs are clipped to +-this
-SMALLEST_STD = 0.01  # so that a coordinate that hardly changes is not blown up
-
+_GATES = ("always", "indicator", "progress", "q_filter", "wgcsl")
+_LOOKS_AHEAD = ("indicator", "progress", "wgcsl")  # gates that ask for the value of s'
+_IMITATES = Need({"agent.imitation": _GATES})
+_INDICATOR = Need({"agent.imitation": ("indicator",)})
+_PROGRESS = Need({"agent.imitation": ("progress",)})
+_WGCSL = Need({"agent.imitation": ("wgcsl",)})
+_SMOOTH = Need({"agent.smooth_targets": (True,)})
 
 ActionL2 = Annotated[Any, Allowed("weight of the mean square of the actor's action, in units of Q", 0.0, 1e6)]
+TargetNoise = Annotated[Any, Allowed("std of the noise on the target's action", 0.0, 1e6, needs=(_SMOOTH,))]
+NoiseClip = Annotated[Any, Allowed("bound of that noise", 0.0, 1e6, needs=(_SMOOTH,))]
+QWeight = Annotated[Any, Allowed("weight of Q beside imitation in the actor's loss", 0.0, 1e6, needs=(_IMITATES,))]
+Beta = Annotated[Any, Allowed("weight of imitation in the actor's loss", 0.0, 1e6, needs=(_IMITATES,))]
+GammaHdm = Annotated[
+    Any, Allowed("imitate where Q(s, a) - Q(s', pi(s')) < log(gamma_hdm); may be inf", 0.0, needs=(_INDICATOR,))
+]
+Progress = Annotated[Any, Allowed("least progress that is imitated, in env steps", -1e6, 1e6, needs=(_PROGRESS,))]
+PercentileRate = Annotated[
+    Any, Allowed("WGCSL's percentile of advantages, per update, up to 80", 0.0, 100.0, needs=(_WGCSL,))
+]
 NormaliseInputs = Annotated[
     bool, Allowed("inputs less their running mean, over their deviation", needs=(_common.COORDINATES,))
 ]
 ClipTargets = Annotated[bool, Allowed("targets are clipped to [-1 / (1 - gamma), 0], as DDPG + HER was released")]
+NumCritics = Annotated[int, Allowed("critics; targets use the lowest, the actor the first", 1, 16)]
+SmoothTargets = Annotated[bool, Allowed("clipped noise on the target's action, as in TD3")]
+PolicyPeriod = Annotated[int, Allowed("updates of the critics between two of the actor", 1, 2**24)]
+HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached")]
+Imitation = Annotated[
+    Literal["none", "always", "indicator", "progress", "q_filter", "wgcsl"],
+    Allowed("which transitions the actor imitates"),
+]
+ScaleQ = Annotated[bool, Allowed("the actor's Q is divided by the mean of |Q|, as in TD3 + BC")]
 
 
 class ActorCriticHparams(NamedTuple):
     """Numeric hyper-parameters: f32[] each in the state, so the members of a population may differ in them.
 
-    The defaults are those of the implementation that came with HER (OpenAI baselines).
+    The defaults are those of the implementation that came with HER (OpenAI baselines), and of TD3's paper.
     """
 
     learning_rate: _common.LearningRate = 1e-3  # of actor and critic
@@ -39,28 +63,20 @@ class ActorCriticHparams(NamedTuple):
     noise: _common.Noise = 0.2
     epsilon: _common.Epsilon = 0.3
     action_l2: ActionL2 = 1.0
+    target_noise: TargetNoise = 0.2
+    target_noise_clip: NoiseClip = 0.5
+    q_weight: QWeight = 1.0
+    beta: Beta = 1.0
+    gamma_hdm: GammaHdm = 0.85
+    progress: Progress = 0.5
+    percentile_rate: PercentileRate = 0.01
 
 
 class ActorCriticParams(NamedTuple):
-    """The parameters of both networks: one Adam steps them together, as it would apart, coordinate by coordinate."""
+    """The parameters, or the state of Adam, of both networks; of several critics with a leading axis [N]."""
 
     actor: Any
     critic: Any
-
-
-class Moments(NamedTuple):
-    """Mean and variance of all inputs seen so far, coordinate by coordinate."""
-
-    count: jax.Array  # f32[], inputs seen
-    mean: jax.Array  # [*O] or [*G]
-    variance: jax.Array  # [*O] or [*G], over the count, not the count less one
-
-
-class Normaliser(NamedTuple):
-    """The running statistics of what the networks are fed."""
-
-    observation: Moments | None  # None of images, which are left as they are
-    goal: Moments | None
 
 
 class ActorCriticState(NamedTuple):
@@ -68,8 +84,8 @@ class ActorCriticState(NamedTuple):
 
     params: ActorCriticParams
     target_params: ActorCriticParams
-    adam: Any
-    normaliser: Normaliser | None  # None where inputs are not normalised
+    adam: Any  # one Adam of both networks; with policy_period above 1 one of each, as ActorCriticParams
+    normaliser: _normaliser.Normaliser | None  # None where inputs are not normalised
     updates: jax.Array  # i32[]
     hparams: ActorCriticHparams
 
@@ -83,26 +99,45 @@ def actor_critic(
     layer_norm: _common.LayerNorm = False,
     normalise_inputs: NormaliseInputs = True,
     clip_targets: ClipTargets = False,
+    num_critics: NumCritics = 1,
+    smooth_targets: SmoothTargets = False,
+    policy_period: PolicyPeriod = 1,
+    hindsight_bound: HindsightBound = False,
+    imitation: Imitation = "none",
+    scale_q: ScaleQ = False,
     last_stride: _common.LastStride = 1,
     spatial_softmax: _common.SpatialSoftmax = False,
 ) -> Agent:
-    """DDPG over relabelled transitions, for a Box of actions: HER with an actor and a critic.
+    """DDPG over relabelled transitions, for a Box of actions: HER with an actor and critics, and options on both.
 
-    Critic: (Q(s, a, g) - sg(y))^2 with y = r + gamma discount Q^(s', pi^(s', g), g), both networks with a hat the
-    target's. Actor: -Q(s, pi(s, g), g) + action_l2 mean(pi^2), whose gradient goes to the actor alone. Exploration adds
-    Gaussian noise, clips to [-1, 1], and takes a uniform action with probability `epsilon`.
+    Critics: (Q_n(s, a, g) - sg(y))^2, summed over n, with y = r + gamma discount min_n Q^_n(s', pi^(s', g), g), where a
+    hat marks the target networks. Actor: -Q_1(s, pi(s, g), g) + action_l2 mean(pi^2), whose gradient goes to the actor
+    alone. Exploration adds Gaussian noise, clips to [-1, 1], and takes a uniform action with probability `epsilon`.
 
+    * num_critics=2, smooth_targets, policy_period=2 are TD3 (Fujimoto et al., 2018): the lower of two values; Gaussian
+      noise of `target_noise`, cut at `target_noise_clip`, on the target's action; an actor that moves every other
+      update (set target_period to that, too).
+    * imitation: the actor's loss becomes q_weight (-Q_1) + action_l2 mean(pi^2) + beta w (-log pi(a | s, g)), pi a
+      Gaussian of deviation 1 around the actor's action. With V(s, g) = Q_1(s, pi(s, g), g) of the online networks, w is
+      1 ("always"); 1[Q_1(s, a, g) - V(s', g) < log gamma_hdm] ("indicator", HDM's test [D 31]); whether the step came
+      closer to the goal by more than `progress` steps, where V(s', g) is 0 if s' is the goal by index ("progress",
+      `losses.progress_indicator`); 1[Q_1(s, a, g) > V(s, g)] ("q_filter"); or `losses.wgcsl_weight` with the advantage
+      r + gamma discount V(s', g) - V(s, g) ("wgcsl"), whose cutoff is a percentile of the *batch's* advantages that
+      rises from 0 by `percentile_rate` an update, to 80 (its authors keep a buffer of advantages for it).
+    * scale_q: Q_1 is divided by the batch's mean |Q_1| in the actor's loss, so that beta has one meaning on all tasks.
+    * hindsight_bound: V^(s', g) is at least `bounds.reached_value` of what the trajectory itself did (ours).
     * normalise_inputs: every network sees (x - mean) / std of observation and goal, std at least 0.01, clipped to +-5.
       The statistics run over all batches that `update` saw, the present one included; before the first they do
       nothing but clip. They are constants to the gradient. Images are left as they are.
     * clip_targets: y is clipped to [-1 / (1 - gamma), 0], the range of returns for rewards of -1 and 0, as in the
-      released code. It makes rewards of 1 and 0 unlearnable: every target is then 0. With gamma = 1 there is no lower
-      bound.
+      released code of HER. It makes rewards of 1 and 0 unlearnable: every target is then 0. With gamma = 1 there is no
+      lower bound.
     * last_stride, spatial_softmax: of the `networks.ImageEncoder` that actor and critic have, each its own, where the
       spec has images.
 
-    Metrics, each the mean over the batch: loss (td_loss + actor_loss), td_loss, actor_loss, q_mean, target_mean
-    (Q^(s', pi^(s', g), g)), reward_mean.
+    Metrics, each the mean over the batch: loss (td_loss + actor_loss), td_loss (summed over critics), actor_loss,
+    q_mean, target_mean (min_n Q^_n(s', pi^(s', g), g)), reward_mean; and with imitation: imitation_loss (-log pi of
+    every row) and imitated_fraction (the mean weight).
 
     Raises ValueError if the action set is discrete or an argument is not as declared; `init` for an unknown name in
     `hparams` or a number out of its range; `act` and `update` for wrong shapes and an empty batch.
@@ -125,6 +160,12 @@ def actor_critic(
         hidden_sizes=hidden_sizes,
         normalise_inputs=normalise_inputs,
         clip_targets=clip_targets,
+        num_critics=num_critics,
+        smooth_targets=smooth_targets,
+        policy_period=policy_period,
+        hindsight_bound=hindsight_bound,
+        imitation=imitation,
+        scale_q=scale_q,
     )
     return Agent(
         init=checks.bind(_init, options, hparams),
@@ -143,6 +184,12 @@ class _Options(NamedTuple):
     hidden_sizes: tuple[int, ...]
     normalise_inputs: bool
     clip_targets: bool
+    num_critics: int
+    smooth_targets: bool
+    policy_period: int
+    hindsight_bound: bool
+    imitation: str
+    scale_q: bool
 
 
 @checks.validated(_validation.init)
@@ -158,15 +205,18 @@ def _init(
     key_actor, key_critic = jax.random.split(key)
     spec = options.spec
     inputs = _common.example_inputs(spec)
+    first = lambda key: options.critic.init(key, *inputs, jnp.zeros((1, spec.action.num_dims)))
+    several = lambda: jax.vmap(first)(jax.random.split(key_critic, options.num_critics))
     params = ActorCriticParams(
         actor=options.actor.init(key_actor, *inputs),
-        critic=options.critic.init(key_critic, *inputs, jnp.zeros((1, spec.action.num_dims))),
+        critic=first(key_critic) if options.num_critics == 1 else several(),
     )
+    adam = _common.ADAM.init
     return ActorCriticState(
         params=params,
         target_params=jax.tree.map(jnp.copy, params),  # buffers of their own: both are donated
-        adam=_common.ADAM.init(params),
-        normaliser=_first_normaliser(spec) if options.normalise_inputs else None,
+        adam=adam(params) if options.policy_period == 1 else ActorCriticParams(*map(adam, params)),
+        normaliser=_normaliser.first(spec) if options.normalise_inputs else None,
         updates=jnp.zeros((), jnp.int32),
         hparams=numbers,
     )
@@ -177,7 +227,7 @@ def _act(
     options: _Options, state: ActorCriticState, observation: jax.Array, goal: jax.Array, key: jax.Array, explore: bool
 ) -> jax.Array:
     """The actor's action f32[D] for observation [*O] and goal [*G]; exploring, with noise or uniform."""
-    inputs = _normalised(state.normaliser, observation[None], goal[None])
+    inputs = _normaliser.normalised(state.normaliser, observation[None], goal[None])
     action = options.actor.apply(state.params.actor, *inputs)[0]
     if not explore:
         return action
@@ -189,14 +239,13 @@ def _act(
 @checks.validated(_validation.update(ActorCriticState, _validation.check_transitions))
 def _update(options: _Options, state: ActorCriticState, batch: types.Transition, key: jax.Array):
     """(state, metrics) after one step of Adam on the mean of both losses over the batch [B], and one of the targets."""
-    del key  # an update draws nothing
     if state.normaliser is not None:
-        state = state._replace(normaliser=_with_batch(state.normaliser, batch))
+        state = state._replace(normaliser=_normaliser.with_batch(state.normaliser, batch))
+    v_target = _target_values(options, state, batch, key)
     gradient_of = jax.value_and_grad(_batch_loss, argnums=1, has_aux=True)
-    (loss, metrics), gradient = gradient_of(options, state.params, state, batch)
-    hparams = state.hparams
-    params, adam = _common.adam_step(state.params, state.adam, gradient, hparams.learning_rate)
-    updates = state.updates + 1
+    (loss, metrics), gradient = gradient_of(options, state.params, state, batch, v_target)
+    hparams, updates = state.hparams, state.updates + 1
+    params, adam = _stepped(options, state, gradient, updates)
     target_params = _common.target_step(
         state.target_params, params, updates, hparams.target_rate, hparams.target_period
     )
@@ -204,90 +253,134 @@ def _update(options: _Options, state: ActorCriticState, batch: types.Transition,
     return state, metrics | {"loss": loss}
 
 
-def _batch_loss(options: _Options, params: ActorCriticParams, state: ActorCriticState, batch: types.Transition):
+def _stepped(options: _Options, state: ActorCriticState, gradient: ActorCriticParams, updates: jax.Array):
+    """(params, adam) after update number `updates`; the actor stands still between its own."""
+    rate = state.hparams.learning_rate
+    if options.policy_period == 1:
+        return _common.adam_step(state.params, state.adam, gradient, rate)
+    critic = _common.adam_step(state.params.critic, state.adam.critic, gradient.critic, rate)
+    old = state.params.actor, state.adam.actor
+    new = _common.adam_step(*old, gradient.actor, rate)
+    due = updates % options.policy_period == 0
+    actor = jax.tree.map(lambda a, b: jnp.where(due, a, b), new, old)
+    return tuple(ActorCriticParams(*pair) for pair in zip(actor, critic, strict=True))
+
+
+def _values(options: _Options, critic: Any, inputs: Any, action: jax.Array) -> jax.Array:
+    """The values of the critics with these parameters, f32[N, B]."""
+    of_one = lambda params: options.critic.apply(params, *inputs, action)
+    return of_one(critic)[None] if options.num_critics == 1 else jax.vmap(of_one)(critic)
+
+
+def _target_values(options: _Options, state: ActorCriticState, batch: types.Transition, key: jax.Array) -> jax.Array:
+    """V^(s', g), f32[B]: the lowest of the target critics' values of the target actor's action."""
+    hparams, target = state.hparams, state.target_params
+    later = _normaliser.normalised(state.normaliser, batch.next_observation, batch.seen_goal)
+    action = options.actor.apply(target.actor, *later)
+    if options.smooth_targets:
+        noise = hparams.target_noise * jax.random.normal(key, action.shape)
+        noise = jnp.clip(noise, -hparams.target_noise_clip, hparams.target_noise_clip)
+        action = jnp.clip(action + noise, -1.0, 1.0)
+    value = jnp.min(_values(options, target.critic, later, action), axis=0)
+    if options.hindsight_bound:
+        value = jnp.maximum(value, jax.vmap(bounds.reached_value, (0, None))(batch.offset, hparams.gamma))
+    return value
+
+
+def _batch_loss(
+    options: _Options,
+    params: ActorCriticParams,
+    state: ActorCriticState,
+    batch: types.Transition,
+    v_target: jax.Array,
+):
     """The mean of both losses, and the means of the metrics."""
-    actor, critic, target, hparams = options.actor.apply, options.critic.apply, state.target_params, state.hparams
-    now = _normalised(state.normaliser, batch.observation, batch.seen_goal)
-    later = _normalised(state.normaliser, batch.next_observation, batch.seen_goal)
-    v_target = critic(target.critic, *later, actor(target.actor, *later))
-    q = critic(params.critic, *now, batch.action)
-    action = actor(params.actor, *now)
-    q_actor = critic(jax.lax.stop_gradient(params.critic), *now, action)
+    hparams = state.hparams
+    now = _normaliser.normalised(state.normaliser, batch.observation, batch.seen_goal)
+    q = _values(options, params.critic, now, batch.action)
+    action = options.actor.apply(params.actor, *now)
+    first = _first_critic(options, jax.lax.stop_gradient(params.critic))
+    q_actor = options.critic.apply(first, *now, action)
 
     y = batch.reward + hparams.gamma * batch.discount * v_target
     if options.clip_targets:
         y = jnp.clip(y, -1.0 / (1.0 - hparams.gamma), 0.0)  # -inf at gamma = 1
-    td_loss = _common.td_towards(q, y)
-    actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=hparams.action_l2))(q_actor, action)
+    td_loss = jnp.sum(jax.vmap(_common.td_towards, in_axes=(0, None))(q, y), axis=0)
     metrics = {
         "td_loss": td_loss,
-        "actor_loss": actor_loss,
         "q_mean": q,
         "target_mean": v_target,
         "reward_mean": batch.reward,
     }
+    steered = q_actor / jax.lax.stop_gradient(jnp.mean(jnp.abs(q_actor))) if options.scale_q else q_actor
+    if options.imitation == "none":
+        weight = None
+    else:
+        steered = hparams.q_weight * steered
+        weight = _weights(options, params, state, batch, q[0], q_actor)
+    actor_loss = jax.vmap(functools.partial(losses.dpg_actor, l2=hparams.action_l2))(steered, action)
+    if weight is not None:
+        imitation_loss = jax.vmap(_imitation_loss)(action, batch.action)
+        actor_loss = actor_loss + hparams.beta * weight * imitation_loss
+        metrics |= {"imitation_loss": imitation_loss, "imitated_fraction": weight}
+    metrics["actor_loss"] = actor_loss
     return jnp.mean(td_loss + actor_loss), {name: jnp.mean(value) for name, value in metrics.items()}
 
 
-def _first_normaliser(spec: types.EnvSpec) -> Normaliser:
-    """Nothing seen: mean 0 and variance 1, which the first batch replaces."""
-    first = lambda shape: Moments(jnp.zeros(()), jnp.zeros(shape), jnp.ones(shape))
-    if spec.images is None:
-        return Normaliser(first(spec.observation_shape), first(spec.goal_shape))
-    return Normaliser(None, None if spec.images.goals else first(spec.goal_shape))
+def _first_critic(options: _Options, critic: Any) -> Any:
+    """The parameters of the critic that the actor climbs."""
+    return critic if options.num_critics == 1 else jax.tree.map(lambda x: x[0], critic)
 
 
-def _with_batch(normaliser: Normaliser, batch: types.Transition) -> Normaliser:
-    """The statistics after this batch [B]."""
-    return Normaliser(
-        observation=normaliser.observation and merged(normaliser.observation, batch.observation),
-        goal=normaliser.goal and merged(normaliser.goal, batch.goal),
+def _imitation_loss(mean: jax.Array, action: jax.Array) -> jax.Array:
+    """-log N(a; pi(s, g), 1), f32[], of actions [D]."""
+    return losses.behaviour_cloning(losses.gaussian_log_prob(mean, jnp.zeros_like(mean), action))
+
+
+def _weights(
+    options: _Options,
+    params: ActorCriticParams,
+    state: ActorCriticState,
+    batch: types.Transition,
+    q: jax.Array,
+    v: jax.Array,
+) -> jax.Array:
+    """The weight of imitation of each row, f32[B], without a gradient; Q(s, a, g) and V(s, g) are f32[B]."""
+    hparams, gate = state.hparams, options.imitation
+    if gate == "always":
+        return jnp.ones_like(q)
+    if gate == "q_filter":
+        return jax.vmap(losses.q_filter)(q, v)
+    later = _normaliser.normalised(state.normaliser, batch.next_observation, batch.seen_goal)
+    v_next = options.critic.apply(
+        _first_critic(options, params.critic), *later, options.actor.apply(params.actor, *later)
     )
-
-
-def merged(moments: Moments, batch: jax.Array) -> Moments:
-    """The moments after a batch [B, ...], by the pairwise rule of Chan et al. (1983) in shares of the count.
-
-    With s = B / (count + B) and d the difference of the means, mean + s d and
-    (1 - s) variance + s variance_of_batch + s (1 - s) d^2: no sums that grow, no squares that cancel.
-
-    >>> import jax.numpy as jnp
-    >>> moments = merged(Moments(jnp.float32(1), jnp.array([4.0]), jnp.array([0.0])), jnp.array([[0.0], [2.0]]))
-    >>> [round(float(x), 4) for x in (moments.count, moments.mean[0], moments.variance[0])]  # of 4, 0, 2
-    [3.0, 2.0, 2.6667]
-    """
-    count = moments.count + batch.shape[0]
-    share = batch.shape[0] / count
-    difference = jnp.mean(batch, axis=0) - moments.mean
-    within = (1 - share) * moments.variance + share * jnp.var(batch, axis=0)
-    return Moments(count, moments.mean + share * difference, within + share * (1 - share) * jnp.square(difference))
-
-
-def _normalised(normaliser: Normaliser | None, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What the networks are fed, [B, *O] and [B, *G]; as it is where there are no statistics."""
-    if normaliser is None:
-        return observation, goal
-    return _standardised(normaliser.observation, observation), _standardised(normaliser.goal, goal)
-
-
-def _standardised(moments: Moments | None, x: jax.Array) -> jax.Array:
-    """clip((x - mean) / max(std, SMALLEST_STD), +-LARGEST_INPUT) of inputs [B, ...]; images as they are."""
-    if moments is None:
-        return x
-    std = jnp.maximum(jnp.sqrt(moments.variance), SMALLEST_STD)
-    scaled = (x - moments.mean[None]) / std[None]
-    return jnp.clip(scaled, -LARGEST_INPUT, LARGEST_INPUT)
+    v_next, v = jax.lax.stop_gradient((v_next, v))
+    if gate == "indicator":
+        return jax.vmap(functools.partial(losses.hdm_indicator, gamma_hdm=hparams.gamma_hdm))(q, v_next)
+    if gate == "progress":
+        v_next = jnp.where(batch.is_next, 0.0, v_next)
+        indicator = functools.partial(losses.progress_indicator, gamma=hparams.gamma, steps=hparams.progress)
+        return jax.vmap(indicator)(v, v_next)
+    advantage = batch.reward + hparams.gamma * batch.discount * v_next - v
+    share = jnp.minimum(hparams.percentile_rate * state.updates, 80.0) / 100.0
+    weight = functools.partial(losses.wgcsl_weight, gamma=hparams.gamma, cutoff=jnp.quantile(advantage, share))
+    return jax.vmap(weight)(advantage, batch.offset)
 
 
 def _flops(options: _Options, count: int) -> int:
-    """The sum of six passes of each row.
+    """The sum of the passes of each row.
 
-    The critic learns, both targets run forward at s', the actor learns, and its gradient passes through the critic:
+    The critics learn, the targets run forward at s', the actor learns, and its gradient passes through one critic:
     forward, from the features on where it sees images, and backward to the action alone, since the critic's weights
-    stand still.
+    stand still. A gate that looks ahead runs actor and critic forward at s' once more.
     """
     spec, sizes, num_dims = options.spec, options.hidden_sizes, options.spec.action.num_dims
     actor = flops.head(spec, sizes, options.actor.encoder)
     critic, mlp = flops.network(spec, sizes, 1, options.critic.encoder, num_dims)
     to_action = 2 * (mlp.rest + num_dims * (*sizes, 1)[0])
-    return count * (critic.learn + actor.forward + critic.forward + actor.learn + mlp.forward + to_action)
+    passes = options.num_critics * (critic.learn + critic.forward)
+    passes += actor.forward + actor.learn + mlp.forward + to_action
+    if options.imitation in _LOOKS_AHEAD:
+        passes += actor.forward + critic.forward
+    return count * passes

@@ -16,17 +16,7 @@ from hindsight_jax.agents import _common, _validation, flops, policies
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed
 
-Exploration = Annotated[Literal["mode", "sample"], Allowed("action that the noise is added to")]
 Acting = Annotated[Literal["mode", "sample"], Allowed("action without exploration, as in evaluations")]
-Std = Annotated[
-    float,
-    Allowed(
-        "standard deviation of the policy over continuous actions; 0: one is learnt",
-        0.0,
-        1e6,
-        needs=(_common.CONTINUOUS,),
-    ),
-]
 Averaging = Annotated[
     int, Allowed("acting without exploration, updates over which the weights are averaged; 0: the newest act", 0, 2**24)
 ]
@@ -58,9 +48,9 @@ def imitation(
     hidden_sizes: _common.HiddenSizes = (256, 256, 256),
     layer_norm: _common.LayerNorm = False,
     scale_inputs: _common.ScaleInputs = False,
-    exploration: Exploration = "sample",
+    exploration: _common.Exploration = "sample",
     acting: Acting = "mode",
-    std: Std = 0.0,
+    std: _common.Std = 0.0,
     averaging: Averaging = 0,
     last_stride: _common.LastStride = 1,
     spatial_softmax: _common.SpatialSoftmax = False,
@@ -147,15 +137,9 @@ def _act(
     """An action [D] for observation [*O] and goal [*G], as the option `acting` says; exploring, as `exploration`."""
     params = state.averaged if options.averaging and not explore else state.params
     head = policies.head_of_one(options.policy, params, observation, goal)
-    key_sample, key_noise, key_uniform = jax.random.split(key, 3)
-    choice = options.exploration if explore else options.acting
-    action = options.policy.sample(head, key_sample) if choice == "sample" else options.policy.mode(head)
-    if not explore:
-        return _common.clipped(options.spec, action)
-    if isinstance(options.spec.action, types.Box):
-        action = action + state.hparams.noise * jax.random.normal(key_noise, action.shape)
-    action = _common.clipped(options.spec, action)
-    return _common.or_uniform(options.spec, key_uniform, state.hparams.epsilon, action)
+    if explore:
+        return policies.explored(options.spec, options.policy, options.exploration, head, key, state.hparams)
+    return policies.chosen(options.spec, options.policy, options.acting, head, jax.random.split(key, 3)[0])
 
 
 @checks.validated(_validation.update(ImitationState, _validation.check_transitions))

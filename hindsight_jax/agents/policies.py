@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
+from hindsight_jax.agents import _common
 
 
 class Policy(NamedTuple):
@@ -73,3 +74,20 @@ def policy(
 def head_of_one(policy: Policy, params: Any, observation: jax.Array, goal: jax.Array) -> Any:
     """The head for one observation [*O] and one goal [*G], without a batch axis."""
     return jax.tree.map(lambda x: x[0], policy.network.apply(params, observation[None], goal[None]))
+
+
+def chosen(spec: types.EnvSpec, policy: Policy, choice: str, head: Any, key: jax.Array) -> jax.Array:
+    """An action [D] of the set: the policy's most likely one ("mode"), or one of its own ("sample")."""
+    action = policy.sample(head, key) if choice == "sample" else policy.mode(head)
+    return _common.clipped(spec, action)
+
+
+def explored(spec: types.EnvSpec, policy: Policy, choice: str, head: Any, key: jax.Array, hparams: Any) -> jax.Array:
+    """The chosen action with Gaussian noise of `hparams.noise` (of a Box), or with probability `hparams.epsilon` a
+    uniform one. [D]
+    """
+    key_sample, key_noise, key_uniform = jax.random.split(key, 3)
+    action = policy.sample(head, key_sample) if choice == "sample" else policy.mode(head)
+    if isinstance(spec.action, types.Box):
+        action = action + hparams.noise * jax.random.normal(key_noise, action.shape)
+    return _common.or_uniform(spec, key_uniform, hparams.epsilon, _common.clipped(spec, action))

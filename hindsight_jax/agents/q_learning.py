@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax import checks, losses, networks, types
-from hindsight_jax.agents import _common, _validation, flops
+from hindsight_jax.agents import _common, _validation, bounds, flops
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed, Need
 
 _INDICATOR = Need({"agent.imitation": ("indicator",), "agent.next_state": ("loss",)})
-_IMITATION = Need({"agent.imitation": ("always", "indicator")})
-_BETA = Need({"agent.imitation": ("always", "indicator"), "agent.next_state": ("loss",)})
+_PROGRESS = Need({"agent.imitation": ("progress",)})
+_IMITATION = Need({"agent.imitation": ("always", "indicator", "progress")})
+_BETA = Need({"agent.imitation": ("always", "indicator", "progress"), "agent.next_state": ("loss",)})
 _SOFT = Need({"agent.backup": ("mellow",)})
 
 GammaHdm = Annotated[
@@ -32,9 +33,10 @@ Beta = Annotated[
     Any, Allowed("the paper's beta: of imitation, and of the reward for reaching s'", 0.0, 1e6, needs=(_BETA,))
 ]
 ImitationWeight = Annotated[Any, Allowed("weight of imitation alone, times beta", 0.0, 1e6, needs=(_IMITATION,))]
+Progress = Annotated[Any, Allowed("least progress that is imitated, in env steps", -1e6, 1e6, needs=(_PROGRESS,))]
 Temperature = Annotated[Any, Allowed("tau of the soft backup, in units of Q", 1e-6, 1e6, needs=(_SOFT,))]
 Backup = Annotated[Literal["double", "max", "mellow"], Allowed("value of s' in the target")]
-Imitation = Annotated[Literal["none", "always", "indicator"], Allowed("which transitions are imitated")]
+Imitation = Annotated[Literal["none", "always", "indicator", "progress"], Allowed("which transitions are imitated")]
 NextState = Annotated[Literal["relabel", "loss"], Allowed("Algorithm 1, line 2: by relabelling or as a loss")]
 Bounded = Annotated[bool, Allowed("targets are at most the highest return, 0 for rewards of -1 and 0")]
 HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached")]
@@ -56,6 +58,7 @@ class QLearningHparams(NamedTuple):
     target_rate: _common.TargetRate = 0.005
     target_period: _common.TargetPeriod = 10
     temperature: Temperature = 0.2
+    progress: Progress = 0.5
 
 
 class QLearningState(NamedTuple):
@@ -91,14 +94,16 @@ def q_learning(
     * backup: y = r + gamma discount V(s', g), where V is the target network's value of the online network's greedy
       action ("double", the released code's), the target's maximum ("max", line 1 of Algorithm 1), or the target's
       mellowmax at `temperature` ("mellow", HER + SQL).
-    * bounded: y is at most the highest return, `highest_return`: 0, for rewards of -1 and 0 (the released code's).
-    * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1].
+    * bounded: y is at most the highest return, `bounds.highest_return`: 0 for rewards of -1 and 0, as in released code.
+    * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1],
+      and "progress" imitates steps that came closer to the goal by more than `progress` steps, by V = max_a Q
+      (`losses.progress_indicator`; V(s', g) is 0 where s' is the goal by index): unlike the indicator it ranks actions.
     * next_state: "relabel" leaves the rewards of next-state goals to the goal law and the reward function; "loss" adds
       -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
     * beta [D 14] weighs the whole likelihood of goals: with imitation, and rewards of 0 and -1 by index, the reward
       for reaching s' becomes -1 + beta [D 28] and imitation counts beta times; or it weighs line 2.
       `imitation_weight` weighs imitation alone, in addition: at beta = 1 it is the released code's coefficient.
-    * hindsight_bound: V(s', g) is at least `reached_value` of what the trajectory itself did (ours; see there).
+    * hindsight_bound: V(s', g) is at least `bounds.reached_value` of what the trajectory itself did (ours; see there).
     * evaluated: whose greedy action `act` takes without exploring, the online network's or the target network's. The
       target is a running mean of the online network, so its policy has less of the noise of the last updates (ours).
     * scale_inputs: observation and goal are mapped from the spec's ranges to [-1, 1] before the first layer; images
@@ -234,21 +239,26 @@ def _example_loss(options: _Options, q, q_next, q_target, transition: types.Tran
     in_reward = options.imitation != "none" and options.next_state == "relabel"  # [D 28]
     beta = hparams.beta if in_reward else 1.0
     if options.hindsight_bound:
-        v_target = jnp.maximum(v_target, reached_value(transition.offset, hparams.gamma, beta))
+        v_target = jnp.maximum(v_target, bounds.reached_value(transition.offset, hparams.gamma, beta))
     q_tm1 = losses.factorised(losses.action_value)(q, transition.action)
     reward = transition.reward + (beta - 1.0) * transition.is_next
     target = (reward, hparams.gamma * transition.discount, v_target)
-    upper = highest_return(hparams.gamma, beta) if options.bounded else None
+    upper = bounds.highest_return(hparams.gamma, beta) if options.bounded else None
     td_loss = losses.td(q_tm1, *target, upper=upper)
     metrics = {"td_loss": td_loss, "q_mean": q_tm1, "target_mean": v_target, "reward_mean": reward}
     if options.imitation == "none":
         return td_loss, metrics
-    gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm
     v_online = losses.factorised(losses.greedy_value)(q_next)
     log_prob = losses.factorised(losses.log_prob)(q, transition.action)
     weight = hparams.beta * hparams.imitation_weight
-    total = losses.hdm(q_tm1, log_prob, *target, v_online, gamma_hdm=gamma_hdm, beta=weight, upper=upper)
-    imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
+    if options.imitation == "progress":
+        v_tm1, v_t = losses.factorised(losses.greedy_value)(q), jnp.where(transition.is_next, 0.0, v_online)
+        imitated = losses.progress_indicator(v_tm1, v_t, gamma=hparams.gamma, steps=hparams.progress)
+        total = td_loss + weight * imitated * losses.behaviour_cloning(log_prob)
+    else:
+        gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm
+        imitated = losses.hdm_indicator(q_tm1, v_online, gamma_hdm=gamma_hdm)
+        total = losses.hdm(q_tm1, log_prob, *target, v_online, gamma_hdm=gamma_hdm, beta=weight, upper=upper)
     metrics["imitation_loss"] = losses.behaviour_cloning(log_prob)
     metrics["imitated_fraction"] = imitated
     metrics["imitated_x_distance"] = imitated * options.distance(transition.achieved_goal, transition.goal)
@@ -270,44 +280,11 @@ def _next_state_loss(q: Any, action: jax.Array, hparams: QLearningHparams) -> ja
     return losses.next_state(q_next_goal, gamma_hdm=hparams.gamma_hdm, beta=hparams.beta)
 
 
-def highest_return(gamma: jax.Array, beta: jax.Array | float) -> jax.Array:
-    """An upper bound on the return of rewards -1 and beta - 1: 0, or (beta - 1) / (1 - gamma) where beta > 1. f32[]
-
-    >>> [round(float(highest_return(jnp.float32(0.5), beta)), 6) for beta in (0.5, 1.0, 3.0)]
-    [0.0, 0.0, 4.0]
-    """
-    return jnp.where(beta > 1.0, (beta - 1.0) / (1.0 - gamma), 0.0)
-
-
-def reached_value(offset: jax.Array, gamma: jax.Array, beta: jax.Array | float = 1.0) -> jax.Array:
-    """A lower bound on V(s', g) from hindsight: the trajectory went from s' to g in n = offset - 1 more actions.
-
-    Each of the first n - 1 earned -1, the last and every one after it beta - 1, for an agent that can stay:
-    (-(1 - gamma^m) + gamma^m (beta - 1)) / (1 - gamma) with m = max(n - 1, 0). It is a true bound on the optimal value
-    if the dynamics are deterministic and the goal can be kept, or (at beta = 1) ends the episode; a behaviour goal
-    (offset 0) and a goal of the past have none, -inf. Ours, in the spirit of optimality tightening (He et al. 2016):
-    values travel a whole trajectory in one update, not one step.
-
-    >>> [round(float(reached_value(jnp.int32(k), jnp.float32(0.5))), 6) for k in (1, 2, 3, 4)]
-    [0.0, 0.0, -1.0, -1.5]
-    >>> float(reached_value(jnp.int32(3), jnp.float32(0.5), 0.5))  # -1, then -0.5 for ever: -1 - 0.5 * 1
-    -1.5
-    """
-    steps = jnp.maximum(offset - 2, 0).astype(jnp.float32)
-    flat = gamma >= 1.0  # the limit is -steps
-    rest = jnp.where(flat, 1.0, 1.0 - gamma)
-    # by expm1 and log1p: gamma^steps would round away what is left of it near 1; where steps is 0, 0 log 0 is 0
-    value = jnp.where(flat, -steps, jnp.expm1(jax.scipy.special.xlog1py(steps, -rest)) / rest)
-    kept = jnp.where(flat, -jnp.inf, gamma**steps * (beta - 1.0) / rest)  # 0^0 is 1; at gamma 1 the sum has no end
-    value = value + jnp.where(jnp.asarray(beta) == 1.0, 0.0, kept)
-    return jnp.where(offset >= 1, value, -jnp.inf)
-
-
 def _flops(options: _Options, count: int) -> int:
     """Learn at (s, g), the target's forward at (s', g); the online one's too, if its argmax or the indicator asks."""
     network = flops.head(options.spec, tuple(options.network.hidden_sizes), options.network.encoder)
     passes = network.learn + network.forward
-    if options.backup == "double" or options.imitation == "indicator":
+    if options.backup == "double" or options.imitation in ("indicator", "progress"):
         passes += network.forward
     if options.next_state == "loss":
         passes += network.learn

@@ -1,10 +1,10 @@
 """Losses for *one* example: arrays in, a scalar out. `jax.vmap` batches them; a batched array is refused, never summed.
 
 Two layers. Primitives (`value`, `imitation`) turn the output of a head and an action into a scalar; losses (`hdm`,
-`em`, `policy_gradient`, `actor_critic`, `divergence`, `energy`) combine scalars, so that they serve flat, factorised
-and continuous actions alike. If a loss compares several things, one example is all of them: a trajectory (`m_step`),
-the trajectories for one goal (`hindsight_policy_gradient`), pairs against all goals (`info_nce`). No loss takes
-parameters, networks, configs or keys. Hyper-parameters are keyword-only and may be traced, so that they vmap too.
+`progress`, `em`, `policy_gradient`, `actor_critic`, `divergence`, `energy`) combine scalars, so that they serve flat,
+factorised and continuous actions alike. If a loss compares several things, one example is all of them: a trajectory
+(`m_step`), the trajectories for one goal (`hindsight_policy_gradient`), pairs against all goals (`info_nce`). No loss
+takes parameters, networks, configs or keys. Hyper-parameters are keyword-only and may be traced, so that they vmap too.
 
 [D n] and [M n], in every module of this package, are equation n of
     D, "HDM": Lunjun Zhang and Bradly C. Stadie. Understanding Hindsight Goal Relabeling from a Divergence Minimization
@@ -24,18 +24,29 @@ from hindsight_jax.losses.energy import energy_weight, info_nce, nce
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td, td_error
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
 from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
+from hindsight_jax.losses.progress import (
+    advantage_weight,
+    expectile,
+    progress,
+    progress_indicator,
+    q_filter,
+    steps_to_goal,
+    wgcsl_weight,
+)
 from hindsight_jax.losses.value import action_value, double_value, factorised, greedy_value, mellow_value
 
 __all__ = [
     "DIVERGENCES",
     "Divergence",
     "action_value",
+    "advantage_weight",
     "behaviour_cloning",
     "divergence",
     "double_value",
     "dpg_actor",
     "e_step",
     "energy_weight",
+    "expectile",
     "factorised",
     "gaussian_log_prob",
     "greedy_value",
@@ -48,6 +59,11 @@ __all__ = [
     "mellow_value",
     "nce",
     "next_state",
+    "progress",
+    "progress_indicator",
+    "q_filter",
+    "steps_to_goal",
     "td",
     "td_error",
+    "wgcsl_weight",
 ]

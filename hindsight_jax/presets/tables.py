@@ -62,6 +62,7 @@ AGENTS: dict[str, AgentKind] = {
     "q_learning": AgentKind(agents.q_learning, images=True),
     "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True, images=True),
     "actor_critic": AgentKind(agents.actor_critic, images=True),
+    "implicit_value": AgentKind(agents.implicit_value, images=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
 }
 
@@ -95,6 +96,23 @@ _SPARSE: dict[str, Value] = {
     "relabel.reward_otherwise": 0.0,
 }
 _DENSE: dict[str, Value] = _SPARSE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
+# TD3's step of the targets, with the actor; collection and exploration as DDPG + HER has them.
+_TD3: dict[str, Value] = _DDPG | {"agent.target_period": 2, "agent.target_rate": 0.005}
+_TWINS: dict[str, Value] = {
+    "agent.num_critics": 2,
+    "agent.smooth_targets": True,
+    "agent.policy_period": 2,
+    "agent.clip_targets": True,
+}
+# A policy that imitates through a gate explores as DDPG + HER does.
+_GATED: dict[str, Value] = {
+    "agent.updates_per_epoch": 40,
+    "agent.std": 0.2,
+    "agent.noise": 0.2,
+    "agent.epsilon": 0.3,
+    "env.num_envs": 16,
+    "replay.warmup": 16,
+}
 _GRADIENT: dict[str, Value] = {"env.num_envs": 20}
 # HPG as its author's code has it. That has batches of 2 and of 16, and a learning rate for each; at 1e-3, which hEM
 # took, 2 are too few at K = 25. Its flip_bit starts at zeros.
@@ -113,6 +131,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="hdm",
         help="hindsight divergence minimisation: TD + imitation where its indicator says, near the goal",
         config={"agent.imitation": "indicator"},
+    ),
+    "hdm_progress": Algorithm(
+        agent="q_learning",
+        actions=_DISCRETE,
+        help="HDM with a test that ranks actions: TD + imitation of steps that came closer to the goal",
+        config={"agent.imitation": "progress"},
+        like="hdm",
     ),
     "hdm_printed": Algorithm(
         agent="q_learning",
@@ -203,6 +228,41 @@ ALGORITHMS: dict[str, Algorithm] = {
         help="DDPG + HER, rewards (-1, 0) by success, targets clipped to their range",
         config=_DENSE | {"agent.clip_targets": True},
         schedule=_DDPG,
+    ),
+    "td3_her": Algorithm(
+        agent="actor_critic",
+        actions=("continuous",),
+        help="TD3 + HER, rewards (-1, 0) by success",
+        config=_DENSE | _TWINS,
+        schedule=_TD3,
+    ),
+    "hdm_ac": Algorithm(
+        agent="actor_critic",
+        actions=("continuous",),
+        help="TD3 + HER by index, and imitation of steps that came closer to the goal",
+        config=_TWINS | {"agent.imitation": "progress", "agent.scale_q": True},
+        schedule=_TD3,
+    ),
+    "wgcsl": Algorithm(
+        agent="actor_critic",
+        actions=("continuous",),
+        help="weighted goal-conditioned supervised learning: imitation weighed by a critic's advantage",
+        config=_DENSE | {"agent.clip_targets": True, "agent.imitation": "wgcsl", "agent.q_weight": 0.0},
+        schedule=_DDPG | {"agent.learning_rate": 5e-4, "agent.target_rate": 0.1},
+    ),
+    "hdm_v": Algorithm(
+        agent="implicit_value",
+        actions=_EITHER,
+        help="imitation of steps that came closer to the goal, by a critic of states",
+        config={"agent.gate": "progress"},
+        schedule=_GATED,
+    ),
+    "gcivl": Algorithm(
+        agent="implicit_value",
+        actions=_EITHER,
+        help="goal-conditioned implicit V-learning: imitation weighed by the exponential of a critic's advantage",
+        config={"agent.gate": "advantage", "agent.num_values": 2, "agent.hindsight_bound": False},
+        schedule=_GATED | {"agent.expectile": 0.9, "agent.target_rate": 0.005},
     ),
     "hpg": Algorithm(
         agent="policy_gradient",

@@ -168,3 +168,12 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
         "hem": {"agent.acting": "sample"},  # its mode walks straight on, and stays at walls (docs/results.md)
     },
 }
+
+# Where what was reached can be kept, or ends the episode, it bounds the critics of gated imitation, as it does Q.
+_BOUND: dict[str, Value] = {"agent.hindsight_bound": True}
+for _task, _ends in (
+    *((task, False) for task in ("four_rooms", "push", "door", "claw", "navigation")),
+    *((task, True) for task in ("point_mass", "reacher", "fetch_reach", "sawyer_reach")),
+):
+    _numbers = _BOUND | ({"relabel.absorbing": True} if _ends else {})
+    TUNED[_task] |= {"hdm_ac": _numbers, "hdm_v": _numbers}

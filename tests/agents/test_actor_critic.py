@@ -12,7 +12,7 @@ import pytest
 import reference
 
 from hindsight_jax import agents, types
-from hindsight_jax.agents.actor_critic import Moments, merged
+from hindsight_jax.agents._normaliser import Moments, merged
 
 ARM = types.Box(2)
 ROWS = {  # options of the agent

@@ -15,7 +15,7 @@ import scipy.special
 import scipy.stats
 
 from hindsight_jax import agents, types
-from hindsight_jax.agents.q_learning import reached_value
+from hindsight_jax.agents.bounds import reached_value
 
 FLAT, CLAW = types.Discrete(1, 5), types.Discrete(3, 2)
 ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
