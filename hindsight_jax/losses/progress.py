@@ -42,10 +42,11 @@ def steps_to_goal(v: jax.Array, *, gamma: float | jax.Array) -> jax.Array:
     flat = gamma == 1.0
     rest = jnp.where(flat, 0.5, 1.0 - gamma)  # any number where it is not used: no NaN reaches a gradient
     left = jnp.maximum(1.0 + rest * v, 0.0)
-    found = left > 0.0
+    found = ~(left <= 0.0)  # NaN stays NaN
     # log1p of what is taken away is exact near the goal, where 1 + rest v rounds
-    discounted = jnp.log1p(jnp.where(found, rest * v, 0.0)) / jnp.log1p(-rest)
-    return jnp.where(flat, -v, jnp.where(found, discounted, jnp.inf))
+    discounted = -jnp.log1p(jnp.where(found, rest * v, 0.0)) / -jnp.log1p(-rest)
+    steps = jnp.where(flat, -v, jnp.where(found, discounted, jnp.inf))
+    return jnp.where(v == 0.0, jnp.zeros_like(v), steps)  # no -0
 
 
 def progress(v_tm1: jax.Array, v_t: jax.Array, *, gamma: float | jax.Array) -> jax.Array:

@@ -384,3 +384,120 @@ def test_it_learns_to_move_to_the_goal():
     best = jnp.clip(2 * (goal - observation[:, :2]), -1.0, 1.0)
     error = float(jnp.mean(jnp.abs(act(observation, goal) - best)))
     assert error < 0.15, error
+
+
+# Several critics, noise on targets, an actor that moves now and then
+
+
+def test_the_lowest_critic_makes_the_target_and_the_first_one_steers():
+    """Both targets say -4 + 2 a0 and -7 + 2 a0; the online ones -2 + a0 and 5."""
+    agent = made(hidden_sizes=(), normalise_inputs=False, num_critics=2)
+    one = constant(golden(False)[0])
+    pair = lambda first, second: jax.tree.map(lambda a, b: jnp.stack([a, b]), first, second)
+    raised = lambda critic, bias, slope=1.0: jax.tree.map(
+        lambda p: jnp.full_like(p, bias) if p.ndim == 1 else slope * p, critic
+    )
+    state = agent.init(jax.random.key(0), one.hparams._asdict())
+    state = state._replace(
+        params=one.params._replace(critic=pair(one.params.critic, raised(one.params.critic, 5.0, 0.0))),
+        target_params=one.target_params._replace(
+            critic=pair(one.target_params.critic, raised(one.target_params.critic, -7.0))
+        ),
+    )
+    after, metrics = jax.jit(agent.update)(state, one_row(), jax.random.key(0))
+    # y = -1 + 0.5 (-7 + 2 * -0.5) = -5: errors of -1.75 and 5
+    expected = {"td_loss": 3.25**2 + 10.0**2, "actor_loss": 1.8125, "target_mean": -8.0, "q_mean": (-1.75 + 5.0) / 2}
+    assert {name: float(metrics[name]) for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert all(len(leaf) == 2 for leaf in jax.tree.leaves(after.params.critic))
+
+
+def test_noise_on_targets_is_cut_and_stays_in_the_box():
+    """V^ = -4 + 2 a0 of the action -0.5: noise of deviation 9, cut at 0.25, gives -5.5 or -4.5 and little else."""
+    agent = made(hidden_sizes=(), normalise_inputs=False, smooth_targets=True)
+    state, update = constant(agent, target_noise=9.0, target_noise_clip=0.25), jax.jit(agent.update)
+    values = [float(update(state, one_row(), jax.random.key(i))[1]["target_mean"]) for i in range(40)]
+    assert min(values) == pytest.approx(-5.5)
+    assert max(values) == pytest.approx(-4.5)
+    wide = constant(agent, target_noise=9.0, target_noise_clip=9.0)
+    values = [float(update(wide, one_row(), jax.random.key(i))[1]["target_mean"]) for i in range(40)]
+    assert (min(values), max(values)) == pytest.approx((-6.0, -2.0))  # actions of -1 and 1
+
+
+def test_the_actor_moves_every_policy_period_updates():
+    """Between them it and its Adam stand still; when it moves, its Adam has seen the updates that it made alone."""
+    agent = made(normalise_inputs=False, policy_period=2)
+    state, update = agent.init(jax.random.key(0), HPARAMS), jax.jit(agent.update)
+    for count in range(1, 5):
+        before = state
+        state, _ = update(state, make_batch(seed=count), jax.random.key(count))
+        assert not np.array_equal(*(jax.tree.leaves(s.params.critic)[1] for s in (state, before)))
+        if count % 2:
+            reference.same_bits((state.params.actor, state.adam.actor), (before.params.actor, before.adam.actor))
+        else:
+            assert not np.array_equal(*(jax.tree.leaves(s.params.actor)[1] for s in (state, before)))
+        assert int(state.adam.actor.count) == count // 2
+        assert int(state.adam.critic.count) == count
+
+
+# Imitation: `constant` has Q(s, a) = -2 + a0 and pi = (0.5, -0.25), so V = -1.5; the row took (0.25, 0.75), Q = -1.75
+
+
+SQUARES = 0.5 * (0.25**2 + 1.0**2) + math.log(2 * math.pi)  # -log N(a; pi, 1)
+
+
+@pytest.mark.parametrize(
+    ("gate", "values", "weight"),
+    [
+        ("always", {}, 1.0),
+        ("q_filter", {}, 0.0),  # -1.75 is not above -1.5
+        ("indicator", {"gamma_hdm": 0.8}, 1.0),  # -1.75 + 1.5 = -0.25 < log 0.8 = -0.223
+        ("indicator", {"gamma_hdm": 0.75}, 0.0),  # not below -0.288
+        ("progress", {"progress": 0.5}, 0.0),  # V is -1.5 at s and s'
+        ("progress", {"progress": -0.5}, 1.0),
+        # A = -1 + 0.5 * -1.5 + 1.5 = -0.25; the offset is 3: 0.5^3 e^-0.25; a twentieth, since A is not above itself
+        ("wgcsl", {}, 0.05 * 0.125 * math.exp(-0.25)),
+    ],
+)
+def test_golden_gates(gate, values, weight):
+    agent = made(hidden_sizes=(), normalise_inputs=False, imitation=gate)
+    batch = one_row()._replace(offset=np.array([3], np.int32), is_next=np.array([False]))
+    state = constant(agent, q_weight=2.0, beta=3.0, **values)
+    _, metrics = jax.jit(agent.update)(state, batch, jax.random.key(0))
+    # q_weight (-Q) + l2 mean(pi^2) + beta w (-log pi) = 2 * 1.5 + 2 * 0.15625 + 3 w SQUARES
+    expected = {
+        "imitated_fraction": weight,
+        "imitation_loss": SQUARES,
+        "actor_loss": 3.3125 + 3.0 * weight * SQUARES,
+    }
+    assert {name: float(metrics[name]) for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
+    """V(s') is 0 where s' is the goal by index: from -1.5 at gamma 0.5 that is two steps."""
+    agent = made(hidden_sizes=(), normalise_inputs=False, imitation="progress")
+    update = jax.jit(agent.update)
+    for is_next, tau, weight in ((True, 1.9, 1.0), (True, 2.1, 0.0), (False, 0.1, 0.0)):
+        batch = one_row()._replace(is_next=np.array([is_next]))
+        _, metrics = update(constant(agent, progress=tau), batch, jax.random.key(0))
+        assert float(metrics["imitated_fraction"]) == weight
+
+
+def test_the_cutoff_of_wgcsl_rises_to_the_eightieth_percentile():
+    """At first nearly all rows count in full; after 8,000 updates at 0.01 a fifth of them."""
+    agent = made(normalise_inputs=False, imitation="wgcsl")
+    state = first_state("clipped")._replace(hparams=agents.ActorCriticHparams(percentile_rate=jnp.float32(0.01)))
+    batch = make_batch(seed=3)._replace(offset=np.full(32, 1, np.int32))
+    fractions = []
+    for updates in (0, 8_000, 10**6):
+        _, metrics = jax.jit(agent.update)(state._replace(updates=jnp.int32(updates)), batch, jax.random.key(0))
+        fractions.append(float(metrics["imitated_fraction"]))
+    assert fractions[0] > fractions[1] == fractions[2] > 0.0
+
+
+def test_scaled_q_and_the_bound_of_hindsight():
+    """Q over its mean |Q| is -1 of one row. What reached the goal in 3 - 1 more steps: V^ is at least -1, not -5."""
+    agent = made(hidden_sizes=(), normalise_inputs=False, scale_q=True, hindsight_bound=True)
+    batch = one_row()._replace(offset=np.array([3], np.int32), is_next=np.array([False]))
+    _, metrics = jax.jit(agent.update)(constant(agent), batch, jax.random.key(0))
+    expected = {"actor_loss": 1.0 + 2 * 0.15625, "target_mean": -1.0, "td_loss": (-1.75 + 1.5) ** 2}
+    assert {name: float(metrics[name]) for name in expected} == pytest.approx(expected, rel=1e-5)

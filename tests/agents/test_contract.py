@@ -16,6 +16,7 @@ HPARAMS = {
     "q_learning": agents.QLearningHparams,
     "imitation": agents.ImitationHparams,
     "actor_critic": agents.ActorCriticHparams,
+    "implicit_value": agents.ImplicitValueHparams,
     "policy_gradient": agents.PolicyGradientHparams,
 }
 MEMBERS = {  # hyper-parameters in which two members differ
@@ -36,6 +37,13 @@ MEMBERS = {  # hyper-parameters in which two members differ
         "target_period": (1.0, 2.0),
         "action_l2": (0.0, 2.0),
     },
+    "implicit_value": {
+        "learning_rate": (0.01, 0.002),
+        "gamma": (0.5, 0.9),
+        "expectile": (0.5, 0.9),
+        "progress": (0.0, 0.5),
+        "target_rate": (0.1, 1.0),
+    },
     "policy_gradient": {"learning_rate": (0.01, 0.002)},
 }
 
@@ -49,6 +57,8 @@ def made(name, **options):
         return agents.imitation(reference.spec(ARM), hidden_sizes=(), **options)
     if name == "actor_critic":
         return agents.actor_critic(reference.spec(ARM), hidden_sizes=(), **options)
+    if name == "implicit_value":
+        return agents.implicit_value(reference.spec(ARM), hidden_sizes=(), **options)
     spec = reference.spec(FLAT, HORIZON)
     return agents.policy_gradient(spec, success=success, hidden_sizes=(), num_goals=2, baseline=True, **options)
 
@@ -128,6 +138,13 @@ OUT_OF_RANGE = {
     "target_rate": (-0.1, 2.0),
     "target_period": (0.0, 0.5),
     "action_l2": (-1.0, math.inf),
+    "target_noise": (-0.1, math.inf),
+    "target_noise_clip": (-0.1, math.inf),
+    "q_weight": (-0.1, math.inf),
+    "percentile_rate": (-0.1, 101.0),
+    "progress": (-math.inf, math.inf),
+    "expectile": (-0.1, 1.5),
+    "advantage_scale": (-0.1, math.inf),
 }
 
 
