@@ -17,10 +17,11 @@ from hindsight_jax.fields import Allowed, Need
 
 _GATES = ("always", "indicator", "progress", "q_filter", "wgcsl")
 _LOOKS_AHEAD = ("indicator", "progress", "wgcsl")  # gates that ask for the value of s'
-_IMITATES = Need({"agent.imitation": _GATES})
-_INDICATOR = Need({"agent.imitation": ("indicator",)})
-_PROGRESS = Need({"agent.imitation": ("progress",)})
-_WGCSL = Need({"agent.imitation": ("wgcsl",)})
+_IMITATES = Need({"agent.gate": _GATES})
+_INDICATOR = Need({"agent.gate": ("indicator",)})
+_PROGRESS = Need({"agent.gate": ("progress",)})
+_WGCSL = Need({"agent.gate": ("wgcsl",)})
+_BY_INDEX = Need({"relabel.rewards": ("index",)})
 _SMOOTH = Need({"agent.smooth_targets": (True,)})
 
 ActionL2 = Annotated[Any, Allowed("weight of the mean square of the actor's action, in units of Q", 0.0, 1e6)]
@@ -42,8 +43,8 @@ ClipTargets = Annotated[bool, Allowed("targets are clipped to [-1 / (1 - gamma),
 NumCritics = Annotated[int, Allowed("critics; targets use the lowest, the actor the first", 1, 16)]
 SmoothTargets = Annotated[bool, Allowed("clipped noise on the target's action, as in TD3")]
 PolicyPeriod = Annotated[int, Allowed("updates of the critics between two of the actor", 1, 2**24)]
-HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached")]
-Imitation = Annotated[
+HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached", needs=(_BY_INDEX,))]
+Gate = Annotated[
     Literal["none", "always", "indicator", "progress", "q_filter", "wgcsl"],
     Allowed("which transitions the actor imitates"),
 ]
@@ -103,7 +104,7 @@ def actor_critic(
     smooth_targets: SmoothTargets = False,
     policy_period: PolicyPeriod = 1,
     hindsight_bound: HindsightBound = False,
-    imitation: Imitation = "none",
+    gate: Gate = "none",
     scale_q: ScaleQ = False,
     last_stride: _common.LastStride = 1,
     spatial_softmax: _common.SpatialSoftmax = False,
@@ -117,7 +118,7 @@ def actor_critic(
     * num_critics=2, smooth_targets, policy_period=2 are TD3 (Fujimoto et al., 2018): the lower of two values; Gaussian
       noise of `target_noise`, cut at `target_noise_clip`, on the target's action; an actor that moves every other
       update (set target_period to that, too).
-    * imitation: the actor's loss becomes q_weight (-Q_1) + action_l2 mean(pi^2) + beta w (-log pi(a | s, g)), pi a
+    * gate: the actor's loss becomes q_weight (-Q_1) + action_l2 mean(pi^2) + beta w (-log pi(a | s, g)), pi a
       Gaussian of deviation 1 around the actor's action. With V(s, g) = Q_1(s, pi(s, g), g) of the online networks, w is
       1 ("always"); 1[Q_1(s, a, g) - V(s', g) < log gamma_hdm] ("indicator", HDM's test [D 31]); whether the step came
       closer to the goal by more than `progress` steps, where V(s', g) is 0 if s' is the goal by index ("progress",
@@ -164,7 +165,7 @@ def actor_critic(
         smooth_targets=smooth_targets,
         policy_period=policy_period,
         hindsight_bound=hindsight_bound,
-        imitation=imitation,
+        gate=gate,
         scale_q=scale_q,
     )
     return Agent(
@@ -188,7 +189,7 @@ class _Options(NamedTuple):
     smooth_targets: bool
     policy_period: int
     hindsight_bound: bool
-    imitation: str
+    gate: str
     scale_q: bool
 
 
@@ -313,7 +314,7 @@ def _batch_loss(
         "reward_mean": batch.reward,
     }
     steered = q_actor / jax.lax.stop_gradient(jnp.mean(jnp.abs(q_actor))) if options.scale_q else q_actor
-    if options.imitation == "none":
+    if options.gate == "none":
         weight = None
     else:
         steered = hparams.q_weight * steered
@@ -346,7 +347,7 @@ def _weights(
     v: jax.Array,
 ) -> jax.Array:
     """The weight of imitation of each row, f32[B], without a gradient; Q(s, a, g) and V(s, g) are f32[B]."""
-    hparams, gate = state.hparams, options.imitation
+    hparams, gate = state.hparams, options.gate
     if gate == "always":
         return jnp.ones_like(q)
     if gate == "q_filter":
@@ -381,6 +382,6 @@ def _flops(options: _Options, count: int) -> int:
     to_action = 2 * (mlp.rest + num_dims * (*sizes, 1)[0])
     passes = options.num_critics * (critic.learn + critic.forward)
     passes += actor.forward + actor.learn + mlp.forward + to_action
-    if options.imitation in _LOOKS_AHEAD:
+    if options.gate in _LOOKS_AHEAD:
         passes += actor.forward + critic.forward
     return count * passes

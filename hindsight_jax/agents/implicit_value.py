@@ -15,16 +15,17 @@ from hindsight_jax.agents import _common, _validation, bounds, flops, policies
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.fields import Allowed, Need
 
-_HARD = Need({"agent.gate": ("progress",)})
-_SOFT = Need({"agent.gate": ("advantage",)})
+_HARD = Need({"agent.weighting": ("progress",)})
+_BY_INDEX = Need({"relabel.rewards": ("index",)})
+_SOFT = Need({"agent.weighting": ("advantage",)})
 
 Expectile = Annotated[Any, Allowed("expectile of the values that follow a state; 0.5: their mean", 0.0, 1.0)]
 Progress = Annotated[Any, Allowed("least progress that is imitated, in env steps", -1e6, 1e6, needs=(_HARD,))]
 AdvantageScale = Annotated[Any, Allowed("alpha of the soft gate min(exp(alpha A), 100)", 0.0, 1e6, needs=(_SOFT,))]
-Gate = Annotated[Literal["progress", "advantage", "none"], Allowed("weight of imitation: hard, soft, or 1")]
+Weighting = Annotated[Literal["progress", "advantage", "none"], Allowed("weight of imitation: hard, soft, or 1")]
 NumValues = Annotated[int, Allowed("value networks; targets use the lowest, the gate their mean", 1, 16)]
 Bounded = Annotated[bool, Allowed("targets are at most 0, the highest return for rewards of -1 and 0")]
-HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached")]
+HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached", needs=(_BY_INDEX,))]
 
 
 class ImplicitValueHparams(NamedTuple):
@@ -66,7 +67,7 @@ def implicit_value(
     hidden_sizes: _common.HiddenSizes = (256, 256, 256),
     layer_norm: _common.LayerNorm = False,
     scale_inputs: _common.ScaleInputs = False,
-    gate: Gate = "progress",
+    weighting: Weighting = "progress",
     num_values: NumValues = 1,
     bounded: Bounded = True,
     hindsight_bound: HindsightBound = False,
@@ -82,8 +83,8 @@ def implicit_value(
     Its sign is that of the mean target network's own error, as in GCIVL. Policy: w (-log pi(a | s, g)), w without a
     gradient, by V, the mean of the online V_n:
 
-    * gate: "progress", whether V says that the step came closer to the goal by more than `progress` steps, with V(s',
-      g) = 0 if s' is the goal by index (`losses.progress_indicator`; ours, hdm_v); "advantage",
+    * weighting: "progress", whether V says that the step came closer to the goal by more than `progress` steps, V(s',
+      g) being 0 if s' is the goal by index (`losses.progress_indicator`; ours, hdm_v); "advantage",
       min(exp(advantage_scale (V(s', g) - V(s, g))), 100) (GCIVL, Park et al., OGBench, 2024); or "none", 1.
     * bounded: targets are at most 0. hindsight_bound: V^(s', g) is at least `bounds.reached_value` of what the
       trajectory itself did (ours).
@@ -120,7 +121,7 @@ def implicit_value(
             encoder=encoder,
         ),
         hidden_sizes=hidden_sizes,
-        gate=gate,
+        weighting=weighting,
         num_values=num_values,
         bounded=bounded,
         hindsight_bound=hindsight_bound,
@@ -141,7 +142,7 @@ class _Options(NamedTuple):
     policy: policies.Policy
     value: networks.Critic
     hidden_sizes: tuple[int, ...]
-    gate: str
+    weighting: str
     num_values: int
     bounded: bool
     hindsight_bound: bool
@@ -241,10 +242,10 @@ def _value_loss(options: _Options, v, targets, batch: types.Transition, hparams:
 
 def _weights(options: _Options, v: jax.Array, v_next: jax.Array, is_next: jax.Array, hparams: ImplicitValueHparams):
     """The weight of imitation of each row, f32[B], without a gradient."""
-    if options.gate == "progress":
+    if options.weighting == "progress":
         indicator = functools.partial(losses.progress_indicator, gamma=hparams.gamma, steps=hparams.progress)
         return jax.vmap(indicator)(v, jnp.where(is_next, 0.0, v_next))
-    if options.gate == "advantage":
+    if options.weighting == "advantage":
         return jax.vmap(functools.partial(losses.advantage_weight, scale=hparams.advantage_scale))(v_next - v)
     return jnp.ones_like(v)
 

@@ -19,7 +19,16 @@ from hindsight_jax.runs import config_file, imports
 # leaves that earlier versions stored under another path: see `Checkpoints.restore`
 RENAMED_LEAVES = {".agent.values.": ".agent.hparams."}
 # leaves that earlier versions had not, with the number that was in effect then
-ADDED_LEAVES = {".agent.hparams.imitation_weight": 1.0}
+ADDED_LEAVES = {
+    ".agent.hparams.imitation_weight": 1.0,
+    ".agent.hparams.progress": 0.5,
+    ".agent.hparams.target_noise": 0.2,
+    ".agent.hparams.target_noise_clip": 0.5,
+    ".agent.hparams.q_weight": 1.0,
+    ".agent.hparams.beta": 1.0,
+    ".agent.hparams.gamma_hdm": 0.85,
+    ".agent.hparams.percentile_rate": 0.01,
+}
 
 
 class Saved(NamedTuple):

@@ -459,7 +459,7 @@ SQUARES = 0.5 * (0.25**2 + 1.0**2) + math.log(2 * math.pi)  # -log N(a; pi, 1)
     ],
 )
 def test_golden_gates(gate, values, weight):
-    agent = made(hidden_sizes=(), normalise_inputs=False, imitation=gate)
+    agent = made(hidden_sizes=(), normalise_inputs=False, gate=gate)
     batch = one_row()._replace(offset=np.array([3], np.int32), is_next=np.array([False]))
     state = constant(agent, q_weight=2.0, beta=3.0, **values)
     _, metrics = jax.jit(agent.update)(state, batch, jax.random.key(0))
@@ -474,7 +474,7 @@ def test_golden_gates(gate, values, weight):
 
 def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
     """V(s') is 0 where s' is the goal by index: from -1.5 at gamma 0.5 that is two steps."""
-    agent = made(hidden_sizes=(), normalise_inputs=False, imitation="progress")
+    agent = made(hidden_sizes=(), normalise_inputs=False, gate="progress")
     update = jax.jit(agent.update)
     for is_next, tau, weight in ((True, 1.9, 1.0), (True, 2.1, 0.0), (False, 0.1, 0.0)):
         batch = one_row()._replace(is_next=np.array([is_next]))
@@ -484,7 +484,7 @@ def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
 
 def test_the_cutoff_of_wgcsl_rises_to_the_eightieth_percentile():
     """At first nearly all rows count in full; after 8,000 updates at 0.01 a fifth of them."""
-    agent = made(normalise_inputs=False, imitation="wgcsl")
+    agent = made(normalise_inputs=False, gate="wgcsl")
     state = first_state("clipped")._replace(hparams=agents.ActorCriticHparams(percentile_rate=jnp.float32(0.01)))
     batch = make_batch(seed=3)._replace(offset=np.full(32, 1, np.int32))
     fractions = []

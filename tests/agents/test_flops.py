@@ -50,9 +50,9 @@ def test_the_other_agents():
     # through the critic to the action: 2 * (10 + 2 * 10) = 60
     assert agents.actor_critic(box, **sizes).flops(1) == 460 + 200 + 220 + 440 + 220 + 60
     # three critics learn and are asked at s'; a gate that looks ahead runs both once more at s'
-    twins = agents.actor_critic(box, num_critics=3, imitation="progress", **sizes)
+    twins = agents.actor_critic(box, num_critics=3, gate="progress", **sizes)
     assert twins.flops(1) == 3 * (460 + 220) + 200 + 440 + 220 + 60 + (200 + 220)
-    assert agents.actor_critic(box, imitation="q_filter", **sizes).flops(1) == 460 + 200 + 220 + 440 + 220 + 60
+    assert agents.actor_critic(box, gate="q_filter", **sizes).flops(1) == 460 + 200 + 220 + 440 + 220 + 60
     # V: 80 + 10 weights, forward 180, learn 380; online at s', target at s and s'
     assert agents.implicit_value(box, num_values=2, **sizes).flops(1) == 440 + 2 * (380 + 3 * 180)
     # 3 trajectories of 50 steps; V: 90 weights, learn 3 * 180 - 160 = 380

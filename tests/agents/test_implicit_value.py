@@ -15,9 +15,9 @@ from hindsight_jax.agents.bounds import reached_value
 FLAT, ARM = types.Discrete(1, 5), types.Box(2)
 HPARAMS = {"learning_rate": 0.01, "gamma": 0.5, "target_rate": 0.3, "target_period": 2.0, "expectile": 0.8}
 ROWS = {
-    "hdm_v": {"gate": "progress", "hindsight_bound": True},
-    "gcivl": {"gate": "advantage", "num_values": 2, "bounded": False},
-    "plain": {"gate": "none"},
+    "hdm_v": {"weighting": "progress", "hindsight_bound": True},
+    "gcivl": {"weighting": "advantage", "num_values": 2, "bounded": False},
+    "plain": {"weighting": "none"},
 }
 
 
@@ -53,9 +53,9 @@ def steps_of(v, gamma):
 
 
 def gate_of(options, v, v_next, is_next):
-    if options["gate"] == "none":
+    if options["weighting"] == "none":
         return np.ones_like(v)
-    if options["gate"] == "advantage":
+    if options["weighting"] == "advantage":
         return np.minimum(np.exp(10.0 * (v_next - v)), 100.0)
     before, after = steps_of(v, 0.5), steps_of(np.where(is_next, 0.0, v_next), 0.5)
     both = np.isinf(before) & np.isinf(after)
@@ -181,7 +181,7 @@ def test_the_policy_walks_along_a_line():
     """From every cell to every goal that is further than a step."""
     size, box = 6, types.Range((0.0,) * 6, (1.0,) * 6)
     spec = types.EnvSpec((size,), (size,), types.Discrete(1, 3), 20, 0.05, False, box, box)
-    agent = agents.implicit_value(spec, hidden_sizes=(64,), gate="progress")
+    agent = agents.implicit_value(spec, hidden_sizes=(64,), weighting="progress")
     state = agent.init(jax.random.key(0), {"expectile": 0.98, "gamma": 0.9, "target_rate": 0.05, "learning_rate": 3e-3})
     batch = chain(size)
     step = lambda state, key: (agent.update(state, batch, key)[0], None)

@@ -10,6 +10,7 @@ import pytest
 from named_runs import EVERY_NAME, HEM, built, small
 
 from hindsight_jax import agents, envs, presets, relabel, training, types
+from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.presets import AGENTS, ENVIRONMENTS
 
 
@@ -56,13 +57,16 @@ STATES = {
     "q_learning": agents.QLearningState,
     "imitation": agents.ImitationState,
     "actor_critic": agents.ActorCriticState,
+    "implicit_value": agents.ImplicitValueState,
     "policy_gradient": agents.PolicyGradientState,
 }
 
 
 def kernels(params):
-    """Shapes of the weights, sorted."""
-    return sorted(leaf.shape for leaf in jax.tree.leaves(params) if leaf.ndim == 2)
+    """Shapes of the weights, sorted; each of several networks [N, ...] counts."""
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    shapes = [leaf.shape for path, leaf in leaves if path[-1].key == "kernel"]
+    return sorted(shape[-2:] for shape in shapes for _ in range(shape[0] if len(shape) == 3 else 1))
 
 
 def mlp(*sizes):
@@ -125,7 +129,9 @@ def check_build(name, given):
     inputs = observation + goal
     expected = mlp(inputs, *hidden, outputs)
     if kind == "actor_critic":
-        expected += mlp(inputs + outputs, *hidden, 1)
+        expected += mlp(inputs + outputs, *hidden, 1) * config["agent.num_critics"]
+    if kind == "implicit_value":
+        expected += mlp(inputs, *hidden, 1) * config["agent.num_values"]
     if config.get("agent.baseline"):
         expected += mlp(inputs, *hidden, 1)
     state = jax.eval_shape(setup.agent.init, jax.random.key(0))
@@ -184,6 +190,8 @@ def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
         changed |= {"agent.hindsight_bound": False, "agent.next_state": "relabel", "agent.imitation": "indicator"}
         changed |= {"agent.gamma_hdm": 0.75, "agent.beta": 0.5, "agent.imitation_weight": 3.0}
         changed |= {"agent.backup": "mellow", "agent.temperature": 4.0}
+    if kind == "actor_critic":
+        changed |= {"agent.gate": "none"}
     if kind == "policy_gradient":
         changed |= {"agent.goals": "visited", "agent.num_goals": 5}
 
@@ -197,7 +205,9 @@ def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
     numbers = given.pop("hparams")._asdict()
     assert all(callable(given.pop(name)) for name in ("distance", "success") if name in given)
     expected = {field.removeprefix("agent."): value for field, value in changed.items()}
-    assert numbers | given == {k: v for k, v in expected.items() if k not in ("batch_size", "updates_per_epoch")}
+    expected = {k: v for k, v in expected.items() if k not in ("batch_size", "updates_per_epoch")}
+    off = default_hparams(make)._asdict()  # numbers of options that are off
+    assert numbers | given == off | expected
 
 
 def test_numbers_reach_the_agent():
@@ -206,7 +216,7 @@ def test_numbers_reach_the_agent():
     soft = {"agent.backup": "mellow", "agent.hindsight_bound": False}
     setup = small(**soft, **{f"agent.{name}": value for name, value in numbers.items()})
     hparams = setup.agent.init(jax.random.key(0)).hparams._asdict()
-    assert {name: float(value) for name, value in hparams.items()} == numbers
+    assert {name: float(value) for name, value in hparams.items()} == numbers | {"progress": 0.5}
 
 
 def test_the_size_of_a_task_is_its_own():

@@ -225,7 +225,7 @@ def gamma_as_an_option(spec, *, hparams: Hparams = HPARAMS, gamma: Annotated[flo
         ("mine", {"actions": "discrete"}, r"^actions: got 'discrete'"),
         ("mine", {"actions": ("discrete", "discrete")}, r"^actions: got \('discrete', 'discrete'\)"),
         ("mine", {"actions": ("smooth",)}, r"^actions: got \('smooth',\)"),
-        ("mine", {"like": "hmd"}, r"^like: got 'hmd', but it must be one of hdm, hdm_printed, her"),
+        ("mine", {"like": "hmd"}, r"^like: got 'hmd', but it must be one of hdm, hdm_progress, hdm_printed, her"),
         ("mine", {"like": ["hdm"]}, r"^like: got \['hdm'\], but it must be one of"),
         ("there", {"like": "there", "replace": True}, r"^like: got 'there', but its numbers come from there itself"),
         ("there", {"like": "like_there", "replace": True}, r"^like: got 'like_there', but its numbers come from there"),

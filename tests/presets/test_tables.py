@@ -11,24 +11,24 @@ from hindsight_jax import fields, presets
 # sha256 of each task's configs, its first 16 digits: a change of a table shows here, and must be one that was meant.
 #   cd tests/presets; PYTHONPATH=../support python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
 DIGESTS = {
-    "claw": "ccb8b03ed6e83a21",
-    "door": "9ec00cc7ddb2f3ae",
-    "fetch_reach": "b2b793e540a4ab76",
-    "flip_bit": "5d0d9e8378216046",
-    "four_rooms": "2f64c54ef2209dcb",
-    "grid_four_rooms": "87874eb30115f20f",
-    "lunar_lander": "1762688451758bae",
-    "navigation": "a5f1777bc7efa0a0",
-    "point_mass": "deb0bca1aabbcc62",
-    "push": "423186f5b576de07",
-    "reacher": "78e717c626494ce3",
-    "sawyer_reach": "bcf18d3a3bce6f78",
-    "fetch_reach_pixels": "ca021c011dba3f6c",
-    "sawyer_reach_pixels": "c431da2aecfd1ef5",
-    "point_mass_pixels": "282d00e8f98bb04e",
-    "reacher_pixels": "4275587c3b25a0ce",
-    "push_pixels": "f9d53eaaa5720d97",
-    "four_rooms_pixels": "6794fb4636d06762",
+    "claw": "6e6e3e9ec3383a81",
+    "door": "3d4b7126e1858a8c",
+    "fetch_reach": "3e36981fae9cee66",
+    "flip_bit": "1a0b469b510bcda1",
+    "four_rooms": "451a9b2f03384c5f",
+    "grid_four_rooms": "8a71778f8c81240a",
+    "lunar_lander": "d6930c220944ca6b",
+    "navigation": "96bd5aa40abaa557",
+    "point_mass": "29f8be0d5f464fdb",
+    "push": "5470b990a5d78285",
+    "reacher": "239966691140baec",
+    "sawyer_reach": "054ccf2bec1d191e",
+    "fetch_reach_pixels": "42db4e0f24a53f02",
+    "sawyer_reach_pixels": "235fae8c4f100ed3",
+    "point_mass_pixels": "8829e163b3c14763",
+    "reacher_pixels": "dfb2acfbff27d471",
+    "push_pixels": "9e6d46cf1790be7a",
+    "four_rooms_pixels": "f0e67f13c5b30276",
 }
 
 
@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 314
+    assert len(set(presets.names())) == len(EVERY_NAME) == 416
 
 
 # Values
@@ -62,7 +62,12 @@ AGENT_FIELDS = {
     ),
     "actor_critic": (
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
-        "action_l2", "batch_size", "updates_per_epoch",
+        "action_l2", "num_critics", "smooth_targets", "policy_period", "gate", "scale_q", "batch_size",
+        "updates_per_epoch",
+    ),
+    "implicit_value": (
+        *NETWORK, "gamma", "epsilon", "target_rate", "target_period", "expectile", "scale_inputs", "weighting",
+        "num_values", "bounded", "hindsight_bound", "exploration", "batch_size", "updates_per_epoch",
     ),
     "policy_gradient": (
         *NETWORK, "epsilon", "scale_inputs", "goals", "baseline", "activation", "first_weights",
@@ -89,13 +94,23 @@ OWN_FIELDS = {  # of an algorithm, beside those of all that have its kind of age
     "hdm": IMITATION,
     "hdm_printed": IMITATION,
     "her_hbc": IMITATION[1:],
+    "hdm_progress": (*IMITATION[1:], "agent.progress"),
+    "td3_her": ("agent.target_noise", "agent.target_noise_clip"),
+    "hdm_ac": (
+        "agent.target_noise", "agent.target_noise_clip", "agent.q_weight", "agent.beta", "agent.progress",
+        "agent.hindsight_bound",
+    ),
+    "wgcsl": ("agent.q_weight", "agent.beta", "agent.percentile_rate"),
+    "hdm_v": ("agent.progress",),
+    "gcivl": ("agent.advantage_scale",),
     "her_sql": ("agent.temperature",),
     **dict.fromkeys(("hpg", "hpg_baseline"), ("agent.group_size",)),
-}
+}  # fmt: skip
 DATA_FIELDS = {
     "q_learning": (*RING, *LAW, *REWARDS),
     "imitation": (*RING, *LAW),
     "actor_critic": (*RING, *LAW, *REWARDS),
+    "implicit_value": (*RING, *LAW, *REWARDS),
     "policy_gradient": (),
 }
 
@@ -112,7 +127,7 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         expected -= {"env.bins"} if continuous else set()
         expected |= {"env.pixels"} if kind != "policy_gradient" else set()
         expected |= OF_IMAGES if task in IMAGES else set()
-        expected |= {"agent.noise", "agent.std"} if continuous and kind == "imitation" else set()
+        expected |= {"agent.noise", "agent.std"} if continuous and kind in ("imitation", "implicit_value") else set()
         assert set(presets.fields_of(name)) == expected, name
 
 
@@ -151,10 +166,13 @@ FUTURE = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over t
 FOUR_OF_FIVE = {"relabel.behaviour": 0.2, "relabel.next_state": 0.0, "relabel.rewards": "success"}  # k = 4
 MINUS = {"relabel.rewards": "index", "relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0}
 ZERO_ONE = {"relabel.reward_reached": 1.0, "relabel.reward_otherwise": 0.0}
+DENSE = {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent.clip_targets": True}
+TWINS = {"agent.num_critics": 2, "agent.smooth_targets": True, "agent.policy_period": 2, "agent.clip_targets": True}
 TD = {"agent.backup": "double", "agent.imitation": "none", "agent.bounded": True}
 LINE_2 = {"agent.imitation": "indicator", "agent.next_state": "loss", "agent.backup": "max", "agent.bounded": False}
 DEFINED = {
     "hdm": ("q_learning", MINUS | TD | {"agent.imitation": "indicator"}),
+    "hdm_progress": ("q_learning", MINUS | TD | {"agent.imitation": "progress"}),
     "hdm_printed": ("q_learning", MINUS | FUTURE | LINE_2 | {"relabel.reward_reached": -1.0}),
     "her": ("q_learning", MINUS | TD),
     "her_01": ("q_learning", ZERO_ONE | TD | {"relabel.rewards": "index", "agent.bounded": False}),
@@ -166,8 +184,13 @@ DEFINED = {
     "her_ddpg_clipped": ("actor_critic", FOUR_OF_FIVE | ZERO_ONE | {"agent.clip_targets": True}),
     "her_ddpg_dense": (
         "actor_critic",
-        FOUR_OF_FIVE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent.clip_targets": True},
+        FOUR_OF_FIVE | DENSE,
     ),
+    "td3_her": ("actor_critic", FOUR_OF_FIVE | DENSE | TWINS),
+    "hdm_ac": ("actor_critic", MINUS | TWINS | {"agent.gate": "progress", "agent.scale_q": True}),
+    "wgcsl": ("actor_critic", FOUR_OF_FIVE | DENSE | {"agent.gate": "wgcsl", "agent.q_weight": 0.0}),
+    "hdm_v": ("implicit_value", MINUS | {"agent.weighting": "progress"}),
+    "gcivl": ("implicit_value", MINUS | {"agent.weighting": "advantage", "agent.num_values": 2}),
     "hpg": ("policy_gradient", {"agent.baseline": False}),
     "hpg_baseline": ("policy_gradient", {"agent.baseline": True}),
     "reinforce": ("policy_gradient", {"agent.goals": "own", "agent.baseline": False}),

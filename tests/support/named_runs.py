@@ -5,6 +5,9 @@ from hindsight_jax import presets
 TABLE_1 = ("hdm", "hdm_printed", "her", "her_01", "her_sql", "her_hbc", "gcsl")  # HDM's method and its baselines
 HEM = ("hem", "hpg", "hpg_baseline", "reinforce")  # hEM's, on any kind of action
 DDPG = ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense")  # hEM's, continuous
+OURS = ("hdm_progress",)  # discrete, of no paper that is reproduced
+OURS_CONTINUOUS = ("td3_her", "hdm_ac", "wgcsl")
+OURS_ON_BOTH = ("hdm_v", "gcivl")
 HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
 HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "sawyer_reach", "grid_four_rooms")
 DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
@@ -16,6 +19,8 @@ WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
     *((algorithm, task) for algorithm in TABLE_1 for task in HEM_TASKS),
     *((algorithm, task) for algorithm in (*HEM, *DDPG) for task in HDM_TASKS),
     *((algorithm, task) for algorithm in (*TABLE_1, "hem", *DDPG) for task in IMAGES if (algorithm, task) not in TRIED),
+    *((algorithm, task) for algorithm in (*OURS, *OURS_ON_BOTH) for task in (*HDM_TASKS, *HEM_TASKS, *IMAGES)),
+    *((algorithm, task) for algorithm in OURS_CONTINUOUS for task in (*HDM_TASKS, *CONTINUOUS_FIRST, *IMAGES)),
 )
 WITH_PAPER = (
     *((algorithm, task) for algorithm in TABLE_1 for task in HDM_TASKS),
@@ -24,7 +29,7 @@ WITH_PAPER = (
     *TRIED,
 )
 MISFITS = (
-    *((algorithm, task) for algorithm in DDPG for task in DISCRETE_ONLY),
+    *((algorithm, task) for algorithm in (*DDPG, *OURS_CONTINUOUS) for task in DISCRETE_ONLY),
     *((algorithm, task) for algorithm in ("hpg", "hpg_baseline", "reinforce") for task in IMAGES),
 )
 PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
