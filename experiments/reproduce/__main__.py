@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.reproduce import driver, hdm_studies, hem_studies, stored, studies
+from experiments.reproduce import driver, hdm_studies, hem_studies, our_studies, stored, studies
 from experiments.reproduce.driver import Progress
 from experiments.reproduce.studies import BUDGETS, Budget, Study
 from hindsight_jax import fields
@@ -22,7 +22,7 @@ from hindsight_jax.runs import batch
 from hindsight_jax.runs.files import WorkDirError, explain_errors
 from hindsight_jax.runs.progress import duration
 
-STUDIES: tuple[Study, ...] = (*hdm_studies.STUDIES, *hem_studies.STUDIES)
+STUDIES: tuple[Study, ...] = (*hdm_studies.STUDIES, *hem_studies.STUDIES, *our_studies.STUDIES)
 FOLDERS: dict[Budget, str] = {
     "quick": "runs/reproduce-quick",
     "default": "runs/reproduce",

@@ -30,7 +30,12 @@ GLOSSARY = {
     ),
     "imitated_fraction": Metric(
         "imitated share of a batch",
-        "Share of the batch that the indicator picks, Q(s, a, g) - V(s', g) < log gamma_hdm; 1 for HER + HBC.",
+        "Share of the batch that is imitated: what the indicator or the gate picks, 1 for HER + HBC; of a soft gate "
+        "the mean weight, which may be above 1.",
+    ),
+    "value_mean": Metric(
+        "mean V of a batch",
+        "V(s, g) of the critic of states over the relabelled batch; read it as q_mean.",
     ),
     "td_loss": Metric("TD loss", "Mean squared temporal-difference error of the batch."),
     "actor_loss": Metric("actor loss", "Minus Q of the actor's own actions, plus its penalty on squared actions."),
@@ -56,7 +61,10 @@ GLOSSARY = {
     "imitation_loss": Metric(
         "imitation loss", "Mean of -log pi(a given s, g) over the whole batch, imitated or not, in nats."
     ),
-    "value_loss": Metric("value loss", "Mean squared error of the learnt baseline, weighted as the policy's loss is."),
+    "value_loss": Metric(
+        "value loss",
+        "Mean squared error of the learnt baseline, weighted as the policy's loss is; or the expectile loss of values.",
+    ),
     "hit_fraction": Metric("goals hit", "Share of the batch's trajectories that reach the goal they are learnt for."),
     "target_mean": Metric("mean target value", "V(s', g) of the backup over the batch, before reward and discount."),
     "reward_mean": Metric(
