@@ -31,6 +31,9 @@ ROWS = {  # name -> values beside SMALL; what differs between the rows is what `
     "hem_flip_bit": {},  # a softmax; averaged weights
     "hem_reacher": {},  # a Gaussian, clipped
     "her_ddpg_reacher": {},  # an actor with normalised inputs
+    "td3_her_reacher": {},  # several critics, which a file does not need
+    "hdm_v_reacher": {},  # a policy beside a critic of states
+    "hdm_v_push": {},
     "hpg_flip_bit": {},
     "hpg_navigation": {},
     "hpg_flip_bit_paper": {},  # tanh
