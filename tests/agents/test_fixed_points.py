@@ -169,6 +169,25 @@ def test_a_converged_q_is_imitated_near_the_goal(gamma_hdm):
     np.testing.assert_allclose(gradient, expected, atol=2e-6)
 
 
+def test_a_converged_q_says_which_steps_made_progress():
+    """V is the return of the steps before the last, so a step from 2 or more cells away that comes closer has made one,
+    and one that arrives none: TD rewards that one.
+    """
+    _, experiment = fixed_points.build("hdm_progress")
+    state, action, goal = (index.ravel() for index in np.indices((SIZE, 3, SIZE)))
+    after = np.clip(state + action - 1, 0, SIZE - 1)
+    rows = np.zeros((2, SIZE, 3, SIZE, SIZE))
+    place = ((after == goal).astype(int), state, action, after, goal)
+    rows[place] = 1 / len(state)
+    table = tabular.Tabular(tabular.chain(SIZE)).optimal_q(GAMMA)
+    batches, _ = fixed_points.transitions(rows)
+    agent = experiment.agent
+    _, metrics = fixed_points.gradients_of(agent)(fixed_points.state_of(agent, table), batches)
+    picked = np.asarray(metrics["imitated_fraction"]).reshape(rows.shape) > 0
+    closer = np.abs(after - goal) < np.abs(state - goal)
+    np.testing.assert_array_equal(picked[place], closer & (after != goal))
+
+
 def test_where_steps_slip_luck_is_imitated_below_one_over_e():
     """The indicator compares Q, a mean over s', with the V of one s'."""
     rows, transition = fixed_points.rows_of("hdm", 0.25), tabular.chain(SIZE, 0.25)
