@@ -43,6 +43,8 @@ def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeyp
         (["--parts", "rings"], "invalid choice: 'rings'"),
         (["--rounds=3"], "unrecognized arguments: --rounds=3"),
         (["hdm_push"], "unrecognized arguments: hdm_push"),
+        (["--parts", "jaxgcrl"], "--parts jaxgcrl: it needs JaxGCRL. Clone it, install it in a virtual environment"),
+        (["--parts", "jaxgcrl", "--peer-python=no/such", "--peer-configs", "her_push"], "--peer-configs: got her_push"),
     ],
 )
 def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, capsys, monkeypatch):
@@ -55,4 +57,4 @@ def test_help_names_every_argument(capsys):
     assert commands.run("experiments.bench", ["--help"]) == 0
     output = capsys.readouterr().out
     assert all(part in output for part in measure.PARTS)
-    assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture"))
+    assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture", "--peer-python"))
