@@ -43,7 +43,7 @@ NOTES = """
   evaluator of its own, which plays the same episodes from the same keys: JaxGCRL's averages a metric that its
   reacher has not, and tells no success at the end.
 - Ours play our task of the same name and horizon, evaluated at the same spacing; all other values are the run's
-  own.
+  own. Where JaxGCRL's task ends an episode early, as its ant's at a fall, the state there is the last; ours goes on.
 """
 
 

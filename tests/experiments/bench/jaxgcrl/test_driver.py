@@ -132,13 +132,14 @@ def peer(monkeypatch):
             env = training.EvalWrapper(training.VmapWrapper(env))
             keys = jnp.stack([jnp.zeros(5, jnp.uint32), jnp.arange(5, dtype=jnp.uint32)], axis=1)
 
-            def unroll(training_state, key):
+            @jax.jit
+            def unroll():
                 state = env.reset(keys)
                 state.info["steps"] = jnp.zeros(5)
                 step = lambda state, _: (env.step(state, jnp.zeros((5, 1))), None)
                 return jax.lax.scan(step, state, length=3)[0]
 
-            self._generate_eval_unroll = jax.jit(unroll)
+            self._generate_eval_unroll = lambda training_state, key: unroll()
 
     seen = []
 
