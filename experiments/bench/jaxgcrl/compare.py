@@ -91,9 +91,6 @@ class Run(NamedTuple):
     environment: Mapping[str, str]
 
 
-Lines = Callable[[Run, float], Iterator[tuple[float, dict[str, Any]]]]
-
-
 def find(
     python: str, folder: Path | None, configs: Sequence[str], steps: int, seeds: Sequence[int], minutes: float
 ) -> Peer:
@@ -137,7 +134,6 @@ def measure(
     peer: Peer,
     publish: Callable[[Mapping[str, Any]], None],
     report: Callable[[str, dict[str, Any]], None],
-    lines: Lines | None = None,
 ) -> dict[str, Any]:
     """Runs everything, one after the other; a run that fails or is stopped keeps the evaluations that it had.
 
@@ -145,12 +141,10 @@ def measure(
       peer: what `find` returned.
       publish: called with all figures so far, after each evaluation.
       report: called with a run's name and its summary, at its end.
-      lines: starts a run and yields its lines with the seconds since its start; by default `process_lines`.
 
     Returns:
       {"peer": versions, commit, level, steps, seeds, configs; "runs": name -> its settings and curve}.
     """
-    lines = lines or process_lines
     about = {
         "versions": dict(peer.versions),
         "commit": peer.commit,
@@ -162,7 +156,7 @@ def measure(
     }
     with tempfile.TemporaryDirectory() as folder:
         parts = [
-            sections.Section(f"{run.task}: {run.name}, seed {seed}", 60.0 * peer.minutes, _section(run, seed, lines))
+            sections.Section(f"{run.task}: {run.name}, seed {seed}", 60.0 * peer.minutes, _section(run, seed))
             for seed in peer.seeds
             for run in runs(peer, seed, Path(folder))
         ]
@@ -250,7 +244,7 @@ def process_lines(run: Run, seconds: float) -> Iterator[tuple[float, dict[str, A
             raise RuntimeError(f"{run.name} ended with {process.returncode}: {said[-1]}")
 
 
-def _section(run: Run, seed: int, lines: Lines) -> Callable[[sections.Bench], Iterator[sections.Figures]]:
+def _section(run: Run, seed: int) -> Callable[[sections.Bench], Iterator[sections.Figures]]:
     """The run as a section: yields its curve so far after each evaluation."""
 
     def follow(bench: sections.Bench) -> Iterator[sections.Figures]:
@@ -258,7 +252,7 @@ def _section(run: Run, seed: int, lines: Lines) -> Callable[[sections.Bench], It
         yield {"library": run.library, "name": run.name, "task": run.task, "seed": seed, "curve": curve}
         yield {"settings": dict(run.settings)}
         try:
-            for seconds, line in lines(run, bench.deadline.left()):
+            for seconds, line in process_lines(run, bench.deadline.left()):
                 if "imported" in line:
                     yield {"start_seconds": seconds, "versions": line["imported"], "device": line["device"]}
                     continue
