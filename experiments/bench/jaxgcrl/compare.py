@@ -7,7 +7,7 @@ many episodes at each evaluation, of the same length, at the same spacing of env
 * success_end: the share of episodes whose last state is a success.
 
 Seconds of three kinds, alike for both: all since the process began; those without compilation (tracing, lowering and
-XLA's own); and those of training, without imports, compilation and evaluation.
+XLA's own); and those of training, without the start (imports, and making the task), compilation and evaluation.
 """
 
 import contextlib
@@ -254,7 +254,8 @@ def _section(run: Run, seed: int) -> Callable[[sections.Bench], Iterator[section
         try:
             for seconds, line in process_lines(run, bench.deadline.left()):
                 if "imported" in line:
-                    yield {"start_seconds": seconds, "versions": line["imported"], "device": line["device"]}
+                    start = seconds - line["compile_seconds"]
+                    yield {"start_seconds": start, "versions": line["imported"], "device": line["device"]}
                     continue
                 for name in COLUMNS:
                     curve[name].append((line | {"seconds": seconds})[name])

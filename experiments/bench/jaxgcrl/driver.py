@@ -5,9 +5,9 @@
     PYTHON driver.py hindsight_jax '{"name": "hem_brax_reacher", "overrides": {...}, "seed": 0}'
 
 PYTHON may be another environment's, so this file imports the standard library, and each function what it drives. The
-first line says what was imported, and each that follows is an evaluation:
+first line, once the task is made, says what was imported, and each that follows is an evaluation:
 
-    {"imported": {"python": "3.11.7", "jax": "0.4.25", ...}, "device": "cpu"}
+    {"imported": {"python": "3.11.7", "jax": "0.4.25", ...}, "device": "cpu", "compile_seconds": 0.4}
     {"env_steps": 91264, "updates": 150, "success_any": 0.31, "success_end": 0.22,
      "compile_seconds": 14.2, "evaluation_seconds": 1.9}
 
@@ -111,6 +111,14 @@ def found(library: str) -> dict[str, Any]:
     return {"is_there": spec is not None, "versions": versions, "commit": commit(Path(folders[0])) if folders else None}
 
 
+def imported(library: str, clock: Clock) -> dict[str, Any]:
+    """The first line. Starts JAX's backend."""
+    import jax
+
+    versions, device = found(library)["versions"], jax.devices()[0].device_kind
+    return {"imported": versions, "device": device, "compile_seconds": clock.compilation()}
+
+
 def commit(folder: Path) -> str | None:
     """The commit of the repository that tracks the folder's files; None if there is none, or no git."""
     git = lambda *words: subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
@@ -122,33 +130,54 @@ def commit(folder: Path) -> str | None:
 
 
 def jaxgcrl(settings: dict[str, Any], publish: Publish, clock: Clock) -> None:
-    """Trains JaxGCRL's CRL with the flags `settings`, all others as it ships them; nothing is rendered or logged.
+    """Trains JaxGCRL's CRL with the flags `settings`, all others as it ships them; nothing is rendered or logged."""
+    crl, config, env = (importlib.import_module(f"jaxgcrl.{name}") for name in PEER_MODULES)
+    task, eval_task = (env.create_env(settings["env"]) for _ in range(2))
+    publish(imported("jaxgcrl", clock))
+    left = [settings["num_evals"]]
 
-    Its evaluator averages a metric that its reacher does not have, and none tells success at the end. So ours takes its
-    place; it plays the same episodes from the same keys.
-    """
-    import jax
-    import numpy as np
+    def progress(env_steps: int, metrics: dict[str, Any], *policy: Any, **options: Any) -> None:
+        publish({"env_steps": env_steps, **metrics, **clock.seconds()})
+        left[0] -= 1
+        if not left[0]:  # its `train_fn` returns what it binds only where it keeps checkpoints
+            raise EnoughError
+
+    crl.ActorEvaluator = evaluator(crl.ActorEvaluator, clock)
+    try:
+        crl.CRL().train_fn(config.RunConfig(**settings), task, with_success_end(eval_task), progress_fn=progress)
+    except EnoughError:
+        return
+
+
+def with_success_end(task: Any) -> Any:
+    """The task with the change of success among its metrics: summed over an episode, that is success at its end."""
     from brax.envs import Wrapper
 
-    crl, config, env = (importlib.import_module(f"jaxgcrl.{name}") for name in PEER_MODULES)
-
-    class LastSuccess(Wrapper):
-        """Adds the change of success to the metrics: summed over an episode, that is success at its end."""
-
-        def reset(self, rng):
+    class SuccessEnd(Wrapper):
+        def reset(self, rng: Any) -> Any:
             state = self.env.reset(rng)
             state.metrics["success_end"] = state.metrics["success"]
             return state
 
-        def step(self, state, action):
+        def step(self, state: Any, action: Any) -> Any:
             before = state.metrics["success"]  # of the step before; the environment writes into this dict
             after = self.env.step(state, action)
             after.metrics["success_end"] = after.metrics["success"] - before
             return after
 
-    class Evaluator(crl.ActorEvaluator):
-        def run_evaluation(self, training_state, training_metrics, aggregate_episodes=True):
+    return SuccessEnd(task)
+
+
+def evaluator(base: Any, clock: Clock) -> Any:
+    """JaxGCRL's evaluator, which plays the same episodes from the same keys, with what we compare as its metrics.
+
+    Its own averages a metric that its reacher does not have, and tells no success at the end.
+    """
+    import jax
+    import numpy as np
+
+    class Evaluator(base):
+        def run_evaluation(self, training_state: Any, training_metrics: Any, aggregate_episodes: bool = True) -> Any:
             self._key, key = jax.random.split(self._key)
             state = clock.evaluate(lambda: jax.block_until_ready(self._generate_eval_unroll(training_state, key)))
             episodes = {name: np.asarray(x) for name, x in state.info["eval_metrics"].episode_metrics.items()}
@@ -158,21 +187,7 @@ def jaxgcrl(settings: dict[str, Any], publish: Publish, clock: Clock) -> None:
                 "success_end": float(np.mean(episodes["success_end"] > 0.5)),
             }
 
-    left = [settings["num_evals"]]
-
-    def progress(env_steps, metrics, *policy, **options):
-        publish({"env_steps": env_steps, **metrics, **clock.seconds()})
-        left[0] -= 1
-        if not left[0]:  # its `train_fn` returns what it binds only where it keeps checkpoints
-            raise EnoughError
-
-    publish({"imported": found("jaxgcrl")["versions"], "device": jax.devices()[0].device_kind})
-    crl.ActorEvaluator = Evaluator
-    task, eval_task = (env.create_env(settings["env"]) for _ in range(2))
-    try:
-        crl.CRL().train_fn(config.RunConfig(**settings), task, LastSuccess(eval_task), progress_fn=progress)
-    except EnoughError:
-        return
+    return Evaluator
 
 
 def hindsight_jax(settings: dict[str, Any], publish: Publish, clock: Clock) -> None:
@@ -185,8 +200,8 @@ def hindsight_jax(settings: dict[str, Any], publish: Publish, clock: Clock) -> N
 
     from hindsight_jax import presets, training
 
-    publish({"imported": found("hindsight_jax")["versions"], "device": jax.devices()[0].device_kind})
     setup = presets.build(settings["name"], presets.config(settings["name"], settings["overrides"]))
+    publish(imported("hindsight_jax", clock))
     population = training.make_population(setup.run, training.devices_for(1))
     keys = training.member_keys(settings["seed"], 1)
     population.compile(keys)

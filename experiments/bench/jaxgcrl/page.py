@@ -33,9 +33,9 @@ When success was {level} or more: at the first evaluation that has it, and at th
 has it. An entry is: env steps: seconds since the process began (without compilation, of training alone).
 """
 NOTES = """
-- The first number of seconds counts everything, on both sides: imports, compilation, training and evaluation.
-  Compilation is tracing, lowering and XLA's own, with an empty cache; training alone is what imports,
-  compilation and evaluation leave.
+- The first number of seconds counts everything, on both sides: the start (imports, and making the task),
+  compilation, training and evaluation. Compilation is tracing, lowering and XLA's own, with an empty cache;
+  training alone is what the start, compilation and evaluation leave.
 - Success at any step is the share of episodes with a success after at least one action, so an arm that swings
   past its goal has it; success at the end is the share whose last state is a success. An evaluation plays
   {episodes} episodes of the policy's mean action on new starts and goals.

@@ -7,6 +7,7 @@ import pytest
 from bench_values import positive
 
 from experiments.bench import measure
+from experiments.bench.jaxgcrl import compare
 from hindsight_jax import presets
 from hindsight_jax.runs import jax_flags
 
@@ -58,3 +59,17 @@ def test_help_names_every_argument(capsys):
     output = capsys.readouterr().out
     assert all(part in output for part in measure.PARTS)
     assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture", "--peer-python"))
+
+
+def test_the_peer_is_found_before_anything_is_measured_and_a_run_that_failed_is_the_exit_status(monkeypatch):
+    asked, given = [], []
+    runs = {"a": {"error": "RuntimeError: x"}}
+    monkeypatch.setattr(compare, "find", lambda *values: asked.append(values) or "the peer")
+    monkeypatch.setattr(measure, "measure", lambda *values: given.append(values[-1]) or {"jaxgcrl": {"runs": runs}})
+    monkeypatch.setattr(jax_flags, "configure_jax", lambda seeds: None)
+    arguments = ["--parts", "jaxgcrl", "--peer-python=PATH", "--peer-configs", "hem_push", "--peer-steps=5"]
+    assert commands.run("experiments.bench", [*arguments, "--peer-seeds", "3", "4"]) == 1
+    runs["a"].pop("error")
+    assert commands.run("experiments.bench", arguments) == 0
+    assert asked == [("PATH", None, ["hem_push"], 5, seeds, 60.0) for seeds in ([3, 4], [0])]
+    assert given == ["the peer"] * 2

@@ -17,7 +17,7 @@ if text == "FOUND":
     say({"is_there": True, "versions": {"jax": "0.0"}, "commit": "c" * 40})
     sys.exit()
 settings = json.loads(text)
-say({"imported": {"jax": library}, "device": "cpu"})
+say({"imported": {"jax": library}, "device": "cpu", "compile_seconds": 0.0})
 for i, success in enumerate((0.5, 0.95) if library == "jaxgcrl" else (0.9, 1.0)):
     if i and settings["seed"] == 7:
         sys.exit("out of memory")

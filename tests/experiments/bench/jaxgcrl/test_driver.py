@@ -167,7 +167,7 @@ def test_jaxgcrl_prints_each_evaluation_and_stops_after_the_last(peer):
     lines, settings = [], {"env": "reacher", "num_evals": 2, "seed": 1}
     driver.jaxgcrl(settings, lines.append, driver.Clock())
     assert peer == [settings]
-    assert lines[0].keys() == {"imported", "device"}
+    assert lines[0].keys() == {"imported", "device", "compile_seconds"}
     assert [(line["env_steps"], line["updates"]) for line in lines[1:]] == [(0, 0), (100, 10)]
     assert all((line["success_any"], line["success_end"]) == pytest.approx((0.8, 0.6)) for line in lines[1:])
     assert all(line.keys() > CLOCK for line in lines[1:])

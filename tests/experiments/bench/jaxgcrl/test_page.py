@@ -2,10 +2,15 @@
 
 import copy
 import json
+import pathlib
 
 import pytest
 
 from experiments.bench.jaxgcrl import page
+from experiments.reproduce.page import block_of
+from hindsight_jax.runs import strict_json
+
+ROOT = pathlib.Path(__file__).parents[4]
 
 
 def run(library, name, success_any, seconds, **more):
@@ -104,3 +109,10 @@ def test_figures_that_are_none_are_refused_and_the_page_stays(text, said, tmp_pa
     assert page.main([str(source), str(target)][: 1 if text is None else 2]) == 2
     assert said in capsys.readouterr().err
     assert target.read_text() == "# Results\n"
+
+
+def test_the_page_is_in_step_with_the_stored_figures():
+    stored = ROOT / page.FIGURES
+    wanted = page.block(strict_json.restored(json.loads(stored.read_text()))) if stored.exists() else None
+    again = f"run python -m {page.__name__} {page.FIGURES} docs/results.md"
+    assert block_of((ROOT / "docs" / "results.md").read_text(), page.NAME) == wanted, again
