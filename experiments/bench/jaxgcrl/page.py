@@ -30,7 +30,8 @@ python -m experiments.bench.jaxgcrl.page {figures} docs/results.md
 ```
 
 When success was {level} or more: at the first evaluation that has it, and at the first from which on every one
-has it. An entry is: env steps: seconds since the process began (without compilation, of training alone).
+has it. An entry is: env steps: seconds since the process began (without compilation, of training alone). The file
+has every evaluation.
 """
 NOTES = """
 - The first number of seconds counts everything, on both sides: the start (imports, and making the task),
@@ -70,11 +71,12 @@ def block(figures: Mapping[str, Any]) -> str:
     """The section, from what `python -m experiments.bench --parts jaxgcrl` wrote."""
     peer, runs = figures[NAME]["peer"], figures[NAME]["runs"]
     device, versions, ours = figures["device"], peer["versions"], figures["versions"]
+    count = device["cpu_cores"]
     lines = [
         INTRODUCTION.format(
             theirs=f"{short(peer['commit'])}, jax {versions['jax']}, brax {versions['brax']}",
             ours=f"{short(figures['commit'])}, jax {ours['jax']}, brax {ours['brax']}",
-            cores=f"{device['cpu_cores']} cores ({device['processor'] or device['kind']})",
+            cores=f"{count} core{'s' * (count > 1)} ({device['processor'] or device['kind']})",
             command=command(peer),
             figures=FIGURES,
             level=peer["level"],
