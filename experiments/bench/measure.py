@@ -14,6 +14,7 @@
 | lowering | kernels of an env step of every task and of an update of every algorithm; counted, not timed |
 | safety | the checks for NaN and the checkpoints, as fractions of a run |
 | accelerator | the first eight minutes on a GPU or TPU, in sections with time limits; alone, and only if asked for |
+| jaxgcrl | JaxGCRL's contrastive RL and ours on the same tasks, run by run; only if asked for, with its Python |
 
 What is compared is timed in turn, and the best of several rounds is kept: machines are shared and noisy, so compare
 figures of one run of the benchmark only.
@@ -35,6 +36,7 @@ from experiments.bench import (
     startup,
     update_cost,
 )
+from experiments.bench.jaxgcrl import compare
 from experiments.environments import speed as env_speed
 from hindsight_jax import presets
 from hindsight_jax.runs import provenance
@@ -62,12 +64,21 @@ class InSections(NamedTuple):
     measure: Callable[[Callable[[Mapping[str, Any]], None], Callable[[str, dict[str, Any]], None]], dict[str, Any]]
 
 
+class BesidePeer(NamedTuple):
+    """A part that runs another library in its own Python, and ours beside it; publishes and reports as InSections."""
+
+    measure: Callable[
+        [compare.Peer, Callable[[Mapping[str, Any]], None], Callable[[str, dict[str, Any]], None]], dict[str, Any]
+    ]
+
+
 def measure(
     name: str,
     seeds: int,
     parts: Sequence[str],
     report: Callable[[str, Mapping[str, Any]], None],
     write: Callable[[Mapping[str, Any]], None],
+    peer: compare.Peer | None = None,
 ) -> dict[str, Any]:
     """Figures of the parts, in their order, with the machine's description; `report` gets each table when it is done.
 
@@ -77,6 +88,7 @@ def measure(
       parts: names in PARTS.
       report: called with a title and its figures.
       write: called with all figures so far, after each part, and after each figure of one that has sections.
+      peer: what the part `jaxgcrl` runs; no other part needs it.
 
     Returns:
       part -> its table, or title -> table; and config, seeds, and `provenance.describe()`.
@@ -89,11 +101,11 @@ def measure(
             setup = setup or presets.build(name, values)
             figures[part_name] = part.measure(name, setup, values, seeds)
             report(part_name, figures[part_name])
-        elif isinstance(part, InSections):
-            figures[part_name] = part.measure(
-                lambda found, part_name=part_name: write(figures | {part_name: found}),
-                lambda section, found, part_name=part_name: report(f"{part_name}: {section}", found),
-            )
+        elif isinstance(part, (InSections, BesidePeer)):
+            publish = lambda found, part_name=part_name: write(figures | {part_name: found})
+            tell = lambda section, found, part_name=part_name: report(f"{part_name}: {section}", found)
+            given = (peer, publish, tell) if isinstance(part, BesidePeer) else (publish, tell)
+            figures[part_name] = part.measure(*given)
         else:
             figures[part_name] = part.measure(name, seeds)
             for title, table in figures[part_name].items():
@@ -122,7 +134,7 @@ def measure_peers(name: str, seeds: int) -> dict[str, Figures]:
     return {"ours and theirs": peers.measure(seeds)}
 
 
-PARTS: dict[str, OneTable | SeveralTables | InSections] = {
+PARTS: dict[str, OneTable | SeveralTables | InSections | BesidePeer] = {
     "environment": OneTable(measure_environment),
     "ring": OneTable(ring.measure),
     "run": OneTable(epoch.measure),
@@ -135,4 +147,5 @@ PARTS: dict[str, OneTable | SeveralTables | InSections] = {
     "lowering": SeveralTables(lowering.measure),
     "safety": SeveralTables(safety_cost.measure),
     "accelerator": InSections(accelerator.measure),
+    "jaxgcrl": BesidePeer(compare.measure),
 }

@@ -7,6 +7,7 @@ import pytest
 from bench_values import positive
 
 from experiments.bench import measure
+from experiments.bench.jaxgcrl import compare
 from hindsight_jax import presets
 from hindsight_jax.runs import jax_flags
 
@@ -43,6 +44,8 @@ def test_the_whole_bench_prints_its_tables_and_writes_its_figures(short, monkeyp
         (["--parts", "rings"], "invalid choice: 'rings'"),
         (["--rounds=3"], "unrecognized arguments: --rounds=3"),
         (["hdm_push"], "unrecognized arguments: hdm_push"),
+        (["--parts", "jaxgcrl"], "--parts jaxgcrl: it needs JaxGCRL. Clone it, install it in a virtual environment"),
+        (["--parts", "jaxgcrl", "--peer-python=no/such", "--peer-configs", "her_push"], "--peer-configs: got her_push"),
     ],
 )
 def test_bad_arguments_end_with_2_before_anything_is_measured(argv, said, capsys, monkeypatch):
@@ -55,4 +58,18 @@ def test_help_names_every_argument(capsys):
     assert commands.run("experiments.bench", ["--help"]) == 0
     output = capsys.readouterr().out
     assert all(part in output for part in measure.PARTS)
-    assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture"))
+    assert all(flag in output for flag in ("--config", "--seeds", "--parts", "--output", "--picture", "--peer-python"))
+
+
+def test_the_peer_is_found_before_anything_is_measured_and_a_run_that_failed_is_the_exit_status(monkeypatch):
+    asked, given = [], []
+    runs = {"a": {"error": "RuntimeError: x"}}
+    monkeypatch.setattr(compare, "find", lambda *values: asked.append(values) or "the peer")
+    monkeypatch.setattr(measure, "measure", lambda *values: given.append(values[-1]) or {"jaxgcrl": {"runs": runs}})
+    monkeypatch.setattr(jax_flags, "configure_jax", lambda seeds: None)
+    arguments = ["--parts", "jaxgcrl", "--peer-python=PATH", "--peer-configs", "hem_push", "--peer-steps=5"]
+    assert commands.run("experiments.bench", [*arguments, "--peer-seeds", "3", "4"]) == 1
+    runs["a"].pop("error")
+    assert commands.run("experiments.bench", arguments) == 0
+    assert asked == [("PATH", None, ["hem_push"], 5, seeds, 60.0) for seeds in ([3, 4], [0])]
+    assert given == ["the peer"] * 2

@@ -45,3 +45,21 @@ def test_what_was_measured_before_a_part_failed_is_written(parts, monkeypatch, t
     figures = json.loads(path.read_text())
     assert figures["several"]["first"] == {"x": 2.0}
     assert not {"fails", "one"} & figures.keys()
+
+
+def test_the_part_beside_a_peer_is_given_it_and_its_figures_are_written_as_they_come(parts, tmp_path):
+    given, written, told = [], [], []
+
+    def beside(peer, publish, report):
+        given.append(peer)
+        publish({"runs": 1})
+        report("a run", {"x": 1.0})
+        return {"runs": 2}
+
+    measure.PARTS["beside"] = measure.BesidePeer(beside)
+    tell = lambda *table: told.append(table)
+    figures = measure.measure("her_push", 1, ["beside"], tell, lambda found: written.append(dict(found)), "the peer")
+    assert given == ["the peer"]
+    assert [found["beside"] for found in written] == [{"runs": 1}, {"runs": 2}]
+    assert told == [("beside: a run", {"x": 1.0})]
+    assert figures["beside"] == {"runs": 2}
