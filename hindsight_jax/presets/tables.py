@@ -62,6 +62,8 @@ AGENTS: dict[str, AgentKind] = {
     "q_learning": AgentKind(agents.q_learning, images=True),
     "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True, images=True),
     "actor_critic": AgentKind(agents.actor_critic, images=True),
+    "soft_actor_critic": AgentKind(agents.soft_actor_critic),
+    "contrastive": AgentKind(agents.contrastive, reads_rewards=False, imitates=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
 }
 
@@ -202,6 +204,20 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="hem",
         help="DDPG + HER, rewards (-1, 0) by success, targets clipped to their range",
         config=_DENSE | {"agent.clip_targets": True},
+        schedule=_DDPG,
+    ),
+    "sac_her": Algorithm(
+        agent="soft_actor_critic",
+        actions=("continuous",),
+        help="SAC + HER, rewards (-1, 0) by success, entropy held at a target",
+        config=_DENSE,
+        schedule=_DDPG | {"agent.gamma": 0.98},
+    ),
+    "crl": Algorithm(
+        agent="contrastive",
+        actions=("continuous",),
+        help="contrastive RL: which goals follow (s, a), by InfoNCE, and a soft actor",
+        config=_FUTURE | {"relabel.law": "geometric", "relabel.discount": 0.99},
         schedule=_DDPG,
     ),
     "hpg": Algorithm(
