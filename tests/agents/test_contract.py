@@ -17,6 +17,8 @@ HPARAMS = {
     "imitation": agents.ImitationHparams,
     "actor_critic": agents.ActorCriticHparams,
     "policy_gradient": agents.PolicyGradientHparams,
+    "soft_actor_critic": agents.SoftActorCriticHparams,
+    "contrastive": agents.ContrastiveHparams,
 }
 MEMBERS = {  # hyper-parameters in which two members differ
     "q_learning": {
@@ -37,6 +39,20 @@ MEMBERS = {  # hyper-parameters in which two members differ
         "action_l2": (0.0, 2.0),
     },
     "policy_gradient": {"learning_rate": (0.01, 0.002)},
+    "soft_actor_critic": {
+        "learning_rate": (0.01, 0.002),
+        "gamma": (0.5, 0.9),
+        "target_rate": (0.1, 1.0),
+        "target_period": (1.0, 2.0),
+        "target_entropy": (-0.5, 0.2),
+        "initial_temperature": (0.1, 2.0),
+    },
+    "contrastive": {
+        "learning_rate": (0.01, 0.002),
+        "logsumexp_weight": (0.0, 1.0),
+        "target_entropy": (-0.5, 0.2),
+        "initial_temperature": (0.1, 2.0),
+    },
 }
 
 
@@ -47,8 +63,8 @@ def made(name, **options):
         return agents.q_learning(reference.spec(FLAT), distance=distance, hidden_sizes=(), **options)
     if name == "imitation":
         return agents.imitation(reference.spec(ARM), hidden_sizes=(), **options)
-    if name == "actor_critic":
-        return agents.actor_critic(reference.spec(ARM), hidden_sizes=(), **options)
+    if name in ("actor_critic", "soft_actor_critic", "contrastive"):
+        return getattr(agents, name)(reference.spec(ARM), hidden_sizes=(), **options)
     spec = reference.spec(FLAT, HORIZON)
     return agents.policy_gradient(spec, success=success, hidden_sizes=(), num_goals=2, baseline=True, **options)
 
@@ -128,6 +144,9 @@ OUT_OF_RANGE = {
     "target_rate": (-0.1, 2.0),
     "target_period": (0.0, 0.5),
     "action_l2": (-1.0, math.inf),
+    "target_entropy": (0.7, -math.inf),
+    "initial_temperature": (0.0, math.inf),
+    "logsumexp_weight": (-1.0, math.inf),
 }
 
 

@@ -85,6 +85,16 @@ DOORS = {
         r=number(-1.0, INF, -INF, NAN),
     ),
     "info_nce": door(losses.info_nce, logits=floats(3, 3)),
+    "logsumexp_penalty": door(losses.logsumexp_penalty, logits=floats(3, 3)),
+    "tanh_gaussian_log_prob": door(losses.tanh_gaussian_log_prob, mean=floats(2), log_std=floats(2), u=floats(2)),
+    "soft_value": door(losses.soft_value, q=scalar(), log_prob=scalar(), temperature=number(0.5, -0.1, INF, NAN)),
+    "soft_actor": door(losses.soft_actor, q=scalar(), log_prob=scalar(), temperature=number(0.5, -0.1, INF, NAN)),
+    "temperature_loss": door(
+        losses.temperature_loss,
+        log_temperature=scalar(),
+        log_prob=scalar(),
+        target_entropy=number(-0.5, INF, -INF, NAN),
+    ),
     "nce": door(
         losses.nce,
         positive=scalar(),
