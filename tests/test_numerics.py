@@ -79,6 +79,7 @@ def marked(mark, *names):
 ROWS = (
     *(f"{row}_flip_bit" for row in ("hdm", "her_01", "her_sql", "her_hbc", "hem", "hpg_baseline", "reinforce")),
     *("her_ddpg_clipped_navigation", "her_ddpg_dense_navigation", "hdm_point_mass_pixels", "hem_reacher_pixels"),
+    *("sac_her_navigation", "crl_navigation"),
     *("her_four_rooms", "her_lunar_lander", "her_push", "her_door", "her_claw", "her_fetch_reach"),
 )
 

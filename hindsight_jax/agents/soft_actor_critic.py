@@ -41,7 +41,7 @@ class SoftActorCriticState(NamedTuple):
     """Everything that an update reads or writes."""
 
     params: SoftActorCriticParams
-    target_critics: tuple[Any, Any]
+    target_params: tuple[Any, Any]  # the critics' alone: the actor has no target network
     adam: Any
     updates: jax.Array  # i32[]
     hparams: SoftActorCriticHparams
@@ -131,7 +131,7 @@ def _init(
     )
     return SoftActorCriticState(
         params=params,
-        target_critics=jax.tree.map(jnp.copy, params.critics),  # buffers of their own: both are donated
+        target_params=jax.tree.map(jnp.copy, params.critics),  # buffers of their own: both are donated
         adam=_common.ADAM.init(params),
         updates=jnp.zeros((), jnp.int32),
         hparams=numbers,
@@ -159,10 +159,10 @@ def _update(options: _Options, state: SoftActorCriticState, batch: types.Transit
     hparams = state.hparams
     params, adam = _common.adam_step(state.params, state.adam, gradient, hparams.learning_rate)
     updates = state.updates + 1
-    target_critics = _common.target_step(
-        state.target_critics, params.critics, updates, hparams.target_rate, hparams.target_period
+    target_params = _common.target_step(
+        state.target_params, params.critics, updates, hparams.target_rate, hparams.target_period
     )
-    return SoftActorCriticState(params, target_critics, adam, updates, hparams), metrics | {"loss": loss}
+    return SoftActorCriticState(params, target_params, adam, updates, hparams), metrics | {"loss": loss}
 
 
 def _batch_loss(
@@ -179,7 +179,7 @@ def _batch_loss(
     temperature = jnp.exp(params.log_temperature)
 
     later = _soft_actor.draw(actor(params.actor, batch.next_observation, batch.goal), key_later)
-    q_later = jnp.min(values(state.target_critics, batch.next_observation, batch.goal, later.action), axis=0)
+    q_later = jnp.min(values(state.target_params, batch.next_observation, batch.goal, later.action), axis=0)
     v_later = jax.vmap(functools.partial(losses.soft_value, temperature=temperature))(q_later, later.log_prob)
     y = batch.reward + hparams.gamma * batch.discount * v_later  # `td_towards` stops its gradient
     q = values(params.critics, batch.observation, batch.goal, batch.action)

@@ -21,7 +21,7 @@ class AgentKind(NamedTuple):
     make: Callable[..., agents.Agent]  # (spec, *, hparams, ...); see `register_algorithm`
     batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
     reads_rewards: bool = True  # or else it has no relabel.reward_*
-    imitates: bool = False  # every row, so that a goal must be a state that the row did reach
+    imitates: bool = False  # every row, or contrasts it: a goal must be a state that the row did reach
     images: bool = False  # its agents see images: specs that have `images`
 
 

@@ -25,7 +25,7 @@ def made():
 def first_state():
     """Target critics of their own."""
     state = made()[0].init(jax.random.key(0), NUMBERS)
-    return state._replace(target_critics=made()[0].init(jax.random.key(9)).params.critics)
+    return state._replace(target_params=made()[0].init(jax.random.key(9)).params.critics)
 
 
 def q_of(critics, observation, goal, action):
@@ -54,7 +54,7 @@ def three_losses(state, batch, key):
     params, key_now, key_later = state.params, *jax.random.split(key)
     alpha = jnp.exp(params.log_temperature)
     later, log_prob = drawn_by(params.actor, batch.next_observation, batch.goal, key_later)
-    v = jnp.min(q_of(state.target_critics, batch.next_observation, batch.goal, later), axis=0) - alpha * log_prob
+    v = jnp.min(q_of(state.target_params, batch.next_observation, batch.goal, later), axis=0) - alpha * log_prob
     y = batch.reward + 0.5 * batch.discount * v
 
     def of_actor(actor):
@@ -100,7 +100,7 @@ def test_golden_target():
     of_all = lambda critics, values: tuple(map(of, critics, values))
     state = state._replace(
         params=state.params._replace(critics=of_all(state.params.critics, (-2.0, -2.0))),
-        target_critics=of_all(state.target_critics, (-3.0, -4.0)),
+        target_params=of_all(state.target_params, (-3.0, -4.0)),
     )
     batch = reference.transitions(ARM, size=6)._replace(
         reward=np.full(6, -1.0, np.float32), discount=np.array([1, 1, 1, 0, 0, 0], np.float32)
@@ -111,22 +111,22 @@ def test_golden_target():
     assert float(metrics["target_mean"]) == pytest.approx(-4.0, abs=1e-4)
 
 
-def test_target_critics_move_every_target_period_updates():
+def test_target_params_move_every_target_period_updates():
     state, update = first_state(), made()[1]
     for count in (1, 2):
-        before = state.target_critics
+        before = state.target_params
         state, _ = update(state, reference.transitions(ARM, count), jax.random.key(count))
         if count % 2:
-            reference.same_bits(state.target_critics, before)
+            reference.same_bits(state.target_params, before)
         else:
             mixed = jax.tree.map(lambda t, p: 0.7 * t + 0.3 * p, before, state.params.critics)
-            reference.close(state.target_critics, mixed, atol=1e-6)
+            reference.close(state.target_params, mixed, atol=1e-6)
 
 
 def test_first_networks():
     """Two critics of keys of their own, whose targets are copies."""
     state = made()[0].init(jax.random.key(0))
-    reference.same_bits(state.params.critics, state.target_critics)
+    reference.same_bits(state.params.critics, state.target_params)
     first, second = (reference.layers_of(critic)[0][0] for critic in state.params.critics)
     assert not np.any(first == second)
 

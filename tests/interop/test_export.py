@@ -31,6 +31,8 @@ ROWS = {  # name -> values beside SMALL; what differs between the rows is what `
     "hem_flip_bit": {},  # a softmax; averaged weights
     "hem_reacher": {},  # a Gaussian, clipped
     "her_ddpg_reacher": {},  # an actor with normalised inputs
+    "sac_her_reacher": {},  # a Gaussian under a tanh
+    "crl_reacher": {},
     "hpg_flip_bit": {},
     "hpg_navigation": {},
     "hpg_flip_bit_paper": {},  # tanh

@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 314
+    assert len(set(presets.names())) == len(EVERY_NAME) == 334
 
 
 # Values
@@ -63,6 +63,14 @@ AGENT_FIELDS = {
     "actor_critic": (
         *NETWORK, "gamma", "epsilon", "noise", "target_rate", "target_period", "normalise_inputs", "clip_targets",
         "action_l2", "batch_size", "updates_per_epoch",
+    ),
+    "soft_actor_critic": (
+        *NETWORK, "gamma", "target_rate", "target_period", "target_entropy", "initial_temperature", "scale_inputs",
+        "batch_size", "updates_per_epoch",
+    ),
+    "contrastive": (
+        *NETWORK, "logsumexp_weight", "target_entropy", "initial_temperature", "scale_inputs", "representation_size",
+        "symmetric", "batch_size", "updates_per_epoch",
     ),
     "policy_gradient": (
         *NETWORK, "epsilon", "scale_inputs", "goals", "baseline", "activation", "first_weights",
@@ -96,6 +104,8 @@ DATA_FIELDS = {
     "q_learning": (*RING, *LAW, *REWARDS),
     "imitation": (*RING, *LAW),
     "actor_critic": (*RING, *LAW, *REWARDS),
+    "soft_actor_critic": (*RING, *LAW, *REWARDS),
+    "contrastive": (*RING, *LAW),
     "policy_gradient": (),
 }
 
@@ -110,7 +120,8 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         prefers = presets.ALGORITHMS[algorithm].actions[0]
         continuous = prefers == "continuous" and task not in DISCRETE_ONLY
         expected -= {"env.bins"} if continuous else set()
-        expected |= {"env.pixels"} if kind != "policy_gradient" else set()
+        expected |= {"relabel.discount"} if algorithm == "crl" else set()
+        expected |= {"env.pixels"} if presets.AGENTS[kind].images else set()
         expected |= OF_IMAGES if task in IMAGES else set()
         expected |= {"agent.noise", "agent.std"} if continuous and kind == "imitation" else set()
         assert set(presets.fields_of(name)) == expected, name
@@ -168,6 +179,11 @@ DEFINED = {
         "actor_critic",
         FOUR_OF_FIVE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent.clip_targets": True},
     ),
+    "sac_her": (
+        "soft_actor_critic",
+        FOUR_OF_FIVE | {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0},
+    ),
+    "crl": ("contrastive", FUTURE | {"relabel.law": "geometric", "relabel.discount": 0.99}),
     "hpg": ("policy_gradient", {"agent.baseline": False}),
     "hpg_baseline": ("policy_gradient", {"agent.baseline": True}),
     "reinforce": ("policy_gradient", {"agent.goals": "own", "agent.baseline": False}),
