@@ -9,6 +9,7 @@ import pytest
 import reference
 import scipy.stats
 
+import hindsight_jax as hj
 from hindsight_jax import agents, types
 from hindsight_jax.agents import _soft_actor
 
@@ -75,3 +76,11 @@ def test_the_first_temperature_is_the_one_asked_for(name):
 def test_a_discrete_action_set_is_refused(name):
     with pytest.raises(ValueError, match=r"^spec\.action: got .* needs a Box of actions"):
         getattr(agents, name)(reference.spec(types.Discrete(1, 3)))
+
+
+@pytest.mark.slow  # a training
+@pytest.mark.parametrize("name", ["sac_her_navigation", "crl_navigation"])
+def test_both_learn_to_go_to_a_point(name):
+    study = hj.train(name, seeds=[100], overrides={"env.size": 2, "agent.batch_size": 256}, total_steps=60_000)
+    assert study["success_end"][0, 0] < 0.5
+    assert study["success_end"][0, -1] > 0.9
