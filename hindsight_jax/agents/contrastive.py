@@ -38,8 +38,8 @@ class ContrastiveParams(NamedTuple):
     """All parameters: one Adam steps them together, as it would apart, coordinate by coordinate."""
 
     actor: Any
-    encoders: Any
     log_temperature: jax.Array  # f32[]
+    encoders: Any
 
 
 class ContrastiveState(NamedTuple):

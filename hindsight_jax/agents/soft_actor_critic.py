@@ -33,8 +33,8 @@ class SoftActorCriticParams(NamedTuple):
     """All parameters: one Adam steps them together, as it would apart, coordinate by coordinate."""
 
     actor: Any
-    critics: tuple[Any, Any]
     log_temperature: jax.Array  # f32[]
+    critics: tuple[Any, Any]
 
 
 class SoftActorCriticState(NamedTuple):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from hindsight_jax.losses import _validation
-from hindsight_jax.losses.imitation import gaussian_log_prob
+from hindsight_jax.losses.imitation import WHOLE_ACTION, gaussian_log_prob
 
 _NUMBER = "It is one finite number."
 
@@ -41,9 +41,8 @@ def tanh_gaussian_log_prob(mean: jax.Array, log_std: jax.Array, u: jax.Array) ->
     >>> print(f"{tanh_gaussian_log_prob(one, one, one):.4f}, {tanh_gaussian_log_prob(one + 20, one, one + 20):.4f}")
     -0.9189, 37.6948
     """
-    log_prob = gaussian_log_prob(mean, log_std, u)
-    u = jnp.asarray(u, log_prob.dtype)
-    return log_prob - jnp.sum(2.0 * (math.log(2.0) - u - jax.nn.softplus(-2.0 * u)))
+    mean, log_std, u = _validation.arrays(1, WHOLE_ACTION, mean=mean, log_std=log_std, u=u)
+    return gaussian_log_prob(mean, log_std, u) - jnp.sum(2.0 * (math.log(2.0) - u - jax.nn.softplus(-2.0 * u)))
 
 
 def soft_value(q: jax.Array, log_prob: jax.Array, *, temperature: float | jax.Array) -> jax.Array:

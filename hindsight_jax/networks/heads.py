@@ -100,8 +100,9 @@ class TanhGaussianPolicy(nn.Module):
         """[B, O], [B, G] -> mean [B, D] and log std [B, D], of the action before the tanh."""
         _check_kind(self.action, types.Box)
         x = _inputs(self, observation, goal)
-        mean, raw = jnp.split(_mlp(self, 2 * self.action.num_dims)(x), 2, axis=-1)
-        return mean, -1.5 + 3.5 * jnp.tanh(raw)
+        num_dims = self.action.num_dims
+        outputs = _mlp(self, 2 * num_dims)(x)
+        return outputs[..., :num_dims], -1.5 + 3.5 * jnp.tanh(outputs[..., num_dims:])
 
 
 class DeterministicPolicy(nn.Module):
