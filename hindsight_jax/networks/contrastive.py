@@ -30,6 +30,7 @@ class ContrastiveEncoders(nn.Module):
 
     def __call__(self, observation: jax.Array, goal: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[B, O], [B, G], [B, D] -> phi(s, a) [B, R] and psi(g) [B, R]."""
+        check_features("observation", observation)
         check_features("goal", goal)
         check_leading("goal", goal, jnp.shape(observation)[:-1])
         return self.phi(observation, action), self.psi(goal)
