@@ -38,6 +38,9 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
     if config.get("agent.group_size") and config["env.num_envs"] % config["agent.group_size"]:
         rule = f"env.num_envs ({config['env.num_envs']}) must be a multiple of it"
         checks.fail("agent.group_size", config["agent.group_size"], rule, "Use 0 for one group, or another number.")
+    if "agent.logsumexp_weight" in config and config["agent.batch_size"] < 2:
+        rule = "each row is told from the goals of the other rows, of which there is none"
+        checks.fail("agent.batch_size", config["agent.batch_size"], rule, "Use 256.")
     if config.get("agent.clip_targets") and config.get("agent.gamma") == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
