@@ -79,6 +79,7 @@ def marked(mark, *names):
 ROWS = (
     *(f"{row}_flip_bit" for row in ("hdm", "her_01", "her_sql", "her_hbc", "hem", "hpg_baseline", "reinforce")),
     *("her_ddpg_clipped_navigation", "her_ddpg_dense_navigation", "hdm_point_mass_pixels", "hem_reacher_pixels"),
+    *("sac_her_navigation", "crl_navigation"),
     *("her_four_rooms", "her_lunar_lander", "her_push", "her_door", "her_claw", "her_fetch_reach"),
 )
 
@@ -186,8 +187,13 @@ def test_losses_keep_the_dtype_of_their_inputs(dtype):
             "e_step": losses.e_step(row, row, temperature=1.0),
             "hindsight_policy_gradient": losses.hindsight_policy_gradient(grid, grid, grid, jnp.ones((2, 3), int)),
             "dpg_actor": losses.dpg_actor(x, row, l2=1.0),
+            "tanh_gaussian_log_prob": losses.tanh_gaussian_log_prob(row, row, row),
+            "soft_value": losses.soft_value(x, x, temperature=0.5),
+            "soft_actor": losses.soft_actor(x, x, temperature=0.5),
+            "temperature_loss": losses.temperature_loss(x, x, target_entropy=-0.5),
             **{f"divergence {f}": losses.divergence(x, x, x, 0.9, f=f, r=-1.0) for f in losses.DIVERGENCES},
             "info_nce": losses.info_nce(jnp.ones((3, 3), dtype)),
+            "logsumexp_penalty": losses.logsumexp_penalty(jnp.ones((3, 3), dtype)),
             "nce": losses.nce(x, row, k=2.0),
             "energy_weight": losses.energy_weight(jnp.ones(2, dtype), grid, 0.9),
         }

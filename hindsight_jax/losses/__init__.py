@@ -1,10 +1,11 @@
 """Losses for *one* example: arrays in, a scalar out. `jax.vmap` batches them; a batched array is refused, never summed.
 
 Two layers. Primitives (`value`, `imitation`) turn the output of a head and an action into a scalar; losses (`hdm`,
-`progress`, `em`, `policy_gradient`, `actor_critic`, `divergence`, `energy`) combine scalars, so that they serve flat,
-factorised and continuous actions alike. If a loss compares several things, one example is all of them: a trajectory
-(`m_step`), the trajectories for one goal (`hindsight_policy_gradient`), pairs against all goals (`info_nce`). No loss
-takes parameters, networks, configs or keys. Hyper-parameters are keyword-only and may be traced, so that they vmap too.
+`progress`, `em`, `policy_gradient`, `actor_critic`, `soft`, `divergence`, `energy`) combine scalars, so that they serve
+flat, factorised and continuous actions alike. If a loss compares several things, one example is all of them: a
+trajectory (`m_step`), the trajectories for one goal (`hindsight_policy_gradient`), pairs against all goals
+(`info_nce`). No loss takes parameters, networks, configs or keys. Hyper-parameters are keyword-only and may be traced,
+so that they vmap too.
 
 [D n] and [M n], in every module of this package, are equation n of
     D, "HDM": Lunjun Zhang and Bradly C. Stadie. Understanding Hindsight Goal Relabeling from a Divergence Minimization
@@ -20,7 +21,7 @@ s, `_t` at s'.
 from hindsight_jax.losses.actor_critic import dpg_actor
 from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
 from hindsight_jax.losses.em import e_step, m_step
-from hindsight_jax.losses.energy import energy_weight, info_nce, nce
+from hindsight_jax.losses.energy import energy_weight, info_nce, logsumexp_penalty, nce
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td, td_error
 from hindsight_jax.losses.imitation import behaviour_cloning, gaussian_log_prob, log_prob
 from hindsight_jax.losses.policy_gradient import hindsight_policy_gradient
@@ -33,6 +34,7 @@ from hindsight_jax.losses.progress import (
     steps_to_goal,
     wgcsl_weight,
 )
+from hindsight_jax.losses.soft import soft_actor, soft_value, tanh_gaussian_log_prob, temperature_loss
 from hindsight_jax.losses.value import action_value, double_value, factorised, greedy_value, mellow_value
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "hindsight_policy_gradient",
     "info_nce",
     "log_prob",
+    "logsumexp_penalty",
     "m_step",
     "mellow_value",
     "nce",
@@ -62,8 +65,12 @@ __all__ = [
     "progress",
     "progress_indicator",
     "q_filter",
+    "soft_actor",
+    "soft_value",
     "steps_to_goal",
+    "tanh_gaussian_log_prob",
     "td",
     "td_error",
+    "temperature_loss",
     "wgcsl_weight",
 ]

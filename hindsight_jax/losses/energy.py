@@ -56,7 +56,8 @@ def info_nce(logits: jax.Array) -> jax.Array:
 
     The limit of `nce` for many negatives: the goal of each (s, a) is classified against the goals of the whole batch
     (van den Oord, Li & Vinyals, 2018). With the mean over j in place of the usual sum, -loss is itself the lower bound
-    on the mutual information, at most log B.
+    on the mutual information, at most log B. Both directions, goals against rows too, are
+    info_nce(logits) + info_nce(logits.T).
 
     Args:
       logits: float[B, B], Q(s_i, a_i, g_j): a row per (s, a), a column per goal, pairs on the diagonal. Adding a
@@ -72,11 +73,38 @@ def info_nce(logits: jax.Array) -> jax.Array:
     >>> print(f"{info_nce(logits):.4f}, {info_nce(logits[::-1]):.4f}")  # -log(3 / 2); with pairs swapped -log(1 / 2)
     -0.4055, 0.6931
     """
+    logits = _pairs(logits)
+    return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, axis=1))) - math.log(logits.shape[0])
+
+
+def logsumexp_penalty(logits: jax.Array) -> jax.Array:
+    """The mean over rows of (log sum_j exp l_ij)^2, beside `info_nce` (JaxGCRL, Bortkiewicz et al., 2024).
+
+    `info_nce` leaves a constant of each row free; this holds it where the exponentials of a row have the sum 1. The
+    sum, not the mean: of an energy that is never above 0, such as minus a distance, the sum can be 1.
+
+    Args:
+      logits: float[B, B], as `info_nce` takes them. -inf leaves a goal out of a row, but not all of it.
+
+    Returns:
+      float[] >= 0, in nats squared, without a weight (0.1 is usual); to be minimised.
+
+    Raises:
+      ValueError: wrong rank or dtype, not square, or empty.
+
+    >>> print(f"{logsumexp_penalty(jnp.zeros((2, 2))):.4f}")  # (log 2)^2
+    0.4805
+    """
+    return jnp.mean(jnp.square(jax.nn.logsumexp(_pairs(logits), axis=1)))
+
+
+def _pairs(logits: jax.Array) -> jax.Array:
+    """Logits of rows (s, a) and columns goals, checked to be float[B, B]."""
     remedy = "Give the logits of B (state, action) pairs, as rows, for the goals of the same B, as columns."
     (logits,) = _validation.arrays(2, remedy, logits=logits)
     num_pairs = logits.shape[0]
     checks.shape("logits", logits, (num_pairs, num_pairs), remedy)
-    return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, axis=1))) - math.log(num_pairs)
+    return logits
 
 
 def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.Array:

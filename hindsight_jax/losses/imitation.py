@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hindsight_jax.losses import _validation
 
-_WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with jax.vmap over a batch, not factorised."
+WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with jax.vmap over a batch, not factorised."
 
 
 def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
     >>> print(f"{gaussian_log_prob(jnp.zeros(2), jnp.log(jnp.array([1.0, 2.0])), jnp.array([2.0, 0.0])):.4f}")
     -4.5310
     """
-    mean, log_std, a = _validation.arrays(1, _WHOLE_ACTION, mean=mean, log_std=log_std, a=a)
+    mean, log_std, a = _validation.arrays(1, WHOLE_ACTION, mean=mean, log_std=log_std, a=a)
     # exp(-log_std) must not overflow: a deviation of zero times infinity is NaN
     smallest = math.log(float(jnp.finfo(mean.dtype).tiny))
     deviation = (a - mean) * jnp.exp(-jnp.where(log_std < smallest, smallest, log_std))

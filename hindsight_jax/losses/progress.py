@@ -96,8 +96,8 @@ def progress_indicator(
     >>> [float(progress_indicator(-1.5, v, gamma=0.5, steps=0.5)) for v in (-1.0, -1.5, -1.75)]
     [1.0, 0.0, 0.0]
     """
-    steps = _validation.hyper_parameter("steps", steps, jnp.result_type(v_tm1, v_t), remedy="Use 0 for any progress.")
     gain = progress(v_tm1, v_t, gamma=gamma)
+    steps = _validation.hyper_parameter("steps", steps, gain.dtype, remedy="Use 0 for any progress.")
     return jax.lax.stop_gradient((gain > steps).astype(gain.dtype))
 
 

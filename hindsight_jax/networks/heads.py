@@ -79,6 +79,32 @@ class GaussianPolicy(nn.Module):
         return mean, jnp.broadcast_to(held, mean.shape)
 
 
+class TanhGaussianPolicy(nn.Module):
+    """The actor of SAC: a Gaussian before a tanh, mean and deviation of each dimension by one MLP of state and goal.
+
+    The logarithm of the deviation is -1.5 + 3.5 tanh(output), so that it lies in (-5, 2) and has a slope everywhere.
+    The action is tanh(mean + std noise); `losses.tanh_gaussian_log_prob` has its density.
+    """
+
+    action: types.Box
+    hidden_sizes: Sequence[int] = (256, 256)
+    layer_norm: bool = False
+    observation_range: types.Range | None = None
+    goal_range: types.Range | None = None
+    activation: str = "relu"
+    initial_std: float | None = None
+    encoder: ImageEncoder | None = None
+
+    @nn.compact
+    def __call__(self, observation: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """[B, O], [B, G] -> mean [B, D] and log std [B, D], of the action before the tanh."""
+        _check_kind(self.action, types.Box)
+        x = _inputs(self, observation, goal)
+        num_dims = self.action.num_dims
+        outputs = _mlp(self, 2 * num_dims)(x)
+        return outputs[..., :num_dims], -1.5 + 3.5 * jnp.tanh(outputs[..., num_dims:])
+
+
 class DeterministicPolicy(nn.Module):
     """The actor of DDPG: tanh of an MLP, so that actions lie in (-1, 1)."""
 
@@ -138,7 +164,7 @@ def _like(observation: jax.Array, goal: jax.Array) -> jax.Array:
     return jnp.concatenate([goal] * (jnp.shape(observation)[-1] // jnp.shape(goal)[-1]), axis=-1)
 
 
-def _mlp(head: QNetwork | GaussianPolicy | Critic, num_outputs: int) -> MLP:
+def _mlp(head: QNetwork | GaussianPolicy | TanhGaussianPolicy | Critic, num_outputs: int) -> MLP:
     """The head's MLP, by the fields of its own that an MLP has."""
     return MLP(head.hidden_sizes, num_outputs, head.layer_norm, head.activation, head.initial_std)
 

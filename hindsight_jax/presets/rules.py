@@ -15,7 +15,7 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
 
     Args:
       config: complete; its `env.horizon` is the task's number of steps, above 0.
-      imitates: whether the agent imitates every row.
+      imitates: whether the agent takes every row for one that reached its goal, to imitate it or to tell goals apart.
       random: whether the task's dynamics are random.
     """
     if "replay.capacity" in config:
@@ -38,6 +38,9 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
     if config.get("agent.group_size") and config["env.num_envs"] % config["agent.group_size"]:
         rule = f"env.num_envs ({config['env.num_envs']}) must be a multiple of it"
         checks.fail("agent.group_size", config["agent.group_size"], rule, "Use 0 for one group, or another number.")
+    if "agent.logsumexp_weight" in config and config["agent.batch_size"] < 2:
+        rule = "each row is told from the goals of the other rows, of which there is none"
+        checks.fail("agent.batch_size", config["agent.batch_size"], rule, "Use 256.")
     if config.get("agent.clip_targets") and config.get("agent.gamma") == 1.0:
         remedy = "Use a smaller one, or agent.clip_targets=false."
         checks.fail("agent.gamma", 1.0, "agent.clip_targets bounds targets by 1 / (1 - gamma)", remedy)
@@ -136,12 +139,12 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
 
 
 def _check_reached(v: Mapping[str, Any]) -> None:
-    """What is imitated did reach the goal that it is imitated for."""
+    """What is imitated, or an example of what leads to a goal, did reach that goal."""
     if v["relabel.behaviour"] > 0.0:
-        rule = "all rows are imitated, and an episode's own goal need not have been reached"
+        rule = "every row must lead to its goal, and an episode's own goal need not have been reached"
         checks.fail("relabel.behaviour", v["relabel.behaviour"], rule, "Use 0.")
     if v.get("relabel.law") == "episode":
-        rule = "all rows are imitated, and a state of the past is not reached by what follows"
+        rule = "every row must lead to its goal, and a state of the past is not reached by what follows"
         checks.fail("relabel.law", "episode", rule, "Use future, geometric or final.")
 
 

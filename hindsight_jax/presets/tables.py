@@ -21,7 +21,7 @@ class AgentKind(NamedTuple):
     make: Callable[..., agents.Agent]  # (spec, *, hparams, ...); see `register_algorithm`
     batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
     reads_rewards: bool = True  # or else it has no relabel.reward_*
-    imitates: bool = False  # every row, so that a goal must be a state that the row did reach
+    imitates: bool = False  # every row, or contrasts it: a goal must be a state that the row did reach
     images: bool = False  # its agents see images: specs that have `images`
 
 
@@ -63,6 +63,8 @@ AGENTS: dict[str, AgentKind] = {
     "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True, images=True),
     "actor_critic": AgentKind(agents.actor_critic, images=True),
     "implicit_value": AgentKind(agents.implicit_value, images=True),
+    "soft_actor_critic": AgentKind(agents.soft_actor_critic),
+    "contrastive": AgentKind(agents.contrastive, reads_rewards=False, imitates=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
 }
 
@@ -263,6 +265,20 @@ ALGORITHMS: dict[str, Algorithm] = {
         help="goal-conditioned implicit V-learning: imitation weighed by the exponential of a critic's advantage",
         config={"agent.weighting": "advantage", "agent.num_values": 2, "agent.hindsight_bound": False},
         schedule=_GATED | {"agent.expectile": 0.9, "agent.target_rate": 0.005},
+    ),
+    "sac_her": Algorithm(
+        agent="soft_actor_critic",
+        actions=("continuous",),
+        help="SAC + HER, rewards (-1, 0) by success, entropy held at a target",
+        config=_DENSE,
+        schedule=_DDPG | {"agent.gamma": 0.98},
+    ),
+    "crl": Algorithm(
+        agent="contrastive",
+        actions=("continuous",),
+        help="contrastive RL: which goals follow (s, a), by InfoNCE, and a soft actor",
+        config=_FUTURE | {"relabel.law": "geometric", "relabel.discount": 0.99},
+        schedule=_DDPG,
     ),
     "hpg": Algorithm(
         agent="policy_gradient",

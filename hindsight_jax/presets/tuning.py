@@ -123,6 +123,8 @@ _GROUPS: dict[str, Value] = {
 ANYWHERE: dict[str, dict[str, Value]] = {
     # HER's penalty of 1 on squared actions outweighs what one action adds to Q where steps are small (docs/results.md).
     "actor_critic": {"agent.action_l2": 0.0},
+    # SAC's 1 makes the entropy of a step worth more than the step, and few updates bring down neither that nor Q.
+    "soft_actor_critic": {"agent.initial_temperature": 0.1, "agent.target_rate": 0.02},
     "policy_gradient": {
         "agent.goals": "visited",
         "agent.activation": "relu",

@@ -38,12 +38,27 @@ GLOSSARY = {
         "V(s, g) of the critic of states over the relabelled batch; read it as q_mean.",
     ),
     "td_loss": Metric("TD loss", "Mean squared temporal-difference error of the batch."),
-    "actor_loss": Metric("actor loss", "Minus Q of the actor's own actions, plus its penalty on squared actions."),
+    "actor_loss": Metric(
+        "actor loss",
+        "Minus Q of the actor's own actions, plus its penalty on squared actions, or the temperature times log pi.",
+    ),
+    "contrastive_loss": Metric(
+        "InfoNCE, nats",
+        "How badly each (s, a) of a batch tells its own goal from those of the other rows; 0 is by chance, minus the "
+        "logarithm of the batch's size the least.",
+    ),
+    "contrastive_accuracy": Metric(
+        "own goal told from others", "Share of a batch whose own goal is the nearest to (s, a) of all goals in it."
+    ),
+    "energy_mean": Metric(
+        "energy of a batch", "Minus the distance of the representations of (s, a) and of its own goal; 0 is the most."
+    ),
     "return_mean": Metric(
         "return on the goals of a batch",
         "Sum of rewards of the batch's trajectories for the goals that the update learns for.",
     ),
     "entropy": Metric("entropy of the policy, nats", "Mean entropy of the policy's action; 0 is deterministic."),
+    "temperature": Metric("temperature", "Price of a nat of entropy in units of value, at the end of a batch."),
     "effective_sample_share": Metric(
         "effective share of a batch",
         "Effective number of trajectories under the importance weights over their number: 1 if all weigh the same.",

@@ -18,6 +18,8 @@ HPARAMS = {
     "actor_critic": agents.ActorCriticHparams,
     "implicit_value": agents.ImplicitValueHparams,
     "policy_gradient": agents.PolicyGradientHparams,
+    "soft_actor_critic": agents.SoftActorCriticHparams,
+    "contrastive": agents.ContrastiveHparams,
 }
 MEMBERS = {  # hyper-parameters in which two members differ
     "q_learning": {
@@ -45,6 +47,20 @@ MEMBERS = {  # hyper-parameters in which two members differ
         "target_rate": (0.1, 1.0),
     },
     "policy_gradient": {"learning_rate": (0.01, 0.002)},
+    "soft_actor_critic": {
+        "learning_rate": (0.01, 0.002),
+        "gamma": (0.5, 0.9),
+        "target_rate": (0.1, 1.0),
+        "target_period": (1.0, 2.0),
+        "target_entropy": (-0.5, 0.2),
+        "initial_temperature": (0.1, 2.0),
+    },
+    "contrastive": {
+        "learning_rate": (0.01, 0.002),
+        "logsumexp_weight": (0.0, 1.0),
+        "target_entropy": (-0.5, 0.2),
+        "initial_temperature": (0.1, 2.0),
+    },
 }
 
 
@@ -55,10 +71,8 @@ def made(name, **options):
         return agents.q_learning(reference.spec(FLAT), distance=distance, hidden_sizes=(), **options)
     if name == "imitation":
         return agents.imitation(reference.spec(ARM), hidden_sizes=(), **options)
-    if name == "actor_critic":
-        return agents.actor_critic(reference.spec(ARM), hidden_sizes=(), **options)
-    if name == "implicit_value":
-        return agents.implicit_value(reference.spec(ARM), hidden_sizes=(), **options)
+    if name in ("actor_critic", "implicit_value", "soft_actor_critic", "contrastive"):
+        return getattr(agents, name)(reference.spec(ARM), hidden_sizes=(), **options)
     spec = reference.spec(FLAT, HORIZON)
     return agents.policy_gradient(spec, success=success, hidden_sizes=(), num_goals=2, baseline=True, **options)
 
@@ -145,6 +159,9 @@ OUT_OF_RANGE = {
     "progress": (-math.inf, math.inf),
     "expectile": (-0.1, 1.5),
     "advantage_scale": (-0.1, math.inf),
+    "target_entropy": (0.7, -math.inf),
+    "initial_temperature": (0.0, math.inf),
+    "logsumexp_weight": (-1.0, math.inf),
 }
 
 

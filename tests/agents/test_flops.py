@@ -55,6 +55,12 @@ def test_the_other_agents():
     assert agents.actor_critic(box, gate="q_filter", **sizes).flops(1) == 460 + 200 + 220 + 440 + 220 + 60
     # V: 80 + 10 weights, forward 180, learn 380; online at s', target at s and s'
     assert agents.implicit_value(box, num_values=2, **sizes).flops(1) == 440 + 2 * (380 + 3 * 180)
+    # SAC's actor: 80 + 10 * 4 = 120, forward 240, learn 720 - 160 = 560; two critics of 110, and their targets at s'
+    assert agents.soft_actor_critic(box, **sizes).flops(1) == 240 + 560 + 2 * (460 + 220 + 220 + 60)
+    # phi (4 + 2) * 10 + 10 * 3 = 90, learn 540 - 120 = 420, to the action 2 * (30 + 2 * 10) = 100; psi 40 + 30 = 70,
+    # learn 420 - 80 = 340; of each of 5 * 5 pairs three products of 3
+    crl = agents.contrastive(box, representation_size=3, **sizes)
+    assert crl.flops(5) == 5 * (420 + 340 + 560 + 180 + 100) + 25 * 3 * 2 * 3
     # 3 trajectories of 50 steps; V: 90 weights, learn 3 * 180 - 160 = 380
     assert gradient(goals="own").flops(3) == 150 * 860
     assert gradient(num_goals=4).flops(3) == 150 * (4 * 860 + 340)

@@ -178,9 +178,15 @@ def test_options_of_an_encoder_need_images(name, option, value):
         getattr(agents, name)(reference.spec(SETS[name]), **{option: value}, **more)
 
 
-def test_policy_gradients_refuse_images():
-    with pytest.raises(ValueError, match=r"^spec.images: got Images\(.* Take another agent"):
-        agents.policy_gradient(spec(FLAT), success=jnp.equal)
+def test_policy_gradients_and_soft_actors_refuse_images():
+    calls = (
+        lambda: agents.policy_gradient(spec(FLAT), success=jnp.equal),
+        lambda: agents.soft_actor_critic(spec(ARM)),
+        lambda: agents.contrastive(spec(ARM)),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^spec.images: got Images\(.* Take another agent"):
+            call()
 
 
 @functools.cache

@@ -33,6 +33,8 @@ MAKERS = {
     "actor_critic": (agents.actor_critic, agents.ActorCriticHparams, ARM),
     "imitation": (agents.imitation, agents.ImitationHparams, FLAT),
     "policy_gradient": (agents.policy_gradient, agents.PolicyGradientHparams, FLAT),
+    "soft_actor_critic": (agents.soft_actor_critic, agents.SoftActorCriticHparams, ARM),
+    "contrastive": (agents.contrastive, agents.ContrastiveHparams, ARM),
 }
 KEY = jax.random.key(0)
 
@@ -76,6 +78,8 @@ OPTIONS = {
         "evaluated": option("online"),
     },
     "actor_critic": {"normalise_inputs": flag(), "clip_targets": flag()},
+    "soft_actor_critic": {"scale_inputs": flag()},
+    "contrastive": {"scale_inputs": flag(), "representation_size": whole(4), "symmetric": flag()},
     "imitation": {
         "scale_inputs": flag(),
         "exploration": option("mode"),
@@ -138,7 +142,7 @@ def doors_of(name):
     make, hparams, action = MAKERS[name]
     spec = reference.spec(action, HORIZON)
     other_set = reference.spec(FLAT if action is ARM else ARM, HORIZON)
-    unfit = {"another action set": other_set} if name in ("q_learning", "actor_critic") else {}
+    unfit = {"another action set": other_set} if name not in ("imitation", "policy_gradient") else {}
     arguments = {
         "spec": thing(spec, a_tuple=tuple(spec), a_class=types.EnvSpec, **unfit),
         "hparams": thing(hparams(), a_class=hparams, a_tuple=tuple(hparams()), a_dict=hparams()._asdict()),

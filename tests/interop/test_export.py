@@ -34,6 +34,8 @@ ROWS = {  # name -> values beside SMALL; what differs between the rows is what `
     "td3_her_reacher": {},  # several critics, which a file does not need
     "hdm_v_reacher": {},  # a policy beside a critic of states
     "hdm_v_push": {},
+    "sac_her_reacher": {},  # a Gaussian under a tanh
+    "crl_reacher": {},
     "hpg_flip_bit": {},
     "hpg_navigation": {},
     "hpg_flip_bit_paper": {},  # tanh

@@ -36,6 +36,37 @@ def test_golden_info_nce():
     np.testing.assert_allclose(losses.info_nce(LOGITS), -(math.log(2.0) + math.log(0.9)) / 3, rtol=1e-6)
 
 
+def test_golden_logsumexp_penalty():
+    # rows sum to 6, 6 and 10
+    expected = (2 * math.log(6) ** 2 + math.log(10) ** 2) / 3
+    np.testing.assert_allclose(losses.logsumexp_penalty(LOGITS), expected, rtol=1e-6)
+    # columns are goals, and no row: they sum to 7, 9 and 6
+    expected = (math.log(7) ** 2 + math.log(9) ** 2 + math.log(6) ** 2) / 3
+    np.testing.assert_allclose(losses.logsumexp_penalty(LOGITS.T), expected, rtol=1e-6)
+
+
+def test_the_penalty_vanishes_with_its_slope_where_rows_sum_to_one():
+    value, slope = jax.value_and_grad(losses.logsumexp_penalty)(jax.nn.log_softmax(LOGITS, axis=1))
+    np.testing.assert_allclose(value, 0.0, atol=1e-12)
+    np.testing.assert_allclose(slope, np.zeros((3, 3)), atol=1e-6)
+    # elsewhere it is 2 / B logsumexp_i softmax_ij: row 0 has 2 / 3 log 6 (4, 1, 1) / 6
+    slope = jax.grad(losses.logsumexp_penalty)(LOGITS)
+    np.testing.assert_allclose(slope[0], 2 / 3 * math.log(6) * np.array([4, 1, 1]) / 6, rtol=1e-5)
+    # far away it neither overflows nor is it NaN
+    assert float(losses.logsumexp_penalty(1e6 * jnp.eye(3))) == pytest.approx(1e12)
+    assert np.isfinite(jax.grad(losses.logsumexp_penalty)(jnp.full((3, 3), -1e15))).all()
+
+
+def test_binary_nce_with_as_many_negatives_as_a_batch_has_is_the_cross_entropy_of_pairs():
+    """Logits of k = B - 1 negatives, log k added: the mean of B cross-entropies per row."""
+    k = len(LOGITS) - 1
+    others = jnp.array([[1, 2], [0, 2], [0, 1]])
+    shifted = LOGITS + math.log(k)
+    rows = [losses.nce(shifted[i, i], shifted[i, others[i]], k=k) for i in range(3)]
+    cross_entropy = jax.nn.softplus(jnp.where(jnp.eye(3, dtype=bool), -LOGITS, LOGITS))
+    np.testing.assert_allclose(rows, cross_entropy.sum(axis=1), rtol=1e-6)
+
+
 def test_golden_energy_weight():
     # q 1 2 5 of 8; q_next 1+3, 2+2, (nearly 0)+8 of 16; G = 3, discount 1/2: 3/8 - 3/8, 6/8 - 3/8, 15/8 - 6/8
     q, table = np.log(np.array([1.0, 2.0, 5.0], np.float32)), np.array([[1.0, 3.0], [2.0, 2.0], [1e-30, 8.0]])
@@ -70,7 +101,7 @@ def test_gradients_by_finite_differences():
         arguments = tuple(jnp.asarray(generator.normal(size=shape)) for shape in ((), (4,), (3, 3)))
 
         def loss(p, n, logits, k):
-            return losses.nce(p, n, k=k) + losses.info_nce(logits)
+            return losses.nce(p, n, k=k) + losses.info_nce(logits) + losses.logsumexp_penalty(logits)
 
         check_grads(jax.jit(loss), (*arguments, jnp.array(3.0)), order=1, modes=["rev"])
 
@@ -200,7 +231,8 @@ def test_jit_is_eager_and_vmap_is_a_loop():
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 def test_keeps_the_dtype_of_its_inputs(dtype):
     def all_losses(p, n, logits, q, q_next):
-        return losses.nce(p, n, k=jnp.float32(2.0)), losses.info_nce(logits), losses.energy_weight(q, q_next, 0.9)
+        of_pairs = losses.info_nce(logits) + losses.logsumexp_penalty(logits)
+        return losses.nce(p, n, k=jnp.float32(2.0)), of_pairs, losses.energy_weight(q, q_next, 0.9)
 
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in ((), (3,), (3, 3), (3,), (3, 2))]
     results = jax.eval_shape(all_losses, *shapes)

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import pytest
 import wrong_calls
-from wrong_arguments import JUNK, floats, index, mask, number, of_any_size, optional, thing
+from wrong_arguments import JUNK, floats, index, integer, mask, number, of_any_size, optional, thing
 from wrong_calls import door
 
 from hindsight_jax import losses
@@ -13,6 +13,7 @@ from hindsight_jax import losses
 NAN, INF = math.nan, math.inf
 KL = losses.DIVERGENCES["kl"]
 scalar = floats
+DISCOUNT = number(0.9, 0.0, 1.1, -0.5, NAN)
 TD = {name: scalar() for name in ("q_tm1", "r_t", "discount_t", "v_t")} | {"upper": optional(number(0.0, NAN))}
 
 
@@ -84,7 +85,39 @@ DOORS = {
         f=thing("kl", unknown="kullback", capitals="KL", hollow=KL._replace(conjugate=None)),
         r=number(-1.0, INF, -INF, NAN),
     ),
+    "steps_to_goal": door(losses.steps_to_goal, v=scalar(), gamma=DISCOUNT),
+    "progress": door(losses.progress, v_tm1=scalar(), v_t=scalar(), gamma=DISCOUNT),
+    "progress_indicator": door(
+        losses.progress_indicator, v_tm1=scalar(), v_t=scalar(), gamma=DISCOUNT, steps=number(0.5, NAN)
+    ),
+    "q_filter": door(losses.q_filter, q_tm1=scalar(), q_policy=scalar()),
+    "advantage_weight": door(
+        losses.advantage_weight,
+        advantage=scalar(),
+        scale=number(1.0, -0.1, INF, NAN),
+        largest=number(10.0, -0.1, INF, NAN),
+    ),
+    "wgcsl_weight": door(
+        losses.wgcsl_weight,
+        advantage=scalar(),
+        offset=integer(2),
+        gamma=DISCOUNT,
+        cutoff=number(0.0, NAN),
+        largest=number(10.0, -0.1, INF, NAN),
+        smallest=number(0.05, -0.1, INF, NAN),
+    ),
+    "expectile": door(losses.expectile, error=scalar(), tau=number(0.7, -0.1, 1.1, NAN)),
     "info_nce": door(losses.info_nce, logits=floats(3, 3)),
+    "logsumexp_penalty": door(losses.logsumexp_penalty, logits=floats(3, 3)),
+    "tanh_gaussian_log_prob": door(losses.tanh_gaussian_log_prob, mean=floats(2), log_std=floats(2), u=floats(2)),
+    "soft_value": door(losses.soft_value, q=scalar(), log_prob=scalar(), temperature=number(0.5, -0.1, INF, NAN)),
+    "soft_actor": door(losses.soft_actor, q=scalar(), log_prob=scalar(), temperature=number(0.5, -0.1, INF, NAN)),
+    "temperature_loss": door(
+        losses.temperature_loss,
+        log_temperature=scalar(),
+        log_prob=scalar(),
+        target_entropy=number(-0.5, INF, -INF, NAN),
+    ),
     "nce": door(
         losses.nce,
         positive=scalar(),

@@ -71,8 +71,9 @@ def test_critic_equals_numpy(arguments):
     [
         (networks.Critic, (ACTION,), {}),
         (networks.GaussianPolicy, (), {"action": ARM}),
+        (networks.TanhGaussianPolicy, (), {"action": ARM}),
     ],
-    ids=["critic", "gaussian"],
+    ids=["critic", "gaussian", "tanh gaussian"],
 )
 def test_heads_scale_observation_and_goal_alone(kind, arguments, options):
     scaled, params, situation = head(kind, *arguments, observation_range=OBSERVATIONS, goal_range=GOALS, **options)
@@ -95,6 +96,20 @@ def test_gaussian_policy_has_one_deviation_for_all(log_std, held):
     mean, spread = network.apply(params, *situation)
     np.testing.assert_allclose(mean, forward(params, np.concatenate(situation, axis=-1)), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(spread, np.full((4, 3), held, np.float32))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_tanh_gaussian_policy_equals_numpy(layer_norm):
+    """Means first, then what becomes the deviations, within (e^-5, e^2)."""
+    network, params, situation = head(networks.TanhGaussianPolicy, action=ARM, layer_norm=layer_norm)
+    mean, log_std = network.apply(params, *situation)
+    outputs = forward(params, np.concatenate(situation, axis=-1), layer_norm)
+    np.testing.assert_allclose(mean, outputs[:, :3], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(log_std, -1.5 + 3.5 * np.tanh(outputs[:, 3:]), rtol=1e-5, atol=1e-5)
+    last = params["params"]["MLP_0"]["Dense_2"]
+    for bias, limit in ((30.0, 2.0), (-30.0, -5.0)):
+        far = {"params": {"MLP_0": params["params"]["MLP_0"] | {"Dense_2": last | {"bias": jnp.full(6, bias)}}}}
+        np.testing.assert_allclose(network.apply(far, *situation)[1], np.full((4, 3), limit), rtol=1e-6)
 
 
 def test_a_fixed_deviation_is_no_parameter():

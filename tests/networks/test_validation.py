@@ -104,6 +104,10 @@ DOORS = {
         networks.GaussianPolicy, SITUATION, action=ONE_ACTION, std=plain_number(0.5, -1.0), **LAYERS, **RANGES
     ),
     "DeterministicPolicy": network(networks.DeterministicPolicy, SITUATION, action=ONE_ACTION, **HIDDEN),
+    "TanhGaussianPolicy": network(networks.TanhGaussianPolicy, SITUATION, action=ONE_ACTION, **LAYERS, **RANGES),
+    "ContrastiveEncoders": network(
+        networks.ContrastiveEncoders, WITH_ACTION, representation_size=count(), **HIDDEN, **RANGES
+    ),
     "Critic": network(networks.Critic, WITH_ACTION, **LAYERS, **RANGES),
 }
 DOORS["Critic"] = DOORS["Critic"]._replace(

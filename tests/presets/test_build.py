@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from named_runs import EVERY_NAME, HEM, built, small
+from named_runs import EVERY_NAME, HEM, SOFT, built, small
 
 from hindsight_jax import agents, envs, presets, relabel, training, types
 from hindsight_jax.agents.base import default_hparams
@@ -58,6 +58,8 @@ STATES = {
     "imitation": agents.ImitationState,
     "actor_critic": agents.ActorCriticState,
     "implicit_value": agents.ImplicitValueState,
+    "soft_actor_critic": agents.SoftActorCriticState,
+    "contrastive": agents.ContrastiveState,
     "policy_gradient": agents.PolicyGradientState,
 }
 
@@ -65,7 +67,7 @@ STATES = {
 def kernels(params):
     """Shapes of the weights, sorted; each of several networks [N, ...] counts."""
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    shapes = [leaf.shape for path, leaf in leaves if path[-1].key == "kernel"]
+    shapes = [leaf.shape for path, leaf in leaves if getattr(path[-1], "key", "") == "kernel"]
     return sorted(shape[-2:] for shape in shapes for _ in range(shape[0] if len(shape) == 3 else 1))
 
 
@@ -79,7 +81,7 @@ def names_of(task, quick):
     The tasks without an engine, and push, have all of theirs among the first.
     """
     pure = task in ("push", "flip_bit", "navigation", "grid_four_rooms")
-    stand = {f"{algorithm}_{task}" for algorithm in ("hdm", "hem", "her_ddpg", "hpg")}
+    stand = {f"{algorithm}_{task}" for algorithm in ("hdm", "hem", "her_ddpg", "hpg", *SOFT)}
     return [n for n in EVERY_NAME if presets.split(n)[1] == task and (pure or n in stand) == quick]
 
 
@@ -132,6 +134,12 @@ def check_build(name, given):
         expected += mlp(inputs + outputs, *hidden, 1) * config["agent.num_critics"]
     if kind == "implicit_value":
         expected += mlp(inputs, *hidden, 1) * config["agent.num_values"]
+    if kind in ("soft_actor_critic", "contrastive"):
+        expected = mlp(inputs, *hidden, 2 * outputs)
+    if kind == "soft_actor_critic":
+        expected += 2 * mlp(inputs + outputs, *hidden, 1)
+    if kind == "contrastive":
+        expected += mlp(observation + outputs, *hidden, 64) + mlp(goal, *hidden, 64)
     if config.get("agent.baseline"):
         expected += mlp(inputs, *hidden, 1)
     state = jax.eval_shape(setup.agent.init, jax.random.key(0))
@@ -150,7 +158,15 @@ def check_build(name, given):
 
 @pytest.mark.parametrize(
     "name",
-    ["hdm_navigation", "gcsl_flip_bit", "hem_grid_four_rooms", "her_ddpg_navigation", "hpg_baseline_flip_bit"],
+    [
+        "hdm_navigation",
+        "gcsl_flip_bit",
+        "hem_grid_four_rooms",
+        "her_ddpg_navigation",
+        "hpg_baseline_flip_bit",
+        "sac_her_navigation",
+        "crl_navigation",
+    ],
 )
 def test_an_epoch_leaves_the_state_as_it_was_built(name):
     """Ring, law and preference included: shapes alone, nothing is computed."""
@@ -179,7 +195,17 @@ def other(field, value):
     return value + 1 if isinstance(value, int) else value / 2 + 0.25
 
 
-@pytest.mark.parametrize("name", ["her_flip_bit", "hem_navigation", "her_ddpg_navigation", "hpg_flip_bit_paper"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "her_flip_bit",
+        "hem_navigation",
+        "her_ddpg_navigation",
+        "hpg_flip_bit_paper",
+        "sac_her_navigation",
+        "crl_navigation",
+    ],
+)
 def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
     """All of them changed at once: the agent is made with these values, and under their names."""
     kind, given = presets.ALGORITHMS[presets.split(name)[0]].agent, {}

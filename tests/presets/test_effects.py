@@ -16,6 +16,7 @@ from jax.interpreters import partial_eval
 from named_runs import EVERY_NAME
 
 from hindsight_jax import envs, presets, replay, training, types
+from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.envs import continuity
 from hindsight_jax.envs.base import GoalEnv
 from hindsight_jax.presets.resolve import hyperparameters
@@ -108,7 +109,9 @@ def of_agent(kind, options, continuous, images):
     act = lambda explore: needed(lambda state: agent.act(state, two, goal, key, explore), state)
     programs, leaves = zip(needed(learn, state), act(True), act(False), strict=True)
     numbers = {path.rpartition(".")[2] for paths in leaves for path in paths if ".hparams." in path}
-    first = needed(lambda key: agent.init(key)._replace(hparams=None), key)[0]
+    hparams = {name: jnp.float32(value) for name, value in default_hparams(make)._asdict().items()}
+    first, begun = needed(lambda key, hparams: agent.init(key, hparams)._replace(hparams=None), key, hparams)
+    numbers |= {name for name in hparams if any(f"['{name}']" in path for path in begun)}
     return (first, *programs, str(leaves)), numbers
 
 

@@ -34,6 +34,7 @@ LINE_2 = {  # as hdm_printed has them
         ),
         ({"replay.warmup": 10, "env.horizon": 50, "env.num_envs": 2, "total_steps": 600}, {"total_steps": 599}),
         ({"total_steps": 2**31 - 48, "env.horizon": 50, "env.num_envs": 1}, {"total_steps": 2**31 - 47}),
+        ({"agent.logsumexp_weight": 0.1, "agent.batch_size": 2}, {"agent.batch_size": 1}),
         ({"agent.bounded": False, "relabel.reward_reached": 1.0}, {"agent.bounded": True}),
         ({"agent.hindsight_bound": False, "relabel.reward_otherwise": -0.5}, {"agent.hindsight_bound": True}),
         (LINE_2 | {"agent.gamma_hdm": 1.0}, {"agent.gamma_hdm": 1.5}),

@@ -11,18 +11,18 @@ from hindsight_jax import fields, presets
 # sha256 of each task's configs, its first 16 digits: a change of a table shows here, and must be one that was meant.
 #   cd tests/presets; PYTHONPATH=../support python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
 DIGESTS = {
-    "claw": "6e6e3e9ec3383a81",
-    "door": "3d4b7126e1858a8c",
-    "fetch_reach": "3e36981fae9cee66",
+    "claw": "ad187a7c8c70ef87",
+    "door": "9a9b35713178a937",
+    "fetch_reach": "020fc3a60d867077",
     "flip_bit": "1a0b469b510bcda1",
-    "four_rooms": "451a9b2f03384c5f",
+    "four_rooms": "7cab575b3ca94725",
     "grid_four_rooms": "8a71778f8c81240a",
-    "lunar_lander": "d6930c220944ca6b",
-    "navigation": "96bd5aa40abaa557",
-    "point_mass": "29f8be0d5f464fdb",
-    "push": "5470b990a5d78285",
-    "reacher": "239966691140baec",
-    "sawyer_reach": "054ccf2bec1d191e",
+    "lunar_lander": "abe8715c606adbc0",
+    "navigation": "12e3a6dd5319b69d",
+    "point_mass": "16f2aa2be720f663",
+    "push": "d9cc94d14022441b",
+    "reacher": "3ef53fbbddd90833",
+    "sawyer_reach": "1fee40e6eb3bc565",
     "fetch_reach_pixels": "42db4e0f24a53f02",
     "sawyer_reach_pixels": "235fae8c4f100ed3",
     "point_mass_pixels": "8829e163b3c14763",
@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 416
+    assert len(set(presets.names())) == len(EVERY_NAME) == 436
 
 
 # Values
@@ -68,6 +68,14 @@ AGENT_FIELDS = {
     "implicit_value": (
         *NETWORK, "gamma", "epsilon", "target_rate", "target_period", "expectile", "scale_inputs", "weighting",
         "num_values", "bounded", "hindsight_bound", "exploration", "batch_size", "updates_per_epoch",
+    ),
+    "soft_actor_critic": (
+        *NETWORK, "gamma", "target_rate", "target_period", "target_entropy", "initial_temperature", "scale_inputs",
+        "batch_size", "updates_per_epoch",
+    ),
+    "contrastive": (
+        *NETWORK, "logsumexp_weight", "target_entropy", "initial_temperature", "scale_inputs", "representation_size",
+        "symmetric", "batch_size", "updates_per_epoch",
     ),
     "policy_gradient": (
         *NETWORK, "epsilon", "scale_inputs", "goals", "baseline", "activation", "first_weights",
@@ -111,6 +119,8 @@ DATA_FIELDS = {
     "imitation": (*RING, *LAW),
     "actor_critic": (*RING, *LAW, *REWARDS),
     "implicit_value": (*RING, *LAW, *REWARDS),
+    "soft_actor_critic": (*RING, *LAW, *REWARDS),
+    "contrastive": (*RING, *LAW),
     "policy_gradient": (),
 }
 
@@ -125,7 +135,8 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         prefers = presets.ALGORITHMS[algorithm].actions[0]
         continuous = prefers == "continuous" and task not in DISCRETE_ONLY
         expected -= {"env.bins"} if continuous else set()
-        expected |= {"env.pixels"} if kind != "policy_gradient" else set()
+        expected |= {"relabel.discount"} if algorithm == "crl" else set()
+        expected |= {"env.pixels"} if presets.AGENTS[kind].images else set()
         expected |= OF_IMAGES if task in IMAGES else set()
         expected |= {"agent.noise", "agent.std"} if continuous and kind in ("imitation", "implicit_value") else set()
         assert set(presets.fields_of(name)) == expected, name
@@ -191,6 +202,11 @@ DEFINED = {
     "wgcsl": ("actor_critic", FOUR_OF_FIVE | DENSE | {"agent.gate": "wgcsl", "agent.q_weight": 0.0}),
     "hdm_v": ("implicit_value", MINUS | {"agent.weighting": "progress"}),
     "gcivl": ("implicit_value", MINUS | {"agent.weighting": "advantage", "agent.num_values": 2}),
+    "sac_her": (
+        "soft_actor_critic",
+        FOUR_OF_FIVE | {name: value for name, value in DENSE.items() if name != "agent.clip_targets"},
+    ),
+    "crl": ("contrastive", FUTURE | {"relabel.law": "geometric", "relabel.discount": 0.99}),
     "hpg": ("policy_gradient", {"agent.baseline": False}),
     "hpg_baseline": ("policy_gradient", {"agent.baseline": True}),
     "reinforce": ("policy_gradient", {"agent.goals": "own", "agent.baseline": False}),

@@ -8,6 +8,7 @@ DDPG = ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense")  # hEM's, continuous
 OURS = ("hdm_progress",)  # discrete, of no paper that is reproduced
 OURS_CONTINUOUS = ("td3_her", "hdm_ac", "wgcsl")
 OURS_ON_BOTH = ("hdm_v", "gcivl")
+SOFT = ("sac_her", "crl")  # later baselines, continuous, of states alone
 HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
 HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "sawyer_reach", "grid_four_rooms")
 DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
@@ -18,6 +19,7 @@ TRIED = tuple((algorithm, task) for algorithm in ("hem", "her_ddpg_dense") for t
 WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
     *((algorithm, task) for algorithm in TABLE_1 for task in HEM_TASKS),
     *((algorithm, task) for algorithm in (*HEM, *DDPG) for task in HDM_TASKS),
+    *((algorithm, task) for algorithm in SOFT for task in (*HDM_TASKS, *CONTINUOUS_FIRST)),
     *((algorithm, task) for algorithm in (*TABLE_1, "hem", *DDPG) for task in IMAGES if (algorithm, task) not in TRIED),
     *((algorithm, task) for algorithm in (*OURS, *OURS_ON_BOTH) for task in (*HDM_TASKS, *HEM_TASKS, *IMAGES)),
     *((algorithm, task) for algorithm in OURS_CONTINUOUS for task in (*HDM_TASKS, *CONTINUOUS_FIRST, *IMAGES)),
@@ -29,8 +31,8 @@ WITH_PAPER = (
     *TRIED,
 )
 MISFITS = (
-    *((algorithm, task) for algorithm in (*DDPG, *OURS_CONTINUOUS) for task in DISCRETE_ONLY),
-    *((algorithm, task) for algorithm in ("hpg", "hpg_baseline", "reinforce") for task in IMAGES),
+    *((algorithm, task) for algorithm in (*DDPG, *OURS_CONTINUOUS, *SOFT) for task in DISCRETE_ONLY),
+    *((algorithm, task) for algorithm in (*SOFT, "hpg", "hpg_baseline", "reinforce") for task in IMAGES),
 )
 PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
 EVERY_NAME = (*("_".join(pair) for pair in (*WITH_PAPER, *WITHOUT_PAPER)), *PAPER)

@@ -14,6 +14,7 @@ from hindsight_jax import presets, relabel, replay, training
 from hindsight_jax.envs import base
 
 BY_DEFAULT = ("hdm", "reinforce")
+CONTINUOUS = ("actor_critic", "soft_actor_critic", "contrastive")  # kinds of agent that need such actions
 every_algorithm = pytest.mark.parametrize(
     "algorithm",
     [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.seldom]) for name in presets.ALGORITHMS],
@@ -34,7 +35,7 @@ MARK = 7.0  # no state of these tasks has it: the reward of such an achieved goa
 def made(algorithm, change=lambda env: env):
     """(experiment, run): the algorithm on two bits, or on navigation where actions are continuous."""
     kind = presets.ALGORITHMS[algorithm].agent
-    name = f"{algorithm}_{'navigation' if kind == 'actor_critic' else 'flip_bit'}"
+    name = f"{algorithm}_{'navigation' if kind in CONTINUOUS else 'flip_bit'}"
     values = presets.config(name)
     values |= {field: value for field, value in (SMALL | {"env.size": 2}).items() if field in values}
     experiment = presets.build(name, values)
@@ -135,12 +136,12 @@ ACTION = {"action": (stored(jnp.nan, "action"), "replay.trajectories.action")}
 
 def points_of(algorithm):
     kind = presets.ALGORITHMS[algorithm].agent
-    learns_values = kind in ("q_learning", "actor_critic")
+    learns_values = kind in ("q_learning", "actor_critic", "soft_actor_critic")
     return (
         AGENT
         | (VALUES | REWARD if learns_values else {})
         | (RING if kind != "policy_gradient" else {})
-        | (ACTION if kind == "actor_critic" else {})
+        | (ACTION if kind in CONTINUOUS else {})
     )
 
 

@@ -1,4 +1,4 @@
-"""The section of a page beside JaxGCRL: python -m experiments.bench.jaxgcrl.page FIGURES.json PAGE.md
+"""The section of a page beside JaxGCRL: python -m experiments.bench.jaxgcrl.page FIGURES.json PAGE
 
 Writes it between `<!-- study jaxgcrl -->` and `<!-- end -->`, which are appended where the page has them not.
 """
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes the section, and returns the exit status: 0, or 2 for bad arguments."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if len(argv) != 2:
-        print("usage: python -m experiments.bench.jaxgcrl.page FIGURES.json PAGE.md", file=sys.stderr)
+        print("usage: python -m experiments.bench.jaxgcrl.page FIGURES.json PAGE", file=sys.stderr)
         return 2
     source, target = map(Path, argv)
     try:
