@@ -18,7 +18,7 @@ s, `_t` at s'.
 """
 
 from hindsight_jax.losses.actor_critic import dpg_actor
-from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
+from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence, up_to_ratio
 from hindsight_jax.losses.em import e_step, m_step
 from hindsight_jax.losses.energy import energy_weight, info_nce, nce
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td, td_error
@@ -50,4 +50,5 @@ __all__ = [
     "next_state",
     "td",
     "td_error",
+    "up_to_ratio",
 ]

@@ -185,6 +185,46 @@ def divergence(
     return _named(f).conjugate(r - residual) - r + q_policy - discount * next_v
 
 
+def up_to_ratio(f: str | Divergence, largest: float | jax.Array) -> Divergence:
+    """The divergence whose f is +inf above the ratio `largest`, so that its f* is finite everywhere.
+
+    f*(x) is the supremum of x t - f(t) over t <= largest: the old f* up to x = f'(largest), and from there on the line
+    largest x - f(largest). Its gradient, the ratio p / q that a residual stands for, is at most `largest`. A network
+    that errs may leave the domain of an f*, and one residual outside of it makes a mean infinite.
+
+    Args:
+      f: a name of `DIVERGENCES`, or a Divergence of your own.
+      largest: float[] > 1, so that f(1) = 0 stays. May be traced.
+
+    Returns:
+      A Divergence for `divergence`.
+
+    Raises:
+      ValueError: an unknown name, or a `largest` that is known and not a finite number > 1.
+
+    >>> hellinger = up_to_ratio("squared_hellinger", 4.0)  # f'(4) = 1/2 and f(4) = 1: from 1/2 on 4 x - 1
+    >>> [float(hellinger.conjugate(x)) for x in (0.25, 0.5, 3.0)]
+    [0.3333333432674408, 1.0, 11.0]
+    """
+    known = _named(f)
+    largest = jnp.asarray(largest, jnp.result_type(float))
+    remedy = "Use 20, say. Without a limit, pass the divergence itself."
+    limit = float(jnp.finfo(largest.dtype).max)
+    checks.in_range("largest", largest, 1.0 + float(jnp.finfo(largest.dtype).eps), limit, remedy)
+    highest, slope = jax.value_and_grad(lambda t: jnp.sum(known.generator(t)))(largest)
+
+    def conjugate(x: jax.Array) -> jax.Array:
+        return jnp.where(x <= slope, known.conjugate(jnp.minimum(x, slope)), largest * x - highest)
+
+    return Divergence(
+        name=f"{known.name} up to a ratio",
+        generator=lambda t: jnp.where(t <= largest, known.generator(t), jnp.inf),
+        conjugate=conjugate,
+        domain=_everywhere,
+        help=f"{known.help}; no ratio above a limit",
+    )
+
+
 def _named(f: Any) -> Divergence:
     """Looks a name up in DIVERGENCES; returns a Divergence as it is."""
     if isinstance(f, Divergence) and callable(f.conjugate):
