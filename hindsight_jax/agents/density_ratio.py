@@ -45,9 +45,7 @@ Family = Annotated[
     Allowed("the loss: f-divergence Q-learning, noise-contrastive estimation, or the multi-step energy-based loss"),
 ]
 F = Annotated[
-    Literal[
-        "kl", "reverse_kl", "jensen_shannon", "squared_hellinger", "pearson_chi2", "total_variation", "quadratic"
-    ],
+    Literal["kl", "reverse_kl", "jensen_shannon", "squared_hellinger", "pearson_chi2", "total_variation", "quadratic"],
     Allowed("the f of the divergence", needs=(_DIVERGENCE,)),
 ]
 NumOthers = Annotated[int, Allowed("goals of other rows of the batch, for each row", 1, 4096)]

@@ -1,0 +1,69 @@
+"""Measures when hindsight imitation cannot work: python -m experiments.limits [--seeds=100,101,102].
+
+Writes experiments/results/limits.json and docs/limits.png, the source of docs/limits.md. The exit status is 2 for
+invalid arguments.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # networks of a few thousand weights
+
+from experiments.limits import measure, picture, tasks
+from hindsight_jax import backend
+from hindsight_jax.runs import strict_json
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures, prints and writes; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.limits", description=__doc__.partition(":")[0])
+    parser.add_argument("--seeds", default="100,101,102", type=_seeds, help="two or more, separated by commas")
+    parser.add_argument("--results", default=ROOT / "experiments" / "results", type=pathlib.Path, help="a folder")
+    parser.add_argument("--pictures", default=ROOT / "docs", type=pathlib.Path, help="a folder")
+    arguments = parser.parse_args(argv)
+    for folder in (arguments.results, arguments.pictures):
+        if not folder.is_dir():
+            parser.error(f"got {folder}, but it must be a folder that is there")
+    backend.start_or_exit()
+    tasks.register()
+    figures = measure.measure(arguments.seeds, print)
+    (arguments.results / "limits.json").write_text(json.dumps(strict_json.plain(figures), indent=1) + "\n")
+    (arguments.pictures / "limits.png").write_bytes(picture.draw(figures))
+    print("\n".join(summary(figures)))
+    return 0
+
+
+def summary(figures: dict) -> list[str]:
+    """The figures of the page, a line each."""
+    text = lambda rate: f"{rate['mean']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
+    lines = []
+    for size, entry in figures["locks"].items():
+        rates = [f"{name} {text(rate)}" for name, rate in entry.items() if name != "change_ratio"]
+        lines.append(f"lock of {size}: change ratio {entry['change_ratio']:.4f}; " + "; ".join(rates))
+    numbers = lambda values: " ".join(f"{x:.2f}" for x in values)
+    lines.append(f"true value by distance: {numbers(figures['bounds']['true_value'])}")
+    for label, entry in figures["bounds"]["found"].items():
+        shares = numbers((entry["imitated_fraction"][0], entry["imitated_fraction"][-1]))
+        values = numbers(entry["value_by_distance"])
+        lines.append(f"bound by {label}: {values}; imitated, first and last: {shares}; {text(entry['success'])}")
+    for label, entry in figures["gambles"].items():
+        lines.append(f"{label}: success {text(entry['success'])}; gambles by cell {numbers(entry['gambles'])}")
+    return lines
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """The numbers of a list."""
+    seeds = tuple(int(part) for part in text.split(","))
+    if len(set(seeds)) < 2:
+        raise argparse.ArgumentTypeError(f"got {text}, but an interval needs two different seeds or more")
+    return seeds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
