@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hindsight_jax import checks, losses, networks, types
 from hindsight_jax.agents import _common, _validation, flops
@@ -256,7 +257,8 @@ def _others(goal: jax.Array, count: int) -> jax.Array:
     [[1, 2, 0], [2, 0, 1], [1, 2, 0]]
     """
     size = goal.shape[0]
-    return jnp.stack([jnp.roll(goal, -(1 + m % (size - 1)), axis=0) for m in range(count)])
+    ahead = 1 + np.arange(count) % (size - 1)
+    return goal[(np.arange(size) + ahead[:, None]) % size]
 
 
 def _heads(options: _Options, params: Any, observation: jax.Array, goal: jax.Array, others: jax.Array):

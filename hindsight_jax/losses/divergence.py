@@ -206,15 +206,17 @@ def up_to_ratio(f: str | Divergence, largest: float | jax.Array) -> Divergence:
     >>> [float(hellinger.conjugate(x)) for x in (0.25, 0.5, 3.0)]
     [0.3333333432674408, 1.0, 11.0]
     """
-    known = _named(f)
-    largest = jnp.asarray(largest, jnp.result_type(float))
+    known, dtype = _named(f), jnp.result_type(float)
+    limits = jnp.finfo(dtype)
     remedy = "Use 20, say. Without a limit, pass the divergence itself."
-    limit = float(jnp.finfo(largest.dtype).max)
-    checks.in_range("largest", largest, 1.0 + float(jnp.finfo(largest.dtype).eps), limit, remedy)
-    highest, slope = jax.value_and_grad(lambda t: jnp.sum(known.generator(t)))(largest)
+    low, high = 1.0 + float(limits.eps), float(limits.max)
+    largest = _validation.hyper_parameter("largest", largest, dtype, low=low, high=high, remedy=remedy)
+    highest, slope = jax.value_and_grad(known.generator)(largest)
 
     def conjugate(x: jax.Array) -> jax.Array:
-        return jnp.where(x <= slope, known.conjugate(jnp.minimum(x, slope)), largest * x - highest)
+        x = jnp.asarray(x, jnp.result_type(x, float))
+        end, value, steepest = (constant.astype(x.dtype) for constant in (slope, highest, largest))
+        return jnp.where(x <= end, known.conjugate(jnp.minimum(x, end)), steepest * x - value)
 
     return Divergence(
         name=f"{known.name} up to a ratio",

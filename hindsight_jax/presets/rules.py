@@ -15,7 +15,7 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
 
     Args:
       config: complete; its `env.horizon` is the task's number of steps, above 0.
-      imitates: whether the agent imitates every row.
+      imitates: whether the agent takes every row to reach its goal, as imitation does.
       random: whether the task's dynamics are random.
     """
     if "replay.capacity" in config:
@@ -30,6 +30,9 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
         _check_rewards(config)
     if imitates:
         _check_reached(config)
+    if config.get("agent.num_others") and config["agent.batch_size"] < 2:
+        rule = "each row is compared with the goals of others, so there must be two or more"
+        checks.fail("agent.batch_size", config["agent.batch_size"], rule, "Use 256.")
     if config.get("agent.next_state") == "loss":
         _check_line_2(config)
     if random and config.get("agent.hindsight_bound"):
@@ -136,12 +139,12 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
 
 
 def _check_reached(v: Mapping[str, Any]) -> None:
-    """What is imitated did reach the goal that it is imitated for."""
+    """What is learnt from did reach the goal that it is learnt for."""
     if v["relabel.behaviour"] > 0.0:
-        rule = "all rows are imitated, and an episode's own goal need not have been reached"
+        rule = "all rows are taken to reach their goals, and an episode's own goal need not have been reached"
         checks.fail("relabel.behaviour", v["relabel.behaviour"], rule, "Use 0.")
     if v.get("relabel.law") == "episode":
-        rule = "all rows are imitated, and a state of the past is not reached by what follows"
+        rule = "all rows are taken to reach their goals, and a state of the past is not reached by what follows"
         checks.fail("relabel.law", "episode", rule, "Use future, geometric or final.")
 
 

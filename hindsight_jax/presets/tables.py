@@ -21,7 +21,7 @@ class AgentKind(NamedTuple):
     make: Callable[..., agents.Agent]  # (spec, *, hparams, ...); see `register_algorithm`
     batch: Literal["transitions", "trajectories"] = "transitions"  # what its agents learn from
     reads_rewards: bool = True  # or else it has no relabel.reward_*
-    imitates: bool = False  # every row, so that a goal must be a state that the row did reach
+    imitates: bool = False  # every row, or takes it to reach its goal: a goal must be a state that the row did reach
     images: bool = False  # its agents see images: specs that have `images`
 
 
@@ -63,7 +63,7 @@ AGENTS: dict[str, AgentKind] = {
     "imitation": AgentKind(agents.imitation, reads_rewards=False, imitates=True, images=True),
     "actor_critic": AgentKind(agents.actor_critic, images=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
-    "density_ratio": AgentKind(agents.density_ratio, reads_rewards=False),
+    "density_ratio": AgentKind(agents.density_ratio, reads_rewards=False, imitates=True),
 }
 
 _DISCRETE, _BOTH, _EITHER = ("discrete",), ("discrete", "continuous"), ("continuous", "discrete")

@@ -33,6 +33,7 @@ MAKERS = {
     "actor_critic": (agents.actor_critic, agents.ActorCriticHparams, ARM),
     "imitation": (agents.imitation, agents.ImitationHparams, FLAT),
     "policy_gradient": (agents.policy_gradient, agents.PolicyGradientHparams, FLAT),
+    "density_ratio": (agents.density_ratio, agents.DensityRatioHparams, FLAT),
 }
 KEY = jax.random.key(0)
 
@@ -93,6 +94,12 @@ OPTIONS = {
         "activation": option("tanh"),
         "first_weights": option("small"),
     },
+    "density_ratio": {
+        "scale_inputs": flag(),
+        "family": option("nce"),
+        "f": option("kl"),
+        "num_others": whole(3),
+    },
 }
 BAD_HPARAMS = {
     "unknown": {"gama": 0.9},
@@ -138,7 +145,7 @@ def doors_of(name):
     make, hparams, action = MAKERS[name]
     spec = reference.spec(action, HORIZON)
     other_set = reference.spec(FLAT if action is ARM else ARM, HORIZON)
-    unfit = {"another action set": other_set} if name in ("q_learning", "actor_critic") else {}
+    unfit = {"another action set": other_set} if name in ("q_learning", "actor_critic", "density_ratio") else {}
     arguments = {
         "spec": thing(spec, a_tuple=tuple(spec), a_class=types.EnvSpec, **unfit),
         "hparams": thing(hparams(), a_class=hparams, a_tuple=tuple(hparams()), a_dict=hparams()._asdict()),

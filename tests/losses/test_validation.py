@@ -84,6 +84,11 @@ DOORS = {
         f=thing("kl", unknown="kullback", capitals="KL", hollow=KL._replace(conjugate=None)),
         r=number(-1.0, INF, -INF, NAN),
     ),
+    "up_to_ratio": door(
+        losses.up_to_ratio,
+        f=thing("kl", unknown="kullback", capitals="KL", hollow=KL._replace(conjugate=None)),
+        largest=number(20.0, 1.0, 0.5, INF, -INF, NAN),
+    ),
     "info_nce": door(losses.info_nce, logits=floats(3, 3)),
     "nce": door(
         losses.nce,

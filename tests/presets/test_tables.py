@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 314
+    assert len(set(presets.names())) == len(EVERY_NAME) == 350
 
 
 # Values
@@ -67,6 +67,9 @@ AGENT_FIELDS = {
     "policy_gradient": (
         *NETWORK, "epsilon", "scale_inputs", "goals", "baseline", "activation", "first_weights",
     ),
+    "density_ratio": (
+        *NETWORK, "epsilon", "scale_inputs", "family", "num_others", "batch_size", "updates_per_epoch",
+    ),
 }  # fmt: skip
 ENV_FIELDS = {
     **dict.fromkeys((*HDM_TASKS, *CONTINUOUS_FIRST), ("num_envs", "actions", "bins", "horizon", "threshold")),
@@ -85,18 +88,23 @@ RING = ("replay.capacity", "replay.warmup")
 LAW = ("relabel.behaviour", "relabel.next_state", "relabel.law", "relabel.preference", "relabel.num_candidates")
 REWARDS = ("relabel.rewards", "relabel.reward_reached", "relabel.reward_otherwise", "relabel.absorbing")
 IMITATION = ("agent.gamma_hdm", "agent.beta", "agent.imitation_weight")
+BACKED_UP = ("relabel.discount", "agent.gamma", "agent.target_rate", "agent.target_period")
 OWN_FIELDS = {  # of an algorithm, beside those of all that have its kind of agent
     "hdm": IMITATION,
     "hdm_printed": IMITATION,
     "her_hbc": IMITATION[1:],
     "her_sql": ("agent.temperature",),
     **dict.fromkeys(("hpg", "hpg_baseline"), ("agent.group_size",)),
+    "f_divergence": (*BACKED_UP, "agent.f", "agent.temperature", "agent.largest_ratio"),
+    "nce": ("relabel.discount", "agent.noise_ratio"),
+    "energy_based": (*BACKED_UP, "agent.normaliser_weight"),
 }
 DATA_FIELDS = {
     "q_learning": (*RING, *LAW, *REWARDS),
     "imitation": (*RING, *LAW),
     "actor_critic": (*RING, *LAW, *REWARDS),
     "policy_gradient": (),
+    "density_ratio": (*RING, *LAW),
 }
 
 
@@ -110,7 +118,7 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         prefers = presets.ALGORITHMS[algorithm].actions[0]
         continuous = prefers == "continuous" and task not in DISCRETE_ONLY
         expected -= {"env.bins"} if continuous else set()
-        expected |= {"env.pixels"} if kind != "policy_gradient" else set()
+        expected |= {"env.pixels"} if kind not in ("policy_gradient", "density_ratio") else set()
         expected |= OF_IMAGES if task in IMAGES else set()
         expected |= {"agent.noise", "agent.std"} if continuous and kind == "imitation" else set()
         assert set(presets.fields_of(name)) == expected, name
@@ -153,6 +161,7 @@ MINUS = {"relabel.rewards": "index", "relabel.reward_reached": 0.0, "relabel.rew
 ZERO_ONE = {"relabel.reward_reached": 1.0, "relabel.reward_otherwise": 0.0}
 TD = {"agent.backup": "double", "agent.imitation": "none", "agent.bounded": True}
 LINE_2 = {"agent.imitation": "indicator", "agent.next_state": "loss", "agent.backup": "max", "agent.bounded": False}
+GEOMETRIC = FUTURE | {"relabel.law": "geometric"}
 DEFINED = {
     "hdm": ("q_learning", MINUS | TD | {"agent.imitation": "indicator"}),
     "hdm_printed": ("q_learning", MINUS | FUTURE | LINE_2 | {"relabel.reward_reached": -1.0}),
@@ -160,6 +169,9 @@ DEFINED = {
     "her_01": ("q_learning", ZERO_ONE | TD | {"relabel.rewards": "index", "agent.bounded": False}),
     "her_sql": ("q_learning", MINUS | TD | {"agent.backup": "mellow"}),
     "her_hbc": ("q_learning", MINUS | TD | {"agent.imitation": "always"}),
+    "f_divergence": ("density_ratio", GEOMETRIC | {"agent.family": "f_divergence"}),
+    "nce": ("density_ratio", GEOMETRIC | {"agent.family": "nce"}),
+    "energy_based": ("density_ratio", GEOMETRIC | {"agent.family": "energy"}),
     "gcsl": ("imitation", {"relabel.behaviour": 0.0, "relabel.law": "future"}),
     "hem": ("imitation", FUTURE),
     "her_ddpg": ("actor_critic", FOUR_OF_FIVE | ZERO_ONE | {"agent.clip_targets": False}),

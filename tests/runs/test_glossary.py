@@ -11,7 +11,13 @@ from hindsight_jax import presets, training
 from hindsight_jax.runs import glossary
 from hindsight_jax.runs.records import INDEX_KEYS
 
-NAMES = ("hdm_flip_bit", "hem_flip_bit", "her_ddpg_navigation", "hpg_baseline_flip_bit")  # each kind of agent
+NAMES = (
+    "hdm_flip_bit",
+    "hem_flip_bit",
+    "her_ddpg_navigation",
+    "hpg_baseline_flip_bit",
+    "f_divergence_flip_bit",
+)  # each kind of agent
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,6 +5,7 @@ from hindsight_jax import presets
 TABLE_1 = ("hdm", "hdm_printed", "her", "her_01", "her_sql", "her_hbc", "gcsl")  # HDM's method and its baselines
 HEM = ("hem", "hpg", "hpg_baseline", "reinforce")  # hEM's, on any kind of action
 DDPG = ("her_ddpg", "her_ddpg_clipped", "her_ddpg_dense")  # hEM's, continuous
+WIDER = ("f_divergence", "nce", "energy_based")  # HDM's other losses, which no experiment of it has
 HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
 HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "sawyer_reach", "grid_four_rooms")
 DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
@@ -14,6 +15,7 @@ IMAGES = tuple(f"{task}_pixels" for task in SEEN)
 TRIED = tuple((algorithm, task) for algorithm in ("hem", "her_ddpg_dense") for task in IMAGES[:4])  # by hEM
 WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
     *((algorithm, task) for algorithm in TABLE_1 for task in HEM_TASKS),
+    *((algorithm, task) for algorithm in WIDER for task in (*HDM_TASKS, *HEM_TASKS)),
     *((algorithm, task) for algorithm in (*HEM, *DDPG) for task in HDM_TASKS),
     *((algorithm, task) for algorithm in (*TABLE_1, "hem", *DDPG) for task in IMAGES if (algorithm, task) not in TRIED),
 )
@@ -25,7 +27,7 @@ WITH_PAPER = (
 )
 MISFITS = (
     *((algorithm, task) for algorithm in DDPG for task in DISCRETE_ONLY),
-    *((algorithm, task) for algorithm in ("hpg", "hpg_baseline", "reinforce") for task in IMAGES),
+    *((algorithm, task) for algorithm in ("hpg", "hpg_baseline", "reinforce", *WIDER) for task in IMAGES),
 )
 PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
 EVERY_NAME = (*("_".join(pair) for pair in (*WITH_PAPER, *WITHOUT_PAPER)), *PAPER)
