@@ -17,8 +17,8 @@ from hindsight_jax.networks import QNetwork
 from hindsight_jax.runs import chance
 
 PLAYED = 200  # episodes of an evaluation
-LOCKS = (2, 4, 9)  # digits
-LOCK_STEPS, BIT_STEPS, GAMBLE_STEPS = 40_000, 24_000, 24_000  # env steps of a seed
+LOCKS = (3, 9)  # digits
+LOCK_STEPS, BIT_STEPS, GAMBLE_STEPS = 24_000, 12_000, 12_000  # env steps of a seed
 BITS = 6
 PAIRS = 600  # N
 _NO_BOUND = {"agent.bounded": False, "agent.hindsight_bound": False, "relabel.absorbing": False}
