@@ -32,6 +32,7 @@ ROWS = {  # name -> values beside SMALL; what differs between the rows is what `
     "hem_reacher": {},  # a Gaussian, clipped
     "her_ddpg_reacher": {},  # an actor with normalised inputs
     "hpg_flip_bit": {},
+    "nce_flip_bit": {},
     "hpg_navigation": {},
     "hpg_flip_bit_paper": {},  # tanh
     "hem_fetch_reach_pixels": {},
