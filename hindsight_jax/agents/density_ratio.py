@@ -216,7 +216,7 @@ def _f_divergence_rows(options: _Options, params: Any, state: DensityRatioState,
     next_own, next_others = _heads(options, state.target_params, batch.next_observation, batch.goal, others)
     value = functools.partial(losses.factorised(losses.mellow_value), temperature=hparams.temperature)
     values = lambda heads: jax.vmap(jax.vmap(value))(heads)  # [M, B]
-    q = jax.vmap(losses.factorised(losses.action_value))(q_own, batch.action)
+    q = _taken(q_own, batch.action)
     residual = q - hparams.gamma * jax.vmap(value)(next_own)
     policy, later = jnp.mean(values(q_others), axis=0), jnp.mean(values(next_others), axis=0)
     f = losses.up_to_ratio(options.f, hparams.largest_ratio)
@@ -224,30 +224,31 @@ def _f_divergence_rows(options: _Options, params: Any, state: DensityRatioState,
         residual, policy, later, hparams.gamma
     )
     ratio = jax.vmap(jax.grad(lambda x: jnp.sum(f.conjugate(x))))(-residual)
-    metrics = _means(q, _taken(q_others, batch.action))
+    metrics = {"q_mean": q, "q_other_mean": _taken_each(q_others, batch.action)}
     return total, metrics | {"ratio_cut_fraction": (ratio >= hparams.largest_ratio).astype(jnp.float32)}
 
 
 def _nce_rows(options: _Options, params: Any, state: DensityRatioState, batch: types.Transition):
     """[D 9] of every row [B], and metrics."""
-    heads = _heads(options, params, batch.observation, batch.goal, _others(batch.goal, options.num_others))
-    q, q_others = _taken(heads[0][None], batch.action)[0], _taken(heads[1], batch.action)
+    own, others = _heads(options, params, batch.observation, batch.goal, _others(batch.goal, options.num_others))
+    q, q_others = _taken(own, batch.action), _taken_each(others, batch.action)
     loss = functools.partial(losses.nce, k=state.hparams.noise_ratio)
-    return jax.vmap(loss, in_axes=(0, 1))(q, q_others), _means(q, q_others)
+    return jax.vmap(loss, in_axes=(0, 1))(q, q_others), {"q_mean": q, "q_other_mean": q_others}
 
 
 def _energy_rows(options: _Options, params: Any, state: DensityRatioState, batch: types.Transition):
     """[D 24] of every row [B], with the square that fixes the constant, and metrics."""
     hparams, others = state.hparams, _others(batch.goal, options.num_others)
-    q_next_state, q_others = _heads(options, params, batch.observation, batch.next_achieved_goal, others)
+    at_next, at_others = _heads(options, params, batch.observation, batch.next_achieved_goal, others)
     next_others = options.network.apply(state.target_params, _repeated(batch.next_observation, others), others)
-    q_next_state, q = _taken(q_next_state[None], batch.action)[0], _taken(q_others, batch.action)
+    q_next_state, q = _taken(at_next, batch.action), _taken_each(at_others, batch.action)
     later = jnp.sum(jax.nn.logsumexp(next_others, axis=-1), axis=-1)  # [M, B], over all joint actions
     weight = jax.vmap(losses.energy_weight, in_axes=(1, 1, None))(q, later[..., None], hparams.gamma)  # [B, M]
     reach = functools.partial(losses.next_state, gamma_hdm=hparams.gamma, beta=1.0)
     log_mean = jax.nn.logsumexp(q, axis=0) - jnp.log(q.shape[0])
     total = jax.vmap(reach)(q_next_state) + jnp.mean(weight * q.T, axis=1)
-    return total + hparams.normaliser_weight * jnp.square(log_mean), _means(q_next_state, q)
+    metrics = {"q_mean": q_next_state, "q_other_mean": q}
+    return total + hparams.normaliser_weight * jnp.square(log_mean), metrics
 
 
 def _others(goal: jax.Array, count: int) -> jax.Array:
@@ -273,14 +274,13 @@ def _repeated(observation: jax.Array, others: jax.Array) -> jax.Array:
 
 
 def _taken(heads: jax.Array, action: jax.Array) -> jax.Array:
-    """Q of the actions [B, D] that were taken: heads [M, B, D, K] -> [M, B]."""
-    of_batch = jax.vmap(losses.factorised(losses.action_value))
-    return jax.vmap(of_batch, in_axes=(0, None))(heads, action)
+    """Q of the actions [B, D] that were taken: heads [B, D, K] -> [B]."""
+    return jax.vmap(losses.factorised(losses.action_value))(heads, action)
 
 
-def _means(q: jax.Array, q_others: jax.Array) -> dict[str, jax.Array]:
-    """The metrics that every family has."""
-    return {"q_mean": q, "q_other_mean": q_others}
+def _taken_each(heads: jax.Array, action: jax.Array) -> jax.Array:
+    """`_taken` for each of the other goals: heads [M, B, D, K] -> [M, B]."""
+    return jax.vmap(_taken, in_axes=(0, None))(heads, action)
 
 
 def _flops(options: _Options, count: int) -> int:
