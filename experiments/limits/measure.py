@@ -18,7 +18,7 @@ from hindsight_jax.runs import chance
 
 PLAYED = 200  # episodes of an evaluation
 LOCKS = (3, 9)  # digits
-LOCK_STEPS, BIT_STEPS, GAMBLE_STEPS = 24_000, 12_000, 12_000  # env steps of a seed
+LOCK_STEPS, BIT_STEPS, GAMBLE_STEPS = 32_000, 12_000, 24_000  # env steps of a seed
 BITS = 6
 PAIRS = 600  # N
 _NO_BOUND = {"agent.bounded": False, "agent.hindsight_bound": False, "relabel.absorbing": False}
@@ -35,16 +35,6 @@ GAMBLERS: dict[str, tuple[str, dict[str, Any]]] = {  # by what the page calls th
     "her without own goals": ("her", {"relabel.behaviour": 0.0}),
     "nce": ("nce", {}),
 }
-
-
-def measure(seeds: Sequence[int], report: Callable[[str], None]) -> dict[str, Any]:
-    """All figures. The tasks must be registered."""
-    return {
-        "seeds": list(seeds),
-        "locks": locks(seeds, report),
-        "bounds": bounds(seeds, report),
-        "gambles": gambles(seeds, report),
-    }
 
 
 def locks(seeds: Sequence[int], report: Callable[[str], None]) -> dict[str, Any]:
@@ -163,3 +153,10 @@ def _trained(
     """The study of one run, all seeds in one vmapped call."""
     report(f"{name} {dict(overrides)}")
     return hj.train(name, seeds=tuple(seeds), overrides=overrides, total_steps=steps)
+
+
+PARTS: dict[str, Callable[[Sequence[int], Callable[[str], None]], dict[str, Any]]] = {
+    "locks": locks,
+    "bounds": bounds,
+    "gambles": gambles,
+}

@@ -10,7 +10,7 @@ from hindsight_jax.plotting import COLOURS, INK
 
 
 def draw(figures: Mapping[str, Any]) -> bytes:
-    """A PNG of what `measure.measure` returns."""
+    """A PNG of the stored figures, by part."""
     figure = plotting.new_figure(12.0, 3.8)
     left, middle, right = figure.subplots(1, 3)
     _locks(left, figures["locks"])

@@ -148,8 +148,13 @@ class Gamble(envs.PureTask):
 def register() -> None:
     """Gives both tasks a name with every algorithm."""
     small = {"agent.hidden_sizes": (64, 64), "agent.batch_size": 128, "agent.updates_per_epoch": 40}
-    small |= {"agent.learning_rate": 1e-3, "agent.scale_inputs": True, "env.num_envs": 20, "replay.warmup": 20}
-    presets.register_environment("lock", Lock, help="an object behind a lock of digits", config=small)
+    small |= {"agent.learning_rate": 1e-3, "agent.scale_inputs": True, "agent.target_period": 1}
+    small |= {"env.num_envs": 20, "replay.warmup": 40}
+    lock = small | {"agent.hindsight_bound": True}  # a place can be kept
+    # a short ring, so that what was collected before a policy learnt to walk is forgotten; the pit's value sinks fast
+    gamble = small | {"agent.epsilon": 0.3, "agent.target_rate": 0.05, "relabel.absorbing": True}
+    gamble |= {"replay.capacity": 400}
+    presets.register_environment("lock", Lock, help="an object behind a lock of digits", config=lock)
     presets.register_environment(
-        "gamble", Gamble, help="a sure way, and a short one by luck", config=small, random=True
+        "gamble", Gamble, help="a sure way, and a short one by luck", config=gamble, random=True
     )

@@ -38,7 +38,7 @@ def test_every_part_is_measured(monkeypatch):
         monkeypatch.setattr(measure, name, value)
     with registering.tables_restored():
         tasks.register()
-        found = measure.measure((100, 101), lambda line: None)
+        found = {part: measured((100, 101), lambda line: None) for part, measured in measure.PARTS.items()}
     assert set(found["locks"]) == {str(size) for size in measure.LOCKS}
     assert set(found["bounds"]["found"]) == set(measure.BOUNDS)
     assert set(found["gambles"]) == set(measure.GAMBLERS)
