@@ -60,9 +60,10 @@ def summary(figures: dict) -> list[str]:
     numbers = lambda values: " ".join(f"{x:.2f}" for x in values)
     lines.append(f"true value by distance: {numbers(figures['bounds']['true_value'])}")
     for label, entry in figures["bounds"]["found"].items():
-        shares = numbers((entry["imitated_fraction"][0], entry["imitated_fraction"][-1]))
+        ends = lambda name, entry=entry: f"{entry[name][0]:.2f} to {entry[name][-1]:.2f}"
+        over_time = f"mean Q {ends('q_mean')}, imitated {ends('imitated_fraction')}"
         values = numbers(entry["value_by_distance"])
-        lines.append(f"bound by {label}: {values}; imitated, first and last: {shares}; {text(entry['success'])}")
+        lines.append(f"bound by {label}: {values}; {over_time}; success {text(entry['success'])}")
     for label, entry in figures["gambles"].items():
         lines.append(f"{label}: success {text(entry['success'])}; gambles by cell {numbers(entry['gambles'])}")
     return lines
