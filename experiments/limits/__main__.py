@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # networks of a few thousand weights
 
-from experiments.limits import measure, picture, tasks
+from experiments.limits import measure, picture, summary, tasks
 from hindsight_jax import backend
 from hindsight_jax.runs import strict_json
 
@@ -46,27 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures["seeds"][part] = list(arguments.seeds)
     path.write_text(json.dumps(figures, indent=1) + "\n")
     (arguments.pictures / "limits.png").write_bytes(picture.draw(figures))
-    print("\n".join(summary(figures)))
+    print("\n".join(summary.lines(figures)))
     return 0
-
-
-def summary(figures: dict) -> list[str]:
-    """The figures of the page, a line each."""
-    text = lambda rate: f"{rate['mean']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
-    lines = []
-    for size, entry in figures["locks"].items():
-        rates = [f"{name} {text(rate)}" for name, rate in entry.items() if name != "change_ratio"]
-        lines.append(f"lock of {size}: change ratio {entry['change_ratio']:.4f}; " + "; ".join(rates))
-    numbers = lambda values: " ".join(f"{x:.2f}" for x in values)
-    lines.append(f"true value by distance: {numbers(figures['bounds']['true_value'])}")
-    for label, entry in figures["bounds"]["found"].items():
-        ends = lambda name, entry=entry: f"{entry[name][0]:.2f} to {entry[name][-1]:.2f}"
-        over_time = f"mean Q {ends('q_mean')}, imitated {ends('imitated_fraction')}"
-        values = numbers(entry["value_by_distance"])
-        lines.append(f"bound by {label}: {values}; {over_time}; success {text(entry['success'])}")
-    for label, entry in figures["gambles"].items():
-        lines.append(f"{label}: success {text(entry['success'])}; gambles by cell {numbers(entry['gambles'])}")
-    return lines
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -103,8 +103,8 @@ class Gamble(envs.PureTask):
 
     >>> env = Gamble()
     >>> state = env.step(env.reset(jax.random.key(0)), jnp.array([2]))
-    >>> state.obs["observation"].tolist()
-    [-1.0]
+    >>> state.obs["observation"].tolist()  # it won
+    [5.0]
     """
 
     def __init__(self, size: int = 5, horizon: int = 15):
