@@ -235,7 +235,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "f_divergence": Algorithm(
         agent="density_ratio",
         actions=_DISCRETE,
-        help="f-divergence Q-learning, squared Hellinger: Q from the density ratio of goals that followed and others",
+        help="f-divergence Q-learning: Q from the ratio of goals that followed to others, squared Hellinger",
         config=_GEOMETRIC | {"agent.family": "f_divergence"},
         like="hdm",
     ),
@@ -249,7 +249,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "energy_based": Algorithm(
         agent="density_ratio",
         actions=_DISCRETE,
-        help="HDM's multi-step energy-based loss: Q as the log-density of the uniform policy's future",
+        help="HDM's multi-step energy-based loss: the log-density of the uniform policy's future as Q",
         config=_GEOMETRIC | {"agent.family": "energy"},
         like="hdm",
     ),

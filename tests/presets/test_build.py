@@ -174,9 +174,7 @@ def other(field, value):
     return value + 1 if isinstance(value, int) else value / 2 + 0.25
 
 
-@pytest.mark.parametrize(
-    "name", ["her_flip_bit", "hem_navigation", "her_ddpg_navigation", "hpg_flip_bit_paper", "nce_flip_bit"]
-)
+@pytest.mark.parametrize("name", ["her_flip_bit", "hem_navigation", "her_ddpg_navigation", "hpg_flip_bit_paper"])
 def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
     """All of them changed at once: the agent is made with these values, and under their names."""
     kind, given = presets.ALGORITHMS[presets.split(name)[0]].agent, {}
@@ -187,10 +185,6 @@ def test_every_field_of_an_agent_reaches_it(name, monkeypatch):
         changed |= {"agent.hindsight_bound": False, "agent.next_state": "relabel", "agent.imitation": "indicator"}
         changed |= {"agent.gamma_hdm": 0.75, "agent.beta": 0.5, "agent.imitation_weight": 3.0}
         changed |= {"agent.backup": "mellow", "agent.temperature": 4.0}
-    if kind == "density_ratio":
-        changed |= {"agent.family": "f_divergence", "agent.f": "kl", "agent.gamma": 0.5, "agent.temperature": 4.0}
-        changed |= {"agent.largest_ratio": 9.0, "agent.target_rate": 0.5, "agent.target_period": 3}
-        del changed["agent.noise_ratio"]
     if kind == "policy_gradient":
         changed |= {"agent.goals": "visited", "agent.num_goals": 5}
 

@@ -85,7 +85,8 @@ def test_all_fields_are_those_of_some_name():
 
 def test_population_fields_are_the_numbers_of_agents_and_of_the_goal_law():
     numbers = ("learning_rate", "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature")
-    numbers = {f"agent.{name}" for name in (*numbers, "imitation_weight", "noise", "action_l2")}
+    ratios = ("largest_ratio", "noise_ratio", "normaliser_weight")
+    numbers = {f"agent.{name}" for name in (*numbers, "imitation_weight", "noise", "action_l2", *ratios)}
     law = {"relabel.behaviour", "relabel.next_state", "relabel.discount", "relabel.preference"}
     assert set(presets.population_fields()) == numbers | law
     assert len(presets.population_fields()) == len(numbers | law)
