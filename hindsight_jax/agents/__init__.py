@@ -4,6 +4,7 @@ from hindsight_jax.agents._validation import constructor
 from hindsight_jax.agents.actor_critic import ActorCriticHparams, ActorCriticState, actor_critic
 from hindsight_jax.agents.base import Agent, override
 from hindsight_jax.agents.contrastive import ContrastiveHparams, ContrastiveState, contrastive
+from hindsight_jax.agents.density_ratio import DensityRatioHparams, DensityRatioState, density_ratio
 from hindsight_jax.agents.imitation import ImitationHparams, ImitationState, imitation
 from hindsight_jax.agents.implicit_value import ImplicitValueHparams, ImplicitValueState, implicit_value
 from hindsight_jax.agents.policy_gradient import PolicyGradientHparams, PolicyGradientState, policy_gradient
@@ -16,6 +17,8 @@ __all__ = [
     "Agent",
     "ContrastiveHparams",
     "ContrastiveState",
+    "DensityRatioHparams",
+    "DensityRatioState",
     "ImitationHparams",
     "ImitationState",
     "ImplicitValueHparams",
@@ -29,6 +32,7 @@ __all__ = [
     "actor_critic",
     "constructor",
     "contrastive",
+    "density_ratio",
     "imitation",
     "implicit_value",
     "override",

@@ -19,7 +19,7 @@ s, `_t` at s'.
 """
 
 from hindsight_jax.losses.actor_critic import dpg_actor
-from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence
+from hindsight_jax.losses.divergence import DIVERGENCES, Divergence, divergence, up_to_ratio
 from hindsight_jax.losses.em import e_step, m_step
 from hindsight_jax.losses.energy import energy_weight, info_nce, logsumexp_penalty, nce
 from hindsight_jax.losses.hdm import hdm, hdm_indicator, next_state, td, td_error
@@ -72,5 +72,6 @@ __all__ = [
     "td",
     "td_error",
     "temperature_loss",
+    "up_to_ratio",
     "wgcsl_weight",
 ]

@@ -185,6 +185,48 @@ def divergence(
     return _named(f).conjugate(r - residual) - r + q_policy - discount * next_v
 
 
+def up_to_ratio(f: str | Divergence, largest: float | jax.Array) -> Divergence:
+    """The divergence whose f is +inf above the ratio `largest`, so that its f* is finite everywhere.
+
+    f*(x) is the supremum of x t - f(t) over t <= largest: the old f* up to x = f'(largest), and from there on the line
+    largest x - f(largest). Its gradient, the ratio p / q that a residual stands for, is at most `largest`. A network
+    that errs may leave the domain of an f*, and one residual outside of it makes a mean infinite.
+
+    Args:
+      f: a name of `DIVERGENCES`, or a Divergence of your own.
+      largest: float[] > 1, so that f(1) = 0 stays. May be traced.
+
+    Returns:
+      A Divergence for `divergence`.
+
+    Raises:
+      ValueError: an unknown name, or a `largest` that is known and not a finite number > 1.
+
+    >>> hellinger = up_to_ratio("squared_hellinger", 4.0)  # f'(4) = 1/2 and f(4) = 1: from 1/2 on 4 x - 1
+    >>> [float(hellinger.conjugate(x)) for x in (0.25, 0.5, 3.0)]
+    [0.3333333432674408, 1.0, 11.0]
+    """
+    known, dtype = _named(f), jnp.result_type(float)
+    limits = jnp.finfo(dtype)
+    remedy = "Use 20, say. Without a limit, pass the divergence itself."
+    low, high = 1.0 + float(limits.eps), float(limits.max)
+    largest = _validation.hyper_parameter("largest", largest, dtype, low=low, high=high, remedy=remedy)
+    highest, slope = jax.value_and_grad(known.generator)(largest)
+
+    def conjugate(x: jax.Array) -> jax.Array:
+        x = jnp.asarray(x, jnp.result_type(x, float))
+        end, value, steepest = (constant.astype(x.dtype) for constant in (slope, highest, largest))
+        return jnp.where(x <= end, known.conjugate(jnp.minimum(x, end)), steepest * x - value)
+
+    return Divergence(
+        name=f"{known.name} up to a ratio",
+        generator=lambda t: jnp.where(t <= largest, known.generator(t), jnp.inf),
+        conjugate=conjugate,
+        domain=_everywhere,
+        help=f"{known.help}; no ratio above a limit",
+    )
+
+
 def _named(f: Any) -> Divergence:
     """Looks a name up in DIVERGENCES; returns a Divergence as it is."""
     if isinstance(f, Divergence) and callable(f.conjugate):

@@ -30,6 +30,9 @@ def check(config: Mapping[str, Any], *, imitates: bool = False, random: bool = F
         _check_rewards(config)
     if imitates:
         _check_reached(config)
+    if config.get("agent.num_others") and config["agent.batch_size"] < 2:
+        rule = "each row is compared with the goals of others, so there must be two or more"
+        checks.fail("agent.batch_size", config["agent.batch_size"], rule, "Use 256.")
     if config.get("agent.next_state") == "loss":
         _check_line_2(config)
     if random and config.get("agent.hindsight_bound"):

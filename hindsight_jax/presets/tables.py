@@ -66,11 +66,15 @@ AGENTS: dict[str, AgentKind] = {
     "soft_actor_critic": AgentKind(agents.soft_actor_critic),
     "contrastive": AgentKind(agents.contrastive, reads_rewards=False, imitates=True),
     "policy_gradient": AgentKind(agents.policy_gradient, batch="trajectories", reads_rewards=False),
+    "density_ratio": AgentKind(agents.density_ratio, reads_rewards=False, imitates=True),
 }
 
 _DISCRETE, _BOTH, _EITHER = ("discrete",), ("discrete", "continuous"), ("continuous", "discrete")
 _NOT_IMITATED: dict[str, Value] = {"agent.imitation": "none"}
 _FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
+
+# What [D 8, 18, 24] suppose of a step's own goal; the agent's gamma is the same 0.98.
+_GEOMETRIC: dict[str, Value] = _FUTURE | {"relabel.law": "geometric"}
 
 # HDM's numbers for GCSL, whose agent has those of hEM as its defaults.
 _HDM_IMITATION: dict[str, Value] = {
@@ -303,6 +307,27 @@ ALGORITHMS: dict[str, Algorithm] = {
         help="policy gradient without hindsight",
         config={"agent.goals": "own", "agent.baseline": False},
         schedule=_GRADIENT,
+    ),
+    "f_divergence": Algorithm(
+        agent="density_ratio",
+        actions=_DISCRETE,
+        help="f-divergence Q-learning: Q from the ratio of goals that followed to others, squared Hellinger",
+        config=_GEOMETRIC | {"agent.family": "f_divergence"},
+        like="hdm",
+    ),
+    "nce": Algorithm(
+        agent="density_ratio",
+        actions=_DISCRETE,
+        help="noise-contrastive estimation: Q tells goals that followed from others",
+        config=_GEOMETRIC | {"agent.family": "nce"},
+        like="hdm",
+    ),
+    "energy_based": Algorithm(
+        agent="density_ratio",
+        actions=_DISCRETE,
+        help="HDM's multi-step energy-based loss: the log-density of the uniform policy's future as Q",
+        config=_GEOMETRIC | {"agent.family": "energy"},
+        like="hdm",
     ),
 }
 

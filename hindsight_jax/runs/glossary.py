@@ -28,6 +28,14 @@ GLOSSARY = {
         "Q(s, a, g) over the relabelled batch. With rewards of -1 and 0 it lies between -1 / (1 - gamma) and 0: minus "
         "the discounted number of steps that the goal seems away. Sinking without end is a fault.",
     ),
+    "q_other_mean": Metric(
+        "mean Q at other goals",
+        "Q(s, a, g) at the goals of other rows of the batch, of agents that compare them with the row's own.",
+    ),
+    "ratio_cut_fraction": Metric(
+        "share of ratios at their limit",
+        "Share of the batch whose density ratio is cut at agent.largest_ratio, where f* goes on as a line.",
+    ),
     "imitated_fraction": Metric(
         "imitated share of a batch",
         "Share of the batch that is imitated: what the indicator or the gate picks, 1 for HER + HBC; of a soft gate "

@@ -20,6 +20,7 @@ HPARAMS = {
     "policy_gradient": agents.PolicyGradientHparams,
     "soft_actor_critic": agents.SoftActorCriticHparams,
     "contrastive": agents.ContrastiveHparams,
+    "density_ratio": agents.DensityRatioHparams,
 }
 MEMBERS = {  # hyper-parameters in which two members differ
     "q_learning": {
@@ -61,6 +62,14 @@ MEMBERS = {  # hyper-parameters in which two members differ
         "target_entropy": (-0.5, 0.2),
         "initial_temperature": (0.1, 2.0),
     },
+    "density_ratio": {
+        "learning_rate": (0.01, 0.002),
+        "gamma": (0.5, 0.9),
+        "temperature": (0.5, 2.0),
+        "largest_ratio": (2.0, 50.0),
+        "target_rate": (0.1, 1.0),
+        "target_period": (1.0, 2.0),
+    },
 }
 
 
@@ -69,6 +78,8 @@ def made(name, **options):
     if name == "q_learning":
         distance = lambda achieved, goal: jnp.sum(jnp.abs(achieved - goal))
         return agents.q_learning(reference.spec(FLAT), distance=distance, hidden_sizes=(), **options)
+    if name == "density_ratio":
+        return agents.density_ratio(reference.spec(FLAT), hidden_sizes=(), num_others=3, **options)
     if name == "imitation":
         return agents.imitation(reference.spec(ARM), hidden_sizes=(), **options)
     if name in ("actor_critic", "implicit_value", "soft_actor_critic", "contrastive"):
@@ -87,7 +98,7 @@ def shared(name):
 def make_batch(name, seed=0):
     if name == "policy_gradient":
         return reference.trajectories(FLAT, (4, 2, 4), HORIZON, seed)
-    return reference.transitions(FLAT if name == "q_learning" else ARM, seed)
+    return reference.transitions(FLAT if name in ("q_learning", "density_ratio") else ARM, seed)
 
 
 every_agent = pytest.mark.parametrize("name", HPARAMS)
@@ -162,6 +173,9 @@ OUT_OF_RANGE = {
     "target_entropy": (0.7, -math.inf),
     "initial_temperature": (0.0, math.inf),
     "logsumexp_weight": (-1.0, math.inf),
+    "largest_ratio": (1.0, math.inf),
+    "noise_ratio": (0.0, math.inf),
+    "normaliser_weight": (-1.0, math.inf),
 }
 
 

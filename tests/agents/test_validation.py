@@ -31,10 +31,12 @@ FLAT, ARM, HORIZON = types.Discrete(1, 5), types.Box(2), 4
 MAKERS = {
     "q_learning": (agents.q_learning, agents.QLearningHparams, FLAT),
     "actor_critic": (agents.actor_critic, agents.ActorCriticHparams, ARM),
+    "implicit_value": (agents.implicit_value, agents.ImplicitValueHparams, ARM),
     "imitation": (agents.imitation, agents.ImitationHparams, FLAT),
     "policy_gradient": (agents.policy_gradient, agents.PolicyGradientHparams, FLAT),
     "soft_actor_critic": (agents.soft_actor_critic, agents.SoftActorCriticHparams, ARM),
     "contrastive": (agents.contrastive, agents.ContrastiveHparams, ARM),
+    "density_ratio": (agents.density_ratio, agents.DensityRatioHparams, FLAT),
 }
 KEY = jax.random.key(0)
 
@@ -77,7 +79,25 @@ OPTIONS = {
         "hindsight_bound": flag(),
         "evaluated": option("online"),
     },
-    "actor_critic": {"normalise_inputs": flag(), "clip_targets": flag()},
+    "actor_critic": {
+        "normalise_inputs": flag(),
+        "clip_targets": flag(),
+        "num_critics": whole(2),
+        "smooth_targets": flag(),
+        "policy_period": whole(2),
+        "hindsight_bound": flag(),
+        "gate": option("progress"),
+        "scale_q": flag(),
+    },
+    "implicit_value": {
+        "scale_inputs": flag(),
+        "weighting": option("advantage"),
+        "num_values": whole(2),
+        "bounded": flag(),
+        "hindsight_bound": flag(),
+        "exploration": option("mode"),
+        "std": plain_number(0.2, -1.0, 1e7),
+    },
     "soft_actor_critic": {"scale_inputs": flag()},
     "contrastive": {"scale_inputs": flag(), "representation_size": whole(4), "symmetric": flag()},
     "imitation": {
@@ -96,6 +116,12 @@ OPTIONS = {
         "baseline": flag(),
         "activation": option("tanh"),
         "first_weights": option("small"),
+    },
+    "density_ratio": {
+        "scale_inputs": flag(),
+        "family": option("nce"),
+        "f": option("kl"),
+        "num_others": whole(3),
     },
 }
 BAD_HPARAMS = {
@@ -142,7 +168,7 @@ def doors_of(name):
     make, hparams, action = MAKERS[name]
     spec = reference.spec(action, HORIZON)
     other_set = reference.spec(FLAT if action is ARM else ARM, HORIZON)
-    unfit = {"another action set": other_set} if name not in ("imitation", "policy_gradient") else {}
+    unfit = {"another action set": other_set} if name not in ("imitation", "implicit_value", "policy_gradient") else {}
     arguments = {
         "spec": thing(spec, a_tuple=tuple(spec), a_class=types.EnvSpec, **unfit),
         "hparams": thing(hparams(), a_class=hparams, a_tuple=tuple(hparams()), a_dict=hparams()._asdict()),

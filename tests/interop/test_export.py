@@ -37,6 +37,7 @@ ROWS = {  # name -> values beside SMALL; what differs between the rows is what `
     "sac_her_reacher": {},  # a Gaussian under a tanh
     "crl_reacher": {},
     "hpg_flip_bit": {},
+    "nce_flip_bit": {},
     "hpg_navigation": {},
     "hpg_flip_bit_paper": {},  # tanh
     "hem_fetch_reach_pixels": {},

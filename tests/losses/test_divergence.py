@@ -299,3 +299,26 @@ def test_f_has_no_default_and_no_position():
         losses.divergence(*ROW.values())
     with pytest.raises(TypeError):
         losses.divergence(*ROW.values(), "kl")
+
+
+@each_name
+def test_up_to_a_ratio_it_is_the_supremum_over_the_ratios_below(name):
+    """f*(x) = sup x t - f(t) over t <= 5: finite everywhere, the old one below f'(5), and of slope 5 above."""
+    largest = 5.0
+    cut, old = losses.up_to_ratio(name, largest), losses.DIVERGENCES[name]
+    ratios = np.linspace(-40.0 if name == "quadratic" else 1e-6, largest, 400_001)
+    values = np.asarray(old.generator(jnp.asarray(ratios)), np.float64)
+    for x in (-30.0, -1.0, -0.2, 0.1, 0.45, 0.9, 3.0, 50.0):
+        value, slope = jax.value_and_grad(cut.conjugate)(x)
+        np.testing.assert_allclose(value, np.max(x * ratios - values), rtol=2e-4, atol=2e-4)
+        assert float(slope) <= largest
+        if x > 6.0:
+            assert float(slope) == largest
+    assert float(cut.generator(jnp.float32(1.0))) == 0.0
+    assert math.isinf(cut.generator(jnp.float32(5.1)))
+
+
+def test_a_largest_ratio_may_be_traced_and_keeps_the_dtype_of_the_loss():
+    loss = lambda largest: losses.divergence(**ROW, f=losses.up_to_ratio("squared_hellinger", largest), r=0.0)
+    # x = 3; f'(4) = 1/2 and f(4) = 1: 4 * 3 - 1, and -1 of the behaviour part; f'(9) = 2/3 and f(9) = 4: 9 * 3 - 4 - 1
+    np.testing.assert_allclose(jax.jit(jax.vmap(loss))(jnp.array([4.0, 9.0])), [10.0, 22.0], rtol=1e-6)

@@ -107,6 +107,11 @@ DOORS = {
         smallest=number(0.05, -0.1, INF, NAN),
     ),
     "expectile": door(losses.expectile, error=scalar(), tau=number(0.7, -0.1, 1.1, NAN)),
+    "up_to_ratio": door(
+        losses.up_to_ratio,
+        f=thing("kl", unknown="kullback", capitals="KL", hollow=KL._replace(conjugate=None)),
+        largest=number(20.0, 1.0, 0.5, INF, -INF, NAN),
+    ),
     "info_nce": door(losses.info_nce, logits=floats(3, 3)),
     "logsumexp_penalty": door(losses.logsumexp_penalty, logits=floats(3, 3)),
     "tanh_gaussian_log_prob": door(losses.tanh_gaussian_log_prob, mean=floats(2), log_std=floats(2), u=floats(2)),

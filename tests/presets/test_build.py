@@ -61,6 +61,7 @@ STATES = {
     "soft_actor_critic": agents.SoftActorCriticState,
     "contrastive": agents.ContrastiveState,
     "policy_gradient": agents.PolicyGradientState,
+    "density_ratio": agents.DensityRatioState,
 }
 
 

@@ -84,18 +84,13 @@ def test_all_fields_are_those_of_some_name():
 
 
 def test_population_fields_are_the_numbers_of_agents_and_of_the_goal_law():
-    gates = (
-        "progress",
-        "target_noise",
-        "target_noise_clip",
-        "q_weight",
-        "percentile_rate",
-        "expectile",
-        "advantage_scale",
-    )
-    numbers = ("learning_rate", "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature")
-    soft = ("target_entropy", "initial_temperature", "logsumexp_weight")
-    numbers = {f"agent.{name}" for name in (*numbers, "imitation_weight", "noise", "action_l2", *soft, *gates)}
+    numbers = (
+        "learning_rate", "gamma", "gamma_hdm", "beta", "epsilon", "target_rate", "target_period", "temperature",
+        "imitation_weight", "noise", "action_l2", "progress", "target_noise", "target_noise_clip", "q_weight",
+        "percentile_rate", "expectile", "advantage_scale", "target_entropy", "initial_temperature", "logsumexp_weight",
+        "largest_ratio", "noise_ratio", "normaliser_weight",
+    )  # fmt: skip
+    numbers = {f"agent.{name}" for name in numbers}
     law = {"relabel.behaviour", "relabel.next_state", "relabel.discount", "relabel.preference"}
     assert set(presets.population_fields()) == numbers | law
     assert len(presets.population_fields()) == len(numbers | law)

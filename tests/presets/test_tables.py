@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 436
+    assert len(set(presets.names())) == len(EVERY_NAME) == 472
 
 
 # Values
@@ -80,6 +80,9 @@ AGENT_FIELDS = {
     "policy_gradient": (
         *NETWORK, "epsilon", "scale_inputs", "goals", "baseline", "activation", "first_weights",
     ),
+    "density_ratio": (
+        *NETWORK, "epsilon", "scale_inputs", "family", "num_others", "batch_size", "updates_per_epoch",
+    ),
 }  # fmt: skip
 ENV_FIELDS = {
     **dict.fromkeys((*HDM_TASKS, *CONTINUOUS_FIRST), ("num_envs", "actions", "bins", "horizon", "threshold")),
@@ -98,6 +101,7 @@ RING = ("replay.capacity", "replay.warmup")
 LAW = ("relabel.behaviour", "relabel.next_state", "relabel.law", "relabel.preference", "relabel.num_candidates")
 REWARDS = ("relabel.rewards", "relabel.reward_reached", "relabel.reward_otherwise", "relabel.absorbing")
 IMITATION = ("agent.gamma_hdm", "agent.beta", "agent.imitation_weight")
+BACKED_UP = ("relabel.discount", "agent.gamma", "agent.target_rate", "agent.target_period")
 OWN_FIELDS = {  # of an algorithm, beside those of all that have its kind of agent
     "hdm": IMITATION,
     "hdm_printed": IMITATION,
@@ -113,6 +117,9 @@ OWN_FIELDS = {  # of an algorithm, beside those of all that have its kind of age
     "gcivl": ("agent.advantage_scale",),
     "her_sql": ("agent.temperature",),
     **dict.fromkeys(("hpg", "hpg_baseline"), ("agent.group_size",)),
+    "f_divergence": (*BACKED_UP, "agent.f", "agent.temperature", "agent.largest_ratio"),
+    "nce": ("relabel.discount", "agent.noise_ratio"),
+    "energy_based": (*BACKED_UP, "agent.normaliser_weight"),
 }  # fmt: skip
 DATA_FIELDS = {
     "q_learning": (*RING, *LAW, *REWARDS),
@@ -122,6 +129,7 @@ DATA_FIELDS = {
     "soft_actor_critic": (*RING, *LAW, *REWARDS),
     "contrastive": (*RING, *LAW),
     "policy_gradient": (),
+    "density_ratio": (*RING, *LAW),
 }
 
 
@@ -181,6 +189,7 @@ DENSE = {"relabel.reward_reached": 0.0, "relabel.reward_otherwise": -1.0, "agent
 TWINS = {"agent.num_critics": 2, "agent.smooth_targets": True, "agent.policy_period": 2, "agent.clip_targets": True}
 TD = {"agent.backup": "double", "agent.imitation": "none", "agent.bounded": True}
 LINE_2 = {"agent.imitation": "indicator", "agent.next_state": "loss", "agent.backup": "max", "agent.bounded": False}
+GEOMETRIC = FUTURE | {"relabel.law": "geometric"}
 DEFINED = {
     "hdm": ("q_learning", MINUS | TD | {"agent.imitation": "indicator"}),
     "hdm_progress": ("q_learning", MINUS | TD | {"agent.imitation": "progress"}),
@@ -189,6 +198,9 @@ DEFINED = {
     "her_01": ("q_learning", ZERO_ONE | TD | {"relabel.rewards": "index", "agent.bounded": False}),
     "her_sql": ("q_learning", MINUS | TD | {"agent.backup": "mellow"}),
     "her_hbc": ("q_learning", MINUS | TD | {"agent.imitation": "always"}),
+    "f_divergence": ("density_ratio", GEOMETRIC | {"agent.family": "f_divergence"}),
+    "nce": ("density_ratio", GEOMETRIC | {"agent.family": "nce"}),
+    "energy_based": ("density_ratio", GEOMETRIC | {"agent.family": "energy"}),
     "gcsl": ("imitation", {"relabel.behaviour": 0.0, "relabel.law": "future"}),
     "hem": ("imitation", FUTURE),
     "her_ddpg": ("actor_critic", FOUR_OF_FIVE | ZERO_ONE | {"agent.clip_targets": False}),

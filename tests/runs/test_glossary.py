@@ -18,6 +18,7 @@ NAMES = (  # each kind of agent
     "hpg_baseline_flip_bit",
     "sac_her_navigation",
     "crl_navigation",
+    "f_divergence_flip_bit",
 )
 
 

@@ -9,6 +9,7 @@ OURS = ("hdm_progress",)  # discrete, of no paper that is reproduced
 OURS_CONTINUOUS = ("td3_her", "hdm_ac", "wgcsl")
 OURS_ON_BOTH = ("hdm_v", "gcivl")
 SOFT = ("sac_her", "crl")  # later baselines, continuous, of states alone
+WIDER = ("f_divergence", "nce", "energy_based")  # HDM's other losses, which no experiment of it has
 HDM_TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")  # its Table 1
 HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "sawyer_reach", "grid_four_rooms")
 DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
@@ -18,6 +19,7 @@ IMAGES = tuple(f"{task}_pixels" for task in SEEN)
 TRIED = tuple((algorithm, task) for algorithm in ("hem", "her_ddpg_dense") for task in IMAGES[:4])  # by hEM
 WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
     *((algorithm, task) for algorithm in TABLE_1 for task in HEM_TASKS),
+    *((algorithm, task) for algorithm in WIDER for task in (*HDM_TASKS, *HEM_TASKS)),
     *((algorithm, task) for algorithm in (*HEM, *DDPG) for task in HDM_TASKS),
     *((algorithm, task) for algorithm in SOFT for task in (*HDM_TASKS, *CONTINUOUS_FIRST)),
     *((algorithm, task) for algorithm in (*TABLE_1, "hem", *DDPG) for task in IMAGES if (algorithm, task) not in TRIED),
@@ -32,7 +34,7 @@ WITH_PAPER = (
 )
 MISFITS = (
     *((algorithm, task) for algorithm in (*DDPG, *OURS_CONTINUOUS, *SOFT) for task in DISCRETE_ONLY),
-    *((algorithm, task) for algorithm in (*SOFT, "hpg", "hpg_baseline", "reinforce") for task in IMAGES),
+    *((algorithm, task) for algorithm in (*SOFT, *WIDER, "hpg", "hpg_baseline", "reinforce") for task in IMAGES),
 )
 PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
 EVERY_NAME = (*("_".join(pair) for pair in (*WITH_PAPER, *WITHOUT_PAPER)), *PAPER)

@@ -1,0 +1,1 @@
+"""When hindsight imitation cannot work: three measurements on tiny tasks, the source of docs/limits.md."""
