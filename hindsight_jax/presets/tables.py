@@ -66,6 +66,7 @@ AGENTS: dict[str, AgentKind] = {
 }
 
 _DISCRETE, _BOTH, _EITHER = ("discrete",), ("discrete", "continuous"), ("continuous", "discrete")
+_CONTINUOUS = ("continuous",)
 _NOT_IMITATED: dict[str, Value] = {"agent.imitation": "none"}
 _FUTURE: dict[str, Value] = {"relabel.behaviour": 0.0, "relabel.next_state": 0.0}  # uniform over the future, always
 
@@ -231,6 +232,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 }
 
 _PHYSICS = _env("bins", "horizon", "threshold")
+_BRAX = _env("backend", "horizon", "threshold")
 
 ENVIRONMENTS: dict[str, Environment] = {
     "four_rooms": Environment(
@@ -339,6 +341,34 @@ ENVIRONMENTS: dict[str, Environment] = {
         fields=_env("horizon", "slip"),
         horizon=31,
         config={},
+    ),
+    "brax_reacher": Environment(
+        actions=_CONTINUOUS,
+        help="brax's arm of two links reaches a place with its fingertip",
+        fields=_BRAX,
+        horizon=100,
+        config={"env.threshold": 0.05},
+    ),
+    "brax_pusher": Environment(
+        actions=_CONTINUOUS,
+        help="brax's arm of seven joints pushes an object to a place",
+        fields=_BRAX,
+        horizon=100,
+        config={"env.threshold": 0.1},
+    ),
+    "brax_ant": Environment(
+        actions=_CONTINUOUS,
+        help="brax's ant walks to a place ten metres away",
+        fields=_BRAX,
+        horizon=1000,
+        config={"env.threshold": 0.5, "env.backend": "spring"},
+    ),
+    "brax_humanoid": Environment(
+        actions=_CONTINUOUS,
+        help="brax's humanoid walks to a place one to five metres away",
+        fields=_BRAX,
+        horizon=1000,
+        config={"env.threshold": 0.5, "env.backend": "spring"},
     ),
 }
 
