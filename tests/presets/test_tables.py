@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from named_runs import CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, IMAGES, PAPER, SEEN, TABLE_1
+from named_runs import BRAX, CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, IMAGES, PAPER, SEEN, TABLE_1
 
 from hindsight_jax import fields, presets
 
@@ -46,7 +46,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 314
+    assert len(set(presets.names())) == len(EVERY_NAME) == 346
 
 
 # Values
@@ -74,6 +74,7 @@ ENV_FIELDS = {
     "flip_bit": ("num_envs", "size", "horizon", "start"),
     "navigation": ("num_envs", "actions", "size", "horizon", "threshold"),
     "grid_four_rooms": ("num_envs", "horizon", "slip"),
+    **dict.fromkeys(BRAX, ("num_envs", "backend", "horizon", "threshold")),
 }
 ENV_FIELDS |= {image: ENV_FIELDS[task] for image, task in zip(IMAGES, SEEN, strict=True)}
 OF_IMAGES = {"env.frames", "env.goals", "agent.last_stride", "agent.spatial_softmax"}
@@ -108,7 +109,7 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         expected |= {"agent.num_goals"} if algorithm.startswith("hpg") and not paper else set()
         expected |= {*OWN_FIELDS.get(algorithm, ()), *(f"env.{field}" for field in ENV_FIELDS[task])}
         prefers = presets.ALGORITHMS[algorithm].actions[0]
-        continuous = prefers == "continuous" and task not in DISCRETE_ONLY
+        continuous = task in BRAX or (prefers == "continuous" and task not in DISCRETE_ONLY)
         expected -= {"env.bins"} if continuous else set()
         expected |= {"env.pixels"} if kind != "policy_gradient" else set()
         expected |= OF_IMAGES if task in IMAGES else set()
