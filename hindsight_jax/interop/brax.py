@@ -11,6 +11,7 @@ Dimension key: O numbers of the state, G of a goal, D of an action.
 import contextlib
 import functools
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from hindsight_jax.interop import _arguments, _brax_scene
 # Of brax and of Playground, by name: they count steps, begin an episode in the middle of another, or step a batch.
 _BATCHED = ("VmapWrapper", "DomainRandomizationVmapWrapper", "BraxDomainRandomizationVmapWrapper")
 _RESETS = ("AutoResetWrapper", "BraxAutoResetWrapper", "EpisodeWrapper", "EvalWrapper", "MadronaWrapper", *_BATCHED)
+# That brax is no longer maintained, and that MJX has moved entries that brax reads.
+_KNOWN_WARNINGS = (("Brax System", UserWarning), (r"Accessing `\w+` directly from `Data`", DeprecationWarning))
 
 
 class SimulatedTask(base.GoalEnv):
@@ -225,8 +228,10 @@ class BraxTask(SimulatedTask):
 
 @contextlib.contextmanager
 def simulating() -> Iterator[None]:
-    """Around brax's code, which promotes ranks, and whose loops JAX must compile."""
-    with jax.numpy_rank_promotion("allow"), jax.disable_jit(False):
+    """Around brax's code: it promotes ranks, its loops must be compiled, and two of its warnings are known."""
+    with jax.numpy_rank_promotion("allow"), jax.disable_jit(False), warnings.catch_warnings():
+        for message, kind in _KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message, kind)
         yield
 
 

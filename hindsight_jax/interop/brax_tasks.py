@@ -8,7 +8,6 @@ Dimension key: O numbers of the state, G of a goal.
 """
 
 import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -69,8 +68,7 @@ class ShippedTask(SimulatedTask):
         jax_backend.start()
         from brax import envs
 
-        with numerics.made_once(), simulating(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Brax System", UserWarning)  # that it is no longer maintained
+        with numerics.made_once(), simulating():
             return envs.get_environment(self._NAME, backend=self._backend, **self._OPTIONS)
 
     def __getstate__(self) -> dict[str, Any]:

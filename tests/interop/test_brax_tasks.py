@@ -93,10 +93,10 @@ def test_pusher_s_goals_fill_a_rectangle():
 def of_brax(name, seen):
     """Parts of the task's observation, as brax observes them itself."""
     if name == "brax_reacher":
-        return {slice(0, 4): seen[:4], slice(7, 9): seen[6:8]}
+        return [(slice(0, 4), seen[:4]), (slice(7, 9), seen[6:8])]
     if name == "brax_pusher":
-        return {slice(0, 7): seen[:7], slice(7, 13): seen[14:20], slice(13, 20): seen[7:14]}
-    return {slice(None): seen}
+        return [(slice(0, 7), seen[:7]), (slice(7, 13), seen[14:20]), (slice(13, 20), seen[7:14])]
+    return [(slice(None), seen)]
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_the_same_actions_give_the_observations_of_brax_by_itself(name):
 
 
 def assert_parts_equal(name, observation, seen):
-    for part, expected in of_brax(name, seen).items():
+    for part, expected in of_brax(name, seen):
         np.testing.assert_array_equal(observation[part], expected)
 
 
@@ -140,14 +140,15 @@ def test_reacher_s_tip_is_what_brax_measures_its_target_from_and_moves_as_it_say
 
 @pytest.mark.slow
 def test_pusher_s_object_starts_clear_of_its_goal():
-    """0.17 m, or where it is nearer to the goal than that, moved on its way from the table's middle."""
+    """By 0.17 m, mostly: where it is drawn nearer to the goal than that, it starts further out."""
     task = envs.make("brax_pusher")
     seen = jax.jit(jax.vmap(task.reset))(jax.random.split(jax.random.key(0), 200)).obs
-    gap = np.linalg.norm(seen["achieved_goal"][:, :2] - seen["desired_goal"][:, :2], axis=1)
-    middle = np.linalg.norm(seen["achieved_goal"][:, :2] - np.array([0.45, -0.05]), axis=1)
-    assert np.mean(gap >= 0.17 - 1e-5) > 0.9
-    assert middle.max() < 2.0
-    np.testing.assert_allclose(seen["achieved_goal"][:, 2], -0.275, atol=1e-6)
+    pushed, goal = np.asarray(seen["achieved_goal"]), np.asarray(seen["desired_goal"])
+    slid, gap = pushed[:, :2] - np.array([0.45, -0.05]), np.linalg.norm(pushed[:, :2] - goal[:, :2], axis=1)
+    moved = (np.abs(slid - np.array([0.0, -0.15])) > np.array([0.2, 0.15]) + 1e-6).any(axis=1)
+    assert np.mean(gap < 0.17) < 0.1  # moved out by too little
+    assert 0.0 < np.mean(moved) < 0.2  # out of where it is drawn
+    np.testing.assert_allclose(pushed[:, 2], -0.275, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -160,6 +161,8 @@ def test_geoms_are_drawn_where_mujoco_has_them(name):
     system = task.env.sys
     rng = np.random.default_rng(0)
     turned = np.asarray(system.init_q) + rng.uniform(-0.2, 0.2, system.q_size())
+    if name == "brax_ant":
+        turned[3:7] /= np.linalg.norm(turned[3:7])  # as MuJoCo does, and brax does not
     with simulating():
         links, _ = kinematics.forward(system, jnp.asarray(turned, jnp.float32), jnp.zeros(system.qd_size()))
         rows = _brax_scene.rows_of(system, (), moving=True)
