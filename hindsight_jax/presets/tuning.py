@@ -60,7 +60,7 @@ _BRIEF: dict[str, Value] = {
     "env.num_envs": 32,
 }
 
-# Tasks of brax: JaxGCRL's networks; a walk of 1,000 steps is few episodes and many transitions.
+# Walks of 1,000 steps: few episodes hold many transitions. Not tuned.
 _WALK: dict[str, Value] = _RHYTHM | {
     "agent.hidden_sizes": (256, 256),
     "agent.updates_per_epoch": 200,
@@ -111,7 +111,7 @@ SCHEDULES: dict[str, dict[str, Value]] = {
         "agent.hidden_sizes": (256, 256),
         "replay.capacity": 2_000,
     },
-    "brax_reacher": _REACH | {"total_steps": 200_000},
+    "brax_reacher": _REACH | {"env.num_envs": 10, "total_steps": 300_000},  # as many steps for an update as reacher
     "brax_pusher": _HAND | {"total_steps": 2_000_000, "evaluation.every": 100_000},
     "brax_ant": _WALK,
     "brax_humanoid": _WALK,
