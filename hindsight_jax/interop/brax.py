@@ -111,7 +111,8 @@ class SimulatedTask(base.GoalEnv):
     def scenery(self) -> rendering.Scene | None:
         """The geoms of the world; None where there are none."""
         rows = _brax_scene.rows_of(self._system(), self._hidden, moving=False)
-        return _brax_scene.scene_of(self._system(), rows) if rows.size else None
+        with simulating():
+            return _brax_scene.scene_of(self._system(), rows) if rows.size else None
 
     @checks.validated(_validation.check_state)
     def bodies(self, state: base.State) -> rendering.Scene:
