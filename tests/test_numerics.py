@@ -9,6 +9,7 @@ import unusual
 
 import hindsight_jax as hj
 from hindsight_jax import envs, losses, numerics, presets, training, types
+from hindsight_jax.envs import registry
 
 RBG = jax.random.key(7, impl="rbg")
 
@@ -97,7 +98,7 @@ def test_a_training_is_the_same_program_for_every_setting(name):
 
 
 QUICK = ("flip_bit", "grid_four_rooms", "navigation")
-ENGINE = [name for name in envs.names() if name not in (*QUICK, "point_mass")]
+ENGINE = [name for name in registry.OF_PAPERS if name not in (*QUICK, "point_mass")]
 
 
 @pytest.mark.parametrize(

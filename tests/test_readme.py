@@ -9,6 +9,7 @@ import pytest
 
 from hindsight_jax import presets
 from hindsight_jax.cli import arguments as cli_arguments
+from hindsight_jax.envs import registry
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,9 +42,9 @@ def test_the_figures_of_a_row_stand_on_the_pages_that_it_links_to(row):
 
 def test_the_table_has_rows_and_its_counts_are_right():
     assert len(rows()) == 14
-    assert any(what == "Fourteen algorithms on twelve tasks" for what, _, _ in rows())
-    assert len(presets.ALGORITHMS) == 14
-    assert len([name for name in presets.ENVIRONMENTS if not name.endswith("_pixels")]) == 12
+    assert any(what == "Twenty-five algorithms on sixteen tasks" for what, _, _ in rows())
+    assert len(presets.ALGORITHMS) == 25
+    assert len(registry.OF_PAPERS) == 12
 
 
 @pytest.mark.parametrize("number", [1, 2])

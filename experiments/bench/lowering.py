@@ -19,6 +19,7 @@ from jax.extend.core import jaxprs_in_params
 from experiments.bench import hlo
 from experiments.bench.update_cost import random_trajectories, random_transitions
 from hindsight_jax import by_device, envs, presets, training
+from hindsight_jax.envs import registry
 from hindsight_jax.training.programs import PopulationSpec, make_programs
 
 PLATFORMS = ("cuda", "tpu")
@@ -96,7 +97,7 @@ def _num_bytes(kind: str) -> int:
 def measure(name: str, num_members: int) -> dict[str, dict[str, float]]:
     """Tables: kernels of an env step of each task, and of an update of each algorithm on push."""
     del name
-    steps = {f"an env step of {task}": of_env_step(task) for task in envs.names()}
+    steps = {f"an env step of {task}": of_env_step(task) for task in registry.OF_PAPERS}
     names = {algorithm: f"{algorithm}_{UPDATES_OF}" for algorithm in presets.ALGORITHMS}
     return steps | {
         f"an update of {algorithm} on {UPDATES_OF}": of_update(row, num_members) for algorithm, row in names.items()

@@ -22,6 +22,7 @@ from experiments.bench.timing import ROUNDS
 from experiments.environments import gallery, inputs, report
 from experiments.environments.measure import measure
 from hindsight_jax import backend, envs
+from hindsight_jax.envs import registry
 from hindsight_jax.runs import jax_flags, provenance
 from hindsight_jax.runs.chance import reachable_share
 
@@ -71,7 +72,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m experiments.environments", description="What the tasks are before any training."
     )
     which = "to measure or to draw; by default all, and with --load none"
-    parser.add_argument("--tasks", nargs="+", choices=envs.names(), metavar="TASK", help=which)
+    parser.add_argument("--tasks", nargs="+", choices=registry.OF_PAPERS, metavar="TASK", help=which)
     parser.add_argument("--episodes", type=int, default=1000, help="of the random policy, per task")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of timing; the fastest is kept; 0 keeps --load's")
     parser.add_argument("--load", type=pathlib.Path, help="figures of an earlier --output, for all tasks but --tasks")
@@ -90,7 +91,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if arguments.tasks is None:
-        arguments.tasks = [] if arguments.load else list(envs.names())
+        arguments.tasks = [] if arguments.load else list(registry.OF_PAPERS)
     _check(parser, arguments)
     return arguments
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hindsight_jax.envs.base import GoalEnv
 
 # The built-in tasks: name -> (module, class). A new one is a file beside this one and a line here.
-_TASKS = {
+_OF_PAPERS = {
     "claw": ("hindsight_jax.envs.claw", "Claw"),
     "door": ("hindsight_jax.envs.door", "Door"),
     "fetch_reach": ("hindsight_jax.envs.fetch_reach", "FetchReach"),
@@ -30,6 +30,14 @@ _TASKS = {
     "reacher": ("hindsight_jax.envs.reacher", "Reacher"),
     "sawyer_reach": ("hindsight_jax.envs.sawyer_reach", "SawyerReach"),
 }
+_OF_BRAX = {  # adapters lie above this layer: this table alone knows them, by name
+    "brax_ant": ("hindsight_jax.interop.brax_tasks", "Ant"),
+    "brax_humanoid": ("hindsight_jax.interop.brax_tasks", "Humanoid"),
+    "brax_pusher": ("hindsight_jax.interop.brax_tasks", "Pusher"),
+    "brax_reacher": ("hindsight_jax.interop.brax_tasks", "Reacher"),
+}
+_TASKS = _OF_PAPERS | _OF_BRAX
+OF_PAPERS = tuple(_OF_PAPERS)  # the tasks of HDM and hEM
 
 _REGISTERED: dict[str, "Callable[..., GoalEnv]"] = {}  # tasks added by `register`
 

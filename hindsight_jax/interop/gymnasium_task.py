@@ -29,7 +29,7 @@ except ImportError as error:
     remedy = "pip install gymnasium, or hindsight-jax with the extra gym."
     raise ImportError(f"hindsight_jax.interop.gymnasium_task needs gymnasium: {remedy}") from error
 
-from hindsight_jax.interop import _goal_environments
+from hindsight_jax.interop import _arguments, _goal_environments
 
 PROBE_STEPS = 16  # that a new task takes, to look at what its environment gives
 
@@ -216,7 +216,7 @@ def _spec(env: Any, threshold: float, horizon: int | None, observation_range: An
         ("observation_range", "observation", observation_range),
         ("goal_range", "desired_goal", goal_range),
     ):
-        own = env.ranges[name] if given is None else _given_range(argument, given, sizes[name])
+        own = env.ranges[name] if given is None else _arguments.given_range(argument, given, sizes[name])
         ranges[argument] = types.Range(*own)
     return types.EnvSpec(
         observation_shape=(sizes["observation"],),
@@ -227,18 +227,6 @@ def _spec(env: Any, threshold: float, horizon: int | None, observation_range: An
         ends_at_success=False,
         **ranges,
     )
-
-
-def _given_range(name: str, given: Any, size: int) -> tuple[tuple[float, ...], ...]:
-    """(low, high) as a caller gives them."""
-    try:
-        pair = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        pair = np.zeros(0)
-    if pair.shape != (2, size) or not np.isfinite(pair).all() or not (pair[0] < pair[1]).all():
-        rule = f"it must be (low, high), {size} finite numbers each, each low below its high"
-        checks.fail(name, checks.short(given), rule, "Leave it out for the range of the Box.")
-    return tuple(map(tuple, pair.tolist()))
 
 
 def _check_distance(distance: Callable[..., Any], goal_shape: tuple[int, ...]) -> None:

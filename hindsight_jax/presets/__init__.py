@@ -1,6 +1,11 @@
-"""Names such as hdm_push: `tables` and `tuning` are the data, `resolve` reads them, `build` makes a run."""
+"""Names such as hdm_push.
 
+`algorithms`, `environments` and `tuning` are the data, `resolve` reads them, `build` makes a run.
+"""
+
+from hindsight_jax.presets.algorithms import AGENTS, ALGORITHMS, AgentKind, Algorithm
 from hindsight_jax.presets.build import CHANGED_SHARE, Setup, build
+from hindsight_jax.presets.environments import ENVIRONMENTS, Environment
 from hindsight_jax.presets.expected import EXPECTED, Expected
 from hindsight_jax.presets.grids import Grid, check_grid, entries, label, programs, settings
 from hindsight_jax.presets.register import register_algorithm, register_environment
@@ -19,7 +24,6 @@ from hindsight_jax.presets.resolve import (
     split,
     tuned,
 )
-from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
 from hindsight_jax.presets.tuning import ANYWHERE, SCHEDULES, TUNED
 
 __all__ = [

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from hindsight_jax import checks
 from hindsight_jax.agents.base import default_hparams
-from hindsight_jax.presets import resolve, tables
+from hindsight_jax.presets import resolve
+from hindsight_jax.presets.algorithms import AGENTS, ALGORITHMS, AgentKind
+from hindsight_jax.presets.environments import ENVIRONMENTS
 
 CHANGED_SHARE = 0.06  # a goal asks for a change if it is further than this share of the threshold: 3 mm for push
 
@@ -54,7 +56,7 @@ def build(name: str, config: Mapping[str, Any], read_data: bool = True) -> Setup
     from hindsight_jax import replay, training
 
     algorithm, _, _ = resolve.split(name)
-    kind = tables.AGENTS[tables.ALGORITHMS[algorithm].agent]
+    kind = AGENTS[ALGORITHMS[algorithm].agent]
     env = make_env(name, config)
     agent = make_agent(kind, env, config)
     on_policy, num_envs, steps = kind.batch == "trajectories", config["env.num_envs"], env.spec.horizon
@@ -93,9 +95,9 @@ def make_env(name: str, config: Mapping[str, Any]) -> Any:
     steps = resolve.horizon(name, config)
     if "horizon" in taken:
         taken["horizon"] = steps
-    env = envs.make(tables.ENVIRONMENTS[environment].task or environment, **taken)
+    env = envs.make(ENVIRONMENTS[environment].task or environment, **taken)
     made = "continuous" if isinstance(env.spec.action, types.Box) else "discrete"
-    registered = config.get("env.actions", tables.ENVIRONMENTS[environment].actions[0])
+    registered = config.get("env.actions", ENVIRONMENTS[environment].actions[0])
     if made != registered:
         remedy = f'Register the task with actions=("{made}",).'
         checks.fail(f"spec.action of {environment}", env.spec.action, f"it is registered as {registered}", remedy)
@@ -105,7 +107,7 @@ def make_env(name: str, config: Mapping[str, Any]) -> Any:
     return env
 
 
-def make_agent(kind: tables.AgentKind, env: Any, config: Mapping[str, Any]) -> Any:
+def make_agent(kind: AgentKind, env: Any, config: Mapping[str, Any]) -> Any:
     """An agent of this kind for the environment, with the hyper-parameters that the configuration has under agent.*.
 
     A constructor that has a parameter `distance` or `success` gets the environment's. Raises ValueError if the agent

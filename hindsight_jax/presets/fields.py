@@ -107,6 +107,11 @@ ENV: dict[str, Field] = {
     "threshold": Field(0.05, "success is a distance below this", 1e-9, 1e6),
     "slip": Field(0.2, "probability of a random move instead of the chosen one", 0.0, 1.0),
     "start": Field("uniform", "first state", options=("uniform", "zeros")),
+    "backend": Field(
+        "generalized",
+        "brax's physics; each is a dynamics of its own",
+        options=("generalized", "spring", "positional", "mjx"),
+    ),
 }
 
 # Fields of the goal law that the members of one population may differ in.

@@ -13,7 +13,8 @@ from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.fields import Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import resolve
-from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS, AgentKind, Algorithm, Environment
+from hindsight_jax.presets.algorithms import AGENTS, ALGORITHMS, AgentKind, Algorithm
+from hindsight_jax.presets.environments import ENVIRONMENTS, Environment
 
 _ACTIONS = ("discrete", "continuous")
 _BUILT_IN = frozenset({*ALGORITHMS, *ENVIRONMENTS, *AGENTS, "all"})  # --list=all

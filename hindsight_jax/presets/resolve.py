@@ -14,7 +14,8 @@ from hindsight_jax.agents.base import default_hparams
 from hindsight_jax.fields import COMMAND, Field, Value
 from hindsight_jax.presets import fields as run_fields
 from hindsight_jax.presets import rules
-from hindsight_jax.presets.tables import AGENTS, ALGORITHMS, ENVIRONMENTS
+from hindsight_jax.presets.algorithms import AGENTS, ALGORITHMS
+from hindsight_jax.presets.environments import ENVIRONMENTS
 from hindsight_jax.presets.tuning import ANYWHERE, SCHEDULES, TUNED
 
 

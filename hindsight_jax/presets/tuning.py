@@ -60,6 +60,18 @@ _BRIEF: dict[str, Value] = {
     "env.num_envs": 32,
 }
 
+# Walks of 1,000 steps: few episodes hold many transitions. Not tuned.
+_WALK: dict[str, Value] = _RHYTHM | {
+    "agent.hidden_sizes": (256, 256),
+    "agent.updates_per_epoch": 200,
+    "env.num_envs": 16,
+    "replay.warmup": 16,
+    "replay.capacity": 1_000,
+    "total_steps": 10_000_000,
+    "evaluation.every": 500_000,
+    "evaluation.episodes": 64,
+}
+
 # By environment, for every algorithm that has the field.
 SCHEDULES: dict[str, dict[str, Value]] = {
     "four_rooms": _LEAN | {"agent.learning_rate": 1e-3, "env.num_envs": 8},
@@ -99,6 +111,10 @@ SCHEDULES: dict[str, dict[str, Value]] = {
         "agent.hidden_sizes": (256, 256),
         "replay.capacity": 2_000,
     },
+    "brax_reacher": _REACH | {"env.num_envs": 10, "total_steps": 300_000},  # as many steps for an update as reacher
+    "brax_pusher": _HAND | {"total_steps": 2_000_000, "evaluation.every": 100_000},
+    "brax_ant": _WALK,
+    "brax_humanoid": _WALK,
 }
 
 # Q-learning where what was reached can be kept, so that what a trajectory did bounds what can be done.
@@ -151,6 +167,7 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     # Samples explore: from images, the mode stays where it is. Less noise than hEM's, which the deviation feeds on.
     "point_mass_pixels": {"q_learning": _ENDS, "imitation": {"agent.noise": 0.2}},
     "reacher_pixels": {"q_learning": _ENDS, "imitation": _NEAR},
+    "brax_reacher": {"imitation": _NEAR},
     "four_rooms_pixels": {"q_learning": _KEPT | {"agent.bounded": True}},
     "push_pixels": {"q_learning": {"agent.target_period": 1, "agent.hindsight_bound": True}},
     "flip_bit": {

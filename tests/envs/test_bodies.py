@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from hindsight_jax import envs, rendering
-from hindsight_jax.envs import door, lunar_lander
+from hindsight_jax.envs import door, lunar_lander, registry
 
 P = 24
 QUICK = {"four_rooms", "sawyer_reach"}  # parallel rays and a pinhole
-MARKS = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.seldom]) for name in envs.names()]
+MARKS = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.seldom]) for name in registry.OF_PAPERS]
 
 
 def first_state(env):

@@ -43,7 +43,7 @@ def test_overrides_reach_the_spec():
 
 def test_actions_are_continuous_by_default_where_the_paper_s_are():
     """hEM's tasks but flip_bit and its grid have numbers as actions; HDM's have a few values of each."""
-    kinds = {name: type(envs.make(name).spec.action) for name in envs.names()}
+    kinds = {name: type(envs.make(name).spec.action) for name in registry.OF_PAPERS}
     continuous = {name for name, kind in kinds.items() if kind is types.Box}
     assert continuous == {"fetch_reach", "navigation", "point_mass", "reacher", "sawyer_reach"}
 

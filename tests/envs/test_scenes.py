@@ -19,10 +19,11 @@ import physics_contract
 import pytest
 
 from hindsight_jax import envs, rendering
+from hindsight_jax.envs import registry
 from hindsight_jax.rendering import picture
 
 IN_PLAIN_JAX = {"flip_bit", "grid_four_rooms", "navigation"}
-TASKS = sorted(set(envs.names()) - IN_PLAIN_JAX)
+TASKS = sorted(set(registry.OF_PAPERS) - IN_PLAIN_JAX)
 QUICK = {"four_rooms", "door"}  # parallel rays and a pinhole; plane, sphere, capsules and boxes
 SIDE, POSES = 128, 3
 GL_SIDE = 256  # rasterisers and rays disagree on edges: these must be few pixels beside those of a thin link

@@ -15,7 +15,7 @@ from wrong_arguments import JUNK, Argument, alike, count, flag, floats, key, opt
 from wrong_calls import door
 
 from hindsight_jax import envs, types
-from hindsight_jax.envs import _validation, base
+from hindsight_jax.envs import _validation, base, registry
 
 NAN, INF = math.nan, math.inf
 TRACED = ("flip_bit", "grid_four_rooms", "push")  # a flat set, a key in the state, physics
@@ -180,7 +180,7 @@ def calls_of(name):
     return {"constructor": constructor(name)} | methods(env)
 
 
-@pytest.mark.parametrize("name", envs.names())
+@pytest.mark.parametrize("name", registry.OF_PAPERS)
 def test_every_wrong_call_of_a_task_is_refused(name):
     calls = calls_of(name)
     assert set(calls) == {"constructor", *METHODS}

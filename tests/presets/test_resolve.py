@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from named_runs import EVERY_NAME, HDM_TASKS, HEM_TASKS, MISFITS, WITHOUT_PAPER
+from named_runs import BRAX, EVERY_NAME, HDM_TASKS, HEM_TASKS, MISFITS, WITHOUT_PAPER
 
 from hindsight_jax import presets
 
@@ -42,7 +42,8 @@ def test_a_name_must_be_text():
 
 @pytest.mark.parametrize(("algorithm", "task"), MISFITS)
 def test_pairs_that_do_not_fit_are_refused_with_the_reason(algorithm, task):
-    rule = f"{algorithm} needs continuous actions and {task} has discrete ones"
+    needs, has = ("discrete", "continuous") if task in BRAX else ("continuous", "discrete")
+    rule = f"{algorithm} needs {needs} actions and {task} has {has} ones"
     if task.endswith("_pixels"):
         rule = f"{algorithm} cannot learn from images"
     for name in (f"{algorithm}_{task}", f"{algorithm}_{task}_paper"):

@@ -4,30 +4,34 @@ import hashlib
 import json
 
 import pytest
-from named_runs import CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, IMAGES, PAPER, SEEN, TABLE_1
+from named_runs import BRAX, CONTINUOUS_FIRST, DDPG, DISCRETE_ONLY, EVERY_NAME, HDM_TASKS, IMAGES, PAPER, SEEN, TABLE_1
 
 from hindsight_jax import fields, presets
 
 # sha256 of each task's configs, its first 16 digits: a change of a table shows here, and must be one that was meant.
 #   cd tests/presets; PYTHONPATH=../support python -c "import test_tables as t; print(*map(t.digest, t.DIGESTS))"
 DIGESTS = {
-    "claw": "ad187a7c8c70ef87",
-    "door": "9a9b35713178a937",
-    "fetch_reach": "020fc3a60d867077",
-    "flip_bit": "1a0b469b510bcda1",
-    "four_rooms": "7cab575b3ca94725",
-    "grid_four_rooms": "8a71778f8c81240a",
-    "lunar_lander": "abe8715c606adbc0",
-    "navigation": "12e3a6dd5319b69d",
-    "point_mass": "16f2aa2be720f663",
-    "push": "d9cc94d14022441b",
-    "reacher": "3ef53fbbddd90833",
-    "sawyer_reach": "1fee40e6eb3bc565",
+    "claw": "cf90262c5ab17329",
+    "door": "106cced48adcf91c",
+    "fetch_reach": "8b304757f72a17a7",
+    "flip_bit": "3dc464afca145687",
+    "four_rooms": "2c0f06368d6fdcd3",
+    "grid_four_rooms": "4957a6b208a8b650",
+    "lunar_lander": "4a2c61795d360c01",
+    "navigation": "dc18e57809948bd1",
+    "point_mass": "0007ef959dc773e4",
+    "push": "f62bcd597b1a0e4b",
+    "reacher": "0d5aac37960a1bd1",
+    "sawyer_reach": "5d920cfcae833a19",
     "fetch_reach_pixels": "42db4e0f24a53f02",
     "sawyer_reach_pixels": "235fae8c4f100ed3",
     "point_mass_pixels": "8829e163b3c14763",
     "reacher_pixels": "dfb2acfbff27d471",
     "push_pixels": "9e6d46cf1790be7a",
+    "brax_reacher": "38952924ba07b89a",
+    "brax_pusher": "a949c07ada17a35f",
+    "brax_ant": "ddcc542a32949be3",
+    "brax_humanoid": "51d31ef6c091974d",
     "four_rooms_pixels": "f0e67f13c5b30276",
 }
 
@@ -46,7 +50,7 @@ def test_no_config_changes_unseen(task):
 
 def test_names_are_the_pairs_that_fit_and_the_papers_schedules():
     assert sorted(presets.names()) == sorted(EVERY_NAME)
-    assert len(set(presets.names())) == len(EVERY_NAME) == 472
+    assert len(set(presets.names())) == len(EVERY_NAME) == 532
 
 
 # Values
@@ -90,6 +94,7 @@ ENV_FIELDS = {
     "flip_bit": ("num_envs", "size", "horizon", "start"),
     "navigation": ("num_envs", "actions", "size", "horizon", "threshold"),
     "grid_four_rooms": ("num_envs", "horizon", "slip"),
+    **dict.fromkeys(BRAX, ("num_envs", "backend", "horizon", "threshold")),
 }
 ENV_FIELDS |= {image: ENV_FIELDS[task] for image, task in zip(IMAGES, SEEN, strict=True)}
 OF_IMAGES = {"env.frames", "env.goals", "agent.last_stride", "agent.spatial_softmax"}
@@ -141,7 +146,7 @@ def test_a_name_has_the_fields_that_its_agent_and_its_task_read():
         expected |= {"agent.num_goals"} if algorithm.startswith("hpg") and not paper else set()
         expected |= {*OWN_FIELDS.get(algorithm, ()), *(f"env.{field}" for field in ENV_FIELDS[task])}
         prefers = presets.ALGORITHMS[algorithm].actions[0]
-        continuous = prefers == "continuous" and task not in DISCRETE_ONLY
+        continuous = task in BRAX or (prefers == "continuous" and task not in DISCRETE_ONLY)
         expected -= {"env.bins"} if continuous else set()
         expected |= {"relabel.discount"} if algorithm == "crl" else set()
         expected |= {"env.pixels"} if presets.AGENTS[kind].images else set()

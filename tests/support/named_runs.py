@@ -15,6 +15,7 @@ HEM_TASKS = ("flip_bit", "navigation", "point_mass", "reacher", "fetch_reach", "
 DISCRETE_ONLY = ("flip_bit", "grid_four_rooms")
 CONTINUOUS_FIRST = tuple(task for task in HEM_TASKS if task not in DISCRETE_ONLY)
 SEEN = ("fetch_reach", "sawyer_reach", "point_mass", "reacher", "push", "four_rooms")  # as images, too
+BRAX = ("brax_reacher", "brax_pusher", "brax_ant", "brax_humanoid")  # continuous alone
 IMAGES = tuple(f"{task}_pixels" for task in SEEN)
 TRIED = tuple((algorithm, task) for algorithm in ("hem", "her_ddpg_dense") for task in IMAGES[:4])  # by hEM
 WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
@@ -25,6 +26,11 @@ WITHOUT_PAPER = (  # pairs of an algorithm and a task that no paper has
     *((algorithm, task) for algorithm in (*TABLE_1, "hem", *DDPG) for task in IMAGES if (algorithm, task) not in TRIED),
     *((algorithm, task) for algorithm in (*OURS, *OURS_ON_BOTH) for task in (*HDM_TASKS, *HEM_TASKS, *IMAGES)),
     *((algorithm, task) for algorithm in OURS_CONTINUOUS for task in (*HDM_TASKS, *CONTINUOUS_FIRST, *IMAGES)),
+    *(
+        (algorithm, task)
+        for algorithm in ("gcsl", *HEM, *DDPG, *OURS_CONTINUOUS, *OURS_ON_BOTH, *SOFT)
+        for task in BRAX
+    ),
 )
 WITH_PAPER = (
     *((algorithm, task) for algorithm in TABLE_1 for task in HDM_TASKS),
@@ -35,6 +41,7 @@ WITH_PAPER = (
 MISFITS = (
     *((algorithm, task) for algorithm in (*DDPG, *OURS_CONTINUOUS, *SOFT) for task in DISCRETE_ONLY),
     *((algorithm, task) for algorithm in (*SOFT, *WIDER, "hpg", "hpg_baseline", "reinforce") for task in IMAGES),
+    *((algorithm, task) for algorithm in (*TABLE_1, *OURS, *WIDER) if algorithm != "gcsl" for task in BRAX),
 )
 PAPER = tuple(f"{algorithm}_{task}_paper" for algorithm, task in WITH_PAPER)
 EVERY_NAME = (*("_".join(pair) for pair in (*WITH_PAPER, *WITHOUT_PAPER)), *PAPER)
