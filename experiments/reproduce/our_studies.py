@@ -6,15 +6,18 @@ from experiments.reproduce.hdm_studies import TABLE_1, table_1
 from experiments.reproduce.studies import Cell, Claim, Run, Study
 
 GATES = "gates"
+TASKS = ("four_rooms", "push")
 # row -> (algorithm, values)
 _ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "hEM": ("hem", {}),
     "DDPG + HER": ("her_ddpg_dense", {}),
     "TD3 + HER": ("td3_her", {}),
+    "SAC + HER": ("sac_her", {}),
+    "CRL": ("crl", {}),
     "WGCSL": ("wgcsl", {}),
     "GCIVL": ("gcivl", {}),
     "HDM, critic of states": ("hdm_v", {}),
-    "HDM, critic of states, no gate": ("hdm_v", {"agent.weighting": "none"}),
+    "the same, no gate": ("hdm_v", {"agent.weighting": "none"}),
     "HDM, actor and critic": ("hdm_ac", {}),
     "the same, HDM's indicator": ("hdm_ac", {"agent.gate": "indicator"}),
     "the same, Q-filter": ("hdm_ac", {"agent.gate": "q_filter"}),
@@ -23,48 +26,49 @@ _ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _run(study: str, algorithm: str, task: str, values: dict[str, Any], more: dict[str, Any]) -> Run:
-    """Its label is the name, and the gate where that is not the row's own."""
+def _run(algorithm: str, task: str, values: dict[str, Any]) -> Run:
+    """Its label is the name, with the gate where that is not the row's own."""
     gate = "".join(f"_{value}" for value in values.values())
-    return Run(study, f"{algorithm}{gate}_{task}", f"{algorithm}_{task}", more | values)
+    return Run(GATES, f"{algorithm}{gate}_{task}", f"{algorithm}_{task}", values)
 
 
-def _cells(task: str, more: dict[str, Any]) -> tuple[Cell, ...]:
-    """A cell for each row that stands for an algorithm with continuous actions."""
-    return tuple(
-        Cell(_run(GATES, algorithm, task, values, more), row, task) for row, (algorithm, values) in _ROWS.items()
-    )
+def _everywhere(better: str, worse: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{GATES}/{better}_{task}", f"{GATES}/{worse}_{task}") for task in TASKS)
 
 
-def _path(name: str) -> str:
-    return f"{GATES}/{name}_four_rooms"
+def _reaches(text: str, name: str) -> Claim:
+    return Claim(text, "reaches", ((f"{GATES}/{name}_four_rooms", ""),), 0.9)
 
 
-_BEST = ("hdm_v", "hdm_ac")
-_OTHERS = {"hem": "hEM", "her_ddpg_dense": "DDPG + HER", "td3_her": "TD3 + HER", "wgcsl": "WGCSL", "gcivl": "GCIVL"}
+_CELLS = tuple(
+    Cell(_run(algorithm, task, values), row, task) for row, (algorithm, values) in _ROWS.items() for task in TASKS
+)
+_OTHERS = {algorithm: row for row, (algorithm, _) in _ROWS.items() if not row.startswith(("HDM", "the same"))}
 gates = Study(
     name=GATES,
-    title="continuous actions between four_rooms' walls",
+    title="imitation behind a gate where actions are continuous",
     source="Ours",
     asks=(
-        "Whether imitation behind a gate helps where actions are continuous, which HDM's paper leaves open: "
-        "the task that tells the reaching algorithms apart, 200,000 env steps, one schedule."
+        "Whether gated imitation helps where actions are continuous, which HDM's paper leaves open: between "
+        "four_rooms' walls, which tell the reaching algorithms apart, and on push; one schedule for each task."
     ),
-    cells=_cells("four_rooms", {}),
+    cells=_CELLS,
     figure="curves",
     claims=(
-        Claim("a critic of states and its gate reach 0.9", "reaches", ((_path("hdm_v"), ""),), 0.9),
-        Claim("an actor with a gate reaches 0.9", "reaches", ((_path("hdm_ac"), ""),), 0.9),
+        _reaches("a critic of states and its gate reach 0.9 on four_rooms", "hdm_v"),
+        _reaches("an actor with a gate reaches 0.9 on four_rooms", "hdm_ac"),
+        _reaches("TD3 + HER, which imitates nothing, reaches 0.9 on four_rooms", "td3_her"),
         *(
-            Claim(f"both are above {row}", "above", tuple((_path(better), _path(algorithm)) for better in _BEST))
-            for algorithm, row in _OTHERS.items()
+            Claim(f"the critic of states is above {row}", "above", _everywhere("hdm_v", a))
+            for a, row in _OTHERS.items()
         ),
-        Claim("the gate helps the actor: above no imitation", "above", ((_path("hdm_ac"), _path("hdm_ac_none")),)),
-        Claim("the gate helps the actor: above all imitation", "above", ((_path("hdm_ac"), _path("hdm_ac_always")),)),
-        Claim("progress is above HDM's indicator", "above", ((_path("hdm_ac"), _path("hdm_ac_indicator")),)),
-        Claim("the gate helps the critic of states", "above", ((_path("hdm_v"), _path("hdm_v_none")),)),
+        *(Claim(f"the gated actor is above {row}", "above", _everywhere("hdm_ac", a)) for a, row in _OTHERS.items()),
+        Claim("the gate helps the actor: above no imitation", "above", _everywhere("hdm_ac", "hdm_ac_none")),
+        Claim("the gate helps the actor: above all imitation", "above", _everywhere("hdm_ac", "hdm_ac_always")),
+        Claim("progress is above HDM's indicator", "above", _everywhere("hdm_ac", "hdm_ac_indicator")),
+        Claim("the gate helps the critic of states", "above", _everywhere("hdm_v", "hdm_v_none")),
     ),
-    quick=(_path("hdm_v"), _path("hdm_ac"), _path("hdm_ac_none")),
+    quick=tuple(f"{GATES}/{name}_four_rooms" for name in ("hdm_v", "hdm_ac", "hdm_ac_none")),
     has_paper=False,
 )
 

@@ -203,8 +203,8 @@ def up_to_ratio(f: str | Divergence, largest: float | jax.Array) -> Divergence:
       ValueError: an unknown name, or a `largest` that is known and not a finite number > 1.
 
     >>> hellinger = up_to_ratio("squared_hellinger", 4.0)  # f'(4) = 1/2 and f(4) = 1: from 1/2 on 4 x - 1
-    >>> [float(hellinger.conjugate(x)) for x in (0.25, 0.5, 3.0)]
-    [0.3333333432674408, 1.0, 11.0]
+    >>> [round(float(hellinger.conjugate(x)), 4) for x in (0.25, 0.5, 3.0)]
+    [0.3333, 1.0, 11.0]
     """
     known, dtype = _named(f), jnp.result_type(float)
     limits = jnp.finfo(dtype)
