@@ -143,7 +143,7 @@ def measure(
       report: called with a run's name and its summary, at its end.
 
     Returns:
-      {"peer": versions, commit, level, steps, seeds, configs; "runs": name -> its settings and curve}.
+      {"peer": versions, commit, level, steps, seeds, minutes, configs; "runs": name -> its settings and curve}.
     """
     about = {
         "versions": dict(peer.versions),
@@ -152,6 +152,7 @@ def measure(
         "episodes": EPISODES,
         "steps": peer.steps,
         "seeds": list(peer.seeds),
+        "minutes": peer.minutes,
         "configs": list(peer.configs),
     }
     with tempfile.TemporaryDirectory() as folder:

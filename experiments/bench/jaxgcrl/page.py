@@ -104,6 +104,7 @@ def command(peer: Mapping[str, Any]) -> str:
     """The command that measured; PATH is the python of an environment with JaxGCRL."""
     configs, seeds = " ".join(peer["configs"]), " ".join(map(str, peer["seeds"]))
     flags = f"--peer-configs {configs} --peer-steps={peer['steps']} --peer-seeds {seeds}"
+    flags += f" --peer-minutes={peer['minutes']:g}"
     return f"python -m experiments.bench --parts jaxgcrl --peer-python=PATH {flags} --output={FIGURES}"
 
 

@@ -42,7 +42,7 @@ FIGURES = {
     "jaxgcrl": {
         "peer": {
             "versions": {"jax": "0.4.25", "brax": "0.12.1"}, "commit": "b" * 40, "level": 0.9, "episodes": 256,
-            "steps": 4_000, "seeds": [0], "configs": ["hem_brax_reacher"],
+            "steps": 4_000, "seeds": [0], "minutes": 1.0, "configs": ["hem_brax_reacher"],
         },
         "runs": {
             "a": run("jaxgcrl", "JaxGCRL", [0.95, 0.5, 0.9, 1.0], [30.0, 50.0, 70.0, 90.0]),
@@ -77,7 +77,10 @@ def test_ratios_are_of_runs_that_both_got_there():
 def test_the_section_has_its_command_and_how_it_was_measured():
     text = page.block(FIGURES)
     assert text.startswith("## Beside JaxGCRL\n")
-    command = "--parts jaxgcrl --peer-python=PATH --peer-configs hem_brax_reacher --peer-steps=4000 --peer-seeds 0 "
+    command = (
+        "--parts jaxgcrl --peer-python=PATH --peer-configs hem_brax_reacher --peer-steps=4000 --peer-seeds 0 "
+        "--peer-minutes=1 "
+    )
     said = (command, "commit bbbbbbb, jax 0.4.25", "commit aaaaaaa, jax 0.10.2", "2 cores (EPYC)", "`--num_envs 64`")
     for part in (*said, "256 episodes", "success was 0.9 or more"):
         assert part in text
