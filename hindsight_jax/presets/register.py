@@ -38,11 +38,11 @@ def register_algorithm(
 
     Args:
       name: lower case, digits and underscores.
-      agent: "q_learning", "imitation", "actor_critic", "soft_actor_critic", "contrastive", "policy_gradient", the name
-        of an algorithm that was registered with a constructor, or a constructor make(spec, *, hparams=Hparams(), ...)
-        -> agents.Agent. The entries of Hparams, a NamedTuple, and the constructor's parameters become the fields
-        `agent.*` if they declare what they take: `Annotated[type, fields.Allowed(help, low, high)] = default`. A
-        parameter called `distance` or `success` gets the environment's function.
+      agent: one of `presets.AGENTS`, such as "q_learning" or "actor_critic", the name of an algorithm that was
+        registered with a constructor, or a constructor make(spec, *, hparams=Hparams(), ...) -> agents.Agent. The
+        entries of Hparams, a NamedTuple, and the constructor's parameters become the fields `agent.*` if they declare
+        what they take: `Annotated[type, fields.Allowed(help, low, high)] = default`. A parameter called `distance` or
+        `success` gets the environment's function.
       help: a line for --list and --help.
       actions: the kinds of action that it can use, the preferred one first.
       config: values that define the algorithm, by dotted field; nothing tunes these.

@@ -119,6 +119,10 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     if v.get("agent.hindsight_bound") and rewards != (0.0, -1.0):
         remedy = "Set agent.hindsight_bound=false, or restore the rewards."
         checks.fail(both, got, "agent.hindsight_bound is a bound for 0 and -1 alone", remedy)
+    for option in ("agent.imitation", "agent.gate", "agent.weighting"):
+        if v.get(option) == "progress" and rewards != (0.0, -1.0):
+            rule = f"{option}=progress reads values as steps, which rewards of 0 and -1 alone make them"
+            checks.fail(both, got, rule, f"Restore them, or use another {option}.")
     if v.get("agent.hindsight_bound") and v.get("agent.backup") == "mellow":
         remedy = "Set agent.hindsight_bound=false, or agent.backup=double."
         checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)

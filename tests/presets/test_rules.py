@@ -9,8 +9,9 @@ from hindsight_jax.presets import rules
 
 
 def defaults(**changes):
-    """Every field's default, and a horizon, as `rules.check` wants it."""
-    return {name: field.default for name, field in presets.all_fields().items()} | {"env.horizon": 50} | changes
+    """Every field's default, and a horizon, as `rules.check` wants it; no option that asks for certain rewards."""
+    values = {name: field.default for name, field in presets.all_fields().items()}
+    return values | {"env.horizon": 50, "agent.weighting": "none"} | changes
 
 
 LINE_2 = {  # as hdm_printed has them
@@ -50,6 +51,9 @@ LINE_2 = {  # as hdm_printed has them
             {"agent.beta": 1.5},
         ),
         ({"agent.hindsight_bound": True}, {"relabel.rewards": "success"}),
+        ({"agent.bounded": False, "relabel.reward_otherwise": -2.0}, {"agent.weighting": "progress"}),
+        ({"agent.gate": "progress"}, {"relabel.reward_otherwise": -2.0}),
+        ({"agent.imitation": "progress"}, {"relabel.reward_reached": -0.5}),
         ({"agent.hindsight_bound": True}, {"agent.backup": "mellow"}),
         ({"agent.hindsight_bound": False, "agent.backup": "mellow"}, {"agent.hindsight_bound": True}),
         ({"agent.clip_targets": True, "agent.gamma": 0.999}, {"agent.gamma": 1.0}),
