@@ -17,10 +17,10 @@ BY_DEFAULT = ("hdm", "reinforce")
 CONTINUOUS = ("actor_critic", "soft_actor_critic", "contrastive")  # kinds of agent that need such actions
 # Rows of a kind of agent that another row stands for, and that compile for long.
 SLOW = ("hdm_progress", "td3_her", "hdm_ac", "wgcsl", "gcivl", "f_divergence", "energy_based")
-MARKS = dict.fromkeys(BY_DEFAULT, []) | dict.fromkeys(SLOW, [pytest.mark.slow])
+MARKS = dict.fromkeys(BY_DEFAULT, ()) | dict.fromkeys(SLOW, pytest.mark.slow)
 every_algorithm = pytest.mark.parametrize(
     "algorithm",
-    [pytest.param(name, marks=MARKS.get(name, [pytest.mark.seldom])) for name in presets.ALGORITHMS],
+    [pytest.param(name, marks=MARKS.get(name, pytest.mark.seldom)) for name in presets.ALGORITHMS],
 )
 SMALL = {
     "env.num_envs": 2,
