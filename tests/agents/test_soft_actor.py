@@ -81,6 +81,7 @@ def test_a_discrete_action_set_is_refused(name):
 @pytest.mark.slow  # a training
 @pytest.mark.parametrize("name", ["sac_her_navigation", "crl_navigation"])
 def test_both_learn_to_go_to_a_point(name):
-    study = hj.train(name, seeds=[100], overrides={"env.size": 2, "agent.batch_size": 256}, total_steps=60_000)
+    values = {"env.size": 2, "agent.batch_size": 256, "evaluation.every": 2_000}
+    study = hj.train(name, seeds=[100], overrides=values, total_steps=60_000)
     assert study["success_end"][0, 0] < 0.5
     assert study["success_end"][0, -1] > 0.9
