@@ -32,7 +32,9 @@ def curves(study: Study, cells: list[Cell], results: Results) -> Any:
     bands = {} if len(colours) <= plotting.MAX_BANDS else {"low": None, "high": None}
     for cell in cells:
         curve = compare.curve_of("", dict(results[cell.run.path]), "end")
-        plotting.draw_curve(axes[cell.column], curve._replace(label=cell.row, **bands), colours[cell.row])
+        cycle = list(colours).index(cell.row) // len(COLOURS)  # where colours come again, lines have another style
+        style = compare.STYLES[cycle % len(compare.STYLES)]
+        plotting.draw_curve(axes[cell.column], curve._replace(label=cell.row, **bands), colours[cell.row], style=style)
     for axis in axes.values():
         axis.xaxis.set_major_formatter(plotting.thousands)
         axis.set_xlabel("env steps per seed")
