@@ -101,6 +101,12 @@ def td_towards(value: jax.Array, target: jax.Array) -> jax.Array:
     return jax.vmap(losses.td)(value, target, zero, zero)
 
 
+def made_progress(v: jax.Array, v_next: jax.Array, is_next: jax.Array, hparams: Any) -> jax.Array:
+    """`losses.progress_indicator` of one transition by `hparams.progress`; V(s', g) is 0 if s' is the goal by index."""
+    v_next = jnp.where(is_next, 0.0, v_next)
+    return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress)
+
+
 def adam_step(params: Any, adam: Any, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
     """(params, Adam's state) after one step, p - learning_rate m / (sqrt(v) + 1e-8).
 

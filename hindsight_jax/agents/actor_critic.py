@@ -284,7 +284,7 @@ def _target_values(options: _Options, state: ActorCriticState, batch: types.Tran
         action = jnp.clip(action + noise, -1.0, 1.0)
     value = jnp.min(_values(options, target.critic, later, action), axis=0)
     if options.hindsight_bound:
-        value = jnp.maximum(value, jax.vmap(bounds.reached_value, (0, None))(batch.offset, hparams.gamma))
+        value = bounds.raised(value, batch.offset, hparams.gamma)
     return value
 
 
@@ -360,9 +360,7 @@ def _weights(
     if gate == "indicator":
         return jax.vmap(functools.partial(losses.hdm_indicator, gamma_hdm=hparams.gamma_hdm))(q, v_next)
     if gate == "progress":
-        v_next = jnp.where(batch.is_next, 0.0, v_next)
-        indicator = functools.partial(losses.progress_indicator, gamma=hparams.gamma, steps=hparams.progress)
-        return jax.vmap(indicator)(v, v_next)
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, batch.is_next, hparams)
     advantage = batch.reward + hparams.gamma * batch.discount * v_next - v
     share = jnp.minimum(hparams.percentile_rate * state.updates, 80.0) / 100.0
     weight = functools.partial(losses.wgcsl_weight, gamma=hparams.gamma, cutoff=jnp.quantile(advantage, share))

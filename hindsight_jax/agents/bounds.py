@@ -1,6 +1,8 @@
 """Bounds on values that rewards of -1 and 0, and a trajectory itself, give.
 
-All are for one transition; map them over a batch with `jax.vmap`.
+All but `raised` are for one transition; map them over a batch with `jax.vmap`.
+
+Dimension key: B batch.
 """
 
 import jax
@@ -38,3 +40,12 @@ def reached_value(offset: jax.Array, gamma: jax.Array, beta: jax.Array | float =
     kept = jnp.where(flat, -jnp.inf, gamma**steps * (beta - 1.0) / rest)  # 0^0 is 1; at gamma 1 the sum has no end
     value = value + jnp.where(jnp.asarray(beta) == 1.0, 0.0, kept)
     return jnp.where(offset >= 1, value, -jnp.inf)
+
+
+def raised(value: jax.Array, offset: jax.Array, gamma: jax.Array) -> jax.Array:
+    """V(s', g) f32[B], at least `reached_value` of the offsets i32[B].
+
+    >>> raised(jnp.array([-9.0, -9.0]), jnp.array([1, 0]), jnp.float32(0.5)).tolist()  # a behaviour goal has no bound
+    [0.0, -9.0]
+    """
+    return jnp.maximum(value, jax.vmap(reached_value, (0, None))(offset, gamma))

@@ -229,7 +229,7 @@ def _value_loss(options: _Options, v, targets, batch: types.Transition, hparams:
     """
     v_target = jnp.min(targets[1], axis=0)
     if options.hindsight_bound:
-        v_target = jnp.maximum(v_target, jax.vmap(bounds.reached_value, (0, None))(batch.offset, hparams.gamma))
+        v_target = bounds.raised(v_target, batch.offset, hparams.gamma)
     y = batch.reward + hparams.gamma * batch.discount * v_target
     if options.bounded:
         y = jnp.minimum(y, 0.0)
@@ -243,8 +243,7 @@ def _value_loss(options: _Options, v, targets, batch: types.Transition, hparams:
 def _weights(options: _Options, v: jax.Array, v_next: jax.Array, is_next: jax.Array, hparams: ImplicitValueHparams):
     """The weight of imitation of each row, f32[B], without a gradient."""
     if options.weighting == "progress":
-        indicator = functools.partial(losses.progress_indicator, gamma=hparams.gamma, steps=hparams.progress)
-        return jax.vmap(indicator)(v, jnp.where(is_next, 0.0, v_next))
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, is_next, hparams)
     if options.weighting == "advantage":
         return jax.vmap(functools.partial(losses.advantage_weight, scale=hparams.advantage_scale))(v_next - v)
     return jnp.ones_like(v)

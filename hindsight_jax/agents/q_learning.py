@@ -252,8 +252,8 @@ def _example_loss(options: _Options, q, q_next, q_target, transition: types.Tran
     log_prob = losses.factorised(losses.log_prob)(q, transition.action)
     weight = hparams.beta * hparams.imitation_weight
     if options.imitation == "progress":
-        v_tm1, v_t = losses.factorised(losses.greedy_value)(q), jnp.where(transition.is_next, 0.0, v_online)
-        imitated = losses.progress_indicator(v_tm1, v_t, gamma=hparams.gamma, steps=hparams.progress)
+        v_tm1 = losses.factorised(losses.greedy_value)(q)
+        imitated = _common.made_progress(v_tm1, v_online, transition.is_next, hparams)
         total = td_loss + weight * imitated * losses.behaviour_cloning(log_prob)
     else:
         gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm

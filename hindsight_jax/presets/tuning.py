@@ -189,10 +189,13 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
 }
 
 # Where what was reached can be kept, or ends the episode, it bounds the critics of gated imitation, as it does Q.
+_GATED = ("hdm_ac", "hdm_v")
 _BOUND: dict[str, Value] = {"agent.hindsight_bound": True}
-for _task, _ends in (
-    *((task, False) for task in ("four_rooms", "push", "door", "claw", "navigation")),
-    *((task, True) for task in ("point_mass", "reacher", "fetch_reach", "sawyer_reach")),
-):
-    _numbers = _BOUND | ({"relabel.absorbing": True} if _ends else {})
-    TUNED[_task] |= {"hdm_ac": _numbers, "hdm_v": _numbers}
+_BOUND_AT_ENDS: dict[str, Value] = _BOUND | {"relabel.absorbing": True}
+TUNED |= {
+    task: TUNED[task] | dict.fromkeys(_GATED, _BOUND) for task in ("four_rooms", "push", "door", "claw", "navigation")
+}
+TUNED |= {
+    task: TUNED[task] | dict.fromkeys(_GATED, _BOUND_AT_ENDS)
+    for task in ("point_mass", "reacher", "fetch_reach", "sawyer_reach")
+}
