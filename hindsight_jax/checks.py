@@ -291,12 +291,16 @@ def number(
     Traceback (most recent call last):
     ValueError: slip: got 1e-50, but float32, in which it is used, holds it as 0. Use 0.
     """
-    found = plain(value)
-    is_real = isinstance(found, numbers.Real) and not isinstance(found, (bool, np.timedelta64))
-    if not is_real or not low <= found <= high:
+    found: Any = plain(value)
+    if not _is_real(found) or not low <= found <= high:
         fail(name, short(value), rule or f"it must be a number in [{low:g}, {high:g}]", remedy)
     fits(name, found, remedy, dtype)
     return float(found)
+
+
+def _is_real(value: Any) -> bool:
+    """Whether it is a real number, which Python's truth values and NumPy's spans of time are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.timedelta64))
 
 
 def flag(name: str, value: Any, remedy: str) -> bool:

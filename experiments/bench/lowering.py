@@ -151,4 +151,4 @@ def of_update(name: str, num_members: int) -> dict[str, float]:
 
 
 def _compiled(function: Callable[..., Any], *shapes: Any) -> hlo.Block:
-    return hlo.read(jax.jit(function).lower(*shapes).compile().as_text())
+    return hlo.read(jax.jit(function).lower(*shapes).compile().as_text() or "")

@@ -104,8 +104,11 @@ def measure(
         elif isinstance(part, (InSections, BesidePeer)):
             publish = lambda found, part_name=part_name: write(figures | {part_name: found})
             tell = lambda section, found, part_name=part_name: report(f"{part_name}: {section}", found)
-            given = (peer, publish, tell) if isinstance(part, BesidePeer) else (publish, tell)
-            figures[part_name] = part.measure(*given)
+            if isinstance(part, BesidePeer):
+                assert peer is not None, part_name  # the command line asks for it
+                figures[part_name] = part.measure(peer, publish, tell)
+            else:
+                figures[part_name] = part.measure(publish, tell)
         else:
             figures[part_name] = part.measure(name, seeds)
             for title, table in figures[part_name].items():

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.limits", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m experiments.limits", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=f"all by default; of {', '.join(measure.PARTS)}")
     parser.add_argument("--seeds", default="100,101,102", type=_seeds, help="two or more, separated by commas")
     parser.add_argument("--results", default=ROOT / "experiments" / "results", type=pathlib.Path, help="a folder")

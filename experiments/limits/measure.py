@@ -90,7 +90,7 @@ def value_by_distance(study: Any) -> list[float]:
     generator = np.random.default_rng(0)
     bits, goals = generator.integers(0, 2, (2, PAIRS, BITS)).astype(np.float32)
     trained, config = study.trained[()], study.config
-    spec = envs.make("flip_bit", size=BITS).spec
+    spec: Any = envs.make("flip_bit", size=BITS).spec
     network = QNetwork(
         action=spec.action,
         hidden_sizes=config["agent.hidden_sizes"],

@@ -46,7 +46,7 @@ def job_of(run: Run, budget: Budget, workdir: Path) -> Job:
     >>> job.path.as_posix(), job.arguments[1:]
     ('runs/s/a', ['--config.seeds=5', '--config.agent.hidden_sizes=8,8'])
     """
-    name, values = studies.name_of(run, budget), studies.overrides_of(run, budget)
+    name, values = studies.known_name_of(run, budget), studies.overrides_of(run, budget)
     arguments = [f"--config={name}", *(f"--config.{field}={fields.text(value)}" for field, value in values.items())]
     return Job(run.path, workdir / run.path, name, studies.config_of(run, budget), {}, arguments)
 

@@ -112,10 +112,15 @@ def config_of(run: Run, budget: Budget) -> dict[str, Any]:
     >>> config["agent.gamma_hdm"], config["seeds"], config["total_steps"]
     (0.3, 2, 160)
     """
+    return config_file.resolve(known_name_of(run, budget), overrides_of(run, budget))
+
+
+def known_name_of(run: Run, budget: Budget) -> str:
+    """`name_of`, which must have one. ValueError if no paper has the run, and the budget is the paper's."""
     name = name_of(run, budget)
     if name is None:
         raise ValueError(f"{run.path}: no paper has {run.name}, so it is no part of the paper's budget.")
-    return config_file.resolve(name, overrides_of(run, budget))
+    return name
 
 
 def overrides_of(run: Run, budget: Budget) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def draw(head: tuple[jax.Array, jax.Array], key: jax.Array) -> Drawn:
 
 
 def act(
-    actor: networks.TanhGaussianPolicy,
+    actor: Any,  # networks.TanhGaussianPolicy
     params: Any,
     observation: jax.Array,
     goal: jax.Array,

@@ -146,7 +146,7 @@ class _Options(NamedTuple):
     """The static arguments."""
 
     spec: types.EnvSpec
-    network: networks.QNetwork
+    network: Any  # networks.QNetwork
     family: str
     f: str
     num_others: int

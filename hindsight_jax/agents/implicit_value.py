@@ -140,7 +140,7 @@ class _Options(NamedTuple):
 
     spec: types.EnvSpec
     policy: policies.Policy
-    value: networks.Critic
+    value: Any  # networks.Critic
     hidden_sizes: tuple[int, ...]
     weighting: str
     num_values: int

@@ -72,7 +72,7 @@ def played(lines: Sequence[Line], measure: str, episodes: int) -> dict[str, stat
 def standings(lines: Sequence[Line], measure: str, fresh: Mapping[str, statistics.Interval]) -> list[str]:
     """A table of how each line ended, and what its policies did anew."""
     head = ("", "seeds", "env steps", "last evaluation", f"mean of the last {LAST}", *(["anew"] if fresh else []))
-    rows = [(*head, "not finite")]
+    rows: list[tuple[str, ...]] = [(*head, "not finite")]
     for line in lines:
         found = comparison.standing(line, measure)
         failed = " ".join(map(str, found.failed_seeds))

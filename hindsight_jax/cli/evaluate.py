@@ -54,7 +54,8 @@ def _out_of_reach(saved: Any, goal: Any) -> str:
 def table(saved: Any, found: Any) -> list[str]:
     """A row for each setting: means over seeds with intervals, and the success of each seed."""
     head = ("setting", "seeds", "success at the end", "at any step", "distance at the end", "each seed, at the end")
-    rows, settings = [head], saved.members.settings
+    settings = saved.members.settings
+    rows: list[tuple[str, ...]] = [head]
     for setting in {presets.label(each): each for each in settings}.values():
         mine = [i for i, each in enumerate(settings) if each == setting]
         rates = [statistics.interval(values[mine], rates=True) for values in (found.success_end, found.success_any)]

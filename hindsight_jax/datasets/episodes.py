@@ -70,15 +70,12 @@ def padded(episodes: Episodes, horizon: int) -> types.Trajectory:
         whole[mask] = flat
         return whole
 
-    return types.Trajectory(
-        observation=spread(episodes.observation, states),
-        achieved_goal=spread(episodes.achieved_goal, states),
-        action=spread(episodes.action, actions),
-        desired_goal=episodes.desired_goal,
-        length=episodes.length,
-        terminal=episodes.terminal,
-        goal_image=episodes.goal_image,
-    )  # type: ignore[arg-type]  # NumPy's arrays in place of JAX's
+    spreads: dict[str, Any] = {  # NumPy's arrays in place of JAX's
+        "observation": spread(episodes.observation, states),
+        "achieved_goal": spread(episodes.achieved_goal, states),
+        "action": spread(episodes.action, actions),
+    }
+    return types.Trajectory(**episodes._asdict() | spreads)
 
 
 def _masks(length: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:

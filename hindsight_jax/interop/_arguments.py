@@ -44,13 +44,14 @@ def action(value: Any, kind: types.Discrete | types.Box) -> np.ndarray:
     return np.clip(array, -1.0, 1.0).astype(np.float32) if box else array.astype(np.int32)
 
 
-def given_range(name: str, given: Any, size: int) -> tuple[tuple[float, ...], ...]:
+def given_range(name: str, given: Any, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(low, high) as a caller gives them."""
     try:
-        pair = np.asarray(given, np.float64)
+        pair: Any = np.asarray(given, np.float64)
     except (TypeError, ValueError):
         pair = np.zeros(0)
     if pair.shape != (2, size) or not np.isfinite(pair).all() or not (pair[0] < pair[1]).all():
         rule = f"it must be (low, high), {size} finite numbers each, each low below its high"
         checks.fail(name, checks.short(given), rule, "Leave it out for the environment's own, or for -1 and 1.")
-    return tuple(map(tuple, pair.tolist()))
+    low, high = map(tuple, pair.tolist())
+    return low, high

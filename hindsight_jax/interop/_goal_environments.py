@@ -192,7 +192,7 @@ def check_plays(env: GoalVectors, success: Callable[..., Any], steps: int) -> bo
 
 def _check_rewards(env: GoalVectors, success: Callable[..., Any], goals: np.ndarray) -> None:
     """ValueError if rewards of pairs of goals f32[N, G] have two values, and the larger is not where `success` is."""
-    reward_of, space = env.get_wrapper_attr("compute_reward"), env.env.observation_space["desired_goal"]
+    reward_of, space = env.get_wrapper_attr("compute_reward"), env._spaces["desired_goal"]
     own = goals.reshape(len(goals), *space.shape).astype(space.dtype)
     rewards = np.array([[float(reward_of(a, g, env.info)) for g in own] for a in own])
     pairs = np.broadcast_arrays(goals[:, None], goals[None])

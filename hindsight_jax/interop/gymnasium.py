@@ -218,7 +218,10 @@ class GymnasiumEnv(gymnasium.Env):
             got = sorted(map(str, options)) if isinstance(options, Mapping) else checks.describe(options)
             remedy = 'Pass options={"goal": ...}; other settings are overrides of the task.'
             checks.fail("options", got, f"it may hold {' and '.join(map(repr, OPTIONS))} alone", remedy)
-        start, goal = (_arguments.numbers(name, options[name]) if name in options else None for name in OPTIONS)
+        given: tuple[Any, ...] = tuple(
+            _arguments.numbers(name, options[name]) if name in options else None for name in OPTIONS
+        )
+        start, goal = given
         if goal is not None and (goal.shape != self.task.spec.goal_shape or not np.isfinite(goal).all()):
             rule = f"it must be finite numbers of shape {list(self.task.spec.goal_shape)}"
             checks.fail("goal", goal.tolist(), rule, "Pass one goal of this task.")

@@ -151,8 +151,8 @@ class GymnasiumTask(HostEnv):
             vector.close()
         self._vectors.clear()
 
-    def _vector(self, count: int) -> VectorEnv:
-        """So many environments side by side."""
+    def _vector(self, count: int) -> Any:
+        """So many environments side by side, a VectorEnv, whose types of seeds and pictures say less than it takes."""
         if count not in self._vectors:
             makers = [functools.partial(_in_place, self._make, self._reports, os.getpid())] * count
             mode = AutoresetMode.NEXT_STEP  # the step after an episode's last resets, and is masked in `play`

@@ -50,16 +50,16 @@ def evaluate(saved: Saved, *, episodes: int = EPISODES, seed: int = 0, goal: Any
     if isinstance(env, HostEnv):
         return _on_host(saved, key, episodes)
 
-    def play(state: Any, key: jax.Array, count: int) -> Evaluation:
+    def play(state: Any, key: jax.Array, count: int) -> tuple[jax.Array, ...]:
         policy = lambda observation, goal, key: agent.act(state, observation, goal, key, False)
         played = rollout(env, policy, key, count, goal)
-        sums = (jnp.sum(x, dtype=jnp.float32) for x in (played.success_end, played.success_any, played.distance_end))
-        return Evaluation(*sums)
+        ended = played.success_end, played.success_any, played.distance_end
+        return tuple(jnp.sum(x, dtype=jnp.float32) for x in ended)
 
     played_by_all = jax.jit(jax.vmap(play, (0, None, None)), static_argnums=2)
     sizes = [min(_AT_ONCE, episodes - first) for first in range(0, episodes, _AT_ONCE)]
     parts = [played_by_all(saved.agents, jax.random.fold_in(key, i), size) for i, size in enumerate(sizes)]
-    means = [sum(np.asarray(x, np.float64) for x in each) / episodes for each in zip(*parts, strict=True)]
+    means = [np.sum([np.asarray(x, np.float64) for x in each], axis=0) / episodes for each in zip(*parts, strict=True)]
     return Evaluation(*means)
 
 

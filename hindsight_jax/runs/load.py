@@ -142,9 +142,11 @@ def _setup(modules: list[str], name: str, config: Mapping[str, Any]) -> presets.
     return presets.build(name, config, read_data=False)
 
 
-def _saved(modules: list[str], name: str, config: Mapping[str, Any], *rest: Any) -> Saved:
-    return Saved(name, _setup(modules, name, config), *rest, config)
+def _saved(
+    modules: list[str], name: str, config: Mapping[str, Any], members: Any, agents: Any, env_steps: np.ndarray
+) -> Saved:
+    return Saved(name, _setup(modules, name, config), members, agents, env_steps, config)
 
 
-def _policy(modules: list[str], name: str, config: Mapping[str, Any], *rest: Any) -> Policy:
-    return Policy(name, config, _setup(modules, name, config), *rest)
+def _policy(modules: list[str], name: str, config: Mapping[str, Any], agent: Any, explore: bool) -> Policy:
+    return Policy(name, config, _setup(modules, name, config), agent, explore)

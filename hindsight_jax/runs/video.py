@@ -85,6 +85,7 @@ def _record_on_host(env: HostEnv, policy: Callable[..., jax.Array], key: jax.Arr
     seen: list[list[np.ndarray]] = []
     watch = lambda pictures: seen.append([_resized(np.asarray(picture)) for picture in pictures])
     played = host.play(env, host.act_of(policy), jax.random.split(key, VIEWS), watch)
+    success: Any = played.success  # `host.play` fills it in
     edge = np.ones((SIZE, SIZE), bool)
     edge[3:-3, 3:-3] = False
     sheet = jax.jit(lambda tiles: rendering.to_uint8(rendering.contact_sheet(tiles, COLUMNS)))
@@ -92,7 +93,7 @@ def _record_on_host(env: HostEnv, policy: Callable[..., jax.Array], key: jax.Arr
     for t in range(env.spec.horizon + 1):
         now = np.minimum(played.length, t)
         tiles = np.stack([seen[i][n] for n, i in enumerate(now)])
-        reached = (now > 0) & played.success[np.arange(VIEWS), now - 1]
+        reached = (now > 0) & success[np.arange(VIEWS), now - 1]
         tiles[:, edge] = np.where(reached[:, None], REACHED, PENDING)[:, None]
         frames.append(np.asarray(sheet(tiles)))
     return np.stack(frames)

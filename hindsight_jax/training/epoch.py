@@ -60,10 +60,9 @@ def epoch(
     if run.is_offline:
         state = each(of_run(count_env_steps))(state)
     else:
-        if episodes is None:
-            episodes = each(of_run(collect))(state, keys.collect)
-        state = each(of_run(store))(state, episodes.trajectories)
-        collected = each(collection_metrics)(state, episodes)
+        played = each(of_run(collect))(state, keys.collect) if episodes is None else episodes
+        state = each(of_run(store))(state, played.trajectories)
+        collected = each(collection_metrics)(state, played)
     members = jnp.arange(state.updates.size, dtype=jnp.int32).reshape(state.updates.shape)
     batches = each(of_run(sample))(state, keys.sample, members)
     # Rings are not mapped over: a loop over chunks of members would copy them. Learning reads only stored pictures.

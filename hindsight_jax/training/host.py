@@ -102,8 +102,9 @@ def rollout(env: HostEnv, act: Act, key: jax.Array, count: int) -> Rollout:
     rounds = [play(env, act, keys) for keys in _rounds(key, -(-count // width), width)]
     played: Episodes = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *rounds)
     last = played.length - 1  # an episode has at least one step
-    success, rows = played.success, np.arange(count)
-    distance = np.asarray(_distance(env, played.achieved_goal[rows, last + 1], played.desired_goal))
+    success: Any = played.success  # `play` fills it in
+    rows = np.arange(count)
+    distance: Any = np.asarray(_distance(env, played.achieved_goal[rows, last + 1], played.desired_goal))
     fields = {name: getattr(played, name) for name in Episodes._fields if name != "success"}
     return Rollout(types.Trajectory(**fields), success[rows, last], success.any(axis=1), distance)
 

@@ -114,7 +114,7 @@ def find(
     except OSError as error:
         remedy = "Name the python of a virtual environment in which JaxGCRL is installed."
         checks.fail("--peer-python", python, f"it must start ({error.strerror})", remedy)
-    found = json.loads(done.stdout) if done.returncode == 0 else {"is_there": False}
+    found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"is_there": False}
     if not found["is_there"]:
         remedy = "Install it there (python -m pip install CLONE, with its versions), or name its clone by --peer-dir."
         checks.fail("--peer-python", python, "it must be able to import jaxgcrl", remedy)

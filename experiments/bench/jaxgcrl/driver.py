@@ -51,11 +51,11 @@ class Clock:
 
         jax.monitoring.register_event_duration_secs_listener(self.note)
 
-    def note(self, event: str, duration: float, **more: Any) -> None:
+    def note(self, event: str, duration_secs: float, **more: Any) -> None:
         """Adds the span of an event of compilation that ends now: tracing, lowering, or XLA's own."""
         if event.startswith("/jax/core/compile/"):
             end = self.now()
-            self.spans.append((end - duration, end))
+            self.spans.append((end - duration_secs, end))
 
     def compilation(self) -> float:
         """Seconds within any span: one traces inside of another, and threads compile side by side."""

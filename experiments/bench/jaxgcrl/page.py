@@ -137,8 +137,9 @@ def ratios(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
         place = (ours["task"], ours["seed"])
         theirs = [r for r in runs.values() if r["library"] == NAME and (r["task"], r["seed"]) == place]
         for other, measure in ((other, measure) for other in theirs for measure in compare.MEASURES):
-            indices = [compare.reached(run["curve"][measure]).lasting for run in (other, ours)]
-            if None in indices:
+            found = (compare.reached(run["curve"][measure]).lasting for run in (other, ours))
+            indices = [index for index in found if index is not None]
+            if len(indices) < 2:
                 continue
             (all_, without, _), (our_all, our_without, _) = map(compare.clocks, (other, ours), indices)
             steps, our_steps = (run["curve"]["env_steps"][i] for run, i in zip((other, ours), indices, strict=True))
