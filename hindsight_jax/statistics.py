@@ -10,7 +10,7 @@ caller asks for it, makes every result that depends on it NaN. One seed has no i
 
 import math
 import numbers
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,7 +55,7 @@ def interval(
     (np.float64(0.7), np.float64(0.203))
     """
     values, confidence = _seeds("x", x), _checked_confidence(confidence)
-    low, high = (0.0, 1.0) if checks.flag("rates", rates, "Leave it out for False.") else (-math.inf, math.inf)
+    low, high = _ends(rates)
     if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
         checks.fail(
             "nan_policy",
@@ -137,7 +137,9 @@ def interquartile_mean(x: ArrayLike) -> float:
     return float(_trimmed(values.reshape(1, -1))[0])
 
 
-def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int = 2000, seed: int = 0) -> Interval:
+def bootstrap_iqm(
+    x: ArrayLike, confidence: float = 0.95, *, num_resamples: int = 2000, seed: int = 0, rates: bool = False
+) -> Interval:
     """Interquartile mean over all seeds and tasks, with a stratified bootstrap interval: seeds are drawn within a task.
 
     The interval is IQM +- t_nu * sqrt(S / (S - 1)) * SE, where SE is the standard deviation over resamples, the factor
@@ -151,6 +153,7 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
       confidence: in (0, 1).
       num_resamples: R >= 100.
       seed: >= 0, the seed of the resampling; the same seed gives the same interval.
+      rates: as `interval` has it.
 
     Returns:
       `Interval` of scalars; with one seed, `low` and `high` are NaN.
@@ -165,6 +168,7 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     table, confidence = _tasks("x", x), _checked_confidence(confidence)
     num_resamples = checks.whole("num_resamples", num_resamples, 100, checks.INT32_MAX, "Leave it out for 2000.")
     seed = checks.whole("seed", seed, 0, math.inf, "Leave it out for 0.")
+    low, high = _ends(rates)
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
     if num_seeds == 1:
@@ -174,7 +178,7 @@ def bootstrap_iqm(x: ArrayLike, confidence: float = 0.95, *, num_resamples: int 
     resampled = np.take_along_axis(table[None], draws, axis=1)  # [R, S, K]
     error = np.sqrt(_variance(resampled) * num_seeds / (num_seeds - 1))
     half = _t_quantile(_degrees_of_freedom(table, resampled), confidence) * error
-    return Interval(estimate, estimate - half, estimate + half)
+    return Interval(estimate, np.maximum(estimate - half, low), np.minimum(estimate + half, high))
 
 
 def probability_of_improvement(
@@ -327,6 +331,11 @@ def _refuse(name: str, finite: np.ndarray) -> None:
         "every seed must be finite",
         "Report these seeds as failed; leave them out only if the study's rules say so.",
     )
+
+
+def _ends(rates: Any) -> tuple[float, float]:
+    """What an interval may not leave."""
+    return (0.0, 1.0) if checks.flag("rates", rates, "Leave it out for False.") else (-math.inf, math.inf)
 
 
 def _checked_confidence(confidence: float) -> float:

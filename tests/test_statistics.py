@@ -33,6 +33,8 @@ def test_the_interval_of_a_rate_stays_within_0_and_1():
     assert statistics.interval([0.9, 1.0]).high == pytest.approx(1.585, abs=1e-3)
     found = statistics.interval([[0.9, 0.1], [1.0, 0.0]], rates=True)
     np.testing.assert_allclose([found.low, found.high], [[0.315, 0.0], [1.0, 0.685]], atol=1e-3)
+    assert statistics.bootstrap_iqm([0.9, 1.0]).high > 1.0
+    assert statistics.bootstrap_iqm([0.9, 1.0], rates=True).high == 1.0
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -58,6 +58,7 @@ DOORS = {
         confidence=SHARE,
         num_resamples=count(100)._replace(known={"99": 99}),
         seed=SEED,
+        rates=flag(),
     ),
     "probability_of_improvement": door(
         statistics.probability_of_improvement, x=TASKS, y=TASKS, confidence=SHARE, paired=flag()

@@ -119,7 +119,7 @@ def _interval(found: Mapping[str, Any]) -> statistics.Interval:
 def _pooled(columns: Sequence[np.ndarray]) -> str:
     """The interquartile mean over seeds and tasks, with its bootstrap interval."""
     values = np.stack(columns, axis=1)  # [S, K]
-    return spread(statistics.bootstrap_iqm(values)) if np.isfinite(values).all() else "a seed failed"
+    return spread(statistics.bootstrap_iqm(values, rates=True)) if np.isfinite(values).all() else "a seed failed"
 
 
 def claims(study: Study, done: Results) -> list[str]:
