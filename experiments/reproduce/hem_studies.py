@@ -77,7 +77,8 @@ figure_3 = Study(
 )
 
 FIGURE_4 = "hem-figure-4"
-TASKS = ("point_mass", "reacher", "fetch_reach", "sawyer_reach")
+HANDS = ("fetch_reach", "sawyer_reach")
+TASKS = ("point_mass", "reacher", *HANDS)
 _REACHERS = {"hEM": "hem", "HER, rewards 0 and 1": "her_ddpg", "HER, rewards -1 and 0": "her_ddpg_dense"}
 
 
@@ -90,6 +91,11 @@ def _lagging(task: str) -> Run:
     return Run(FIGURE_4, f"her_ddpg_dense_40_{task}", f"her_ddpg_dense_{task}", {"agent.target_period": 40})
 
 
+def _free(task: str) -> Run:
+    """HER with rewards of 0 and 1, and no penalty on the actor's actions."""
+    return Run(FIGURE_4, f"her_ddpg_free_{task}", f"her_ddpg_{task}", {"agent.action_l2": 0.0})
+
+
 figure_4 = Study(
     name=FIGURE_4,
     title="the reaching tasks, from states",
@@ -97,7 +103,8 @@ figure_4 = Study(
     asks="hEM is far above HER with rewards of 0 and 1, and level with HER with rewards of -1 and 0.",
     cells=(
         *grid_cells(FIGURE_4, _REACHERS, TASKS),
-        *(Cell(_lagging(task), "the same, a target step every 40 updates", task) for task in TASKS),
+        *(Cell(_lagging(task), "-1 and 0, a target step every 40 updates", task) for task in TASKS),
+        *(Cell(_free(task), "0 and 1, no penalty on actions", task) for task in HANDS),
     ),
     figure="curves",
     claims=(
@@ -109,6 +116,11 @@ figure_4 = Study(
             "HER (-1, 0) is worse on point_mass with a target step every 40 updates",
             "above",
             ((f"{FIGURE_4}/her_ddpg_dense_point_mass", _lagging("point_mass").path),),
+        ),
+        Claim(
+            "HER (0, 1) is worse on both hands without a penalty on actions",
+            "above",
+            tuple((f"{FIGURE_4}/her_ddpg_{task}", _free(task).path) for task in HANDS),
         ),
     ),
     quick=(f"{FIGURE_4}/hem_point_mass", f"{FIGURE_4}/her_ddpg_dense_point_mass"),

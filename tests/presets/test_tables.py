@@ -13,7 +13,7 @@ from hindsight_jax import fields, presets
 DIGESTS = {
     "claw": "cf90262c5ab17329",
     "door": "106cced48adcf91c",
-    "fetch_reach": "f4b6f1848c5e6609",
+    "fetch_reach": "fb8c5f79702a9a5c",
     "flip_bit": "3dc464afca145687",
     "four_rooms": "2c0f06368d6fdcd3",
     "grid_four_rooms": "4957a6b208a8b650",
@@ -22,7 +22,7 @@ DIGESTS = {
     "point_mass": "5b673d76cba3c8cd",
     "push": "f62bcd597b1a0e4b",
     "reacher": "e21d91363f179d15",
-    "sawyer_reach": "439e794273e4cfd3",
+    "sawyer_reach": "f7ff2b9a1d5eb17e",
     "fetch_reach_pixels": "42db4e0f24a53f02",
     "sawyer_reach_pixels": "235fae8c4f100ed3",
     "point_mass_pixels": "8829e163b3c14763",
