@@ -123,7 +123,7 @@ _KEPT: dict[str, Value] = {"agent.target_period": 2, "agent.hindsight_bound": Tr
 _ENDS: dict[str, Value] = {"agent.target_period": 1, "relabel.absorbing": True}
 # DDPG + HER in some thousand updates: the targets' step of 0.05 every 40 updates lags 800 of them (docs/results.md).
 _SOON: dict[str, Value] = {"agent.target_period": 2}
-# With rewards of 0 and 1 the first slopes of Q drive an actor to a corner of its actions, where tanh has no slope.
+# With rewards of 0 and 1 an actor without a penalty gives every goal one corner of its actions (docs/results.md).
 _MILD: dict[str, Value] = {"agent.action_l2": 0.1}
 
 # hEM with a fixed deviation: one that is learnt from noisy samples holds the noise (docs/results.md).
