@@ -4,7 +4,26 @@ Names are imported when they are asked for (PEP 562), so that `from hindsight_ja
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names for editors and type checkers, which do not follow _INDEX
+    from hindsight_jax import agents as agents
+    from hindsight_jax import datasets as datasets
+    from hindsight_jax import envs as envs
+    from hindsight_jax import fields as fields
+    from hindsight_jax import losses as losses
+    from hindsight_jax import networks as networks
+    from hindsight_jax import presets as presets
+    from hindsight_jax import relabel as relabel
+    from hindsight_jax import rendering as rendering
+    from hindsight_jax import replay as replay
+    from hindsight_jax import statistics as statistics
+    from hindsight_jax import study as study
+    from hindsight_jax import training as training
+    from hindsight_jax import types as types
+    from hindsight_jax.runs.load import load as load
+    from hindsight_jax.runs.load import load_replay as load_replay
+    from hindsight_jax.study import train as train
 
 _INDEX = {
     "losses": "hindsight_jax.losses",
@@ -30,12 +49,14 @@ __version__ = "0.1.0"
 __all__ = sorted(_INDEX)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _INDEX:
-        raise AttributeError(f"module 'hindsight_jax' has no attribute {name!r}; it has {', '.join(__all__)}")
-    module, _, attribute = _INDEX[name].partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
+if not TYPE_CHECKING:  # to a type checker a name that is not above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _INDEX:
+            raise AttributeError(f"module 'hindsight_jax' has no attribute {name!r}; it has {', '.join(__all__)}")
+        module, _, attribute = _INDEX[name].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

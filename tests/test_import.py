@@ -1,10 +1,14 @@
 """What importing costs: no device, no network, no GL, no simulator, no extra, and losses need jax alone."""
 
+import ast
 import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
+
+import hindsight_jax as hj
 
 HEAVY = ("brax", "mujoco", "matplotlib", "flax", "optax", "orbax", "scipy", "ml_collections", "rich", "tensorboardX")
 
@@ -89,6 +93,28 @@ except AttributeError as error:
     reward, message = run(code).splitlines()
     assert reward == "0.0"
     assert "losses" in message
+
+
+@pytest.mark.parametrize(
+    ("index", "table"),
+    [
+        (hj, {name: home.partition(":")[0] for name, home in hj._INDEX.items()}),
+        (hj.envs, hj.envs._LAZY),
+    ],
+    ids=["hindsight_jax", "envs"],
+)
+def test_type_checkers_are_shown_the_names_that_python_finds(index, table):
+    """Each by an import from its home; a name that neither has is an error to both."""
+    shown = {}
+    for block in ast.parse(inspect.getsource(index)).body:
+        if isinstance(block, ast.If):
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom):
+                    shown |= {
+                        a.name: f"{node.module}.{a.name}" if node.module == "hindsight_jax" else node.module
+                        for a in node.names
+                    }
+    assert shown == table
 
 
 @pytest.mark.parametrize(

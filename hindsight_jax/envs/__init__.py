@@ -4,9 +4,18 @@ The other names are for writing such a task (docs/add_your_own_task.md). Each im
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hindsight_jax.envs.registry import make, names, register
+
+if TYPE_CHECKING:  # the same names for editors and type checkers, which do not follow _LAZY
+    from hindsight_jax.envs._check_task import check_task
+    from hindsight_jax.envs.action_sets import action_set, choice, moves
+    from hindsight_jax.envs.base import GoalEnv, PipelineState, PureTask, State, typed
+    from hindsight_jax.envs.host import HostEnv
+    from hindsight_jax.envs.images import ImageEnv
+    from hindsight_jax.envs.physics import Engine, PhysicsTask, held, straight
+    from hindsight_jax.envs.wrappers import AutoReset
 
 _LAZY = {  # name -> module
     "AutoReset": "hindsight_jax.envs.wrappers",
@@ -50,10 +59,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'hindsight_jax.envs' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+if not TYPE_CHECKING:  # to a type checker a name that is not above is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'hindsight_jax.envs' has no attribute {name!r}; it has {', '.join(__all__)}")
+        return getattr(importlib.import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:

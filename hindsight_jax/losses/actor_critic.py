@@ -5,11 +5,12 @@ Dimension key: A dims of a continuous action.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation
 
 
-def dpg_actor(q: jax.Array, action: jax.Array, *, l2: float | jax.Array) -> jax.Array:
+def dpg_actor(q: ArrayLike, action: ArrayLike, *, l2: ArrayLike) -> jax.Array:
     """The loss of a deterministic actor, -Q(s, a, g) + l2 mean_i a_i^2 at its own action a = pi(s, g).
 
     Its gradient in the actor's parameters is -dQ/da da/dtheta (Silver et al., 2014; DDPG, Lillicrap et al., 2016). The

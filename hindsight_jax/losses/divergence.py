@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax import checks
 from hindsight_jax.losses import _validation
@@ -134,13 +135,13 @@ DIVERGENCES: dict[str, Divergence] = {each.name: each for each in _ALL}
 
 
 def divergence(
-    residual: jax.Array,
-    q_policy: jax.Array,
-    next_v: jax.Array,
-    discount: jax.Array,
+    residual: ArrayLike,
+    q_policy: ArrayLike,
+    next_v: ArrayLike,
+    discount: ArrayLike,
     *,
     f: str | Divergence,
-    r: float | jax.Array = -1.0,
+    r: ArrayLike = -1.0,
 ) -> jax.Array:
     """f*(r - residual) - r + q_policy - discount next_v  [D 18].
 
@@ -185,7 +186,7 @@ def divergence(
     return _named(f).conjugate(r - residual) - r + q_policy - discount * next_v
 
 
-def up_to_ratio(f: str | Divergence, largest: float | jax.Array) -> Divergence:
+def up_to_ratio(f: str | Divergence, largest: ArrayLike) -> Divergence:
     """The divergence whose f is +inf above the ratio `largest`, so that its f* is finite everywhere.
 
     f*(x) is the supremum of x t - f(t) over t <= largest: the old f* up to x = f'(largest), and from there on the line

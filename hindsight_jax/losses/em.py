@@ -8,11 +8,12 @@ Dimension key: K actions of a flat set; T steps of a trajectory.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation
 
 
-def m_step(log_prob: jax.Array, mask: jax.Array) -> jax.Array:
+def m_step(log_prob: ArrayLike, mask: ArrayLike) -> jax.Array:
     """The negative log-likelihood of one trajectory for its goal, -sum_t mask_t log pi(a_t | s_t, g)  [M 10].
 
     The mean of `behaviour_cloning` over transitions is the same objective, up to the factor T.
@@ -38,7 +39,7 @@ def m_step(log_prob: jax.Array, mask: jax.Array) -> jax.Array:
     return -jnp.sum(jnp.where(_validation.mask("mask", mask, log_prob.shape), log_prob, 0.0))
 
 
-def e_step(log_prob: jax.Array, q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
+def e_step(log_prob: ArrayLike, q: ArrayLike, *, temperature: ArrayLike) -> jax.Array:
     """The actions to imitate, q(a) ~ pi(a | s, g) exp(Q(s, a, g) / eta), as log-probabilities.
 
     MPO's E-step (Abdolmaleki et al., 2018), with which hEM contrasts its own in section 3: with sparse rewards Q is

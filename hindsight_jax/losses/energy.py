@@ -11,12 +11,13 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax import checks
 from hindsight_jax.losses import _validation
 
 
-def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> jax.Array:
+def nce(positive: ArrayLike, negatives: ArrayLike, *, k: ArrayLike) -> jax.Array:
     """Noise-contrastive estimation, softplus(-(p - log k)) + (k / M) sum_m softplus(n_m - log k)  [D 8, 9].
 
     The cross-entropy of classifying one hindsight goal against k random goals: minus the objective [D 9]. A mean over
@@ -51,7 +52,7 @@ def nce(positive: jax.Array, negatives: jax.Array, *, k: float | jax.Array) -> j
     return jax.nn.softplus(jnp.log(k) - positive) + k * noise
 
 
-def info_nce(logits: jax.Array) -> jax.Array:
+def info_nce(logits: ArrayLike) -> jax.Array:
     """InfoNCE, -mean_i (l_ii - log mean_j exp l_ij)  [D 23].
 
     The limit of `nce` for many negatives: the goal of each (s, a) is classified against the goals of the whole batch
@@ -77,7 +78,7 @@ def info_nce(logits: jax.Array) -> jax.Array:
     return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, axis=1))) - math.log(logits.shape[0])
 
 
-def logsumexp_penalty(logits: jax.Array) -> jax.Array:
+def logsumexp_penalty(logits: ArrayLike) -> jax.Array:
     """The mean over rows of (log sum_j exp l_ij)^2, beside `info_nce` (JaxGCRL, Bortkiewicz et al., 2024).
 
     `info_nce` leaves a constant of each row free; this holds it where the exponentials of a row have the sum 1. The
@@ -98,7 +99,7 @@ def logsumexp_penalty(logits: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(jax.nn.logsumexp(_pairs(logits), axis=1)))
 
 
-def _pairs(logits: jax.Array) -> jax.Array:
+def _pairs(logits: ArrayLike) -> jax.Array:
     """Logits of rows (s, a) and columns goals, checked to be float[B, B]."""
     remedy = "Give the logits of B (state, action) pairs, as rows, for the goals of the same B, as columns."
     (logits,) = _validation.arrays(2, remedy, logits=logits)
@@ -107,7 +108,7 @@ def _pairs(logits: jax.Array) -> jax.Array:
     return logits
 
 
-def energy_weight(q: jax.Array, q_next: jax.Array, discount: jax.Array) -> jax.Array:
+def energy_weight(q: ArrayLike, q_next: ArrayLike, discount: ArrayLike) -> jax.Array:
     """The weight of Q(s, a, g) in the off-policy multi-step loss, for goals drawn uniformly  [D 24, 25].
 
     w_g = G softmax_g(q) - discount G softmax_g(logsumexp_a q_next). Minimise

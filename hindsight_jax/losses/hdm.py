@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation, imitation
 
@@ -16,7 +17,7 @@ _BETA_REMEDY = "Use 0 to switch the term off."
 
 
 def td_error(
-    q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
+    q_tm1: ArrayLike, r_t: ArrayLike, discount_t: ArrayLike, v_t: ArrayLike, *, upper: ArrayLike | None = None
 ) -> jax.Array:
     """The temporal-difference error, sg(min(r_t + discount_t v_t, upper)) - q_tm1.
 
@@ -45,7 +46,7 @@ def td_error(
 
 
 def td(
-    q_tm1: jax.Array, r_t: jax.Array, discount_t: jax.Array, v_t: jax.Array, *, upper: float | jax.Array | None = None
+    q_tm1: ArrayLike, r_t: ArrayLike, discount_t: ArrayLike, v_t: ArrayLike, *, upper: ArrayLike | None = None
 ) -> jax.Array:
     """The squared temporal-difference error, td_error(...)^2, without a half  [D Algorithm 1, line 1].
 
@@ -61,7 +62,7 @@ def td(
     return jnp.square(q_tm1 - target)  # target - q_tm1 would turn a gradient of 0.0 into -0.0
 
 
-def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float | jax.Array) -> jax.Array:
+def hdm_indicator(q_tm1: ArrayLike, v_t_online: ArrayLike, *, gamma_hdm: ArrayLike) -> jax.Array:
     """Whether to imitate: 1[q_tm1 - v_t_online < log gamma_hdm]  [D 31, after a logarithm on both sides].
 
     It picks samples near the goal, not good actions. With deterministic dynamics, rewards of -1 and a converged Q,
@@ -91,16 +92,16 @@ def hdm_indicator(q_tm1: jax.Array, v_t_online: jax.Array, *, gamma_hdm: float |
 
 
 def hdm(
-    q_tm1: jax.Array,
-    log_prob_tm1: jax.Array,
-    r_t: jax.Array,
-    discount_t: jax.Array,
-    v_t: jax.Array,
-    v_t_online: jax.Array,
+    q_tm1: ArrayLike,
+    log_prob_tm1: ArrayLike,
+    r_t: ArrayLike,
+    discount_t: ArrayLike,
+    v_t: ArrayLike,
+    v_t_online: ArrayLike,
     *,
-    gamma_hdm: float | jax.Array,
-    beta: float | jax.Array,
-    upper: float | jax.Array | None = None,
+    gamma_hdm: ArrayLike,
+    beta: ArrayLike,
+    upper: ArrayLike | None = None,
 ) -> jax.Array:
     """td + beta * hdm_indicator * behaviour_cloning  [D Algorithm 1, lines 1, 3 and 4].
 
@@ -140,7 +141,7 @@ def hdm(
     return td(q_tm1, r_t, discount_t, v_t, upper=upper) + beta * imitation.behaviour_cloning(log_prob_tm1)
 
 
-def next_state(q_next_goal: jax.Array, *, gamma_hdm: float | jax.Array, beta: float | jax.Array) -> jax.Array:
+def next_state(q_next_goal: ArrayLike, *, gamma_hdm: ArrayLike, beta: ArrayLike) -> jax.Array:
     """The term that raises Q for the state reached, -beta (1 - gamma_hdm) Q(s, a, s')  [D Algorithm 1, line 2; 26].
 
     Relabelling some goals with the next state, at reward 0, plays the same part [D 27, 28]: use one of the two.

@@ -9,13 +9,14 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation
 
 WHOLE_ACTION = "One example is a whole action, whose dims are summed: map with jax.vmap over a batch, not factorised."
 
 
-def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
+def log_prob(logits: ArrayLike, a: ArrayLike) -> jax.Array:
     """The log-probability of an action under the softmax policy, log softmax(logits)[a].
 
     With a Q head as the logits it is Q(s, a, g) - logsumexp_k Q(s, k, g), for the policy pi ~ exp Q: the imitation term
@@ -39,7 +40,7 @@ def log_prob(logits: jax.Array, a: jax.Array) -> jax.Array:
     return _validation.entry(jax.nn.log_softmax(_validation.head("logits", logits)), a)
 
 
-def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.Array:
+def gaussian_log_prob(mean: ArrayLike, log_std: ArrayLike, a: ArrayLike) -> jax.Array:
     """The log-density of a continuous action under a Gaussian policy with independent dims, log N(a; mean, std^2).
 
     sum_i -((a_i - mean_i) / std_i)^2 / 2 - log std_i - log(2 pi) / 2, with std = exp(log_std). hEM's policy [M 10] has
@@ -71,7 +72,7 @@ def gaussian_log_prob(mean: jax.Array, log_std: jax.Array, a: jax.Array) -> jax.
     return jnp.sum(-0.5 * jnp.square(deviation) - log_std - 0.5 * math.log(2 * math.pi))
 
 
-def behaviour_cloning(log_prob_tm1: jax.Array) -> jax.Array:
+def behaviour_cloning(log_prob_tm1: ArrayLike) -> jax.Array:
     """The loss of imitation, -log pi(a | s, g)  [D 12].
 
     On hindsight goals it is hindsight behaviour cloning, also called GCSL: a fit of pi to the data in KL [D 11]. The

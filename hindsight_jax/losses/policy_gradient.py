@@ -5,6 +5,7 @@ Dimension key: N trajectories of a batch; T steps of a trajectory.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation
 
@@ -12,7 +13,7 @@ _REMEDY = "One example is the batch of trajectories for one goal, [N, T]: map wi
 
 
 def hindsight_policy_gradient(
-    log_prob: jax.Array, log_prob_behaviour_goal: jax.Array, reward: jax.Array, mask: jax.Array
+    log_prob: ArrayLike, log_prob_behaviour_goal: ArrayLike, reward: ArrayLike, mask: ArrayLike
 ) -> jax.Array:
     """The surrogate -sum_{i,t} mask_it r_it W_it sum_{u<=t} mask_iu log pi_iu, to be minimised for its gradient.
 

@@ -8,6 +8,7 @@ gradient.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax import checks
 from hindsight_jax.losses import _validation
@@ -16,7 +17,7 @@ _GAMMA_REMEDY = "It is the discount of the values, per env step: 1 counts steps,
 _NOT_NEGATIVE = "Use 0 to switch it off."
 
 
-def steps_to_goal(v: jax.Array, *, gamma: float | jax.Array) -> jax.Array:
+def steps_to_goal(v: ArrayLike, *, gamma: ArrayLike) -> jax.Array:
     """The number of steps that a value of -1 a step says, n(v) = log(1 + (1 - gamma) v) / log gamma; at gamma = 1 -v.
 
     It inverts v = -(1 - gamma^n) / (1 - gamma), the return of n steps of reward -1, after which all rewards are 0.
@@ -49,7 +50,7 @@ def steps_to_goal(v: jax.Array, *, gamma: float | jax.Array) -> jax.Array:
     return jnp.where(v == 0.0, jnp.zeros_like(v), steps)  # no -0
 
 
-def progress(v_tm1: jax.Array, v_t: jax.Array, *, gamma: float | jax.Array) -> jax.Array:
+def progress(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike) -> jax.Array:
     """The steps by which (s, a, s') came closer to the goal, n(V(s, g)) - n(V(s', g)) with n as `steps_to_goal`.
 
     With exact values and deterministic dynamics it is 1 for the best action, 0 for one that keeps the distance, and
@@ -75,9 +76,7 @@ def progress(v_tm1: jax.Array, v_t: jax.Array, *, gamma: float | jax.Array) -> j
     return jnp.where(both, 0.0, before) - jnp.where(both, 0.0, after)
 
 
-def progress_indicator(
-    v_tm1: jax.Array, v_t: jax.Array, *, gamma: float | jax.Array, steps: float | jax.Array
-) -> jax.Array:
+def progress_indicator(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, steps: ArrayLike) -> jax.Array:
     """Whether to imitate: 1[progress(v_tm1, v_t) > steps].
 
     Args:
@@ -101,7 +100,7 @@ def progress_indicator(
     return jax.lax.stop_gradient((gain > steps).astype(gain.dtype))
 
 
-def q_filter(q_tm1: jax.Array, q_policy: jax.Array) -> jax.Array:
+def q_filter(q_tm1: ArrayLike, q_policy: ArrayLike) -> jax.Array:
     """Whether to imitate: 1[Q(s, a, g) > Q(s, pi(s, g), g)], where the critic prefers the data (Nair et al., 2018).
 
     Args:
@@ -121,9 +120,7 @@ def q_filter(q_tm1: jax.Array, q_policy: jax.Array) -> jax.Array:
     return jax.lax.stop_gradient((q_tm1 > q_policy).astype(q_tm1.dtype))
 
 
-def advantage_weight(
-    advantage: jax.Array, *, scale: float | jax.Array, largest: float | jax.Array = 100.0
-) -> jax.Array:
+def advantage_weight(advantage: ArrayLike, *, scale: ArrayLike, largest: ArrayLike = 100.0) -> jax.Array:
     """The soft gate min(exp(scale advantage), largest), of advantage-weighted regression (Peng et al., 2019).
 
     With the advantage V(s', g) - V(s, g) it is the weight of GCIVL (Park et al., OGBench, 2024).
@@ -149,13 +146,13 @@ def advantage_weight(
 
 
 def wgcsl_weight(
-    advantage: jax.Array,
-    offset: jax.Array,
+    advantage: ArrayLike,
+    offset: ArrayLike,
     *,
-    gamma: float | jax.Array,
-    cutoff: float | jax.Array,
-    largest: float | jax.Array = 10.0,
-    smallest: float | jax.Array = 0.05,
+    gamma: ArrayLike,
+    cutoff: ArrayLike,
+    largest: ArrayLike = 10.0,
+    smallest: ArrayLike = 0.05,
 ) -> jax.Array:
     """WGCSL's weight, gamma^offset clip(exp A, 0, largest) (1 if A > cutoff, else smallest)  (Yang et al., 2022).
 
@@ -179,6 +176,7 @@ def wgcsl_weight(
     """
     checks.rank("offset", offset, 0, "A loss takes one example: map it over the batch with jax.vmap.")
     checks.integer("offset", offset)
+    offset = jnp.asarray(offset)
     weight = advantage_weight(advantage, scale=1.0, largest=largest)
     tiny = float(jnp.finfo(weight.dtype).tiny)
     gamma = _validation.hyper_parameter("gamma", gamma, weight.dtype, low=tiny, high=1.0, remedy=_GAMMA_REMEDY)
@@ -189,7 +187,7 @@ def wgcsl_weight(
     return jax.lax.stop_gradient(jnp.where(offset >= 1, faded * factor, 0.0))
 
 
-def expectile(error: jax.Array, *, tau: float | jax.Array, positive: jax.Array | None = None) -> jax.Array:
+def expectile(error: ArrayLike, *, tau: ArrayLike, positive: ArrayLike | None = None) -> jax.Array:
     """The expectile loss |tau - 1[error < 0]| error^2, for an error of target - prediction (Newey & Powell, 1987).
 
     The prediction that minimises its mean is the tau-expectile of the targets: their mean at 1/2, and their maximum as
@@ -222,7 +220,7 @@ def expectile(error: jax.Array, *, tau: float | jax.Array, positive: jax.Array |
     return jnp.where(positive, tau, 1.0 - tau) * jnp.square(error)
 
 
-def _soft(name: str, value: float | jax.Array, data: jax.Array) -> jax.Array:
+def _soft(name: str, value: ArrayLike, data: jax.Array) -> jax.Array:
     """A finite number >= 0."""
     largest = _validation.largest(data.dtype)
     return _validation.hyper_parameter(name, value, data.dtype, low=0.0, high=largest, remedy=_NOT_NEGATIVE)

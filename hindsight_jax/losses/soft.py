@@ -10,6 +10,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax.losses import _validation
 from hindsight_jax.losses.imitation import WHOLE_ACTION, gaussian_log_prob
@@ -17,7 +18,7 @@ from hindsight_jax.losses.imitation import WHOLE_ACTION, gaussian_log_prob
 _NUMBER = "It is one finite number."
 
 
-def tanh_gaussian_log_prob(mean: jax.Array, log_std: jax.Array, u: jax.Array) -> jax.Array:
+def tanh_gaussian_log_prob(mean: ArrayLike, log_std: ArrayLike, u: ArrayLike) -> jax.Array:
     """The log-density of the action a = tanh(u), u ~ N(mean, std^2) with independent dims.
 
     log N(u; mean, std^2) - sum_i log(1 - tanh(u_i)^2), the last by 2 (log 2 - u - softplus(-2 u)), which holds its
@@ -45,7 +46,7 @@ def tanh_gaussian_log_prob(mean: jax.Array, log_std: jax.Array, u: jax.Array) ->
     return gaussian_log_prob(mean, log_std, u) - jnp.sum(2.0 * (math.log(2.0) - u - jax.nn.softplus(-2.0 * u)))
 
 
-def soft_value(q: jax.Array, log_prob: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
+def soft_value(q: ArrayLike, log_prob: ArrayLike, *, temperature: ArrayLike) -> jax.Array:
     """One action's share of the soft value of a state, Q(s, a, g) - temperature log pi(a | s, g).
 
     The mean over a ~ pi is V(s, g) = E Q + temperature H(pi), with H the entropy. The critic's loss is
@@ -72,7 +73,7 @@ def soft_value(q: jax.Array, log_prob: jax.Array, *, temperature: float | jax.Ar
     return q - temperature * log_prob
 
 
-def soft_actor(q: jax.Array, log_prob: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
+def soft_actor(q: ArrayLike, log_prob: ArrayLike, *, temperature: ArrayLike) -> jax.Array:
     """The loss of a stochastic actor, temperature log pi(a | s, g) - Q(s, a, g) at an action that it draws.
 
     Minus `soft_value`. Its mean is least at pi proportional to exp(Q / temperature).
@@ -95,9 +96,7 @@ def soft_actor(q: jax.Array, log_prob: jax.Array, *, temperature: float | jax.Ar
     return -soft_value(q, log_prob, temperature=temperature)
 
 
-def temperature_loss(
-    log_temperature: jax.Array, log_prob: jax.Array, *, target_entropy: float | jax.Array
-) -> jax.Array:
+def temperature_loss(log_temperature: ArrayLike, log_prob: ArrayLike, *, target_entropy: ArrayLike) -> jax.Array:
     """The loss that holds the entropy at a target, -log_temperature sg(log pi(a | s, g) + target_entropy).
 
     Its gradient goes to log_temperature alone: the mean over actions is H(pi) - target_entropy, so descent lowers the

@@ -12,12 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from hindsight_jax import checks
 from hindsight_jax.losses import _validation
 
 
-def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
+def action_value(q: ArrayLike, a: ArrayLike) -> jax.Array:
     """The value of the action taken, q[a].
 
     Args:
@@ -37,7 +38,7 @@ def action_value(q: jax.Array, a: jax.Array) -> jax.Array:
     return _validation.entry(_validation.head("q", q), a)
 
 
-def greedy_value(q: jax.Array) -> jax.Array:
+def greedy_value(q: ArrayLike) -> jax.Array:
     """The value of the best action, max_k q[k]: the backup of Q-learning (Watkins & Dayan, 1992).
 
     Args:
@@ -55,7 +56,7 @@ def greedy_value(q: jax.Array) -> jax.Array:
     return jnp.max(_validation.head("q", q))
 
 
-def double_value(q: jax.Array, *, selector: jax.Array) -> jax.Array:
+def double_value(q: ArrayLike, *, selector: ArrayLike) -> jax.Array:
     """The value, by q, of the action with the highest selector value: q[argmax_k selector[k]].
 
     The backup of double Q-learning (van Hasselt, Guez & Silver, 2016), with the target network as q and the online
@@ -79,7 +80,7 @@ def double_value(q: jax.Array, *, selector: jax.Array) -> jax.Array:
     return q[jnp.argmax(selector)]
 
 
-def mellow_value(q: jax.Array, *, temperature: float | jax.Array) -> jax.Array:
+def mellow_value(q: ArrayLike, *, temperature: ArrayLike) -> jax.Array:
     """The soft value tau (logsumexp_k(q[k] / tau) - log K): mellowmax (Asadi & Littman, 2017) with omega = 1 / tau.
 
     It lies between the mean of q (tau to infinity) and its maximum (tau to 0), and never falls when an entry of q
