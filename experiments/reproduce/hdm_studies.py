@@ -112,26 +112,32 @@ def _lines(*panels: str) -> tuple[Cell, ...]:
     return tuple(Cell(run, row, "", panel) for panel in panels for row, run in rows)
 
 
-def _above_lines(cells: tuple[Cell, ...]) -> tuple[Claim, ...]:
-    paths = tuple(dict.fromkeys(cell.run.path for cell in cells if cell.column))
+def _above_lines(field: str, cells: tuple[Cell, ...]) -> tuple[Claim, ...]:
+    paths = tuple(cell.run.path for cell in cells)
     return tuple(
-        Claim(f"HDM is above {row} at every value", "above", tuple((path, run.path) for path in paths))
+        Claim(f"HDM is above {row} at every {field}", "above", tuple((path, run.path) for path in paths))
         for row, run in (("HER (-1, 0)", HER_PUSH), ("GCSL", GCSL_PUSH))
     )
 
 
-_FIGURE_10 = (
-    *_sweep("hdm-figure-10", "agent.gamma_hdm", (0.3, 0.4, 0.7, 0.85, 0.95), 0.5),
-    *_sweep("hdm-figure-10", "agent.beta", (0.25, 0.5, 2.0, 4.0), 1.0),
-)
+_GAMMAS = _sweep("hdm-figure-10", "agent.gamma_hdm", (0.3, 0.4, 0.7, 0.85, 0.95), 0.5)
+_BETAS = _sweep("hdm-figure-10", "agent.beta", (0.25, 0.5, 2.0, 4.0), 1.0)
+_WEIGHTS = _sweep("hdm-figure-10", "agent.imitation_weight", (0.25, 0.5, 2.0, 4.0), 1.0)
 figure_10 = Study(
     name="hdm-figure-10",
     title="gamma_hdm and beta",
     source="HDM, Figure 10",
-    asks="On push, HDM is above HER and GCSL at many values of gamma_hdm and beta.",
-    cells=(*_FIGURE_10, *_lines("gamma_hdm", "beta")),
+    asks=(
+        "On push, HDM is above HER and GCSL at many values of gamma_hdm and beta. The paper's beta [D 14] weighs the "
+        "reward for reaching a goal, and imitation; its code has a weight of imitation alone, `agent.imitation_weight`."
+    ),
+    cells=(*_GAMMAS, *_BETAS, *_WEIGHTS, *_lines("gamma_hdm", "beta", "imitation_weight")),
     figure="sweep",
-    claims=_above_lines(_FIGURE_10),
+    claims=(
+        *_above_lines("gamma_hdm", _GAMMAS),
+        *_above_lines("beta", _BETAS),
+        *_above_lines("imitation_weight", _WEIGHTS),
+    ),
     quick=(*_QUICK, "hdm-figure-10/gamma_hdm_0.3"),
 )
 
