@@ -18,17 +18,18 @@ from hindsight_jax.runs.progress import duration
 Results = Mapping[str, Mapping[str, Any]]  # path of a run -> what `collect.digest` made
 END = "<!-- end -->"
 COMMAND = "python -m experiments.reproduce"
+SUMMARY = "verdicts"  # the marker of the table of all claims
 DRAWN = ("gain", "ratio")  # figures of another study's runs, whose table is there
+SCHEDULES = {"default": "", "paper": ", the paper's schedule", "quick": ", in miniature: its numbers say nothing"}
 
 
-def key(study: Study, budget: Budget) -> str:
-    """What a study of a budget is called in markers and files.
+def key(name: str, budget: Budget) -> str:
+    """What a study of a budget, or the table of all claims, is called in markers and files.
 
-    >>> from experiments.reproduce.hdm_studies import table_1
-    >>> key(table_1, "default"), key(table_1, "paper")
+    >>> key("hdm-table-1", "default"), key("hdm-table-1", "paper")
     ('hdm-table-1', 'hdm-table-1-paper')
     """
-    return study.name if budget == "default" else f"{study.name}-{budget}"
+    return name if budget == "default" else f"{name}-{budget}"
 
 
 def replaced(page: str, name: str, block: str) -> str:
@@ -54,6 +55,53 @@ def block_of(page: str, name: str) -> str | None:
     return found[1] if found else None
 
 
+def summary(known: Sequence[Study], results: Results, budget: Budget) -> str:
+    """Every claim in a line, with its verdict: what a reader wants first.
+
+    Args:
+      results: path -> run, of all studies.
+    """
+    asked = [study for study in known if studies.runs_of(study, budget)]
+    found = [(study, verdicts.verdict(claim, results)) for study in asked for claim in study.claims]
+    words = [verdict.word for _, verdict in found]
+    waiting = [verdict for _, verdict in found if verdict.word == "open"]
+    missing = sum(any(pair.apart is None for pair in verdict.pairs) for verdict in waiting)
+    lines = [
+        f"### Every claim, and its verdict{SCHEDULES[budget]}",
+        "",
+        f"Of {len(words)} claims {words.count('holds')} hold, {words.count('does not hold')} do not, and "
+        f"{len(waiting)} are open, {missing} of these since runs are missing. A claim about several pairs of runs "
+        "holds if each pair does.",
+        "",
+        "| study | claim | pairs that hold | |",
+        "|---|---|---|---|",
+    ]
+    named = ""
+    for study, verdict in found:
+        heading = _heading(study, budget)
+        source = f"{study.source}, {study.name}" if study.source == "Ours" else study.source
+        link = f"[{source}](#{_anchor(heading)})" if heading != named else ""
+        named = heading
+        run = sum(pair.apart is not None for pair in verdict.pairs)
+        held = f"{sum(pair.word == 'holds' for pair in verdict.pairs)} of {len(verdict.pairs)}"
+        left = "" if run == len(verdict.pairs) else f", {len(verdict.pairs) - run} not run"
+        lines.append(f"| {link} | {verdict.claim.text} | {held}{left} | **{verdict.word}** |")
+    return "\n".join(lines)
+
+
+def _heading(study: Study, budget: Budget) -> str:
+    return f"{study.source}: {study.title}{SCHEDULES[budget]}"
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is called in an address.
+
+    >>> _anchor("HDM, Table 1: the episode's own")
+    'hdm-table-1-the-episodes-own'
+    """
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def block(study: Study, results: Results, budget: Budget, picture: str) -> str:
     """The text of a study: its question, tables, picture and claims, of the runs that are done.
 
@@ -64,8 +112,7 @@ def block(study: Study, results: Results, budget: Budget, picture: str) -> str:
     runs = studies.runs_of(study, budget)
     done = {run.path: results[run.path] for run in runs if run.path in results}
     option = "" if budget == "default" else f" --budget={budget}"
-    schedule = {"default": "", "paper": ", the paper's schedule", "quick": ", in miniature: its numbers say nothing"}
-    lines = [f"### {study.source}: {study.title}{schedule[budget]}", "", study.asks, ""]
+    lines = [f"### {_heading(study, budget)}", "", study.asks, ""]
     lines += [f"`{COMMAND} --only={study.name}{option}`: {len(done)} of {len(runs)} runs are done{_origin(done)}.", ""]
     if not done:
         return "\n".join(lines).rstrip()

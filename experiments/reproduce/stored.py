@@ -47,7 +47,8 @@ def check(known: Sequence[Study], budget: Budget, workdir: Path) -> None:
     text = to.page.read_text() if to.page.exists() else ""
     for study in known:
         load(study.runs, budget, to.results)
-        page.replaced(text, page.key(study, budget), "")
+    for name in (*(study.name for study in known), page.SUMMARY):
+        page.replaced(text, page.key(name, budget), "")
 
 
 def store(runs: Sequence[Run], budget: Budget, workdir: Path, folder: Path) -> None:
@@ -65,7 +66,7 @@ def store(runs: Sequence[Run], budget: Budget, workdir: Path, folder: Path) -> N
 
 
 def write(chosen: Sequence[Study], known: Sequence[Study], budget: Budget, workdir: Path) -> None:
-    """Stores what is done of the chosen studies, and writes every known study that shows one of those runs."""
+    """Stores what is done of the chosen studies; writes the verdicts, and every study that shows one of those runs."""
     to = places(budget, workdir)
     runs = list({run.path: run for study in chosen for run in studies.runs_of(study, budget)}.values())
     store(runs, budget, workdir, to.results)
@@ -73,16 +74,22 @@ def write(chosen: Sequence[Study], known: Sequence[Study], budget: Budget, workd
     for study in known:
         shown = studies.runs_of(study, budget)
         if homes & {run.study for run in shown}:
-            results, name = load(shown, budget, to.results), page.key(study, budget)
+            results, name = load(shown, budget, to.results), page.key(study.name, budget)
             if results:
                 replace(to.pictures / f"{name}.png", figures.picture(study, results))
-            text = to.page.read_text() if to.page.exists() else "# Results\n"
-            block = page.block(study, results, budget, f"{name}.png")
-            replace(to.page, page.replaced(text, name, block).encode())
+            _put(to.page, name, page.block(study, results, budget, f"{name}.png"))
+    every = load([run for study in known for run in studies.runs_of(study, budget)], budget, to.results)
+    _put(to.page, page.key(page.SUMMARY, budget), page.summary(known, every, budget))
+
+
+def _put(path: Path, name: str, block: str) -> None:
+    """Writes the block at its place in the page."""
+    text = path.read_text() if path.exists() else "# Results\n"
+    replace(path, page.replaced(text, name, block).encode())
 
 
 def _file(folder: Path, study: str, budget: Budget) -> Path:
-    return folder / f"{study if budget == 'default' else f'{study}-{budget}'}.json"
+    return folder / f"{page.key(study, budget)}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

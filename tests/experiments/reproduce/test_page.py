@@ -61,6 +61,23 @@ def test_the_block_of_a_study():
     )
 
 
+def test_the_summary_has_a_line_for_each_claim():
+    other = STUDY._replace(source="Ours", claims=(Claim("level", "level", ((A.path, B.path),), 0.5), *STUDY.claims))
+    assert page.summary((STUDY, other), FOUND, "default") == (
+        "### Every claim, and its verdict\n"
+        "\n"
+        "Of 3 claims 1 hold, 0 do not, and 2 are open, 2 of these since runs are missing. A claim about several pairs "
+        "of runs holds if each pair does.\n"
+        "\n"
+        "| study | claim | pairs that hold | |\n"
+        "|---|---|---|---|\n"
+        "| [a paper, Table 9](#a-paper-table-9-a-title) | a is above | 1 of 2, 1 not run | **open** |\n"
+        "| [Ours, small](#ours-a-title) | level | 1 of 1 | **holds** |\n"
+        "|  | a is above | 1 of 2, 1 not run | **open** |"
+    )
+    assert "paper" not in page.summary((STUDY._replace(has_paper=False),), FOUND, "paper").partition("schedule")[2]
+
+
 def test_tasks_that_all_rows_have_are_pooled():
     found = FOUND | {C.path: result(0.0, 0.25, 0.5)}
     header, _, first, second = page.table(STUDY, "", found)
@@ -114,12 +131,18 @@ def test_markers_that_are_wrong_are_refused(text):
 @pytest.mark.parametrize("study", command.STUDIES, ids=lambda study: study.name)
 def test_the_page_is_in_step_with_the_stored_results(study):
     for budget in ("default", "paper"):
-        results, name = stored.load(studies.runs_of(study, budget), budget, RESULTS), page.key(study, budget)
+        results, name = stored.load(studies.runs_of(study, budget), budget, RESULTS), page.key(study.name, budget)
         written = page.block_of(TEXT, name)
         if budget == "default" or results or written:
             again = f"run python -m experiments.reproduce --only={study.name} --budget={budget}"
             assert written == page.block(study, results, budget, f"{name}.png"), again
         assert bool(results) == (stored.places(budget, stored.ROOT).pictures / f"{name}.png").exists()
+
+
+def test_the_verdicts_are_in_step_with_the_stored_results():
+    every = stored.load([run for study in command.STUDIES for run in study.runs], "default", RESULTS)
+    again = "run python -m experiments.reproduce --write"
+    assert page.block_of(TEXT, page.SUMMARY) == page.summary(command.STUDIES, every, "default"), again
 
 
 def test_stored_runs_are_those_of_the_studies():
