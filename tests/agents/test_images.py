@@ -41,7 +41,7 @@ def make_batch(name, goals=False, frames=1, seed=0):
 
 
 @every_agent
-@goals_of_both_kinds
+@pytest.mark.parametrize("goals", [pytest.param(False, marks=pytest.mark.seldom), True], ids=["numbers", "images"])
 def test_every_input_that_an_agent_is_shown_matters(name, goals):
     """The observation, with each of its frames; the goal as shown; s' where a target looks at it."""
     agent = made(name, goals, frames=2)

@@ -285,7 +285,7 @@ def small_batch():
     return batch._replace(achieved_goal=achieved, action=np.array([[[0], [0]], [[1], [1]]], np.int32))
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=pytest.mark.seldom)])
 def test_each_visited_goal_counts_once_by_hand(compiled):
     """A policy that does not see its goal: all weights are 1/2. Rewards are 2 by the first action and 1 by the second.
 

@@ -232,8 +232,7 @@ def check_kill(directory: Path, delay: float) -> None:
     assert names(directory) == [folder(directory, step).name, folder(directory, step + 1).name]
 
 
-@pytest.mark.parametrize("moment", range(2))
-def test_sigkill_in_a_save(tmp_path, moment):
+def test_sigkill_in_a_save(tmp_path):
     check_kill(tmp_path, random.uniform(0.05, 0.6))
 
 
@@ -293,6 +292,7 @@ def test_a_read_only_directory_refuses_to_write(tmp_path):
     tmp_path.chmod(0o700)
 
 
+@pytest.mark.seldom
 def test_a_file_size_limit_is_an_error(tmp_path):
     """The nearest thing to a full disk that every user may have; in a child, since it limits the whole process."""
     code = WRITER.split("for step")[0] + (

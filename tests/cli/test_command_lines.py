@@ -38,6 +38,7 @@ def check(code: int, output: str, errors: str, expected: int, got: str, remedy: 
     assert remedy in errors
 
 
+@pytest.mark.seldom
 def test_every_bad_command_line_ends_with_2_and_leaves_nothing(server, tmp_path):
     slowest = 0.0
     for line, got, remedy in BAD:

@@ -28,7 +28,8 @@ def with_goal(state, goal):
     return state.replace(pipeline_state=carried, obs={**state.obs, "desired_goal": goal})
 
 
-@pytest.mark.parametrize("name", MARKS)
+@pytest.mark.seldom
+@pytest.mark.parametrize("name", registry.OF_PAPERS)
 def test_an_image_observation_is_the_picture_without_shadows_and_markers(name):
     """Its colours up to one of 255, and the pixels that a body changes exactly."""
     env = envs.make(name)

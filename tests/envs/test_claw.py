@@ -44,6 +44,10 @@ class TestContract(physics_contract.PhysicsContract):
     boxes = (("goal", 1),)
     fixed_start = True
 
+    @pytest.mark.seldom  # push and reacher do so by default
+    def test_it_follows_c_mujoco(self, play):
+        super().test_it_follows_c_mujoco(play)
+
 
 @pytest.fixture(scope="module")
 def model(play):

@@ -39,6 +39,7 @@ def test_a_copy_of_a_task_is_the_task(kind, duplicate):
         assert jax.tree.structure(one) == jax.tree.structure(two)
 
 
+@pytest.mark.seldom
 def test_a_copy_of_an_engine_moves_as_it_does_without_the_file_of_its_model(tmp_path):
     path = tmp_path / "ball.xml"
     path.write_text(BALL)

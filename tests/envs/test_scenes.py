@@ -190,6 +190,7 @@ def test_every_ray_meets_what_it_meets_in_c_mujoco(name, view):
         np.testing.assert_allclose(np.asarray(view.nearest(scene))[hit], distance[hit], atol=1e-3)
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", parameters())
 def test_another_goal_is_another_picture(name, view):
     """The translucent marker is in view: where the goal changes, and nothing else, some pixels do."""

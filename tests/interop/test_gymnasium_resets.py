@@ -104,7 +104,11 @@ def test_wrong_options_are_refused_and_change_nothing(task, options, message):
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 @pytest.mark.parametrize(
     "arguments",
-    [{"task": "grid_four_rooms"}, {"task": probes.Disguised()}, {"task": "navigation", "size": 2, "pixels": 36}],
+    [
+        {"task": "grid_four_rooms"},
+        {"task": probes.Disguised()},
+        pytest.param({"task": "navigation", "size": 2, "pixels": 36}, marks=pytest.mark.seldom),
+    ],
 )
 def test_copies_go_on_where_the_environment_is(arguments, duplicate):
     """grid_four_rooms carries a key; a task of one's own is pickled whole; images are stacked."""

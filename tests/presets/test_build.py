@@ -420,6 +420,7 @@ def test_a_preference_that_is_off_cannot_differ_between_members(plain):
         plain.run.init(jax.random.key(0), {"relabel.preference": 0.5})
 
 
+@pytest.mark.seldom
 def test_a_goal_asks_for_a_change_beyond_three_millimetres_of_the_puck(plain, preferring):
     assert plain.run.init is not preferring.run.init
     state = jax.eval_shape(preferring.run.init, jax.random.key(0))

@@ -12,6 +12,7 @@ from ring_model import HISTORIES, assert_equal, compiled, decode, filled, law, p
 from hindsight_jax import relabel
 
 NUM_DRAWS = 1_000_000
+DEFAULT = ("wrap_around", "early_ends")  # histories of a ring; the others are seldom run
 
 
 def counts_of(batch, model, looks_back=False):
@@ -57,8 +58,11 @@ LAWS = {
 @pytest.mark.parametrize(
     ("history", "name"),
     [
-        *((history, "hindsight") for history in HISTORIES),
-        ("early_ends", "geometric"),
+        *(
+            pytest.param(history, "hindsight", marks=[] if history in DEFAULT else pytest.mark.seldom)
+            for history in HISTORIES
+        ),
+        pytest.param("early_ends", "geometric", marks=pytest.mark.seldom),
         *(
             pytest.param("wrap_around", name, marks=pytest.mark.seldom)  # tests/relabel has their laws
             for name in ("geometric", "final", "episode")
@@ -116,7 +120,9 @@ def test_rows_of_one_batch_are_independent():
 # Preference
 
 
-@pytest.mark.parametrize(("m", "p"), [(4, 0.0), (4, 0.7), (4, 1.0), (1, 1.0)])
+@pytest.mark.parametrize(
+    ("m", "p"), [(4, 0.7), *(pytest.param(*pair, marks=pytest.mark.seldom) for pair in ((4, 0.0), (4, 1.0), (1, 1.0)))]
+)
 def test_preference_has_the_exact_joint_law(m, p):
     """Of m independent hindsight transitions the first that changed is kept with probability p, else the first.
 

@@ -29,6 +29,7 @@ def half(server, tmp_path_factory):
     return path
 
 
+@pytest.mark.seldom
 def test_with_equal_values_it_is_the_uninterrupted_run_from_there_on(server, whole, half, tmp_path):
     path = tmp_path / "next"
     before = {file: file.read_bytes() for file in half.rglob("*") if file.is_file()}

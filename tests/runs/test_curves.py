@@ -46,7 +46,10 @@ def decoded(data):
         return image.format, image.size, np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize(("seeds", "evaluations"), [(4, 40), (1, 40), (4, 1), (1, 1), (20, 300)])
+@pytest.mark.parametrize(
+    ("seeds", "evaluations"),
+    [(4, 40), *(pytest.param(*size, marks=pytest.mark.seldom) for size in ((1, 40), (4, 1), (1, 1), (20, 300)))],
+)
 def test_picture_opens_is_small_and_is_not_blank(seeds, evaluations):
     data = curves.curves(make_records(seeds, evaluations), "hdm_push")
     kind, (width, height), pixels = decoded(data)
@@ -138,6 +141,7 @@ def test_a_constant_and_a_huge_diagnostic_are_drawn():
     assert decoded(curves.curves(make_records(td_loss=0.0, q_mean=1e30), "x"))[0] == "PNG"
 
 
+@pytest.mark.seldom
 def test_the_picture_is_the_same_twice_and_leaves_pyplot_alone():
     code = (
         "import sys; from hindsight_jax.runs import curves; import numpy as np;"

@@ -78,6 +78,7 @@ def test_no_rounds_keep_the_speeds_of_a_file(monkeypatch, tmp_path):
     assert main([f"--load={path}", "--tasks", "claw", "--rounds=0"]) == 2  # it has none of claw
 
 
+@pytest.mark.seldom
 def test_shares_of_navigation_s_goals_are_printed_and_nothing_is_measured(measured, capsys):
     assert main(["--navigation", "1", "30"]) == 0
     assert re.findall(r"K = (\d+).* (\d\.\d{4}) of", capsys.readouterr().out) == [

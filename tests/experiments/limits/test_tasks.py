@@ -35,6 +35,7 @@ def test_starts_anywhere_have_any_number_of_digits_open():
     assert set(np.asarray(state.obs["desired_goal"]).ravel()) == {-3, -2, -1, 1, 2, 3}
 
 
+@pytest.mark.seldom
 def test_play_opens_a_lock_of_nine_digits_never_and_of_one_often():
     """A lock of one opens in a step with probability 1/3; of nine with 3^-9 = 5e-5, in 11 tries an episode."""
     moved = []

@@ -49,6 +49,7 @@ def test_gradients_in_closed_form(problem, generator):
     np.testing.assert_allclose(never, rho[:, :, None] * pulled, atol=1e-14)
 
 
+@pytest.mark.seldom
 def test_the_gradient_is_that_of_the_loss_by_finite_differences():
     """The loss that `update` reports, at parameters a step apart along its gradient, falls by the gradient's square."""
     agent = learner.make_agent(imitation="always", backup="max", bounded=False)  # no choice by the moving network

@@ -73,6 +73,7 @@ def test_a_run_that_fails_keeps_what_it_had_and_the_next_begins(capsys):
     assert "out of memory" in capsys.readouterr().err
 
 
+@pytest.mark.seldom
 def test_a_run_is_killed_at_its_time_limit_and_keeps_what_it_had():
     found, _, reported = measured([8], minutes=0.025)
     stopped, after = found["runs"].values()
