@@ -71,6 +71,7 @@ def test_intervals_of_success_rates_cover_too(num_seeds):
     assert 0.93 <= np.mean((low <= 2 / 3) & (high >= 2 / 3)) <= 0.97
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize(
     ("num_seeds", "spread"),
     [(3, [1.0]), (10, [1.0]), (3, [0.01, 0.05, 0.08, 0.04, 0.05]), (5, [0.05] * 5), (10, [0.01, 0.05, 0.08])],

@@ -175,6 +175,7 @@ def compare_moving(view, ours, theirs):
     assert overlap(ours, theirs) >= 0.97
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", parameters())
 def test_every_ray_meets_what_it_meets_in_c_mujoco(name, view):
     view = view(name)

@@ -98,6 +98,7 @@ RULES |= {
 }  # fmt: skip
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_each_rule_computes_what_jax_does(rule):
     function, *examples = RULES[rule]

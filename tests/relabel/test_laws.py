@@ -103,7 +103,7 @@ def test_geometric_pmf_equals_float64(discount, length):
 
 
 @pytest.mark.parametrize("discount", [0.0, 0.3, 0.98, 0.9999, 1 - 2.0**-24, 1.0])
-@pytest.mark.parametrize("length", [50, 1000])
+@pytest.mark.parametrize("length", [50, pytest.param(1000, marks=pytest.mark.seldom)])
 def test_geometric_draws_have_the_pmf_for_all_uniforms_of_float32(monkeypatch, discount, length):
     """Not a sample: each of the 2^23 values of `jax.random.uniform` once, so the frequencies are what is drawn."""
     monkeypatch.setattr(jax.random, "uniform", lambda key, *_: key)

@@ -10,6 +10,7 @@ from experiments.environments import speed as env_speed
 from hindsight_jax import envs
 from hindsight_jax.envs import physics
 
+pytestmark = pytest.mark.seldom  # it compiles tasks, and an instrument of measurement is seldom changed
 COUNT, SUBSTEPS = 3, 4
 
 
@@ -50,7 +51,6 @@ def test_the_path_starts_in_the_middle_of_an_episode(path):
         np.testing.assert_array_equal(ours, states)
 
 
-@pytest.mark.seldom
 def test_the_raw_loop_arrives_where_the_task_does(reach, path):
     last, (observations, achieved, rewards) = env_speed.task_loop(reach, path)()
     assert (observations.shape, achieved.shape, rewards.shape) == ((6, COUNT, 10), (6, COUNT, 3), (6, COUNT))
