@@ -73,8 +73,8 @@ def summary(known: Sequence[Study], results: Results, budget: Budget) -> str:
         f"{len(waiting)} are open, {missing} of these since runs are missing. A claim about several pairs of runs "
         "holds if each pair does.",
         "",
-        "| study | claim | pairs that hold | |",
-        "|---|---|---|---|",
+        "| study | claim | pairs that hold | a seed is above | |",
+        "|---|---|---|---|---|",
     ]
     named = ""
     for study, verdict in found:
@@ -85,7 +85,8 @@ def summary(known: Sequence[Study], results: Results, budget: Budget) -> str:
         run = sum(pair.apart is not None for pair in verdict.pairs)
         held = f"{sum(pair.word == 'holds' for pair in verdict.pairs)} of {len(verdict.pairs)}"
         left = "" if run == len(verdict.pairs) else f", {len(verdict.pairs) - run} not run"
-        lines.append(f"| {link} | {verdict.claim.text} | {held}{left} | **{verdict.word}** |")
+        chance = _chance(verdict.chance)
+        lines.append(f"| {link} | {verdict.claim.text} | {held}{left} | {chance} | **{verdict.word}** |")
     return "\n".join(lines)
 
 
@@ -176,12 +177,16 @@ def claims(study: Study, done: Results) -> list[str]:
         found = verdicts.verdict(claim, done)
         told = [(pair, pair.apart) for pair in found.pairs if pair.apart is not None]
         count = "" if len(told) == len(found.pairs) else f"{len(told)} of {len(found.pairs)} pairs are done"
-        lines.append(f"| {claim.text} | {count} | | | **{found.word}** |")
+        chance = _chance(found.chance) if len(found.pairs) > 1 else ""
+        lines.append(f"| {claim.text} | {count} | | {chance} | **{found.word}** |")
         for pair, apart in told:
             names = " : ".join(path.partition("/")[2] for path in (pair.better, pair.worse) if path)
-            chance = spread(pair.chance, 2) if pair.chance else ""
-            lines.append(f"| | {names} | {spread(apart)} | {chance} | {pair.word} |")
+            lines.append(f"| | {names} | {spread(apart)} | {_chance(pair.chance)} | {pair.word} |")
     return lines
+
+
+def _chance(found: statistics.Interval | None) -> str:
+    return spread(found, 2) if found else ""
 
 
 def spread(found: statistics.Interval, digits: int = 3) -> str:

@@ -42,6 +42,7 @@ class Verdict(NamedTuple):
 
     claim: Claim
     pairs: tuple[Pair, ...]
+    chance: statistics.Interval | None  # that a seed is above, the mean over the pairs; None if they share runs
     word: Word
 
 
@@ -62,7 +63,18 @@ def verdict(claim: Claim, results: Mapping[str, Mapping[str, Any]]) -> Verdict:
     pairs = tuple(_pair(claim, better, worse, results) for better, worse in claim.pairs)
     words = {pair.word for pair in pairs}
     whole: Word = "does not hold" if "does not hold" in words else "open" if "open" in words else "holds"
-    return Verdict(claim, pairs, whole)
+    return Verdict(claim, pairs, _chance(claim, pairs, results), whole)
+
+
+def _chance(
+    claim: Claim, pairs: tuple[Pair, ...], results: Mapping[str, Mapping[str, Any]]
+) -> statistics.Interval | None:
+    """Over all pairs, which must be independent of each other, as tasks are: no run stands in two of them."""
+    paths = [path for pair in claim.pairs for path in pair]
+    if any(pair.chance is None for pair in pairs) or len(set(paths)) < len(paths):
+        return None
+    first, second = (np.stack([success(results[pair[side]]) for pair in claim.pairs], axis=1) for side in range(2))
+    return statistics.probability_of_improvement(first, second)
 
 
 def _pair(claim: Claim, better: str, worse: str, results: Mapping[str, Mapping[str, Any]]) -> Pair:

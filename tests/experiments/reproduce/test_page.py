@@ -56,7 +56,7 @@ def test_the_block_of_a_study():
         "\n"
         "| claim | runs | apart, seed by seed | a seed is above | |\n"
         "|---|---|---|---|---|\n"
-        "| a is above | 1 of 2 pairs are done | | | **open** |\n"
+        "| a is above | 1 of 2 pairs are done | |  | **open** |\n"
         "| | a : b | 0.250 (0.250 to 0.250) | 1.00 (0.34 to 1.00) | holds |"
     )
 
@@ -69,11 +69,11 @@ def test_the_summary_has_a_line_for_each_claim():
         "Of 3 claims 1 hold, 0 do not, and 2 are open, 2 of these since runs are missing. A claim about several pairs "
         "of runs holds if each pair does.\n"
         "\n"
-        "| study | claim | pairs that hold | |\n"
-        "|---|---|---|---|\n"
-        "| [a paper, Table 9](#a-paper-table-9-a-title) | a is above | 1 of 2, 1 not run | **open** |\n"
-        "| [Ours, small](#ours-a-title) | level | 1 of 1 | **holds** |\n"
-        "|  | a is above | 1 of 2, 1 not run | **open** |"
+        "| study | claim | pairs that hold | a seed is above | |\n"
+        "|---|---|---|---|---|\n"
+        "| [a paper, Table 9](#a-paper-table-9-a-title) | a is above | 1 of 2, 1 not run |  | **open** |\n"
+        "| [Ours, small](#ours-a-title) | level | 1 of 1 | 1.00 (0.34 to 1.00) | **holds** |\n"
+        "|  | a is above | 1 of 2, 1 not run |  | **open** |"
     )
     assert "paper" not in page.summary((STUDY._replace(has_paper=False),), FOUND, "paper").partition("schedule")[2]
 

@@ -63,6 +63,20 @@ def test_pairs_tell_the_difference_and_the_chance():
     assert missing.chance is None
 
 
+def test_the_chance_over_pairs_is_their_mean_if_no_run_is_in_two():
+    results = {
+        "s/a": run(0.6, 0.8, 0.9),
+        "s/b": run(0.5, 0.6, 0.6),
+        "s/c": run(0.2, 0.2, 0.2),
+        "s/d": run(0.9, 0.9, 0.9),
+    }
+    chance = lambda *pairs: verdicts.verdict(Claim("so", "above", pairs), results).chance
+    assert chance(("s/a", "s/b")).mean == pytest.approx(8 / 9)
+    assert chance(("s/a", "s/b"), ("s/c", "s/d")).mean == pytest.approx(4 / 9)  # of 8/9 and 0
+    assert chance(("s/a", "s/b"), ("s/a", "s/d")) is None
+    assert chance(("s/a", "s/b"), ("s/c", "s/missing")) is None
+
+
 def test_success_is_the_mean_of_the_last_five_evaluations():
     curves = {"success_end": [[0.0, 0.1, 0.2, 0.3, 0.4, 0.5], [0.9, 1.0, 1.0, 1.0, 1.0, math.nan]]}
     np.testing.assert_allclose(verdicts.success(curves), [0.3, math.nan])
