@@ -1,5 +1,6 @@
 """Arguments of the table of Q beside trajectories; test_run.py prints one from a real run."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,16 +30,27 @@ def test_another_beta_is_refused(tmp_path):
         q_values.measure("hdm_push", presets.config("hdm_push", {"agent.beta": 0.5}), tmp_path)
 
 
-def test_next_states_are_one_step_of_each_stored_trajectory():
-    """Of three slots the first two are filled; state i of trajectory c is 10 c + i, and its action 100 c + i."""
+def coded():
+    """Of three slots two are filled; state i of trajectory c is 10 c + i, and its action 100 c + i. The first comes to
+    its goal with its last action; the second would after it has ended."""
     states = np.arange(3.0)[:, None, None] * 10 + np.arange(4.0)[None, :, None]
     actions = np.arange(3)[:, None, None] * 100 + np.arange(3)[None, :, None]
-    stored = types.Trajectory(states, -states, actions, None, None, None)
-    step = q_values.next_states(stored, 1, 2)
+    goals, lengths = np.array([[-3.0], [-13.0], [0.0]]), np.array([3, 2, 3])
+    return types.Trajectory(states, -states, actions, goals, lengths, np.zeros(3, bool))
+
+
+def test_steps_are_one_of_each_trajectory_with_the_goal_that_is_given():
+    stored = coded()
+    step = q_values.steps(stored, 1, np.array([0, 1]), stored.achieved_goal[:2, 2])
     assert step.observation.ravel().tolist() == [1, 11]
     assert step.action.ravel().tolist() == [1, 101]
     assert step.goal.ravel().tolist() == step.next_achieved_goal.ravel().tolist() == [-2, -12]
     assert step.reward.tolist() == [-1, -1]
+
+
+def test_a_goal_is_missed_if_no_state_of_the_episode_is_there():
+    distance = lambda achieved, goal: jnp.abs(achieved - goal).sum()
+    assert q_values.missed(coded(), 2, distance, 0.5).tolist() == [False, True]
 
 
 def test_runs_with_one_are_not():
