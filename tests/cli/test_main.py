@@ -122,6 +122,7 @@ def test_q_stands_beside_what_trajectories_did(trained):
     table = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:]]
     assert [(offset, past) for offset, past, _ in table] == [
         ("1", "0.00"), ("2", "-1.00"), ("5", "-3.88"), ("10", "-8.31"), ("20", "-15.94"),
+        ("missed, 20 left", "-16.62"), ("missed, 10 left", "-9.15"),
     ]  # fmt: skip
     assert all(-50.0 < float(q) < 1.0 for _, _, q in table)
 
