@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments.reproduce.studies import Cell, Claim, Run, Study, grid_cells
+from hindsight_jax import presets
 
 TABLE_1 = "hdm-table-1"
 TASKS = ("four_rooms", "lunar_lander", "push", "door", "claw")
@@ -96,13 +97,15 @@ figure_8 = Study(
 )
 
 
-def _sweep(study: str, field: str, values: tuple[float, ...], default: float) -> tuple[Cell, ...]:
-    """Cells of hdm_push at each value of a field, in the field's panel; the run of Table 1 at its default."""
+def _sweep(
+    study: str, field: str, values: tuple[float, ...], default: float, of: Run = HDM_PUSH, row: str = "HDM"
+) -> tuple[Cell, ...]:
+    """Cells of a run of Table 1 at each value of a field, in the field's panel; the run itself at its default."""
     short = field.rpartition(".")[2]
-    run = lambda value: Run(study, f"{short}_{value:g}", "hdm_push", {field: value})
+    label = short if of is HDM_PUSH else f"{presets.split(of.name)[0]}_{short}"
+    run = lambda value: Run(study, f"{label}_{value:g}", of.name, {field: value})
     return tuple(
-        Cell(HDM_PUSH if value == default else run(value), "HDM", f"{value:g}", short)
-        for value in sorted((*values, default))
+        Cell(of if value == default else run(value), row, f"{value:g}", short) for value in sorted((*values, default))
     )
 
 
@@ -146,21 +149,29 @@ figure_10 = Study(
     quick=(*_QUICK, "hdm-figure-10/gamma_hdm_0.3"),
 )
 
+_HER = (HER_PUSH, "HER (-1, 0)")
 _SHARES = (
     *_sweep("shares", "relabel.next_state", (0.0, 0.2, 0.4, 0.8), 0.6),
+    *_sweep("shares", "relabel.next_state", (0.0,), 0.6, *_HER),
     *_sweep("shares", "relabel.behaviour", (0.0, 0.3, 0.5), 0.15),
+    *_sweep("shares", "relabel.behaviour", (0.0,), 0.15, *_HER),
 )
 shares = Study(
     name="shares",
     title="how many goals are next states, and how many are the episode's own",
     source="Ours",
-    asks="On push, how much HDM depends on the shares of its goals: the paper has 0.6 and 0.15.",
-    cells=(*_SHARES, *_lines("next_state", "behaviour")),
+    asks="On push, how much HDM and HER depend on the shares of their goals: the paper has 0.6 and 0.15.",
+    cells=_SHARES,
     figure="sweep",
     claims=(
         Claim("HDM without next states as goals is worse", "above", ((HDM_PUSH.path, "shares/next_state_0"),)),
         Claim(
             "HDM without the episode's own goals is as good", "level", ((HDM_PUSH.path, "shares/behaviour_0"),), 0.05
+        ),
+        Claim(  # asked when HDM was seen to be better without
+            "HDM is above HER (-1, 0), both without next states as goals",
+            "above",
+            (("shares/next_state_0", "shares/her_next_state_0"),),
         ),
     ),
     quick=(HDM_PUSH.path, "shares/next_state_0"),
