@@ -6,10 +6,12 @@ ring stands beside the return of the trajectory itself,
     -(1 - gamma^(k-1)) / (1 - gamma)    for rewards of -1, and 0 on arrival.
 
 The best policy reaches g in k actions or fewer, so a mean Q below that return is too low. The last rows are of the
-episodes that missed their goal: the return is at most that of the steps that are left, and Q must sink on the way, or
-it does not see that the goal is missed. The table is for Q-learning with these rewards, by index. A run with line 2 of
-HDM's Algorithm 1 as a loss (agent.next_state=loss) has another one: the mean of Q(s_t, a_t, phi(s_{t+1})), which line 2
+episodes that missed their goal: the return is at most that of the steps that are left, and a Q that rises on the way
+takes a miss for progress. The table is for Q-learning with these rewards, by index. A run with line 2 of HDM's
+Algorithm 1 as a loss (agent.next_state=loss) has another one: the mean of Q(s_t, a_t, phi(s_{t+1})), which line 2
 raises, at some steps t.
+
+Dimension key: C trajectories that are stored, N of them that are taken, G of a goal.
 """
 
 import sys
@@ -129,7 +131,7 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))
     mean_q = jax.jit(lambda agent, transitions: setup.agent.update(agent, transitions, keys[0])[1]["q_mean"])
     horizon, gamma = setup.env.spec.horizon, values["agent.gamma"]
-    value = lambda steps: -sum(gamma**n for n in range(steps))
+    value = lambda count: -sum(gamma**n for n in range(count))
     q: dict[int | str, list[float]] = {}
     returns: dict[int | str, float] = {}
     for i, member in enumerate(members):
