@@ -67,6 +67,11 @@ gates = Study(
         Claim("the gate helps the actor: above all imitation", "above", _everywhere("hdm_ac", "hdm_ac_always")),
         Claim("progress is above HDM's indicator", "above", _everywhere("hdm_ac", "hdm_ac_indicator")),
         Claim("the gate helps the critic of states", "above", _everywhere("hdm_v", "hdm_v_none")),
+        Claim(  # asked when the indicator was seen to be above progress
+            "HDM's indicator helps the actor: above no imitation",
+            "above",
+            _everywhere("hdm_ac_indicator", "hdm_ac_none"),
+        ),
     ),
     quick=tuple(f"{GATES}/{name}_four_rooms" for name in ("hdm_v", "hdm_ac", "hdm_ac_none")),
     has_paper=False,
