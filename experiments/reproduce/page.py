@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.reproduce import studies, verdicts
 from experiments.reproduce.studies import Budget, Cell, Study
+from experiments.theory.page import anchor
 from hindsight_jax import checks, statistics
 from hindsight_jax.runs import comparison
 from hindsight_jax.runs.progress import duration
@@ -80,7 +81,7 @@ def summary(known: Sequence[Study], results: Results, budget: Budget) -> str:
     for study, verdict in found:
         heading = _heading(study, budget)
         source = f"{study.source}, {study.name}" if study.source == "Ours" else study.source
-        link = f"[{source}](#{_anchor(heading)})" if heading != named else ""
+        link = f"[{source}](#{anchor(heading)})" if heading != named else ""
         named = heading
         run = sum(pair.apart is not None for pair in verdict.pairs)
         held = f"{sum(pair.word == 'holds' for pair in verdict.pairs)} of {len(verdict.pairs)}"
@@ -92,15 +93,6 @@ def summary(known: Sequence[Study], results: Results, budget: Budget) -> str:
 
 def _heading(study: Study, budget: Budget) -> str:
     return f"{study.source}: {study.title}{SCHEDULES[budget]}"
-
-
-def _anchor(heading: str) -> str:
-    """What a heading is called in an address.
-
-    >>> _anchor("HDM, Table 1: the episode's own")
-    'hdm-table-1-the-episodes-own'
-    """
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def block(study: Study, results: Results, budget: Budget, picture: str) -> str:

@@ -70,7 +70,7 @@ def of_next_states(name: str, values: dict[str, Any], checkpoints: Path) -> list
     setup, state, keys = restored(name, values, checkpoints)
     mean_q = jax.jit(lambda agent, transitions: setup.agent.update(agent, transitions, keys[0])[1]["q_mean"])
     found = []
-    members = members_of(state, values["seeds"])
+    members = [training.local_member(state.members, i) for i in range(values["seeds"])]
     for t in [t for t in STEPS if t < setup.env.spec.horizon]:
         q = []
         for member in members:
@@ -107,11 +107,6 @@ def missed(stored: types.Trajectory, size: int, distance: Any, threshold: float)
     return ~np.any(there & (np.arange(there.shape[1]) < whole.length[:, None]), axis=1)
 
 
-def members_of(state: Any, count: int) -> list[Any]:
-    """The members of a population, one by one."""
-    return [jax.tree.map(lambda x, i=i: x[i], state.members) for i in range(count)]
-
-
 def restored(name: str, values: dict[str, Any], checkpoints: Path) -> tuple[presets.Setup, Any, Any]:
     """(setup, the population's state in its newest checkpoint, the members' keys)."""
     setup = presets.build(name, values)
@@ -125,7 +120,7 @@ def measure(name: str, values: dict[str, Any], checkpoints: Path) -> list[tuple[
     episodes that missed their goal, for the numbers LEFT of actions to their end, if every member's ring has such."""
     refuse_without_q(name, values)
     setup, state, keys = restored(name, values, checkpoints)
-    members = members_of(state, values["seeds"])
+    members = [training.local_member(state.members, i) for i in range(values["seeds"])]
     ring = replay.make_ring(training.example_trajectory(setup.env), values["replay.capacity"])
     reward_fn = relabel.reward_by_index()
     sample = jax.jit(lambda stored, key: ring.sample(stored, key, NUM_ROWS, relabel.future(), reward_fn))

@@ -44,7 +44,7 @@ class TestContract(physics_contract.PhysicsContract):
     boxes = (("goal", 1),)
     fixed_start = True
 
-    @pytest.mark.seldom  # push and reacher do so by default
+    @pytest.mark.seldom  # push, reacher and lunar_lander do so by default
     def test_it_follows_c_mujoco(self, play):
         super().test_it_follows_c_mujoco(play)
 
