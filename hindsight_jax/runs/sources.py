@@ -55,15 +55,18 @@ def read(arguments: Sequence[str | os.PathLike[str]]) -> list[Source]:
     for path in paths:
         if paths.count(path) > 1:
             checks.fail("DIR", repr(str(path)), "each run is shown once", "Name it once.")
-    return _labelled([open_run(label, path) for label, path in found])
+    return _labelled([open_run(path, label) for label, path in found])
 
 
-def open_run(label: str, path: Path) -> Source:
-    """One run; '' for a label that `read` chooses."""
-    workdir = WorkDir.open(path)
+def open_run(path: Path, label: str = "") -> Source:
+    """The run in a directory; its label is the run's name by default.
+
+    Raises WorkDirError: a file of the run is missing or cannot be read.
+    """
+    workdir = WorkDir(path)
     document, records = workdir.read_config(), workdir.read_records()
     written = workdir.read_summary() if (path / "summary.json").exists() else {}
-    return Source(label, path, document, records, written, _state(path, document, records, written))
+    return Source(label or document["name"], path, document, records, written, _state(path, document, records, written))
 
 
 def lines(sources: Iterable[Source]) -> list[Line]:
@@ -107,8 +110,8 @@ def _state(path: Path, document: dict[str, Any], records: list[Record], written:
 
 
 def _labelled(sources: list[Source]) -> list[Source]:
-    """Names those without a label by the run's name, with what tells its directory from others of that name."""
-    names = [source.label or source.document["name"] for source in sources]
+    """Adds to a label that several have what tells a directory from the others."""
+    names = [source.label for source in sources]
     out = []
     for source, name in zip(sources, names, strict=True):
         alone = names.count(name) == 1

@@ -16,7 +16,7 @@ from hindsight_jax.runs import comparison
 from hindsight_jax.runs.files import explain_errors, replace
 from hindsight_jax.runs.report import sections
 from hindsight_jax.runs.report.charts import Chart, charts
-from hindsight_jax.runs.sources import Source, lines, read
+from hindsight_jax.runs.sources import Source, lines, open_run
 
 NAME = "report.html"
 
@@ -31,8 +31,8 @@ def write(sources: Sequence[Source], path: Path, title: str = "") -> None:
 
 
 def write_own(workdir: Path) -> None:
-    """Writes report.html of one run into its work directory."""
-    write(read([workdir]), workdir / NAME)
+    """Writes report.html of one run into its work directory. Raises WorkDirError, also where a file of it is gone."""
+    write([open_run(workdir)], workdir / NAME)
 
 
 def page(sources: Sequence[Source], title: str = "") -> str:

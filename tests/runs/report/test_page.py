@@ -10,6 +10,7 @@ from one_record import record
 from shown_runs import make_run
 
 from hindsight_jax.runs import sources
+from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.report import page
 from hindsight_jax.runs.video import encode_gif
 from hindsight_jax.runs.workdir import WorkDir
@@ -103,3 +104,13 @@ def test_a_page_that_cannot_be_written_names_the_file(tmp_path):
     found = sources.read([make_run(tmp_path / "a")])
     with pytest.raises(OSError, match=r"b/report\.html: cannot be written"):
         page.write(found, tmp_path / "b" / "report.html")
+
+
+@pytest.mark.parametrize("gone", ["config.json", "metrics.jsonl", "everything"])
+def test_the_page_of_a_run_that_is_gone_names_the_file(tmp_path, gone):
+    """A run that goes on says so and ends by its own error, not by this page's."""
+    path = make_run(tmp_path / "a")
+    path.rename(tmp_path / "moved") if gone == "everything" else (path / gone).unlink()
+    with pytest.raises(WorkDirError, match=r"a/.*\.json.* cannot be read \(No such file or directory\)\. It is gone"):
+        page.write_own(path)
+    assert not (path / page.NAME).exists()
