@@ -36,7 +36,6 @@ from hindsight_jax.cli.arguments import parse
 from hindsight_jax.cli.flags import UsageError
 from hindsight_jax.runs import batch, config_file, sources, streams
 from hindsight_jax.runs.batch import Job
-from hindsight_jax.runs.files import WorkDirError
 from hindsight_jax.runs.progress import duration
 from hindsight_jax.runs.report import page
 
@@ -190,7 +189,7 @@ def _show(jobs: Sequence[Job], workdir: Path) -> None:
     try:
         page.write(sources.read(begun), workdir / page.NAME, workdir.name)
         streams.print_line(f"report: {workdir / page.NAME}")
-    except (ValueError, WorkDirError) as error:
+    except (ValueError, OSError) as error:
         print(f"warning: {error}", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hindsight_jax import fields
+from hindsight_jax.backend import BackendError
 
 COMMANDS = {
     "show": "one HTML page of one or several runs: curves, diagnostics, videos, what differs",
@@ -44,6 +45,8 @@ def run(argv: Sequence[str]) -> int:
         return module.main(argv[1:])
     except SystemExit as end:  # argparse's, after --help or an error
         return int(end.code or 0)
+    except (OSError, BackendError) as error:  # a file that vanished meanwhile, a disk that refuses; no device
+        return failed(error, 1)
 
 
 def failed(error: Exception, code: int = 2) -> int:

@@ -67,6 +67,8 @@ def run(arguments: Arguments, argv: Sequence[str]) -> int:
         if joined.count > 1:
             processes.leave(code, joined)
         return code
+    except SystemExit as end:  # of a second signal: the interpreter would wait for the threads of a save that hangs
+        processes.leave(int(end.code or 0), joined)
 
 
 def members_here(arguments: Arguments) -> int:

@@ -99,14 +99,16 @@ def train(jobs: Iterable[Job], *, runner: Runner, say: Callable[[str], None]) ->
         now, start, trouble = progress_of(job), None, ""
         if now.state in ("new", "cut off"):
             log = job.path.with_name(f"{job.path.name}.log")
-            log.parent.mkdir(parents=True, exist_ok=True)
             arguments = arguments_of(job, now.state)
             say(f"{job.label}: {shlex.join([fields.COMMAND, *arguments])}")
             before, began = now.seconds, time.monotonic()
-            code = runner(arguments, log)
+            try:
+                log.parent.mkdir(parents=True, exist_ok=True)
+                trouble = f"exit code {runner(arguments, log)}, see {log}"
+            except OSError as error:  # of its log, or of a process more; the next run is tried
+                trouble = f"it did not start ({error})"
             now = progress_of(job)
             start = max(time.monotonic() - began - (now.seconds - before), 0.0)
-            trouble = f"exit code {code}, see {log}"
         if now.state == "another run":
             trouble = f"{job.path} holds another run. Move it, or choose another --workdir"
         elif now.state in ("done", "locked"):

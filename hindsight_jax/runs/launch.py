@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from hindsight_jax import fields, presets
 from hindsight_jax.runs import config_file, streams
+from hindsight_jax.runs.files import explain_errors
 from hindsight_jax.runs.processes import Processes
 from hindsight_jax.runs.refusals import refusals
 from hindsight_jax.runs.session import session
@@ -57,7 +58,9 @@ def train(
             whole = _whole(name, config, grid, path, resume, argv, create) if processes.is_first else None
             processes.wait()
         create = WorkDir.create
-    parts = list(split(name, config, grid, whole.path if whole else path.absolute(), resume))
+    with refusals(), explain_errors(path, "the current folder cannot be found"):
+        absolute = path.absolute()
+    parts = list(split(name, config, grid, whole.path if whole else absolute, resume))
     for number, part in enumerate(parts):
         if whole is not None:
             streams.print_line(f"{name}: program {number + 1} of {len(parts)}, in {part.path}")

@@ -100,7 +100,7 @@ def is_held(directory: str | os.PathLike[str]) -> bool:
     """
     try:
         descriptor = os.open(Path(directory) / NAME, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -89,10 +89,11 @@ def join(address: Address | None) -> Processes:
 
 
 def leave(code: int, processes: Processes) -> NoReturn:
-    """Flushes and exits at once, without JAX's barrier, on which the others would block."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if processes.is_first:
+    """Flushes and exits at once, without JAX's barrier, on which the others would block, and without its threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # a broken pipe, a closed stream, none
+            stream.flush()
+    if processes.is_first and processes.count > 1:
         time.sleep(SECONDS_OF_GRACE)  # JAX ends the others with process 0: let them print their errors first
     os._exit(code)
 

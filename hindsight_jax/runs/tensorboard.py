@@ -4,6 +4,7 @@ The calling thread writes the events, at once. tensorboardX's own `SummaryWriter
 of ten, and a full disk kills that thread: the run would then wait for the queue for ever. Its encodings are used here.
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Sequence
@@ -47,8 +48,11 @@ class Events:
 
     def _make(self, folder: Path) -> None:
         """Makes the folder, but no parents: a work directory that was deleted is not made again."""
-        self.directory.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
+        for one in (self.directory, folder):
+            with contextlib.suppress(
+                FileExistsError
+            ):  # pathlib's exist_ok raises it where the folder vanishes meanwhile
+                os.mkdir(one)
 
     def _by_folder(self, records: Sequence[Record]) -> dict[Path, list[Record]]:
         folders: dict[Path, list[Record]] = {}

@@ -177,3 +177,14 @@ def test_a_run_is_trained_by_a_process_with_a_line_for_each_evaluation(tmp_path,
     assert "g: done" in capsys.readouterr().out
     assert batch.main([*arguments, "--list"]) == 0
     assert "done  100%" in capsys.readouterr().out
+
+
+def test_a_run_that_cannot_start_does_not_stop_the_others(night, capsys):
+    """The folder of its log takes no file; another run's directory is a file."""
+    pathlib.Path("w/her_push.log").mkdir(parents=True)
+    pathlib.Path("w/betas").touch()
+    assert batch.main(["night.toml", "--workdir=w"], Runner(jobs("night.toml"))) == 1
+    captured = capsys.readouterr()
+    assert "hdm_push: done" in captured.out
+    assert "error: her_push: it did not start ([Errno 21] Is a directory: 'w/her_push.log')" in captured.err
+    assert "error: betas: it did not start (" in captured.err

@@ -82,6 +82,13 @@ def test_a_device_that_cannot_be_used_is_refused_before_a_folder_is_made(server,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_current_folder_that_is_gone_is_named(server, tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    ended = server.run(*TINY, "--workdir=run", cwd=folder, setup=f"os.rmdir({str(folder)!r})\n{QUICK}")
+    check(*ended[:3], 1, "run: the current folder cannot be found", "Put it back")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its permissions")
 def test_a_directory_without_permission_is_refused(server, tmp_path):
     for folder in (tmp_path, *tmp_path.parents):

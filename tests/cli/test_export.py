@@ -121,7 +121,7 @@ def test_a_process_of_its_own_exports(tmp_path):
     """With JAX's options as the command sets them."""
     program = "import sys\nfrom hindsight_jax.cli.export import main\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, str(GOLDEN), str(tmp_path / "policy.onnx")]
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)}  # not the one that other tests fill
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "onnxruntime gives JAX's action on 1,000 of 1,000 random inputs"

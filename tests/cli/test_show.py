@@ -3,7 +3,8 @@
 import pytest
 from shown_runs import make_run
 
-from hindsight_jax.cli import main
+from hindsight_jax import backend
+from hindsight_jax.cli import main, show
 
 
 @pytest.fixture
@@ -76,6 +77,13 @@ def test_a_page_that_cannot_be_written_ends_with_1(runs, capsys):
 def test_each_command_has_help(command, capsys):
     assert main.main([command, "--help"]) == 0
     assert f"usage: hindsight-jax {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file", "a"), backend.BackendError("no device")])
+def test_a_folder_that_vanishes_and_a_device_that_fails_end_a_command_with_1(monkeypatch, capsys, error):
+    monkeypatch.setattr(show, "main", lambda argv: (_ for _ in ()).throw(error))
+    assert main.main(["show", "a"]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
 
 
 def test_a_word_that_is_nearly_a_command_gets_a_suggestion(capsys):

@@ -228,3 +228,16 @@ def test_a_directory_in_use_stops_every_process(environment, tmp_path):
     assert (first[0], second[0]) in ((1, 1), (1, -signal.SIGABRT))
     assert "holds notes.txt already" in first[2]
     assert [entry.name for entry in path.iterdir()] == ["notes.txt"]
+
+
+def test_a_process_leaves_though_nobody_reads_what_it_printed(monkeypatch):
+    class Broken:
+        def flush(self):
+            raise BrokenPipeError
+
+    left = []
+    monkeypatch.setattr(sys, "stdout", Broken())
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(os, "_exit", left.append)
+    processes.leave(143, processes.Processes())
+    assert left == [143]

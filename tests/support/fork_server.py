@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +144,7 @@ def at_call(number: int, action: Callable[[], None], pattern: str = "") -> None:
     A call reads as "rename FROM TO" or "write PATH". -1 only counts: those that fit are in `at_call.calls`.
     """
     calls: list[str] = []
+    lock = threading.Lock()  # saves and the loop write from threads of their own
 
     def wrap(name: str) -> None:
         original = getattr(os, name)
@@ -152,8 +154,10 @@ def at_call(number: int, action: Callable[[], None], pattern: str = "") -> None:
             paths = [_path_of(argument) for argument in arguments]
             call = " ".join([name, *filter(None, paths)])
             if re.search(pattern, call):
-                calls.append(call)
-                if len(calls) - 1 == number:
+                with lock:
+                    calls.append(call)
+                    is_due = len(calls) - 1 == number
+                if is_due:
                     action()
             return original(*arguments, **keywords)
 
