@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from hindsight_jax import checks
 
+_ROUNDING = 1e-6  # of rates that were averaged in float32
+
 
 class Interval(NamedTuple):
     """An estimate and the ends of its confidence interval; the ends are NaN if there is only one seed."""
@@ -49,13 +51,14 @@ def interval(
       `Interval` with fields of shape [...]. With one seed, `low` and `high` are NaN.
 
     Raises:
-      ValueError: no seeds, entries that are not numbers or (by default) not finite, confidence outside of (0, 1).
+      ValueError: no seeds, entries that are not numbers or (by default) not finite, rates outside of [0, 1],
+        confidence outside of (0, 1).
 
     >>> interval([0.5, 0.7, 0.9]).mean.round(3), interval([0.5, 0.7, 0.9]).low.round(3)  # 0.7 - 4.303 * 0.2 / sqrt(3)
     (np.float64(0.7), np.float64(0.203))
     """
     values, confidence = _seeds("x", x), _checked_confidence(confidence)
-    low, high = _ends(rates)
+    low, high = _ends(rates, values)
     if not isinstance(nan_policy, str) or nan_policy not in ("raise", "propagate"):
         checks.fail(
             "nan_policy",
@@ -159,8 +162,8 @@ def bootstrap_iqm(
       `Interval` of scalars; with one seed, `low` and `high` are NaN.
 
     Raises:
-      ValueError: an x of another rank, entries that are not finite numbers, confidence outside of (0, 1), fewer than
-        100 resamples, a negative seed.
+      ValueError: an x of another rank, entries that are not finite numbers, rates outside of [0, 1], confidence
+        outside of (0, 1), fewer than 100 resamples, a negative seed.
 
     >>> bootstrap_iqm([[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]).mean  # the mean of .6 .7 .7 .8, without .5 and .9
     np.float64(0.7)
@@ -168,7 +171,7 @@ def bootstrap_iqm(
     table, confidence = _tasks("x", x), _checked_confidence(confidence)
     num_resamples = checks.whole("num_resamples", num_resamples, 100, checks.INT32_MAX, "Leave it out for 2000.")
     seed = checks.whole("seed", seed, 0, math.inf, "Leave it out for 0.")
-    low, high = _ends(rates)
+    low, high = _ends(rates, table)
     num_seeds, num_tasks = table.shape
     estimate = _trimmed(table.reshape(1, -1))[0]
     if num_seeds == 1:
@@ -333,9 +336,15 @@ def _refuse(name: str, finite: np.ndarray) -> None:
     )
 
 
-def _ends(rates: Any) -> tuple[float, float]:
-    """What an interval may not leave."""
-    return (0.0, 1.0) if checks.flag("rates", rates, "Leave it out for False.") else (-math.inf, math.inf)
+def _ends(rates: Any, values: np.ndarray) -> tuple[float, float]:
+    """What an interval of the values may not leave."""
+    if not checks.flag("rates", rates, "Leave it out for False."):
+        return -math.inf, math.inf
+    entries = values[np.isfinite(values)]
+    if (entries < -_ROUNDING).any() or (entries > 1.0 + _ROUNDING).any():
+        got = f"entries from {entries.min():g} to {entries.max():g} with rates=True"
+        checks.fail("x", got, "rates lie in [0, 1]", "Leave rates out.")
+    return 0.0, 1.0
 
 
 def _checked_confidence(confidence: float) -> float:

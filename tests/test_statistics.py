@@ -35,6 +35,11 @@ def test_the_interval_of_a_rate_stays_within_0_and_1():
     np.testing.assert_allclose([found.low, found.high], [[0.315, 0.0], [1.0, 0.685]], atol=1e-3)
     assert statistics.bootstrap_iqm([0.9, 1.0]).high > 1.0
     assert statistics.bootstrap_iqm([0.9, 1.0], rates=True).high == 1.0
+    for of in (statistics.interval, statistics.bootstrap_iqm):
+        with pytest.raises(
+            ValueError, match=r"x: got entries from 0\.5 to 30 with rates=True, but rates lie in \[0, 1\]"
+        ):
+            of([0.5, 30.0], rates=True)
 
 
 @pytest.mark.parametrize("paired", [False, True])

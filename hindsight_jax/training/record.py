@@ -14,8 +14,8 @@ from hindsight_jax import checks, numerics
 from hindsight_jax.training import finite
 from hindsight_jax.training.state import Best, PopulationState, RunState
 
-# The columns whose values are shares of episodes or of a batch, in [0, 1].
-RATES = ("success_end", "success_any", "collect_success_end", "imitated_fraction", "hit_fraction")
+# The columns whose values are shares, in [0, 1]. imitated_fraction is none: a soft gate's mean weight may be above 1.
+RATES = ("success_end", "success_any", "collect_success_end", "hit_fraction")
 
 
 def freeze_non_finite(members: RunState) -> RunState:

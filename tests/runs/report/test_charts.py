@@ -32,6 +32,13 @@ def test_a_line_is_its_seeds_their_band_and_their_mean():
     assert mean["text"][0] == "0.3 (0 to 1)<br>after 100 env steps<br>seeds 0.2 0.4"
 
 
+def test_the_mean_weight_of_a_soft_gate_is_not_cut_off_as_a_share_is():
+    """20 and 22: mean 21, half 12.7062 * 1."""
+    both = Line("a", None, {}, [record(m, 100, 0.5, imitated_fraction=20.0 + 2 * m) for m in (0, 1)])
+    low, high = [t["y"] for t in charts.chart("imitated_fraction", [both]).figure["data"] if "meta" not in t]
+    assert (low, high) == ([pytest.approx(8.294, abs=1e-3)], [pytest.approx(33.706, abs=1e-3)])
+
+
 def test_one_seed_has_no_band_and_one_evaluation_a_marker():
     chart = charts.chart("success_end", [line("a", [0.2])])
     (only,) = chart.figure["data"]
