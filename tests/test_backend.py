@@ -75,6 +75,7 @@ COMMANDS = [
     ("experiments.reproduce.imitated", "made.json", "made.png", "a=run"),
     ("experiments.reproduce.labels", "made.json", "run"),
     ("experiments.reproduce.q_values", "--workdir=run"),
+    ("experiments.reproduce.rooms", "run"),
 ]
 
 
