@@ -101,10 +101,14 @@ def td_towards(value: jax.Array, target: jax.Array) -> jax.Array:
     return jax.vmap(losses.td)(value, target, zero, zero)
 
 
-def made_progress(v: jax.Array, v_next: jax.Array, is_next: jax.Array, hparams: Any) -> jax.Array:
-    """`losses.progress_indicator` of one transition by `hparams.progress`; V(s', g) is 0 if s' is the goal by index."""
-    v_next = jnp.where(is_next, 0.0, v_next)
-    return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress)
+def arrives(transition: types.Transition) -> jax.Array:
+    """Whether s' is the goal, by index or since its reward is that of success, of rewards of -1 and 0."""
+    return transition.is_next | (transition.reward >= 0.0)
+
+
+def made_progress(v: jax.Array, v_next: jax.Array, arrives: jax.Array, hparams: Any) -> jax.Array:
+    """`losses.progress_indicator` of one transition by `hparams.progress`."""
+    return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress, arrives=arrives)
 
 
 def adam_step(params: Any, adam: Any, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:

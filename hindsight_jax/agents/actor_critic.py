@@ -121,8 +121,7 @@ def actor_critic(
     * gate: the actor's loss becomes q_weight (-Q_1) + action_l2 mean(pi^2) + beta w (-log pi(a | s, g)), pi a
       Gaussian of deviation 1 around the actor's action. With V(s, g) = Q_1(s, pi(s, g), g) of the online networks, w is
       1 ("always"); 1[Q_1(s, a, g) - V(s', g) < log gamma_hdm] ("indicator", HDM's test [D 31]); whether the step came
-      closer to the goal by more than `progress` steps, where V(s', g) is 0 if s' is the goal by index ("progress",
-      `losses.progress_indicator`); 1[Q_1(s, a, g) > V(s, g)] ("q_filter"); or `losses.wgcsl_weight` with the advantage
+      closer to the goal by more than `progress` steps ("progress", `losses.progress_indicator`); 1[Q_1(s, a, g) > V(s, g)] ("q_filter"); or `losses.wgcsl_weight` with the advantage
       r + gamma discount V(s', g) - V(s, g) ("wgcsl"), whose cutoff is a percentile of the *batch's* advantages that
       rises from 0 by `percentile_rate` an update, to 80 (its authors keep a buffer of advantages for it).
     * scale_q: Q_1 is divided by the batch's mean |Q_1| in the actor's loss, so that beta has one meaning on all tasks.
@@ -360,7 +359,7 @@ def _weights(
     if gate == "indicator":
         return jax.vmap(functools.partial(losses.hdm_indicator, gamma_hdm=hparams.gamma_hdm))(q, v_next)
     if gate == "progress":
-        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, batch.is_next, hparams)
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, _common.arrives(batch), hparams)
     advantage = batch.reward + hparams.gamma * batch.discount * v_next - v
     share = jnp.minimum(hparams.percentile_rate * state.updates, 80.0) / 100.0
     weight = functools.partial(losses.wgcsl_weight, gamma=hparams.gamma, cutoff=jnp.quantile(advantage, share))

@@ -19,11 +19,11 @@ _HARD = Need({"agent.weighting": ("progress",)})
 _BY_INDEX = Need({"relabel.rewards": ("index",)})
 _SOFT = Need({"agent.weighting": ("advantage",)})
 
-Expectile = Annotated[Any, Allowed("expectile of the values that follow a state; 0.5: their mean", 0.0, 1.0)]
+Expectile = Annotated[Any, Allowed("expectile of the values that follow a state; 0.5: their mean", 1e-3, 0.999)]
 Progress = Annotated[Any, Allowed("least progress that is imitated, in env steps", -1e6, 1e6, needs=(_HARD,))]
 AdvantageScale = Annotated[Any, Allowed("alpha of the soft gate min(exp(alpha A), 100)", 0.0, 1e6, needs=(_SOFT,))]
 Weighting = Annotated[Literal["progress", "advantage", "none"], Allowed("weight of imitation: hard, soft, or 1")]
-NumValues = Annotated[int, Allowed("value networks; targets use the lowest, the gate their mean", 1, 16)]
+NumValues = Annotated[int, Allowed("value networks; the lowest target gives the sign, their mean the gate", 1, 16)]
 Bounded = Annotated[bool, Allowed("targets are at most 0, the highest return for rewards of -1 and 0")]
 HindsightBound = Annotated[bool, Allowed("values are at least what the trajectory itself reached", needs=(_BY_INDEX,))]
 
@@ -78,14 +78,15 @@ def implicit_value(
 ) -> Agent:
     """A critic of states V(s, g), and a policy that imitates the steps that it approves of.
 
-    Values: the expectile loss of r + gamma discount min_n V^_n(s', g) - V_n(s, g), summed over n, by target networks
+    Values: the expectile loss of y_n - V_n(s, g), y_n = r + gamma discount V^_n(s', g), summed over n, by target networks
     V^: of the actions in the data, the `expectile` leans to the best, and no value of another action is ever asked for.
-    Its sign is that of the mean target network's own error, as in GCIVL. Policy: w (-log pi(a | s, g)), w without a
+    Its sign is that of min_n y_n less the mean of V^_n(s, g), as in GCIVL. Policy: w (-log pi(a | s, g)), w without a
     gradient, by V, the mean of the online V_n:
 
-    * weighting: "progress", whether V says that the step came closer to the goal by more than `progress` steps, V(s',
-      g) being 0 if s' is the goal by index (`losses.progress_indicator`; ours, hdm_v); "advantage",
-      min(exp(advantage_scale (V(s', g) - V(s, g))), 100) (GCIVL, Park et al., OGBench, 2024); or "none", 1.
+    * weighting: "progress", whether V says that the step came closer to the goal by more than `progress` steps
+      (`losses.progress_indicator`; a step that arrives has all that was left; ours, hdm_v); "advantage",
+      min(exp(advantage_scale A), 100) with A = gamma (V(s', g) - V(s, g)), and 1 - gamma V(s, g) of a step that arrives
+      (GCIVL, Park et al., OGBench, 2024, whose reward of -1 lies on s and not on s'); or "none", 1.
     * bounded: targets are at most 0. hindsight_bound: V^(s', g) is at least `bounds.reached_value` of what the
       trajectory itself did (ours).
     * exploration, std: as in `agents.imitation`; the policy is a softmax per dimension of a Discrete action set, and a
@@ -95,7 +96,7 @@ def implicit_value(
       spec has images.
 
     Metrics, each the mean over the batch: loss, value_loss (summed over n), value_mean (V(s, g)), target_mean
-    (V^(s', g)), reward_mean, imitation_loss (-log pi of every row) and imitated_fraction (the mean weight).
+    (the lowest V^_n(s', g)), reward_mean, imitation_loss (-log pi of every row) and imitated_fraction (the mean weight).
 
     Raises ValueError if an argument is not as declared; `init` for an unknown name in `hparams` or a number out of its
     range; `act` and `update` for wrong shapes and an empty batch.
@@ -209,7 +210,7 @@ def _batch_loss(options: _Options, params: ImplicitValueParams, state: ImplicitV
 
     head = options.policy.network.apply(params.policy, batch.observation, batch.seen_goal)
     log_prob = jax.vmap(options.policy.log_prob)(head, batch.action)
-    weight = _weights(options, jnp.mean(v, axis=0), jnp.mean(v_next, axis=0), batch.is_next, state.hparams)
+    weight = _weights(options, jnp.mean(v, axis=0), jnp.mean(v_next, axis=0), _common.arrives(batch), state.hparams)
     imitation_loss = jax.vmap(losses.behaviour_cloning)(log_prob)
     metrics = {
         "value_loss": value_loss,
@@ -223,29 +224,30 @@ def _batch_loss(options: _Options, params: ImplicitValueParams, state: ImplicitV
 
 
 def _value_loss(options: _Options, v, targets, batch: types.Transition, hparams: ImplicitValueHparams):
-    """The expectile loss summed over networks, f32[B], and the value of s' that was backed up, f32[B].
+    """The expectile loss summed over networks, f32[B], and the lowest value of s' that was backed up, f32[B].
 
     `targets` are the target networks' values at s and at s', f32[N, B] each.
     """
-    v_target = jnp.min(targets[1], axis=0)
-    if options.hindsight_bound:
-        v_target = bounds.raised(v_target, batch.offset, hparams.gamma)
-    y = batch.reward + hparams.gamma * batch.discount * v_target
+    raised = lambda v: bounds.raised(v, batch.offset, hparams.gamma) if options.hindsight_bound else v
+    v_target = jax.vmap(raised)(targets[1])
+    y = jax.vmap(lambda v: batch.reward + hparams.gamma * batch.discount * v)(v_target)
     if options.bounded:
         y = jnp.minimum(y, 0.0)
-    positive = y >= jnp.mean(targets[0], axis=0)
+    positive = jnp.min(y, axis=0) >= jnp.mean(targets[0], axis=0)
     y, positive = jax.lax.stop_gradient((y, positive))
     of_row = lambda v, y, positive: losses.expectile(y - v, tau=hparams.expectile, positive=positive)
-    loss = jax.vmap(jax.vmap(of_row), in_axes=(0, None, None))(v, y, positive)
-    return jnp.sum(loss, axis=0), v_target
+    loss = jax.vmap(jax.vmap(of_row), in_axes=(0, 0, None))(v, y, positive)
+    return jnp.sum(loss, axis=0), jnp.min(v_target, axis=0)
 
 
-def _weights(options: _Options, v: jax.Array, v_next: jax.Array, is_next: jax.Array, hparams: ImplicitValueHparams):
+def _weights(options: _Options, v: jax.Array, v_next: jax.Array, arrives: jax.Array, hparams: ImplicitValueHparams):
     """The weight of imitation of each row, f32[B], without a gradient."""
     if options.weighting == "progress":
-        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, is_next, hparams)
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, arrives, hparams)
     if options.weighting == "advantage":
-        return jax.vmap(functools.partial(losses.advantage_weight, scale=hparams.advantage_scale))(v_next - v)
+        # of values whose reward of -1 lies on s, U(s) = -1 + gamma V(s), and 0 at the goal: U(s') - U(s)
+        advantage = jnp.where(arrives, 1.0 - hparams.gamma * v, hparams.gamma * (v_next - v))
+        return jax.vmap(functools.partial(losses.advantage_weight, scale=hparams.advantage_scale))(advantage)
     return jnp.ones_like(v)
 
 

@@ -97,7 +97,7 @@ def q_learning(
     * bounded: y is at most the highest return, `bounds.highest_return`: 0 for rewards of -1 and 0, as in released code.
     * imitation: "none" is HER, "always" is HER + HBC (the indicator held at 1), "indicator" is HDM [D Algorithm 1],
       and "progress" imitates steps that came closer to the goal by more than `progress` steps, by V = max_a Q
-      (`losses.progress_indicator`; V(s', g) is 0 where s' is the goal by index): unlike the indicator it ranks actions.
+      (`losses.progress_indicator`; a step that arrives has all that was left): unlike the indicator it ranks actions.
     * next_state: "relabel" leaves the rewards of next-state goals to the goal law and the reward function; "loss" adds
       -beta (1 - gamma_hdm) Q(s, a, s') [D Algorithm 1, line 2], for rows whose rewards are all -1.
     * beta [D 14] weighs the whole likelihood of goals: with imitation, and rewards of 0 and -1 by index, the reward
@@ -253,7 +253,7 @@ def _example_loss(options: _Options, q, q_next, q_target, transition: types.Tran
     weight = hparams.beta * hparams.imitation_weight
     if options.imitation == "progress":
         v_tm1 = losses.factorised(losses.greedy_value)(q)
-        imitated = _common.made_progress(v_tm1, v_online, transition.is_next, hparams)
+        imitated = _common.made_progress(v_tm1, v_online, _common.arrives(transition), hparams)
         total = td_loss + weight * imitated * losses.behaviour_cloning(log_prob)
     else:
         gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm

@@ -50,16 +50,20 @@ def steps_to_goal(v: ArrayLike, *, gamma: ArrayLike) -> jax.Array:
     return jnp.where(v == 0.0, jnp.zeros_like(v), steps)  # no -0
 
 
-def progress(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike) -> jax.Array:
+def progress(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, arrives: ArrayLike = False) -> jax.Array:
     """The steps by which (s, a, s') came closer to the goal, n(V(s, g)) - n(V(s', g)) with n as `steps_to_goal`.
+
+    A step that arrives is paid 0 and not -1, so V(s, g) leaves it out, and V(s', g) says nothing of it: its progress is
+    n(V(s, g)) + 1, all the steps that were left.
 
     With exact values and deterministic dynamics it is 1 for the best action, 0 for one that keeps the distance, and
     negative for one that leads away: unlike Q(s, a, g) - V(s', g), it tells actions apart.
 
     Args:
       v_tm1: float[], V(s, g), in units of a reward of -1 per step.
-      v_t: float[], V(s', g), of the same network; 0 where s' is the goal, if that is known.
+      v_t: float[], V(s', g), of the same network; not read where the step arrives.
       gamma: in (0, 1], the discount of the values. May be traced.
+      arrives: bool[], whether s' is the goal; False where that is not known.
 
     Returns:
       float[], in env steps; 0 where both values say that the goal is never reached.
@@ -69,22 +73,30 @@ def progress(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike) -> jax.Array
 
     >>> float(progress(-1.5, -1.0, gamma=0.5)), float(progress(-1.0, -1.5, gamma=0.5))
     (1.0, -1.0)
+    >>> float(progress(0.0, -1.5, gamma=0.5, arrives=True))  # V is 0 one step away
+    1.0
     """
     v_tm1, v_t = _validation.scalars(v_tm1=v_tm1, v_t=v_t)
-    before, after = steps_to_goal(v_tm1, gamma=gamma), steps_to_goal(v_t, gamma=gamma)
+    checks.rank("arrives", arrives, 0, "A loss takes one example: map it with jax.vmap.")
+    checks.boolean("arrives", arrives)
+    before, after = steps_to_goal(v_tm1, gamma=gamma), steps_to_goal(jnp.where(arrives, 0.0, v_t), gamma=gamma)
     both = jnp.isinf(before) & jnp.isinf(after)  # inf - inf is NaN
-    return jnp.where(both, 0.0, before) - jnp.where(both, 0.0, after)
+    gain = jnp.where(both, 0.0, before) - jnp.where(both, 0.0, after)
+    return gain + jnp.asarray(arrives).astype(gain.dtype)
 
 
-def progress_indicator(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, steps: ArrayLike) -> jax.Array:
+def progress_indicator(
+    v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, steps: ArrayLike, arrives: ArrayLike = False
+) -> jax.Array:
     """Whether to imitate: 1[progress(v_tm1, v_t) > steps].
 
     Args:
       v_tm1: float[], V(s, g).
-      v_t: float[], V(s', g).
+      v_t: float[], V(s', g); not read where the step arrives.
       gamma: in (0, 1], the discount of the values. May be traced.
       steps: the least progress that is imitated, in env steps: 0 imitates any, 1/2 more than half a step, -inf all. May
         be traced.
+      arrives: bool[], whether s' is the goal; False where that is not known.
 
     Returns:
       float[], 0 or 1, in the dtype of the values, without a gradient. A comparison with NaN is 0.
@@ -95,7 +107,7 @@ def progress_indicator(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, st
     >>> [float(progress_indicator(-1.5, v, gamma=0.5, steps=0.5)) for v in (-1.0, -1.5, -1.75)]
     [1.0, 0.0, 0.0]
     """
-    gain = progress(v_tm1, v_t, gamma=gamma)
+    gain = progress(v_tm1, v_t, gamma=gamma, arrives=arrives)
     steps = _validation.hyper_parameter("steps", steps, gain.dtype, remedy="Use 0 for any progress.")
     return jax.lax.stop_gradient((gain > steps).astype(gain.dtype))
 
@@ -123,7 +135,7 @@ def q_filter(q_tm1: ArrayLike, q_policy: ArrayLike) -> jax.Array:
 def advantage_weight(advantage: ArrayLike, *, scale: ArrayLike, largest: ArrayLike = 100.0) -> jax.Array:
     """The soft gate min(exp(scale advantage), largest), of advantage-weighted regression (Peng et al., 2019).
 
-    With the advantage V(s', g) - V(s, g) it is the weight of GCIVL (Park et al., OGBench, 2024).
+    With the advantage V(s', g) - V(s, g), of rewards that lie on s, it is GCIVL's weight (Park et al., OGBench, 2024).
 
     Args:
       advantage: float[], in units of reward.

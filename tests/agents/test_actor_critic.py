@@ -18,8 +18,19 @@ ARM = types.Box(2)
 ROWS = {  # options of the agent
     "normalised": {},
     "clipped": {"normalise_inputs": False, "clip_targets": True},
+    "progress": {"normalise_inputs": False, "gate": "progress", "scale_q": True},
+    "wgcsl": {"normalise_inputs": False, "gate": "wgcsl"},
 }
-HPARAMS = {"learning_rate": 0.01, "gamma": 0.5, "target_rate": 0.3, "target_period": 2.0, "action_l2": 0.7}
+HPARAMS = {
+    "learning_rate": 0.01,
+    "gamma": 0.5,
+    "target_rate": 0.3,
+    "target_period": 2.0,
+    "action_l2": 0.7,
+    "q_weight": 0.6,
+    "beta": 1.3,
+    "percentile_rate": 20.0,
+}
 
 
 def made(hidden_sizes=(8, 6), **options):
@@ -77,7 +88,21 @@ def actor_of(layers, inputs):
     return inputs, np.tanh(outputs)
 
 
-def expected_update(name, layers, targets, batch, seen, numbers):
+def gate_of(gate, v, v_next, batch, numbers, updates):
+    """The weight of each row's imitation."""
+    if gate == "progress":
+        arrives = batch.is_next | (batch.reward >= 0)
+        before = reference.steps_of(v, numbers["gamma"])
+        after = reference.steps_of(np.where(arrives, 0.0, v_next), numbers["gamma"])
+        both = np.isinf(before) & np.isinf(after)
+        return (np.where(both, 0, before) - np.where(both, 0, after) + arrives > numbers["progress"]).astype(float)
+    advantage = batch.reward + numbers["gamma"] * batch.discount * v_next - v
+    cutoff = np.quantile(advantage, min(numbers["percentile_rate"] * updates, 80.0) / 100.0)
+    counts = np.where(advantage > cutoff, 1.0, 0.05) * (batch.offset > 0)
+    return counts * numbers["gamma"] ** batch.offset * np.minimum(np.exp(advantage), 10.0)
+
+
+def expected_update(name, layers, targets, batch, seen, numbers, updates=0):
     """(metrics, gradients of actor and critic) for networks {"actor": layers, "critic": layers}."""
     size = len(batch.reward)
     now, later = fed(seen, batch.observation, batch.goal), fed(seen, batch.next_observation, batch.goal)
@@ -91,11 +116,24 @@ def expected_update(name, layers, targets, batch, seen, numbers):
 
     actor_inputs, action = actor_of(layers["actor"], now)
     inputs, q_actor = reference.forward(layers["critic"], *now, action)
-    actor_loss = -q_actor[:, 0] + numbers["action_l2"] * np.mean(action**2, axis=1)
-    _, slope = reference.backward(layers["critic"], inputs, -np.ones((size, 1)) / size)
+    gate = ROWS[name].get("gate")
+    climb = numbers["q_weight"] if gate else 1.0
+    climb = climb / np.mean(np.abs(q_actor)) if ROWS[name].get("scale_q") else climb
+    actor_loss = -climb * q_actor[:, 0] + numbers["action_l2"] * np.mean(action**2, axis=1)
+    _, slope = reference.backward(layers["critic"], inputs, -climb * np.ones((size, 1)) / size)
     slope = slope[:, -ARM.num_dims :] + numbers["action_l2"] * 2 * action / ARM.num_dims / size
+    imitation = {}
+    if gate:
+        v_next = reference.forward(layers["critic"], *later, actor_of(layers["actor"], later)[1])[1][:, 0]
+        weight = gate_of(gate, q_actor[:, 0], v_next, batch, numbers, updates)
+        apart = action - batch.action
+        minus_log_prob = 0.5 * np.sum(apart**2, axis=1) + 0.5 * ARM.num_dims * math.log(2 * math.pi)
+        actor_loss = actor_loss + numbers["beta"] * weight * minus_log_prob
+        slope = slope + numbers["beta"] * weight[:, None] * apart / size
+        imitation = {"imitation_loss": minus_log_prob, "imitated_fraction": weight}
     actor_gradients, _ = reference.backward(layers["actor"], actor_inputs, slope * (1 - action**2))
     means = {"td_loss": td, "actor_loss": actor_loss, "q_mean": q, "target_mean": v, "reward_mean": batch.reward}
+    means |= imitation
     metrics = {metric: np.mean(value) for metric, value in means.items()}
     metrics["loss"] = metrics["td_loss"] + metrics["actor_loss"]
     return metrics, {"actor": actor_gradients, "critic": critic_gradients}
@@ -123,7 +161,7 @@ def test_updates_equal_numpy(name):
         batch = make_batch(seed=count, extreme=name == "normalised")
         if name == "normalised":
             seen.append(batch)
-        expected, gradients = expected_update(name, layers, targets, batch, seen, numbers)
+        expected, gradients = expected_update(name, layers, targets, batch, seen, numbers, count - 1)
         state, metrics = update(state, batch, jax.random.key(count))
         reference.assert_metrics(metrics, expected)
         layers = {network: adam.step(gradients[network]) for network, adam in adams.items()}
@@ -473,13 +511,27 @@ def test_golden_gates(gate, values, weight):
 
 
 def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
-    """V(s') is 0 where s' is the goal by index: from -1.5 at gamma 0.5 that is two steps."""
+    """-1.5 at gamma 0.5 is two steps before the one that arrives: three."""
     agent = made(hidden_sizes=(), normalise_inputs=False, gate="progress")
     update = jax.jit(agent.update)
-    for is_next, tau, weight in ((True, 1.9, 1.0), (True, 2.1, 0.0), (False, 0.1, 0.0)):
+    for is_next, tau, weight in ((True, 2.9, 1.0), (True, 3.1, 0.0), (False, 0.1, 0.0)):
         batch = one_row()._replace(is_next=np.array([is_next]))
         _, metrics = update(constant(agent, progress=tau), batch, jax.random.key(0))
         assert float(metrics["imitated_fraction"]) == weight
+
+
+def advantages(agent, state, batch):
+    """r + gamma V(s') - V(s) of every row."""
+    value = lambda x: agent_value(state, x, batch.goal)
+    discount = float(state.hparams.gamma) * batch.discount
+    return batch.reward + discount * value(batch.next_observation) - value(batch.observation)
+
+
+def agent_value(state, observation, goal):
+    """Q(s, pi(s, g), g)."""
+    layers = layers_of(state.params)
+    action = actor_of(layers["actor"], (observation, goal))[1]
+    return reference.forward(layers["critic"], observation, goal, action)[1][:, 0]
 
 
 def test_the_cutoff_of_wgcsl_rises_to_the_eightieth_percentile():
@@ -492,6 +544,10 @@ def test_the_cutoff_of_wgcsl_rises_to_the_eightieth_percentile():
         _, metrics = jax.jit(agent.update)(state._replace(updates=jnp.int32(updates)), batch, jax.random.key(0))
         fractions.append(float(metrics["imitated_fraction"]))
     assert fractions[0] > fractions[1] == fractions[2] > 0.0
+    # 32 rows of offset 1: the 7 with the largest advantage count in full, the others a twentieth
+    advantage = np.sort(advantages(agent, state, batch))
+    expected = state.hparams.gamma * np.minimum(np.exp(advantage), 10.0) * np.where(np.arange(32) >= 25, 1.0, 0.05)
+    assert fractions[1] == pytest.approx(expected.mean(), rel=1e-5)
 
 
 def test_scaled_q_and_the_bound_of_hindsight():

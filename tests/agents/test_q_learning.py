@@ -29,6 +29,7 @@ ROWS = {  # action set, options of the agent, rewards (reached, otherwise)
     "hdm_loss": (CLAW, {"next_state": "loss"}, (-1.0, -1.0)),
     "hdm_bound": (FLAT, {"hindsight_bound": True}, (0.0, -1.0)),
     "hdm_unbounded": (FLAT, {"bounded": False}, (0.0, -1.0)),
+    "hdm_progress": (FLAT, {"imitation": "progress"}, (0.0, -1.0)),
 }
 HPARAMS = {
     "learning_rate": 0.01,
@@ -117,6 +118,10 @@ def expected_update(name, layers, target_layers, batch, numbers):
         y = min(y, max(beta - 1, 0) / (1 - numbers["gamma"])) if options.get("bounded", True) else y
         log_prob = (q[i][taken] - scipy.special.logsumexp(q[i], axis=-1)).sum()
         indicator = {"none": 0.0, "always": 1.0}.get(imitation)
+        if imitation == "progress":
+            gamma, arrives = numbers["gamma"], bool(batch.reward[i] == 0)
+            before = reference.steps_of(q[i].max(axis=-1).sum(), gamma)
+            indicator = float(before + arrives - (0.0 if arrives else reference.steps_of(v_online, gamma)) > 0.5)
         if indicator is None:
             indicator = float(math.exp(q_taken) < numbers["gamma_hdm"] * math.exp(v_online))
         td = (q_taken - y) ** 2
@@ -178,6 +183,7 @@ def test_the_batch_exercises_every_branch():
         name: expected_update(name, layers, target_layers, batch, numbers)[0] for name in ROWS if ROWS[name][0] == FLAT
     }
     assert 0.2 < metrics["hdm"]["imitated_fraction"] < 0.8
+    assert 0.2 < metrics["hdm_progress"]["imitated_fraction"] < 0.8
     assert metrics["hdm_bound"]["target_mean"] > metrics["hdm"]["target_mean"] + 0.05
     assert metrics["hdm_unbounded"]["td_loss"] != metrics["hdm"]["td_loss"]
     assert metrics["her_max"]["target_mean"] > metrics["her"]["target_mean"]

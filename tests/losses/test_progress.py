@@ -45,6 +45,8 @@ def test_golden_progress_and_its_indicator():
     # 1 + v / 2 is 1/8, 1/4, 1/2 at -1.75, -1.5, -1: three, two steps and one
     assert float(losses.progress(-1.75, -1.0, gamma=0.5)) == pytest.approx(2.0)
     assert float(losses.progress(-1.0, -1.5, gamma=0.5)) == pytest.approx(-1.0)
+    # a step that arrives: the two steps that V(s) says and itself, whatever V(s') says
+    assert [float(losses.progress(-1.5, v, gamma=0.5, arrives=True)) for v in (0.0, -1.0, math.nan)] == [3.0] * 3
     picked = [
         float(losses.progress_indicator(-1.75, v, gamma=0.5, steps=tau))
         for v, tau in ((-1.5, 0.5), (-1.5, 1.5), (-1.75, 0.0), (-1.75, -math.inf), (math.nan, -1.0))
@@ -61,6 +63,9 @@ def test_it_tells_actions_apart_where_the_indicator_of_hdm_does_not():
     hdm = [float(losses.hdm_indicator(q[i], v[n], gamma_hdm=0.95)) for i, n in enumerate(after)]
     gate = [float(losses.progress_indicator(v[3], v[n], gamma=0.5, steps=0.5)) for n in after]
     assert (hdm, gate) == ([1.0, 1.0, 1.0], [1.0, 0.0, 0.0])
+    # from one step away, where V is 0: arriving, staying, leaving
+    arrives = [losses.progress_indicator(0.0, v[n], gamma=0.5, steps=0.5, arrives=n == 0) for n in range(3)]
+    assert [float(gate) for gate in arrives] == [1.0, 0.0, 0.0]
 
 
 def test_golden_weights():

@@ -54,6 +54,7 @@ LINE_2 = {  # as hdm_printed has them
         ({"agent.bounded": False, "relabel.reward_otherwise": -2.0}, {"agent.weighting": "progress"}),
         ({"agent.gate": "progress"}, {"relabel.reward_otherwise": -2.0}),
         ({"agent.imitation": "progress"}, {"relabel.reward_reached": -0.5}),
+        ({"agent.imitation": "progress", "agent.beta": 1.0}, {"agent.beta": 1.5}),
         ({"agent.hindsight_bound": True}, {"agent.backup": "mellow"}),
         ({"agent.hindsight_bound": False, "agent.backup": "mellow"}, {"agent.hindsight_bound": True}),
         ({"agent.clip_targets": True, "agent.gamma": 0.999}, {"agent.gamma": 1.0}),

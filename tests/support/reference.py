@@ -190,6 +190,12 @@ def close(left, right, rtol=1e-5, atol=1e-6):
 # Acting
 
 
+def steps_of(v, gamma):
+    """Steps of reward -1 that a value says."""
+    left = np.maximum(1 + (1 - gamma) * np.minimum(np.float64(v), 0), 0)
+    return np.divide(np.log(left, where=left > 0, out=np.full_like(left, -np.inf)), math.log(gamma))
+
+
 def actions_of(agent, state, num_draws=30_000, explore=True):
     """[num_draws, D], all in the same situation, 0."""
     act = lambda key: agent.act(state, jnp.zeros(3), jnp.zeros(2), key, explore)
