@@ -121,9 +121,10 @@ def actor_critic(
     * gate: the actor's loss becomes q_weight (-Q_1) + action_l2 mean(pi^2) + beta w (-log pi(a | s, g)), pi a
       Gaussian of deviation 1 around the actor's action. With V(s, g) = Q_1(s, pi(s, g), g) of the online networks, w is
       1 ("always"); 1[Q_1(s, a, g) - V(s', g) < log gamma_hdm] ("indicator", HDM's test [D 31]); whether the step came
-      closer to the goal by more than `progress` steps ("progress", `losses.progress_indicator`); 1[Q_1(s, a, g) > V(s, g)] ("q_filter"); or `losses.wgcsl_weight` with the advantage
-      r + gamma discount V(s', g) - V(s, g) ("wgcsl"), whose cutoff is a percentile of the *batch's* advantages that
-      rises from 0 by `percentile_rate` an update, to 80 (its authors keep a buffer of advantages for it).
+      closer to the goal by more than `progress` steps ("progress", `losses.progress_indicator`); 1[Q_1(s, a, g) >
+      V(s, g)] ("q_filter"); or `losses.wgcsl_weight` with the advantage r + gamma discount V(s', g) - V(s, g)
+      ("wgcsl"), whose cutoff is a percentile of the *batch's* advantages that rises from 0 by `percentile_rate` an
+      update, to 80 (its authors keep a buffer of advantages for it).
     * scale_q: Q_1 is divided by the batch's mean |Q_1| in the actor's loss, so that beta has one meaning on all tasks.
     * hindsight_bound: V^(s', g) is at least `bounds.reached_value` of what the trajectory itself did (ours).
     * normalise_inputs: every network sees (x - mean) / std of observation and goal, std at least 0.01, clipped to +-5.

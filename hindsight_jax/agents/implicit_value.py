@@ -78,10 +78,10 @@ def implicit_value(
 ) -> Agent:
     """A critic of states V(s, g), and a policy that imitates the steps that it approves of.
 
-    Values: the expectile loss of y_n - V_n(s, g), y_n = r + gamma discount V^_n(s', g), summed over n, by target networks
-    V^: of the actions in the data, the `expectile` leans to the best, and no value of another action is ever asked for.
-    Its sign is that of min_n y_n less the mean of V^_n(s, g), as in GCIVL. Policy: w (-log pi(a | s, g)), w without a
-    gradient, by V, the mean of the online V_n:
+    Values: the expectile loss of y_n - V_n(s, g), y_n = r + gamma discount V^_n(s', g), summed over n, by target
+    networks V^: of the actions in the data, the `expectile` leans to the best, and no value of another action is ever
+    asked for. Its sign is that of min_n y_n less the mean of V^_n(s, g), as in GCIVL. Policy: w (-log pi(a | s, g)), w
+    without a gradient, by V, the mean of the online V_n:
 
     * weighting: "progress", whether V says that the step came closer to the goal by more than `progress` steps
       (`losses.progress_indicator`; a step that arrives has all that was left; ours, hdm_v); "advantage",
@@ -96,7 +96,8 @@ def implicit_value(
       spec has images.
 
     Metrics, each the mean over the batch: loss, value_loss (summed over n), value_mean (V(s, g)), target_mean
-    (the lowest V^_n(s', g)), reward_mean, imitation_loss (-log pi of every row) and imitated_fraction (the mean weight).
+    (the lowest V^_n(s', g)), reward_mean, imitation_loss (-log pi of every row) and imitated_fraction (the mean
+    weight).
 
     Raises ValueError if an argument is not as declared; `init` for an unknown name in `hparams` or a number out of its
     range; `act` and `update` for wrong shapes and an empty batch.

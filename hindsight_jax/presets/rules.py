@@ -124,7 +124,9 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
             rule = f"{option}=progress reads values as steps, which rewards of 0 and -1 alone make them"
             checks.fail(both, got, rule, f"Restore them, or use another {option}.")
     if v.get("agent.imitation") == "progress" and v["agent.beta"] > 1.0:
-        rule = "agent.imitation=progress reads values as steps, and arriving would earn more than any number of them costs"
+        rule = (
+            "agent.imitation=progress reads values as steps, and arriving would earn more than any number of them costs"
+        )
         checks.fail("agent.beta", text(v["agent.beta"]), rule, "Use agent.imitation_weight, or at most 1.")
     if v.get("agent.hindsight_bound") and v.get("agent.backup") == "mellow":
         remedy = "Set agent.hindsight_bound=false, or agent.backup=double."

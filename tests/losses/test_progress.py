@@ -160,6 +160,8 @@ def test_jit_is_eager_and_vmap_is_a_loop():
         (lambda: losses.wgcsl_weight(0.0, no(1), gamma=1.1, cutoff=0.0), "^gamma: got 1.1"),
         (lambda: losses.expectile(0.0, tau=1.5), "^tau: got 1.5"),
         (lambda: losses.expectile(0.0, tau=0.5, positive=jnp.float32(1.0)), "^positive: got float32"),
+        (lambda: losses.progress(-1.0, -1.0, gamma=0.5, arrives=0.5), "^arrives: got "),
+        (lambda: losses.progress(-1.0, -1.0, gamma=0.5, arrives=jnp.array([True])), "^arrives: got "),
     ],
 )
 def test_refusals(call, message):

@@ -86,7 +86,7 @@ DOORS = {
         r=number(-1.0, INF, -INF, NAN),
     ),
     "steps_to_goal": door(losses.steps_to_goal, v=scalar(), gamma=DISCOUNT),
-    "progress": door(losses.progress, v_tm1=scalar(), v_t=scalar(), gamma=DISCOUNT, arrives=flag()),
+    "progress": door(losses.progress, v_tm1=scalar(), v_t=scalar(), gamma=DISCOUNT),
     "progress_indicator": door(
         losses.progress_indicator, v_tm1=scalar(), v_t=scalar(), gamma=DISCOUNT, steps=number(0.5, NAN)
     ),
