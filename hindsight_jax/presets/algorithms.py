@@ -246,7 +246,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         agent="implicit_value",
         actions=_EITHER,
         help="goal-conditioned implicit V-learning: imitation weighed by the exponential of a critic's advantage",
-        config={"agent.weighting": "advantage", "agent.num_values": 2, "agent.hindsight_bound": False},
+        config={
+            "agent.weighting": "advantage",
+            "agent.num_values": 2,
+            "agent.hindsight_bound": False,
+            "relabel.absorbing": True,  # OGBench's mask: nothing follows a goal
+        },
         schedule=_GATED | {"agent.expectile": 0.9, "agent.target_rate": 0.005},
     ),
     "sac_her": Algorithm(
