@@ -77,7 +77,7 @@ def test_a_run_that_fails_keeps_what_it_had_and_the_next_begins(capsys):
 def test_a_run_is_killed_at_its_time_limit_and_keeps_what_it_had():
     found, _, reported = measured([8], minutes=0.1)
     stopped, after = found["runs"].values()
-    assert stopped["stopped"] == dict(reported)["flip_bit: JaxGCRL's CRL, seed 8"]["stopped"] == "time limit of 6.0 s"
+    assert stopped["stopped"] == dict(reported)["flip_bit: JaxGCRL's CRL, seed 8"]["stopped"] == "time limit of 6 s"
     assert len(stopped["curve"]["seconds"]) == 1
     assert stopped["section_seconds"] < 60.0
     assert len(after["curve"]["seconds"]) == 2
