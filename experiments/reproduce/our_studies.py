@@ -36,10 +36,10 @@ _ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _run(algorithm: str, task: str, values: dict[str, Any]) -> Run:
-    """Its label is the name, with the gate where that is not the row's own."""
-    gate = "".join(f"_{value}" for value in values.values())
+    """Its label is the name, with the values that are not the row's own."""
+    others = "".join(f"_{value}" for value in values.values())
     tuned = {"total_steps": _PUSH_STEPS} if task == "push" else {}
-    return Run(GATES, f"{algorithm}{gate}_{task}", f"{algorithm}_{task}", values, tuned)
+    return Run(GATES, f"{algorithm}{others}_{task}", f"{algorithm}_{task}", values, tuned)
 
 
 def _everywhere(better: str, worse: str) -> tuple[tuple[str, str], ...]:

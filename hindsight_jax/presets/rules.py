@@ -119,15 +119,7 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
     if v.get("agent.hindsight_bound") and rewards != (0.0, -1.0):
         remedy = "Set agent.hindsight_bound=false, or restore the rewards."
         checks.fail(both, got, "agent.hindsight_bound is a bound for 0 and -1 alone", remedy)
-    for option in ("agent.imitation", "agent.gate", "agent.weighting"):
-        if v.get(option) == "progress" and rewards != (0.0, -1.0):
-            rule = f"{option}=progress reads values as steps, which rewards of 0 and -1 alone make them"
-            checks.fail(both, got, rule, f"Restore them, or use another {option}.")
-    if v.get("agent.imitation") == "progress" and v["agent.beta"] > 1.0:
-        rule = (
-            "agent.imitation=progress reads values as steps, and arriving would earn more than any number of them costs"
-        )
-        checks.fail("agent.beta", text(v["agent.beta"]), rule, "Use agent.imitation_weight, or at most 1.")
+    _check_steps(v, rewards, both, got)
     if v.get("agent.hindsight_bound") and v.get("agent.backup") == "mellow":
         remedy = "Set agent.hindsight_bound=false, or agent.backup=double."
         checks.fail("agent.backup", "mellow", "soft values lie below what agent.hindsight_bound supposes", remedy)
@@ -148,6 +140,18 @@ def _check_rewards(v: Mapping[str, Any]) -> None:
         checks.fail(
             "agent.beta", v["agent.beta"], "agent.hindsight_bound counts on staying at an absorbing goal", remedy
         )
+
+
+def _check_steps(v: Mapping[str, Any], rewards: tuple[float, float], both: str, got: str) -> None:
+    """Gates that read values as steps, and rewards as whether one arrives, have rewards of 0 and -1."""
+    for option in ("agent.imitation", "agent.gate", "agent.weighting"):
+        gate = v.get(option)
+        if gate in ("progress", "advantage") and rewards != (0.0, -1.0):
+            rule = f"{option}={gate} reads values as steps, which rewards of 0 and -1 alone make them"
+            checks.fail(both, got, rule, f"Restore them, or use another {option}.")
+    if v.get("agent.imitation") == "progress" and v["agent.beta"] > 1.0:
+        rule = "agent.imitation=progress reads values as steps, and no number of them costs what arriving would earn"
+        checks.fail("agent.beta", text(v["agent.beta"]), rule, "Use agent.imitation_weight, or at most 1.")
 
 
 def _check_reached(v: Mapping[str, Any]) -> None:

@@ -49,9 +49,8 @@ class Events:
     def _make(self, folder: Path) -> None:
         """Makes the folder, but no parents: a work directory that was deleted is not made again."""
         for one in (self.directory, folder):
-            with contextlib.suppress(
-                FileExistsError
-            ):  # pathlib's exist_ok raises it where the folder vanishes meanwhile
+            # not pathlib's exist_ok, which says that a folder exists where it vanishes meanwhile
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(one)
 
     def _by_folder(self, records: Sequence[Record]) -> dict[Path, list[Record]]:

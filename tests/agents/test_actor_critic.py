@@ -520,7 +520,7 @@ def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
         assert float(metrics["imitated_fraction"]) == weight
 
 
-def advantages(agent, state, batch):
+def advantages(state, batch):
     """r + gamma V(s') - V(s) of every row."""
     value = lambda x: agent_value(state, x, batch.goal)
     discount = float(state.hparams.gamma) * batch.discount
@@ -545,7 +545,7 @@ def test_the_cutoff_of_wgcsl_rises_to_the_eightieth_percentile():
         fractions.append(float(metrics["imitated_fraction"]))
     assert fractions[0] > fractions[1] == fractions[2] > 0.0
     # 32 rows of offset 1: the 7 with the largest advantage count in full, the others a twentieth
-    advantage = np.sort(advantages(agent, state, batch))
+    advantage = np.sort(advantages(state, batch))
     expected = state.hparams.gamma * np.minimum(np.exp(advantage), 10.0) * np.where(np.arange(32) >= 25, 1.0, 0.05)
     assert fractions[1] == pytest.approx(expected.mean(), rel=1e-5)
 

@@ -52,6 +52,7 @@ LINE_2 = {  # as hdm_printed has them
         ),
         ({"agent.hindsight_bound": True}, {"relabel.rewards": "success"}),
         ({"agent.bounded": False, "relabel.reward_otherwise": -2.0}, {"agent.weighting": "progress"}),
+        ({"agent.bounded": False, "agent.weighting": "advantage"}, {"relabel.reward_otherwise": 0.0}),
         ({"agent.gate": "progress"}, {"relabel.reward_otherwise": -2.0}),
         ({"agent.imitation": "progress"}, {"relabel.reward_reached": -0.5}),
         ({"agent.imitation": "progress", "agent.beta": 1.0}, {"agent.beta": 1.5}),
