@@ -73,5 +73,5 @@ def test_fields_stand_in_the_order_of_the_contract():
     )  # fmt: skip
     assert types.Transition._fields == (
         "observation", "action", "next_observation", "goal", "achieved_goal", "next_achieved_goal", "reward",
-        "discount", "is_next", "relabelled", "offset", "goal_image",
+        "discount", "is_next", "relabelled", "offset", "start_reward", "goal_image",
     )  # fmt: skip

@@ -87,6 +87,7 @@ def random_transitions(key: jax.Array, spec: types.EnvSpec, count: int) -> types
         is_next=reached,
         relabelled=jnp.ones(count, jnp.bool_),
         offset=jnp.where(reached, 1, 5).astype(jnp.int32),
+        start_reward=-jnp.ones(count),
     )
 
 

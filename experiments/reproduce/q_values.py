@@ -96,6 +96,7 @@ def steps(stored: types.Trajectory, t: int, rows: np.ndarray, goal: Any) -> type
         is_next=flag,
         relabelled=flag,
         offset=flag.astype(jnp.int32),
+        start_reward=-one,
     )
 
 

@@ -124,4 +124,5 @@ def _transitions(observation, action, next_observation, goal, offset) -> types.T
         is_next=jnp.asarray(offset == 1),
         relabelled=jnp.asarray(offset != 0),
         offset=jnp.asarray(offset, jnp.int32),
+        start_reward=jnp.full(len(offset), -1.0, jnp.float32),
     )

@@ -106,9 +106,11 @@ def arrives(transition: types.Transition) -> jax.Array:
     return transition.is_next | (transition.reward >= 0.0)
 
 
-def made_progress(v: jax.Array, v_next: jax.Array, arrives: jax.Array, hparams: Any) -> jax.Array:
-    """`losses.progress_indicator` of one transition by `hparams.progress`."""
-    return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress, arrives=arrives)
+def made_progress(v: jax.Array, v_next: jax.Array, transition: types.Transition, hparams: Any) -> jax.Array:
+    """`losses.progress_indicator` of one transition by `hparams.progress`; one that starts at its goal never arrives."""
+    there = (transition.start_reward >= 0.0) | jnp.all(transition.achieved_goal == transition.goal)
+    comes = arrives(transition) & ~there
+    return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress, arrives=comes)
 
 
 def adam_step(params: Any, adam: Any, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:

@@ -119,6 +119,7 @@ def check_transitions(spec: types.EnvSpec, batch: types.Transition) -> None:
         "is_next": ((), checks.boolean),
         "relabelled": ((), checks.boolean),
         "offset": ((), checks.integer),
+        "start_reward": ((), checks.floating),
     }
     if _goal_images(spec):
         rows["goal_image"] = (spec.seen_goal_shape, checks.pixels)

@@ -360,7 +360,7 @@ def _weights(
     if gate == "indicator":
         return jax.vmap(functools.partial(losses.hdm_indicator, gamma_hdm=hparams.gamma_hdm))(q, v_next)
     if gate == "progress":
-        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, _common.arrives(batch), hparams)
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, batch, hparams)
     advantage = batch.reward + hparams.gamma * batch.discount * v_next - v
     share = jnp.minimum(hparams.percentile_rate * state.updates, 80.0) / 100.0
     weight = functools.partial(losses.wgcsl_weight, gamma=hparams.gamma, cutoff=jnp.quantile(advantage, share))

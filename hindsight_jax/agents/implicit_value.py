@@ -211,7 +211,7 @@ def _batch_loss(options: _Options, params: ImplicitValueParams, state: ImplicitV
 
     head = options.policy.network.apply(params.policy, batch.observation, batch.seen_goal)
     log_prob = jax.vmap(options.policy.log_prob)(head, batch.action)
-    weight = _weights(options, jnp.mean(v, axis=0), jnp.mean(v_next, axis=0), _common.arrives(batch), state.hparams)
+    weight = _weights(options, jnp.mean(v, axis=0), jnp.mean(v_next, axis=0), batch, state.hparams)
     imitation_loss = jax.vmap(losses.behaviour_cloning)(log_prob)
     metrics = {
         "value_loss": value_loss,
@@ -241,13 +241,15 @@ def _value_loss(options: _Options, v, targets, batch: types.Transition, hparams:
     return jnp.sum(loss, axis=0), jnp.min(v_target, axis=0)
 
 
-def _weights(options: _Options, v: jax.Array, v_next: jax.Array, arrives: jax.Array, hparams: ImplicitValueHparams):
+def _weights(
+    options: _Options, v: jax.Array, v_next: jax.Array, batch: types.Transition, hparams: ImplicitValueHparams
+):
     """The weight of imitation of each row, f32[B], without a gradient."""
     if options.weighting == "progress":
-        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, arrives, hparams)
+        return jax.vmap(_common.made_progress, (0, 0, 0, None))(v, v_next, batch, hparams)
     if options.weighting == "advantage":
         # of values whose reward of -1 lies on s, U(s) = -1 + gamma V(s), and 0 at the goal: U(s') - U(s)
-        advantage = jnp.where(arrives, 1.0 - hparams.gamma * v, hparams.gamma * (v_next - v))
+        advantage = jnp.where(_common.arrives(batch), 1.0 - hparams.gamma * v, hparams.gamma * (v_next - v))
         return jax.vmap(functools.partial(losses.advantage_weight, scale=hparams.advantage_scale))(advantage)
     return jnp.ones_like(v)
 

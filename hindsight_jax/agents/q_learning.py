@@ -253,7 +253,7 @@ def _example_loss(options: _Options, q, q_next, q_target, transition: types.Tran
     weight = hparams.beta * hparams.imitation_weight
     if options.imitation == "progress":
         v_tm1 = losses.factorised(losses.greedy_value)(q)
-        imitated = _common.made_progress(v_tm1, v_online, _common.arrives(transition), hparams)
+        imitated = _common.made_progress(v_tm1, v_online, transition, hparams)
         total = td_loss + weight * imitated * losses.behaviour_cloning(log_prob)
     else:
         gamma_hdm = jnp.inf if options.imitation == "always" else hparams.gamma_hdm

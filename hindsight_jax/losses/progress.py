@@ -57,13 +57,14 @@ def progress(v_tm1: ArrayLike, v_t: ArrayLike, *, gamma: ArrayLike, arrives: Arr
     n(V(s, g)) + 1, all the steps that were left.
 
     With exact values and deterministic dynamics it is 1 for the best action, 0 for one that keeps the distance, and
-    negative for one that leads away: unlike Q(s, a, g) - V(s', g), it tells actions apart.
+    negative for one that leads away: unlike Q(s, a, g) - V(s', g), it tells actions apart. A step that starts at the
+    goal arrives nowhere, wherever it ends.
 
     Args:
       v_tm1: float[], V(s, g), in units of a reward of -1 per step.
       v_t: float[], V(s', g), of the same network; not read where the step arrives.
       gamma: in (0, 1], the discount of the values. May be traced.
-      arrives: bool[], whether s' is the goal; False where that is not known.
+      arrives: bool[], whether s' is the goal and s is not; False where that is not known.
 
     Returns:
       float[], in env steps; 0 where both values say that the goal is never reached.
@@ -96,7 +97,7 @@ def progress_indicator(
       gamma: in (0, 1], the discount of the values. May be traced.
       steps: the least progress that is imitated, in env steps: 0 imitates any, 1/2 more than half a step, -inf all. May
         be traced.
-      arrives: bool[], whether s' is the goal; False where that is not known.
+      arrives: bool[], whether s' is the goal and s is not; False where that is not known.
 
     Returns:
       float[], 0 or 1, in the dtype of the values, without a gradient. A comparison with NaN is 0.

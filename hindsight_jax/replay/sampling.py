@@ -75,11 +75,14 @@ def _take(ring: RingSpec, state: ReplayState, indices: Any, reward_fn: RewardFn,
     hindsight = read(stored.achieved_goal, slot, jnp.maximum(index, 0))
     desired = read(stored.desired_goal, slot)
     goal = jnp.where(jnp.expand_dims(relabelled, range(1, hindsight.ndim)), hindsight, desired)
-    next_achieved = read(stored.achieved_goal, slot, t + 1)
+    achieved, next_achieved = (read(stored.achieved_goal, slot, time) for time in (t, t + 1))
     is_next = index == t + 1
     terminal = read(stored.terminal, slot) & (t + 1 == read(stored.length, slot))
     step = relabel.Step(next_achieved, goal, is_next=is_next, relabelled=relabelled, terminal=terminal)
-    reward, discount = jax.vmap(functools.partial(_reward, reward_fn))(step)
+    rewarded = jax.vmap(functools.partial(_reward, reward_fn))
+    reward, discount = rewarded(step)
+    no = jnp.zeros_like(is_next)
+    start_reward, _ = rewarded(step._replace(next_achieved_goal=achieved, is_next=no, terminal=no))
     if ring.frames:
         seen = pictures.numbered(ring, member, slot, t, index)
     else:
@@ -89,13 +92,14 @@ def _take(ring: RingSpec, state: ReplayState, indices: Any, reward_fn: RewardFn,
         **seen,
         action=read(stored.action, slot, t),
         goal=goal,
-        achieved_goal=read(stored.achieved_goal, slot, t),
+        achieved_goal=achieved,
         next_achieved_goal=next_achieved,
         reward=reward,
         discount=discount,
         is_next=is_next,
         relabelled=relabelled,
         offset=jnp.where(relabelled, index - t, 0),
+        start_reward=start_reward,
     )
 
 

@@ -91,7 +91,7 @@ def actor_of(layers, inputs):
 def gate_of(gate, v, v_next, batch, numbers, updates):
     """The weight of each row's imitation."""
     if gate == "progress":
-        arrives = batch.is_next | (batch.reward >= 0)
+        arrives = reference.arrives(batch)
         before = reference.steps_of(v, numbers["gamma"])
         after = reference.steps_of(np.where(arrives, 0.0, v_next), numbers["gamma"])
         both = np.isinf(before) & np.isinf(after)
@@ -410,6 +410,7 @@ def test_it_learns_to_move_to_the_goal():
             nothing > 0,
             nothing > 0,
             offset=jnp.zeros(64, jnp.int32),
+            start_reward=nothing,
         )
         return agent.update(state, batch, key)[0], None
 
@@ -514,10 +515,15 @@ def test_a_step_that_arrives_has_made_all_the_progress_that_was_left():
     """-1.5 at gamma 0.5 is two steps before the one that arrives: three."""
     agent = made(hidden_sizes=(), normalise_inputs=False, gate="progress")
     update = jax.jit(agent.update)
-    for is_next, tau, weight in ((True, 2.9, 1.0), (True, 3.1, 0.0), (False, 0.1, 0.0)):
-        batch = one_row()._replace(is_next=np.array([is_next]))
-        _, metrics = update(constant(agent, progress=tau), batch, jax.random.key(0))
-        assert float(metrics["imitated_fraction"]) == weight
+    row = one_row()
+    weight_of = lambda tau, **values: float(
+        update(constant(agent, progress=tau), row._replace(**values), jax.random.key(0))[1]["imitated_fraction"]
+    )
+    yes, no = np.array([True]), np.array([False])
+    assert [weight_of(2.9, is_next=yes), weight_of(3.1, is_next=yes), weight_of(0.1, is_next=no)] == [1.0, 0.0, 0.0]
+    # unless it starts there: a hand that pushes nothing, or a step within the threshold
+    assert weight_of(0.1, is_next=yes, achieved_goal=row.goal) == 0.0
+    assert weight_of(0.1, is_next=yes, start_reward=np.zeros(1, np.float32)) == 0.0
 
 
 def advantages(state, batch):

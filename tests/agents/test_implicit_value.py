@@ -46,12 +46,14 @@ def values_of(value, count):
 # The reference, in float64
 
 
-def gate_of(options, v, v_next, arrives):
+def gate_of(options, v, v_next, batch):
     if options["weighting"] == "none":
         return np.ones_like(v)
     if options["weighting"] == "advantage":  # U(s') - U(s) of U(s) = -1 + gamma V(s), 0 at the goal
-        at_s, at_next = -1.0 + 0.5 * v, np.where(arrives, 0.0, -1.0 + 0.5 * v_next)
+        ends = batch.is_next | (batch.reward == 0)
+        at_s, at_next = -1.0 + 0.5 * v, np.where(ends, 0.0, -1.0 + 0.5 * v_next)
         return np.minimum(np.exp(10.0 * (at_next - at_s)), 100.0)
+    arrives = reference.arrives(batch)
     before, after = reference.steps_of(v, 0.5), reference.steps_of(np.where(arrives, 0.0, v_next), 0.5)
     both = np.isinf(before) & np.isinf(after)
     return (np.where(both, 0, before) - np.where(both, 0, after) + arrives > 0.5).astype(float)
@@ -78,7 +80,7 @@ def expected_update(name, action_set, layers, targets, batch):
         gradients.append(reference.backward(layer, inputs, (2 * tau * (v[:, 0] - y))[:, None] / size)[0])
     v = np.mean([at(layer, batch.observation) for layer in values], axis=0)
     v_next = np.mean([at(layer, batch.next_observation) for layer in values], axis=0)
-    weight = gate_of(options, v, v_next, batch.is_next | (batch.reward == 0))
+    weight = gate_of(options, v, v_next, batch)
     inputs, outputs = reference.forward(policy, batch.observation, batch.goal)
     log_prob, slope, _ = reference.readings(action_set, outputs, math.log(0.5), batch.action)
     policy_gradients, _ = reference.backward(policy, inputs, -(weight[:, None] * slope) / size)
@@ -168,6 +170,7 @@ def chain(size, count=600, seed=0):
         is_next=is_next,
         relabelled=offset > 0,
         offset=offset,
+        start_reward=np.where(s == g, 0.0, -1.0).astype(np.float32),
     )
 
 

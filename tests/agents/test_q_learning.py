@@ -119,7 +119,7 @@ def expected_update(name, layers, target_layers, batch, numbers):
         log_prob = (q[i][taken] - scipy.special.logsumexp(q[i], axis=-1)).sum()
         indicator = {"none": 0.0, "always": 1.0}.get(imitation)
         if imitation == "progress":
-            gamma, arrives = numbers["gamma"], bool(batch.reward[i] == 0)
+            gamma, arrives = numbers["gamma"], bool(reference.arrives(batch)[i])
             before = reference.steps_of(q[i].max(axis=-1).sum(), gamma)
             indicator = float(before + arrives - (0.0 if arrives else reference.steps_of(v_online, gamma)) > 0.5)
         if indicator is None:

@@ -93,7 +93,7 @@ def of_agent(kind, options, continuous, images):
         batch = types.Trajectory(states, states, many(count, 3), states[:, 0], length=length, terminal=flag)
     else:
         one = jnp.zeros(4)
-        batch = types.Transition(four, many(4), four, four, four, four, one, one, flag, flag, whole)
+        batch = types.Transition(four, many(4), four, four, four, four, one, one, flag, flag, whole, one)
     goal = two
     if images is not None:
         seen = jnp.zeros((4, *env.spec.observation_shape), jnp.uint8)

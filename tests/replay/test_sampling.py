@@ -183,7 +183,7 @@ def test_traced_weights_that_make_no_law_poison_the_batch(ratio, with_preference
 # Rewards
 
 
-def test_reward_and_discount_are_computed_once():
+def test_reward_and_discount_are_computed_once_for_each_end_of_the_step():
     ring, calls = compiled(4, 5).ring, []
 
     def counted(step):
@@ -192,4 +192,4 @@ def test_reward_and_discount_are_computed_once():
 
     sample = lambda state, key: ring.sample(state, key, 8, law(), counted)
     jax.eval_shape(sample, compiled(4, 5).empty, jax.random.key(0))
-    assert calls == [(*[((3,), jnp.float32)] * 2, *[((), jnp.bool_)] * 3)]
+    assert calls == [(*[((3,), jnp.float32)] * 2, *[((), jnp.bool_)] * 3)] * 2

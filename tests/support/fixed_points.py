@@ -161,6 +161,7 @@ def batches_of_one(observation, action, after, goal, reward):
         is_next=np.zeros(count, bool),
         relabelled=np.zeros(count, bool),
         offset=np.zeros(count, np.int32),
+        start_reward=np.where((observation == goal).all(-1), 0.0, -1.0).astype(np.float32),
     )
     return jax.tree.map(lambda x: x[:, None], batch)
 

@@ -28,13 +28,13 @@ def actions(action, shape, generator):
 
 
 def transitions(action, seed=0, rewards=(0.0, -1.0), size=12):
-    """Random transitions of every kind: behaviour goals, next states, far goals, terminal steps."""
+    """Random transitions of every kind: behaviour goals, next states, far goals, terminal steps, starts at the goal."""
     generator = np.random.default_rng(seed)
     normal = lambda *shape: generator.normal(size=shape).astype(np.float32)
     offset = generator.permutation(np.resize([0, 1, 1, 2, 3, 7], size)).astype(np.int32)
     next_achieved_goal = normal(size, 2)
     is_next = offset == 1
-    return types.Transition(
+    batch = types.Transition(
         observation=normal(size, 3),
         action=actions(action, (size,), generator),
         next_observation=normal(size, 3),
@@ -46,7 +46,16 @@ def transitions(action, seed=0, rewards=(0.0, -1.0), size=12):
         is_next=is_next,
         relabelled=offset > 0,
         offset=offset,
+        start_reward=np.where(np.arange(size) % 4 == 1, *rewards).astype(np.float32),
     )
+    rests = (np.arange(size) % 4 == 2)[:, None]
+    return batch._replace(achieved_goal=np.where(rests, batch.goal, batch.achieved_goal))
+
+
+def arrives(batch):
+    """Which rows come to their goal, by index or by reward, from elsewhere."""
+    there = (batch.start_reward >= 0) | np.all(batch.achieved_goal == batch.goal, axis=-1)
+    return (batch.is_next | (batch.reward >= 0)) & ~there
 
 
 def trajectories(action, lengths, horizon, seed=0):

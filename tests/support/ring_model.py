@@ -132,6 +132,7 @@ def decode(batch, model, looks_back=False):
     np.testing.assert_array_equal(batch.is_next, index == t + 1)
     np.testing.assert_array_equal(batch.offset, np.where(batch.relabelled, index - t, 0))
     np.testing.assert_array_equal(batch.reward, batch.goal[:, 0] - (code + 1 + ACHIEVED) + 0.125 * batch.is_next)
+    np.testing.assert_array_equal(batch.start_reward, batch.goal[:, 0] - (code + ACHIEVED))
     ends = (t + 1 == lengths[episode]) & (lengths[episode] < model.horizon)  # the terminal step, whatever its goal
     expected = np.where(batch.is_next, 0.5, 1.0) + ends * np.where(batch.relabelled, 0.25, 0.5)
     np.testing.assert_array_equal(batch.discount, expected)
