@@ -107,7 +107,7 @@ def arrives(transition: types.Transition) -> jax.Array:
 
 
 def made_progress(v: jax.Array, v_next: jax.Array, transition: types.Transition, hparams: Any) -> jax.Array:
-    """`losses.progress_indicator` of one transition by `hparams.progress`; one that starts at its goal never arrives."""
+    """`losses.progress_indicator` of one transition by `hparams.progress`; none that starts at its goal arrives."""
     there = (transition.start_reward >= 0.0) | jnp.all(transition.achieved_goal == transition.goal)
     comes = arrives(transition) & ~there
     return losses.progress_indicator(v, v_next, gamma=hparams.gamma, steps=hparams.progress, arrives=comes)
