@@ -3,7 +3,9 @@
 Dimension key: S seeds, E evaluations, N pairs of a state and a goal, K bits, A actions.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +14,7 @@ import numpy as np
 
 import hindsight_jax as hj
 from experiments.limits import tasks
-from hindsight_jax import envs, numerics, statistics, training
+from hindsight_jax import datasets, envs, numerics, statistics, training, types
 from hindsight_jax.networks import QNetwork
 from hindsight_jax.runs import chance
 
@@ -28,9 +30,14 @@ BOUNDS: dict[str, dict[str, Any]] = {
     "agent.hindsight_bound": _NO_BOUND | {"agent.hindsight_bound": True},
     "relabel.absorbing": _NO_BOUND | {"relabel.absorbing": True},
 }
+RECORDED, SHARE = 20, 0.25  # successes in a file, and their share of a batch
 GAMBLERS: dict[str, tuple[str, dict[str, Any]]] = {  # by what the page calls them
     "gcsl": ("gcsl", {}),
     "hem": ("hem", {}),
+    "hdm": ("hdm", {}),
+    "hdm_progress": ("hdm_progress", {}),
+    "hdm_v": ("hdm_v", {}),
+    "gcivl": ("gcivl", {}),
     "her": ("her", {}),
     "her without own goals": ("her", {"relabel.behaviour": 0.0}),
     "nce": ("nce", {}),
@@ -38,7 +45,7 @@ GAMBLERS: dict[str, tuple[str, dict[str, Any]]] = {  # by what the page calls th
 
 
 def locks(seeds: Sequence[int], report: Callable[[str], None]) -> dict[str, Any]:
-    """By digits: the change ratio of random play, and the success of gcsl and hdm; and hdm with starts anywhere."""
+    """By digits: the change ratio of random play, and the success of gcsl and hdm; of the last two remedies with hdm."""
     found: dict[str, Any] = {}
     for size in LOCKS:
         ratio = chance.chance(tasks.Lock(size), 2_000).change_ratio
@@ -46,7 +53,24 @@ def locks(seeds: Sequence[int], report: Callable[[str], None]) -> dict[str, Any]
         found[str(size)] = {"change_ratio": ratio, **rows}
     last = found[str(LOCKS[-1])]
     last["hdm, starts anywhere"] = _lock("hdm", LOCKS[-1], seeds, {"env.start": "uniform"}, report)
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "recorded.npz")
+        datasets.save(file, recorded(tasks.Lock(LOCKS[-1])))
+        data = {"data.file": file, "data.share": SHARE}
+        last[f"hdm, {RECORDED} recorded"] = _lock("hdm", LOCKS[-1], seeds, data, report)
     return found
+
+
+def recorded(env: tasks.Lock) -> types.Trajectory:
+    """Episodes [RECORDED, ...] of one who knows the digits."""
+
+    def policy(observation: jax.Array, goal: jax.Array, key: jax.Array) -> jax.Array:
+        del key
+        opened, place = jnp.argmax(observation[:-1]), observation[-1]
+        towards = jnp.sign(goal[0] - place).astype(jnp.int32) + 1
+        return jnp.where(opened == env.size, towards, jnp.asarray(tasks.DIGITS)[opened]).astype(jnp.int32)[None]
+
+    return datasets.collect(env, policy, numerics.key(0), episodes=RECORDED)
 
 
 def _lock(

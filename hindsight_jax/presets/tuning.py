@@ -192,14 +192,14 @@ TUNED: dict[str, dict[str, dict[str, Value]]] = {
     },
 }
 
-# Where what was reached can be kept, or ends the episode, it bounds the critics of gated imitation, as it does Q.
-_GATED = ("hdm_ac", "hdm_v")
+# Where what was reached can be kept, or ends the episode, it bounds the critics of gated imitation, as it does Q; where
+# luck decides nothing does, and nothing in flight can be kept either.
 _BOUND: dict[str, Value] = {"agent.hindsight_bound": True}
-_BOUND_AT_ENDS: dict[str, Value] = _BOUND | {"relabel.absorbing": True}
-TUNED |= {
-    task: TUNED[task] | dict.fromkeys(_GATED, _BOUND) for task in ("four_rooms", "push", "door", "claw", "navigation")
-}
-TUNED |= {
-    task: TUNED[task] | dict.fromkeys(_GATED, _BOUND_AT_ENDS)
-    for task in ("point_mass", "reacher", "fetch_reach", "sawyer_reach")
-}
+_END: dict[str, Value] = {"relabel.absorbing": True}
+_CRITICS = dict.fromkeys(SCHEDULES, _BOUND | _END)
+_CRITICS |= dict.fromkeys(("four_rooms", "push", "door", "claw", "four_rooms_pixels", "push_pixels"), _BOUND)
+_CRITICS["grid_four_rooms"] = _END
+del _CRITICS["lunar_lander"]
+for _task, _changes in _CRITICS.items():
+    _gated = ("hdm_v",) if _task in ("flip_bit", "grid_four_rooms") else ("hdm_v", "hdm_ac")  # discrete alone
+    TUNED[_task] = TUNED.get(_task, {}) | dict.fromkeys(_gated, _changes)
