@@ -45,7 +45,7 @@ GAMBLERS: dict[str, tuple[str, dict[str, Any]]] = {  # by what the page calls th
 
 
 def locks(seeds: Sequence[int], report: Callable[[str], None]) -> dict[str, Any]:
-    """By digits: the change ratio of random play, and the success of gcsl and hdm; of the last two remedies with hdm."""
+    """By digits: the change ratio of random play, the success of gcsl and hdm; of the last also hdm with remedies."""
     found: dict[str, Any] = {}
     for size in LOCKS:
         ratio = chance.chance(tasks.Lock(size), 2_000).change_ratio

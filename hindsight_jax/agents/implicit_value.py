@@ -80,8 +80,9 @@ def implicit_value(
 
     Values: the expectile loss of y_n - V_n(s, g), y_n = r + gamma discount V^_n(s', g), summed over n, by target
     networks V^: of the actions in the data, the `expectile` leans to the best, and no value of another action is ever
-    asked for. Its sign is that of min_n y_n less the mean of V^_n(s, g), as in GCIVL. Policy: w (-log pi(a | s, g)), w
-    without a gradient, by V, the mean of the online V_n:
+    asked for. Where s' is random it leans to the luckiest s', too, and takes luck for skill (docs/limits.md). Its sign
+    is that of min_n y_n less the mean of V^_n(s, g), as in GCIVL. Policy: w (-log pi(a | s, g)), w without a gradient,
+    by V, the mean of the online V_n:
 
     * weighting: "progress", whether V says that the step came closer to the goal by more than `progress` steps
       (`losses.progress_indicator`; a step that arrives has all that was left; ours, hdm_v); "advantage",

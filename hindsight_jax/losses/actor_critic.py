@@ -14,7 +14,7 @@ def dpg_actor(q: ArrayLike, action: ArrayLike, *, l2: ArrayLike) -> jax.Array:
     """The loss of a deterministic actor, -Q(s, a, g) + l2 mean_i a_i^2 at its own action a = pi(s, g).
 
     Its gradient in the actor's parameters is -dQ/da da/dtheta (Silver et al., 2014; DDPG, Lillicrap et al., 2016). The
-    penalty, of HER's DDPG (Andrychowicz et al., 2017), keeps actions off the bounds, where a tanh has no slope.
+    penalty, as in OpenAI's baselines' DDPG + HER, keeps actions off the bounds, where a tanh has no slope.
 
     Args:
       q: float[], the critic's value of that action. The gradient must flow through it to the action; update the

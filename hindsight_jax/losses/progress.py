@@ -1,9 +1,9 @@
 """Imitation by progress: weights that say how much a step (s, a, s') advanced towards a goal g, and an expectile loss.
 
 The weights compare two values of one function, V(s, g) and V(s', g), or two actions in one state, so that they rank
-actions; `hdm_indicator` does not (see there). They need no action in the critic, so that one agent serves discrete and
-continuous actions and images. All inputs are scalars, for one transition; `_tm1` is at s, `_t` at s'. No weight has a
-gradient.
+actions; `hdm_indicator` does not (see there). The former need no action in the critic, so that one agent serves
+discrete and continuous actions and images. All inputs are scalars, for one transition; `_tm1` is at s, `_t` at s'. No
+weight has a gradient.
 """
 
 import jax

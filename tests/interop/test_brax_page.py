@@ -1,7 +1,9 @@
 """The page about brax does what it says."""
 
+import importlib
 import pathlib
 import re
+import sys
 
 import jax
 import numpy as np
@@ -17,12 +19,14 @@ ICE, TRAIN = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILIN
 
 
 @pytest.fixture
-def page():
+def page(tmp_path, monkeypatch):
     """What the file of the page defines; the tables are as they were afterwards."""
+    (tmp_path / "ice.py").write_text(ICE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ice", raising=False)
     with registering.tables_restored():
-        namespace = {"__name__": "ice"}
-        exec(compile(ICE, "brax.md, ice.py", "exec"), namespace)
-        yield namespace
+        yield vars(importlib.import_module("ice"))
+    del sys.modules["ice"]
 
 
 def test_the_task_has_names_fields_and_a_sound_contract(page):
@@ -51,6 +55,8 @@ def test_the_picture_has_puck_goal_and_ice(page):
 
 
 @pytest.mark.slow  # it trains
-def test_it_learns(page):
-    exec(compile(TRAIN, "brax.md, training", "exec"), page)
-    assert page["study"]["success_end"][:, -1].min() > 0.8
+@pytest.mark.usefixtures("page")
+def test_it_learns():
+    namespace = {}
+    exec(compile(TRAIN, "brax.md, training", "exec"), namespace)
+    assert namespace["study"]["success_end"][:, -1].min() > 0.8

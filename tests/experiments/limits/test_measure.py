@@ -32,7 +32,13 @@ def test_the_cells_where_a_policy_gambles():
     assert found.tolist() == [[True] * 5, [False] * 3 + [True] * 2]
 
 
-@pytest.mark.slow  # it trains 14 small runs
+def test_the_recorded_episodes_are_successes():
+    found = measure.recorded(tasks.Lock(4))
+    np.testing.assert_array_equal(found.achieved_goal[:, -1], found.desired_goal)
+    assert len(found.length) == measure.RECORDED
+
+
+@pytest.mark.slow  # it trains 19 small runs
 def test_every_part_is_measured(monkeypatch):
     for name, value in {"LOCK_STEPS": 1_200, "BIT_STEPS": 1_200, "GAMBLE_STEPS": 1_200, "PLAYED": 8}.items():
         monkeypatch.setattr(measure, name, value)
