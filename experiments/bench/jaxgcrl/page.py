@@ -17,7 +17,8 @@ NAME = "jaxgcrl"
 WORDS = {"success_any": "at any step", "success_end": "at the end"}
 FIGURES = "experiments/results/bench_jaxgcrl.json"
 HEADING = ("task", "run", "seed", "any step: first", "any step: from there on", "at the end: first")
-HEADING += ("at the end: from there on", "last evaluation: env steps", "any step", "at the end", "seconds")
+HEADING += ("at the end: from there on", "last evaluation: env steps", "updates", "any step", "at the end")
+HEADING += ("seconds",)
 
 INTRODUCTION = """## Beside JaxGCRL
 
@@ -43,8 +44,9 @@ NOTES = """
 - JaxGCRL has its defaults but for these flags: {flags}. It renders and logs nothing here. The driver brings an
   evaluator of its own, which plays the same episodes from the same keys: JaxGCRL's averages a metric that its
   reacher has not, and tells no success at the end.
-- Ours play our task of the same name and horizon, evaluated at the same spacing; all other values are the run's
-  own. Where JaxGCRL's task ends an episode early, as its ant's at a fall, the state there is the last; ours goes on.
+- Ours play our task of the same name and horizon, evaluated at the same spacing; all other values, the batch, the step
+  size and the updates among them, are the run's own, as JaxGCRL's are its. Where JaxGCRL's task ends an episode early,
+  as its ant's at a fall, the state there is the last; ours goes on.
 """
 
 
@@ -116,9 +118,10 @@ def row(run: Mapping[str, Any]) -> list[str]:
         cells += [_when(run, index) for index in compare.reached(curve[measure])]
     ending = [f"{name}: {run[name]}" for name in ("stopped", "error") if name in run]  # before its time
     if not curve["env_steps"]:
-        return [*cells, "-", "-", "-", ", ".join(ending) or "-"]
+        return [*cells, "-", "-", "-", "-", ", ".join(ending) or "-"]
     seconds = ", ".join([f"{curve['seconds'][-1]:,.0f}", *ending])
-    return [*cells, f"{curve['env_steps'][-1]:,}", *(f"{curve[m][-1]:.3f}" for m in compare.MEASURES), seconds]
+    done = (f"{curve[name][-1]:,}" for name in ("env_steps", "updates"))
+    return [*cells, *done, *(f"{curve[m][-1]:.3f}" for m in compare.MEASURES), seconds]
 
 
 def _when(run: Mapping[str, Any], index: int | None) -> str:

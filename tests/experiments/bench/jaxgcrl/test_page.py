@@ -18,7 +18,7 @@ def run(library, name, success_any, seconds, **more):
     count = len(success_any)
     curve = {
         "env_steps": [1_000 * (i + 1) for i in range(count)],
-        "updates": [0] * count,
+        "updates": [10 * (i + 1) for i in range(count)],
         "success_any": success_any,
         "success_end": [0.5 * x for x in success_any],
         "seconds": seconds,
@@ -58,10 +58,11 @@ def test_rows_say_when_success_was_reached():
     """The first at 1,000 steps: 30 s, 20 without compilation, 15 without imports and an evaluation too."""
     rows = [page.row(run) for run in FIGURES["jaxgcrl"]["runs"].values()]
     assert [" | ".join(row) for row in rows] == [
-        "reach | JaxGCRL | 0 | 1,000: 30 s (20, 15) | 3,000: 70 s (60, 53) | - | - | 4,000 | 1.000 | 0.500 | 90",
-        "reach | hem_brax_reacher | 0 | 1,000: 20 s (10, 5) | 1,000: 20 s (10, 5) | - | - | 2,000 | 0.900 | 0.450 | 25",
-        "reach | crl_brax_reacher | 0 | - | - | - | - | 1,000 | 0.200 | 0.100 | 20, stopped: time limit of 60 s",
-        "reach | crl_brax_reacher | 1 | - | - | - | - | - | - | - | error: RuntimeError: x",
+        "reach | JaxGCRL | 0 | 1,000: 30 s (20, 15) | 3,000: 70 s (60, 53) | - | - | 4,000 | 40 | 1.000 | 0.500 | 90",
+        "reach | hem_brax_reacher | 0 | 1,000: 20 s (10, 5) | 1,000: 20 s (10, 5) | - | - | 2,000 | 20 | 0.900 | "
+        "0.450 | 25",
+        "reach | crl_brax_reacher | 0 | - | - | - | - | 1,000 | 10 | 0.200 | 0.100 | 20, stopped: time limit of 60 s",
+        "reach | crl_brax_reacher | 1 | - | - | - | - | - | - | - | - | error: RuntimeError: x",
     ]
     assert {len(row) for row in rows} == {len(page.HEADING)}
 
