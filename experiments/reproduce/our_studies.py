@@ -63,7 +63,8 @@ gates = Study(
     asks=(
         "Whether gated imitation helps where actions are continuous, which HDM's paper leaves open: between "
         "four_rooms' walls, which tell the reaching algorithms apart, and on push; one schedule for each task. Push "
-        "ends after about as many updates as four_rooms, at 100,000 of its own 250,000 env steps."
+        "ends after about as many updates as four_rooms, at 100,000 of its own 250,000 env steps. By row the runs are "
+        f"{', '.join(f'`{algorithm}`' for algorithm in dict.fromkeys(name for name, _ in _ROWS.values()))}."
     ),
     cells=_CELLS,
     figure="curves",

@@ -154,7 +154,8 @@ def sample(
       key: one typed key.
       batch_size: B, static.
       law: of the goal, given t and the trajectory's length.
-      reward_fn: `relabel.Step` -> (reward f32[], discount f32[]); called once per transition, with the relabelled goal.
+      reward_fn: `relabel.Step` -> (reward f32[], discount f32[]); called twice per transition, with the relabelled
+        goal: for the step, and for one that would have ended in s_t (`Transition.start_reward`).
       preference: chooses each hindsight transition among several candidates; behaviour goals keep their probability.
 
     Returns:
