@@ -45,9 +45,7 @@ class Transition(NamedTuple):
     is_next: jax.Array  # bool[], relabelled with the index t + 1: the goal is phi(s_{t+1})
     relabelled: jax.Array  # bool[], the goal is a hindsight goal
     offset: jax.Array  # i32[], i - t, the number of actions from s_t to the goal's state; 0 for a behaviour goal
-    start_reward: (
-        jax.Array
-    )  # f32[], for this goal, of a step that would have ended in s_t: whether s_t is there already
+    start_reward: jax.Array  # f32[], for this goal, of a step that would have ended in s_t: is it there already?
     goal_image: jax.Array | None = None  # u8[P, P, 3], the frame of the goal's state; where goals are images, else None
 
     @property
