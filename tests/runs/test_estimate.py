@@ -32,7 +32,7 @@ def test_counts_are_those_of_the_run_and_sizes_those_of_its_state(setup):
     assert found.memory.ring * 6 == training.num_bytes(state.members.replay)
     assert found.memory.ring == experiment.num_bytes_of_ring
     # two updates of four transitions: goal, observation, achieved goal, and their successors of both: 3 bits each, f32
-    floats, others = 5 * 3 + 2, 4 + 4 + 1 + 1  # reward and discount; action and offset, two flags
+    floats, others = 5 * 3 + 3, 4 + 4 + 1 + 1  # two rewards and discount; action and offset, two flags
     assert found.memory.batches == 2 * 4 * (4 * floats + others)
 
 
