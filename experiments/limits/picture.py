@@ -26,9 +26,8 @@ def _locks(axis: Any, found: Mapping[str, Any]) -> None:
     for name, colour in (("gcsl", COLOURS[1]), ("hdm", COLOURS[0])):
         _errors(axis, places, [entry[name] for entry in found.values()], name, colour)
     hardest = list(found.values())[-1]
-    remedies = [name for name in hardest if name.startswith("hdm, ")]
-    for name, colour in zip(remedies, COLOURS[2:], strict=False):
-        _errors(axis, places[-1:], [hardest[name]], name, colour)
+    for i, name in enumerate((name for name in hardest if name.startswith("hdm, ")), 2):
+        _errors(axis, places[-1:], [hardest[name]], name, COLOURS[i])
     axis.set_xticks(places, [f"{entry['change_ratio']:.3f}" for entry in found.values()])
     axis.set_ylim(-0.05, 1.05)
     axis.set_xlabel("change ratio of random play", color=INK)
